@@ -1,0 +1,27 @@
+# Two commands do all their own set-up: `make demo` and `make test`.
+# Everything is installed into .venv, at the versions and hashes of requirements-dev.txt.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+
+.PHONY: demo test clean
+
+demo: .venv/.complete
+	@$(BIN)/chainloop-smtp demo
+
+test: .venv/.complete
+	$(BIN)/nox --no-error-on-missing-interpreters
+
+.venv/.complete: requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 1; }
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--only-binary :all: -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--editable .
+	@touch $@
+
+clean:
+	rm -rf .venv .nox dist

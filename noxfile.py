@@ -1,0 +1,64 @@
+"""The one way to run anything: ``nox -s lint types unit integration e2e``.
+
+Sessions run in the interpreter that runs nox; ``make`` sets that one up.
+"""
+
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "unit", "integration", "e2e"]
+nox.options.default_venv_backend = "none"
+
+WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format, style, workflows, shell, and what the Action's files promise."""
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("shellcheck", "action/prepare.sh", ".ci/run")
+    session.run("actionlint", *WORKFLOWS)
+    session.run("zizmor", "--quiet", "--offline", "--persona", "pedantic", "action.yml", *WORKFLOWS)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict typing of everything."""
+    session.run("mypy")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Pure modules, in milliseconds."""
+    session.run("coverage", "run", "--data-file=.coverage.unit", "-m", "pytest", "tests/unit", *session.posargs)
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Real sockets, files and processes on loopback; then coverage of both."""
+    session.run(
+        "coverage", "run", "--data-file=.coverage.integration", "-m", "pytest", "tests/integration",
+        *session.posargs,
+    )
+    session.run("coverage", "combine", "--quiet", "--keep", ".coverage.unit", ".coverage.integration")
+    session.run("coverage", "report")
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """The Action under act, into real mail servers."""
+    session.run("pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Compile both lock files from pyproject.toml."""
+    compile_ = ("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes",
+                "--python-version", "3.11", "--no-header", "--no-annotate", *session.posargs)
+    session.run(*compile_, "pyproject.toml", "-o", "requirements.txt")
+    session.run(*compile_, "--group", "dev", "-c", "requirements.txt", "pyproject.toml",
+                "-o", "requirements-dev.txt")

@@ -1,0 +1,77 @@
+"""What can go wrong that is not our own bug: one root, four kinds, one exit code each.
+
+| exit code | class | whose turn it is |
+| --- | --- | --- |
+| 0 | none | done, or skipped on purpose |
+| 1 | none: a bug of ours | ours: the traceback says where to report it |
+| 2 | `OptionsError` | whoever wrote the workflow or typed the command |
+| 3 | `AttestationError` | whoever produced the evidence |
+| 4 | `MessageError` | whoever wrote the template or the headers |
+| 5 | `DeliveryError` | the mail server, its operator, or the network between |
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, told to the person who can mend it.
+
+    Attributes:
+        where: In the reader's own words: an input's name, a JSON path, ``host:port``.
+        why: What is wrong, with the offending value unless it is a secret.
+        hint: What to do next. Empty when ``why`` already says so.
+    """
+
+    where: str
+    why: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}" + (f"\n  {self.hint}" if self.hint else "")
+
+
+class ChainloopSmtpError(Exception):
+    """The root: carries every problem found at once.
+
+    Attributes:
+        problems: At least one.
+    """
+
+    exit_code: int
+    title: str
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class OptionsError(ChainloopSmtpError):
+    """An option is missing, unknown or wrong."""
+
+    exit_code = 2
+    title = "The options are not right"
+
+
+class AttestationError(ChainloopSmtpError):
+    """The evidence cannot be read, or is not a Chainloop attestation."""
+
+    exit_code = 3
+    title = "The attestation cannot be read"
+
+
+class MessageError(ChainloopSmtpError):
+    """The mail cannot be written."""
+
+    exit_code = 4
+    title = "The mail cannot be written"
+
+
+class DeliveryError(ChainloopSmtpError):
+    """The mail did not get through."""
+
+    exit_code = 5
+    title = "The mail was not delivered"
