@@ -75,3 +75,9 @@ class DeliveryError(ChainloopSmtpError):
 
     exit_code = 5
     title = "The mail was not delivered"
+
+
+def quoted(value: str) -> str:
+    """A value as an error shows it: in quotes, printable, on one line, at most 80 characters."""
+    shown = "".join(c if c.isprintable() else " " for c in value[:81])
+    return "'" + (shown if len(value) <= 80 else shown[:77] + "...") + "'"

@@ -1,0 +1,100 @@
+"""Every input, once: `action.yml`, the flags and README's table are held against this list."""
+
+from dataclasses import dataclass
+
+from chainloop_smtp.model import Auth, EnvValues, Require, Tls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One thing a user may say.
+
+    Attributes:
+        name: In kebab-case: the Action's input, the flag and the configuration key.
+        default: What an empty value means; empty when empty means nothing.
+        action_default: What `action.yml` fills in where that differs from ``default``.
+        choices: All the words allowed; empty when the value is free.
+        is_secret: Never a flag, never shown.
+    """
+
+    name: str
+    help: str
+    default: str = ""
+    action_default: str | None = None
+    choices: tuple[str, ...] = ()
+    is_secret: bool = False
+
+
+BOOLEAN = ("true", "True", "TRUE", "false", "False", "FALSE")
+
+INPUTS = (
+    Input(name="host", help="Host name or IP address of the mail server."),
+    Input(name="port", help="TCP port of the mail server.", action_default="587"),
+    Input(name="user", help="User name for the mail server."),
+    Input(name="password", help="Password for the mail server.", is_secret=True),
+    Input(name="from", help="Sender: one address, with a display name or without."),
+    Input(name="to", help="Recipients: one address or several (comma or newline)."),
+    Input(name="cc", help="Further recipients, shown in the mail."),
+    Input(name="bcc", help="Further recipients, shown to nobody."),
+    Input(name="reply-to", help="Where answers go, when not to the sender."),
+    Input(name="envelope-from", help="Where bounces go, when not to the sender."),
+    Input(
+        name="attestation",
+        help="What a Chainloop command printed: a file's path, '-' for standard input (command "
+        "only), or the JSON itself. Empty: the run is reported as not attested.",
+    ),
+    Input(
+        name="job-status",
+        help="success, failure or cancelled.",
+        action_default="${{ job.status }}",
+        choices=("success", "failure", "cancelled"),
+    ),
+    Input(name="needs", help="Results of earlier jobs: ${{ toJSON(needs) }}."),
+    Input(
+        name="env-values",
+        help="Attested environment variables: show, names or hide.",
+        default="show",
+        choices=tuple(EnvValues),
+    ),
+    Input(
+        name="tls",
+        help="auto (implicit on ports 465, 2465, 8465, else STARTTLS), starttls, implicit or none.",
+        default="auto",
+        choices=tuple(Tls),
+    ),
+    Input(name="tls-ca-file", help="PEM file of certificate authorities to trust as well."),
+    Input(
+        name="auth",
+        help="auto, plain, login, cram-md5 or none. No credential crosses a connection without "
+        "TLS, loopback excepted.",
+        default="auto",
+        choices=tuple(Auth),
+    ),
+    Input(name="timeout", help="Seconds for one network step.", default="30"),
+    Input(name="deadline", help="Seconds for everything that touches the network.", default="120"),
+    Input(
+        name="require",
+        help="all: a refused recipient fails the step; any: one accepted recipient is enough.",
+        default="all",
+        choices=tuple(Require),
+    ),
+    Input(
+        name="fail-on-error",
+        help="false: a failed delivery is a warning and sent=false, and the step passes.",
+        default="true",
+        choices=BOOLEAN,
+    ),
+    Input(
+        name="dry-run",
+        help="true: do all but connect; the mail is written to output-dir.",
+        default="false",
+        choices=BOOLEAN,
+    ),
+    Input(
+        name="output-dir",
+        help="Folder for the mail and the receipt. Empty: $RUNNER_TEMP/chainloop-smtp.",
+    ),
+)
+
+BY_NAME = {each.name: each for each in INPUTS}
+SECRETS = tuple(each.name for each in INPUTS if each.is_secret)
