@@ -1,0 +1,314 @@
+"""Installs the dependencies of the Action, once for each runner, and says where they are.
+
+Run by ``prepare.sh`` as ``python -I -S -X utf8 bootstrap.py``, with whatever Python it found. The
+standard library is all there is here. The usual run finds the folder that an earlier one made, so
+whatever only an install needs is imported when it comes to that.
+
+The syntax is that of Python 3.6: a Python that is too old shall be able to say so.
+"""
+
+import os
+import sys
+
+# What prepare.sh makes of the exit code; any other means "try the next Python".
+PREPARED = 0
+FAILED = 3
+UNSUITABLE = 4
+
+# The settings of pip that say where packages come from and how to get there. They are the machine's
+# business, in a variable or in one of pip's files, and the hashes hold whatever they say. All the
+# others mean some other install: `user`, `prefix`, `target`, `constraint`, `no-binary`,
+# `require-virtualenv`, `dry-run` and their like would break this one.
+HONOURED = (
+    "cert",
+    "client-cert",
+    "default-timeout",
+    "extra-index-url",
+    "find-links",
+    "index-url",
+    "keyring-provider",
+    "no-index",
+    "proxy",
+    "retries",
+    "timeout",
+    "trusted-host",
+    "use-feature",  # `truststore`, which a pip before 24.2 needs to trust the system's certificates
+)
+
+
+def main() -> int:
+    """Find or make the folder of dependencies. The answer is the exit code."""
+    version = sys.version.split()[0]
+    if sys.version_info < (3, 11):  # noqa: UP036 - it is what this is for
+        return _unsuitable(f"Python {version} is older than 3.11")
+    if sys.implementation.name != "cpython":
+        # Some of the dependencies are compiled, and have no wheels for any other.
+        return _unsuitable(f"{sys.implementation.name} is not CPython")
+    if not sys.executable:
+        return _unsuitable("it does not know its own path")
+    action = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    lock = os.path.join(action, "requirements.txt")
+    key = _key(lock)
+    for home in _homes():
+        site = os.path.join(home, key)
+        if os.path.isdir(site):
+            break
+    else:
+        pip = (sys.executable, "-I", "-X", "utf8", "-m", "pip")
+        environ = _environ(pip)
+        if environ is None:
+            return _unsuitable("it has no pip that works")
+        site = _install(pip, environ, lock, key)
+        if not site:
+            return FAILED
+    print(f"Python {version}, {sys.executable}\nDependencies in {site}")
+    _output(python=sys.executable, site=site)
+    return PREPARED
+
+
+def _unsuitable(why: str) -> int:
+    print(f"{sys.executable or 'Python'}: {why}")
+    return UNSUITABLE
+
+
+def _key(lock: str) -> str:
+    """Name the folder after everything that decides what belongs into it."""
+    with open(lock, "rb") as file:
+        content = file.read()
+    # sys.version holds the full version and the build; on Windows also the processor.
+    facts = [sys.implementation.cache_tag, sys.version, sys.platform]
+    if os.name == "posix":
+        facts.append(os.uname().machine)
+        try:
+            # Machines and containers may share a tool cache, and a wheel chosen for a newer glibc
+            # does not load with an older one. musl does not know the name.
+            facts.append(os.confstr("CS_GNU_LIBC_VERSION") or "")
+        except (OSError, ValueError):
+            facts.append(getattr(sys.implementation, "_multiarch", ""))
+    digest = _sha256(content + "\n".join(facts).encode()).hex()
+    return f"{sys.implementation.cache_tag}-{digest[:16]}"
+
+
+def _sha256(data: bytes) -> bytes:
+    # hashlib loads OpenSSL, a quarter of the time that all of a warm run takes. The module behind
+    # it has had two names, and a Python built for FIPS has neither.
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        try:
+            from _sha256 import sha256  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            from hashlib import sha256
+    digest: bytes = sha256(data).digest()
+    return digest
+
+
+def _homes() -> "list[str]":
+    """List the folders that outlive this step, the longest-lived first."""
+    return [
+        os.path.join(os.environ[variable], name)
+        for variable, name in (
+            ("RUNNER_TOOL_CACHE", "chainloop-smtp"),  # outlives the job where the runner does
+            ("RUNNER_TEMP", "chainloop-smtp-packages"),  # beside the default of `output-dir`
+        )
+        if os.environ.get(variable)
+    ]
+
+
+def _output(**values: str) -> None:
+    with open(os.environ["GITHUB_OUTPUT"], "ab") as file:
+        for name, path in values.items():
+            # The next step's bash runs one as a command, where only "/" surely makes it a path.
+            value = path.replace("\\", "/") if os.name == "nt" else path
+            # Elsewhere paths are bytes: these are the very bytes, whatever they mean to people.
+            file.write(f"{name}={value}\n".encode(errors="surrogateescape"))
+
+
+def _environ(pip: "tuple[str, ...]") -> "dict[str, str] | None":
+    """Give the environment for the install; None when this Python has no working pip."""
+    import ast
+    import subprocess
+
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        # Under nektos/act the inputs are in every step's environment, as INPUT_*.
+        if not name.upper().startswith(("PIP_", "PYTHON", "INPUT_", "CHAINLOOP_SMTP_"))
+    }
+
+    if "PIP_CONFIG_FILE" in os.environ:
+        environ["PIP_CONFIG_FILE"] = os.environ["PIP_CONFIG_FILE"]
+
+    def ask(*question: str) -> "str | None":
+        answer = subprocess.run(
+            [*pip, "config", *question],
+            check=False,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+        )
+        return answer.stdout if answer.returncode == 0 else None
+
+    listing = ask("list")
+    if listing is None:
+        return None
+    # pip lets its variables win over the section [install] of its files, and that over [global].
+    settings: dict[str, str] = {}
+    for section in ("global", "install"):
+        seen = set()
+        for line in listing.splitlines():
+            key, _, value = line.partition("=")
+            name = key.partition(".")[2]
+            if name not in HONOURED or key != f"{section}.{name}":
+                continue
+            # Where several files set a key, a recent pip lists them all, in no telling order.
+            last = ask("get", key) if key in seen else ast.literal_eval(value)
+            settings[name] = (last or "").strip()
+            seen.add(key)
+    for name in HONOURED:
+        variable = "PIP_" + name.upper().replace("-", "_")
+        setting = os.environ.get(variable) or settings.get(name)
+        if setting:
+            environ[variable] = setting
+    # pip's own word for "read no file": whatever else they set is left behind with them.
+    environ["PIP_CONFIG_FILE"] = os.devnull
+    return environ
+
+
+def _install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, key: str) -> str:
+    """Let pip fill a new folder, then put it in its place; empty when that failed."""
+    import shutil
+
+    home, staging = _stage()
+    try:
+        filled = os.path.join(staging, "site")
+        if not _pip_install(pip, environ, lock, filled):
+            return ""
+        site = os.path.join(home, key)
+        _settle(filled, site)
+        return site
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _stage() -> "tuple[str, str]":
+    """Make a folder of our own beside the one to come, from where a rename can put it there."""
+    import tempfile
+
+    for home in _homes():
+        try:
+            os.makedirs(home, exist_ok=True)
+            return home, tempfile.mkdtemp(prefix=".staging-", dir=home)
+        except OSError:
+            continue  # a tool cache that is the machine's, not ours to write to
+    # Nothing else is surely ours, and what others may have put ready must not be run. So the last
+    # resort is a folder that is new each time.
+    home = tempfile.mkdtemp(prefix="chainloop-smtp-")
+    return home, tempfile.mkdtemp(prefix=".staging-", dir=home)
+
+
+def _pip_install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, target: str) -> bool:
+    import re
+    import subprocess
+
+    command = [
+        *pip,
+        "install",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary=:all:",
+        # launch.py keeps byte code elsewhere, and only of what is really imported.
+        "--no-compile",
+        # A workflow may store pip's cache for itself; our files are no business of its.
+        "--no-cache-dir",
+        "--target=" + target,
+        "--requirement=" + lock,
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-warn-script-location",
+        "--progress-bar=off",
+        "--root-user-action=ignore",
+    ]
+    # What an index answers is in pip's output, and must not become a command to the runner.
+    token = os.urandom(16).hex()
+    print(
+        "::group::Install the dependencies of Chainloop SMTP\n::stop-commands::" + token, flush=True
+    )
+    refused = None
+    process = subprocess.Popen(
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    with process:
+        hashes_differ = False
+        for line in process.stdout or ():
+            print(line.rstrip("\n"), flush=True)
+            hashes_differ = hashes_differ or "DO NOT MATCH THE HASHES" in line
+            # pip names the package in the line after: "    attrs==26.1.0 from https://...".
+            if hashes_differ and refused is None:
+                refused = re.match(r"\s+([\w.-]+==[\w.!+-]+)", line)
+    print(f"::{token}::\n::endgroup::", flush=True)
+    if process.returncode == 0:
+        return True
+    if hashes_differ:
+        package = refused.group(1) if refused else "A package"
+        _error(
+            "A dependency was refused",
+            f"{package} is not the file that this version of the Action was released with: its hash"
+            " differs. Look at the index, mirror or folder that pip takes packages from on this"
+            " runner; the group above names the file.",
+        )
+    else:
+        _error(
+            "The dependencies were not installed",
+            "pip failed; the group above says why. Without a way to the Python Package Index, point"
+            " pip to a mirror (PIP_INDEX_URL) or to a folder of wheels (PIP_NO_INDEX and"
+            f" PIP_FIND_LINKS). If there is no wheel for Python {sys.version.split()[0]}, choose"
+            " another with actions/setup-python before this step.",
+        )
+    return False
+
+
+def _settle(filled: str, site: str) -> None:
+    """Rename, all at once; a job that was faster has put the same there, which does as well."""
+    import time
+
+    for patience in (0.2, 0.5, 1, 2, 0):
+        try:
+            os.rename(filled, site)
+        except OSError:
+            if os.path.isdir(site):
+                return
+            if not patience:
+                raise
+            time.sleep(patience)  # on Windows a virus scanner may hold a new file for a moment
+        else:
+            return
+
+
+def _error(title: str, message: str) -> None:
+    print(f"::error title={title}::{message}", flush=True)
+
+
+def run() -> int:
+    """Run `main`; what it did not foresee is an end too, not a reason to try the next Python."""
+    try:
+        return main()
+    except Exception:  # noqa: BLE001 - reported in full
+        import traceback
+
+        # prepare.sh hides the standard error of Pythons that cannot start.
+        traceback.print_exc(file=sys.stdout)
+        _error("Python could not be prepared", "The lines above say where.")
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(run())

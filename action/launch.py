@@ -1,0 +1,25 @@
+"""Imports our package and its dependencies, from these two folders and nowhere else, and sends.
+
+Run as ``python -I -S -X utf8 launch.py SITE``, where SITE is what ``bootstrap.py`` reported.
+"""
+
+import os.path
+import sys
+
+
+def launch(site: str) -> None:
+    """Run the command ``send``; the process ends with its exit code."""
+    action = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path[:0] = [os.path.join(action, "src"), site]
+    # Byte code goes beside the dependencies, also our own: with `uses: ./` our source lies in the
+    # caller's checkout, which must stay as clean as it was.
+    sys.pycache_prefix = os.path.join(site, "__pycache__")
+    sys.argv[1:] = ["send"]
+
+    from chainloop_smtp.__main__ import main
+
+    main()
+
+
+if __name__ == "__main__":
+    launch(sys.argv[1])
