@@ -414,6 +414,7 @@ class Policies:
         strategy: None when not said.
         is_bypassed: The bypass flag was given. None when not said.
         is_blocked: Chainloop's own word for it. None when not said.
+        has_violations: Active violations exist; may be all that is said of them.
         has_gated_violations: Some gate has an active violation.
     """
 
@@ -427,6 +428,7 @@ class Policies:
     strategy: Strategy | None = None
     is_bypassed: bool | None = None
     is_blocked: bool | None = None
+    has_violations: bool = False
     has_gated_violations: bool = False
 
 
@@ -466,7 +468,10 @@ class Signing:
         timestamp_authority: URL; empty when none.
         timestamp_count: RFC 3161 timestamps in the bundle.
         log_indexes: Transparency log entries in the bundle.
-        is_digest_verified: The bundle's bytes at hand hash to the digest claimed. None: no bytes.
+        bundle_digests: ``sha256:<hex>`` of the bundle's bytes at hand, and of the compact
+            forms that Chainloop stores it in; empty when there is no bundle.
+        is_digest_verified: The bundle's bytes at hand hash to the digest claimed. None: no bytes,
+            or no claim.
     """
 
     is_verified: bool | None = None
@@ -478,6 +483,7 @@ class Signing:
     timestamp_authority: str = ""
     timestamp_count: int = 0
     log_indexes: tuple[str, ...] = ()
+    bundle_digests: tuple[str, ...] = ()
     is_digest_verified: bool | None = None
 
 
@@ -552,8 +558,10 @@ class Verdict:
     Attributes:
         reason: Why, where the outcome alone does not say: ``not pushed``, ``dry run``,
             ``job build failed``. Empty otherwise.
-        policy_status: None when there is no attestation to judge.
-        missing: Names of required materials that nobody added.
+        policy_status: None when there is no attestation to judge, or when it refers to
+            evaluations and says nothing of them.
+        missing: Names of required materials that nobody added, and of groups of which
+            one was required, such as ``tests (junit or cobertura)``.
     """
 
     outcome: Outcome

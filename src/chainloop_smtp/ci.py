@@ -1,0 +1,157 @@
+"""Words -> terminal, log, annotations, outputs, job summary. The only stage that prints.
+
+Under GitHub Actions every line of a step's log may be a workflow command, on either stream. What
+is printed here is often somebody else's text: a server's reply, a policy's message. It is made
+unable to be one, by `plain`, before anything is printed.
+"""
+
+import base64
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from chainloop_smtp.errors import ChainloopSmtpError, Problem
+
+_SHORTEST_MASK = 4  # characters; a shorter piece of a secret would blot out half of the log
+
+
+class Console:
+    """Where the program speaks: two streams, and the runner's files where there is a runner.
+
+    Attributes:
+        is_actions: A GitHub Actions runner (or act) reads along.
+        is_json: Standard output carries one JSON document and nothing else.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        is_json: bool = False,
+    ) -> None:
+        self.is_json = is_json
+        self.is_actions = environ.get("GITHUB_ACTIONS") == "true"
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._output_file = environ.get("GITHUB_OUTPUT", "") if self.is_actions else ""
+        self._summary_file = environ.get("GITHUB_STEP_SUMMARY", "") if self.is_actions else ""
+
+    def mask(self, user: str, password: str) -> None:
+        """Has the runner blot out the password wherever its log would show it."""
+        if self.is_actions and password:
+            for form in _forms(user, password):
+                # Escaped, not cleaned: a mask has to be exactly what is to be masked.
+                escaped = form.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+                print(f"::add-mask::{escaped}", file=self._stdout, flush=True)
+
+    def say(self, text: str) -> None:
+        """A line of the log or of the terminal."""
+        print(plain(text), file=self._stderr if self.is_json else self._stdout, flush=True)
+
+    def data(self, text: str) -> None:
+        """What a program may read (``-o json``): as it is, since JSON escapes what is not plain."""
+        print(text, file=self._stdout, flush=True)
+
+    def notice(self, title: str, text: str) -> None:
+        """Worth knowing."""
+        self._annotate("notice", title, text, self._stdout)
+
+    def warning(self, title: str, text: str) -> None:
+        """Not right, but no reason to fail."""
+        self._annotate("warning", title, text, self._stderr)
+
+    def failure(self, error: ChainloopSmtpError) -> None:
+        """One block on stderr: what, why, what to do. In Actions an annotation as well."""
+        print(plain(f"{error.title}.\n{_block(error.problems)}"), file=self._stderr, flush=True)
+        if self.is_actions:
+            self._command("error", str(error), title=f"Chainloop SMTP: {error.title}")
+
+    def bug(self, trace: str) -> None:
+        """A failure that is ours."""
+        text = f"{trace}\nThis is a bug in Chainloop SMTP. Please report it with the lines above."
+        print(plain(text), file=self._stderr, flush=True)
+        if self.is_actions:
+            self._command("error", "A bug in Chainloop SMTP: the log says where.")
+
+    def outputs(self, values: Mapping[str, str]) -> None:
+        """The step's outputs, one heredoc each, so that no value can start another."""
+        if self.is_json:
+            self.data(json.dumps(values, indent=2))
+        if self._output_file:
+            with Path(self._output_file).open("a", encoding="utf-8", newline="\n") as file:
+                for name, value in values.items():
+                    delimiter = f"ghadelimiter_{os.urandom(16).hex()}"
+                    file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+
+    def summary(self, markdown: str) -> None:
+        """Appends to the job summary; nothing happens where there is none."""
+        if self._summary_file:
+            with Path(self._summary_file).open("a", encoding="utf-8", newline="\n") as file:
+                file.write(markdown.rstrip("\n") + "\n\n")
+
+    def _annotate(self, kind: str, title: str, text: str, stream: TextIO) -> None:
+        if self.is_actions:
+            self._command(kind, text, title=f"Chainloop SMTP: {title}")
+        else:
+            print(plain(f"{title}: {text}"), file=stream, flush=True)
+
+    def _command(self, name: str, text: str, title: str = "") -> None:
+        """A workflow command; its text is escaped as the runner unescapes it."""
+        properties = f" title={_escaped(title, ':,')}" if title else ""
+        # act takes commands from stdout only.
+        print(f"::{name}{properties}::{_escaped(text)}", file=self._stdout, flush=True)
+
+
+def plain(text: str) -> str:
+    """Text that a runner takes for nothing but text.
+
+    A command starts with ``::`` behind any blanks, or with ``##[`` anywhere in a line. Lines end
+    at LF, CR, or both. Escape codes could hide or repaint what stands above.
+    """
+    return "\n".join(_plain_line(line) for line in text.split("\n"))
+
+
+def _plain_line(line: str) -> str:
+    line = "".join(c if c.isprintable() else " " for c in line).rstrip()
+    line = line.replace("##[", "# #[")
+    bare = line.lstrip()
+    if bare.startswith("::"):
+        line = line[: len(line) - len(bare)] + ": :" + bare[2:]
+    return line
+
+
+def _block(problems: Iterable[Problem]) -> str:
+    lines = []
+    for problem in problems:
+        lines.append(f"  {problem.where}: {problem.why}")
+        lines += [f"    {problem.hint}"] if problem.hint else []
+    return "\n".join(lines)
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Percent-encoding as in the runner's own toolkit; further control characters become blanks."""
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in text.replace("\r\n", "\n"))
+    for character in "%\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
+
+
+def _forms(user: str, password: str) -> list[str]:
+    """The password and what it looks like after the usual transformations.
+
+    A line of its own for each line, since logs are masked line by line; base64 alone (AUTH LOGIN)
+    and with the user (AUTH PLAIN); escaped as in JSON.
+    """
+    encoded = (password.encode(), f"\0{user}\0{password}".encode())
+    forms = [
+        password,
+        *password.splitlines(),
+        *(base64.b64encode(octets).decode("ascii") for octets in encoded),
+        json.dumps(password)[1:-1],
+        json.dumps(password, ensure_ascii=False)[1:-1],
+    ]
+    return list(dict.fromkeys(form for form in forms if len(form.strip()) >= _SHORTEST_MASK))

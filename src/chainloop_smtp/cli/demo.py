@@ -1,0 +1,107 @@
+"""The main job from end to end, on this machine alone: an embedded mail server gets the mail."""
+
+import tempfile
+from collections.abc import Callable, MutableMapping, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.errors import OptionsError, Problem
+
+if TYPE_CHECKING:
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+
+_USER, _PASSWORD = "demo", "a password of the demo's own"
+_TO, _CC, _BCC = "security@example.test", "ledger-team@example.test", "audit@example.test"
+
+Main = Callable[[Sequence[str], MutableMapping[str, str]], int]
+
+
+def demo(run: Run, main: Main) -> int:
+    """Sends a sample attestation to the embedded server and shows what has arrived there.
+
+    Raises:
+        OptionsError: The server's two libraries are not installed.
+    """
+    inbox: list[Envelope] = []
+    folder = Path(tempfile.mkdtemp(prefix="chainloop-smtp-demo-"))
+    server = _server(folder, inbox)
+    server.start()
+    try:
+        run.console.say(f"An ESMTP server listens on localhost:{server.port} (STARTTLS, AUTH).\n")
+        with as_file(files("chainloop_smtp").joinpath("samples/attestation.json")) as sample:
+            arguments = {
+                "host": "localhost",
+                "port": str(server.port),
+                "user": _USER,
+                "from": "Attestation reports <reports@example.test>",
+                "to": f"Security <{_TO}>",
+                "cc": _CC,
+                "bcc": _BCC,
+                "tls-ca-file": str(folder / "ca.pem"),
+                "attestation": str(sample),
+                "job-status": "failure",
+                "output-dir": str(folder),
+            }
+            flags = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+            run.console.say(f"$ chainloop-smtp send --attestation {sample.name} --to {_TO} …")
+            code = main(["send", *flags], {"CHAINLOOP_SMTP_PASSWORD": _PASSWORD})
+    finally:
+        server.stop()
+    if code or not inbox:
+        return code or 5
+    run.console.say(f"\nIn the mailboxes of {', '.join(inbox[0].rcpt_tos)}:\n")
+    text = next(folder.glob("*.txt")).read_text(encoding="utf-8")
+    run.console.say("\n".join(f"  | {line}" for line in text.splitlines()))
+    for suffix in ("eml", "html"):
+        run.console.say(f"\nOpen it: {next(folder.glob(f'*.{suffix}'))}")
+    return 0
+
+
+def _server(folder: Path, inbox: "list[Envelope]") -> "Controller":
+    """An ESMTP server that wants TLS and a login, with a certificate of a new authority."""
+    try:
+        import ssl
+
+        import trustme
+        from aiosmtpd.controller import Controller
+        from aiosmtpd.smtp import AuthResult, LoginPassword
+    except ImportError as error:
+        raise OptionsError(
+            Problem(
+                "demo",
+                f"the library {error.name} is not installed",
+                "Install it with: pip install 'chainloop-smtp[demo]'",
+            )
+        ) from error
+
+    class Inbox:
+        async def handle_DATA(  # noqa: N802  # aiosmtpd's name for it
+            self, server: "SMTP", session: "Session", envelope: "Envelope"
+        ) -> str:
+            del server, session
+            inbox.append(envelope)
+            return "250 2.0.0 accepted by the demo"
+
+    def authenticate(
+        server: "SMTP", session: "Session", envelope: "Envelope", mechanism: str, data: object
+    ) -> "AuthResult":
+        del server, session, envelope, mechanism
+        known = LoginPassword(_USER.encode(), _PASSWORD.encode())
+        return AuthResult(success=data == known, handled=False)
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    return Controller(
+        Inbox(),
+        hostname="localhost",
+        port=0,
+        tls_context=context,
+        require_starttls=True,
+        auth_required=True,
+        authenticator=authenticate,
+    )

@@ -1,0 +1,102 @@
+"""What a command works with, and how it gets at its inputs."""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from chainloop_smtp import options
+from chainloop_smtp.ci import Console
+from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transport
+
+INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
+_LONGEST_PASSWORD = 64 * 1024
+
+Deliver = Callable[[Mail, Registration, Transport], Delivery]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One invocation of the program.
+
+    Attributes:
+        environ: The process's own environment; secrets are taken out once they are read.
+    """
+
+    arguments: argparse.Namespace
+    environ: MutableMapping[str, str]
+    console: Console
+    stdin: BinaryIO
+    deliver: Deliver
+
+    def inputs(self, opts: dict[str, str] | None = None) -> dict[str, str]:
+        """Every input that is given, normalised, with its password masked from here on.
+
+        Later ones win: the JSON variable, a secret's own variable where the JSON has none,
+        ``--opt``, flags, standard input.
+
+        Args:
+            opts: From ``--opt``, where the command has it.
+
+        Raises:
+            OptionsError: The variable is not a JSON object, or standard input is wanted twice.
+        """
+        given = self._from_variables()
+        given |= options.normalise(opts or {})
+        flags = vars(self.arguments)
+        flagged = {each.name: flags.get(each.name.replace("-", "_")) for each in options.INPUTS}
+        given |= options.normalise({name: flag for name, flag in flagged.items() if flag})
+        if flags.get("password_stdin"):
+            if given.get("attestation") == "-":
+                raise OptionsError(
+                    Problem(
+                        "password-stdin",
+                        "standard input already carries the attestation",
+                        "Set CHAINLOOP_SMTP_PASSWORD, or give the attestation by its path.",
+                    )
+                )
+            given |= options.normalise(
+                {"password": self.stdin.read(_LONGEST_PASSWORD).decode("utf-8", "replace")}
+            )
+        self.console.mask(given.get("user", ""), given.get("password", ""))
+        return given
+
+    def folder(self, parsed: Options) -> Path:
+        """Where mails and receipts are left: the user's choice, else the runner's own temp."""
+        if parsed.output_dir:
+            return Path(parsed.output_dir)
+        if "RUNNER_TEMP" in self.environ:
+            return Path(self.environ["RUNNER_TEMP"], "chainloop-smtp")
+        # A name that nobody else on a shared machine could have taken before.
+        return Path(tempfile.mkdtemp(prefix="chainloop-smtp-"))
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return datetime.now(UTC)
+
+    def message_id(self, parsed: Options) -> str:
+        """A Message-ID that no other mail has, in the sender's domain, without its brackets."""
+        return f"{os.urandom(16).hex()}@{parsed.registration.from_.domain}"
+
+    def _from_variables(self) -> dict[str, str]:
+        # Taken out, so that no process started from here can read them.
+        text = self.environ.pop(INPUTS_VARIABLE, "")
+        secrets = {
+            name: self.environ.pop("CHAINLOOP_SMTP_" + name.upper().replace("-", "_"), "")
+            for name in options.SECRETS
+        }
+        try:
+            raw = json.loads(text) if text.strip() else {}
+        except (ValueError, RecursionError):
+            raw = None
+        if not isinstance(raw, dict):
+            raise OptionsError(
+                Problem(INPUTS_VARIABLE, "is not a JSON object", "Write ${{ toJSON(inputs) }}.")
+            )
+        return options.normalise(secrets) | options.normalise(raw)

@@ -1,0 +1,156 @@
+"""The main story: options, evidence, verdict, mail, delivery, report."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from chainloop_smtp import attestation, message, options, outbox, source, verdict
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
+from chainloop_smtp.model import (
+    Attestation,
+    Auth,
+    Delivery,
+    Job,
+    JobStatus,
+    Mail,
+    Options,
+    Require,
+    Tls,
+)
+
+# Every output of the Action, as it stands until something happens.
+_NOTHING = {
+    "sent": "false",
+    "skipped": "",
+    "outcome": "",
+    "policy-status": "",
+    "digest": "",
+    "message-id": "",
+    "accepted": "[]",
+    "refused": "[]",
+    "attempts": "0",
+    "eml": "",
+    "receipt": "",
+}
+
+
+def send(run: Run) -> int:
+    """Mails one run. The outputs are written in any case, as far as the story got."""
+    outputs = dict(_NOTHING)
+    try:
+        return _send(run, outputs)
+    finally:
+        run.console.outputs(outputs)
+
+
+def _send(run: Run, outputs: dict[str, str]) -> int:
+    given = run.inputs()
+    if _is_without_secrets(given, source.job(run.environ, None, ())):
+        outputs["skipped"] = "no secrets in a pull request from a fork"
+        run.console.notice(
+            "skipped", "A pull request from a fork gets no secrets; no mail is sent."
+        )
+        return 0
+    parsed = options.parse(given)
+    if parsed.attestation == "-" and run.console.is_actions:
+        raise OptionsError(
+            Problem("attestation", "'-' is standard input, which a step does not have")
+        )
+    job = source.job(run.environ, parsed.job_status, parsed.needs)
+    evidence = _evidence(run, parsed, job)
+    judged = verdict.judge(evidence, job)
+    outputs["outcome"] = judged.outcome.value
+    outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
+    outputs["digest"] = evidence.digest if evidence else ""
+    now, message_id = run.now(), run.message_id(parsed)
+    mail = message.compose(evidence, job, judged, parsed, now=now, message_id=message_id)
+    folder = run.folder(parsed)
+    outputs["message-id"] = mail.message_id
+    outputs["eml"] = str(outbox.write_mail(folder, mail))
+    run.console.say(mail.subject)
+    if parsed.dry_run:
+        outputs["skipped"] = "dry run"
+        outputs["receipt"] = str(outbox.write_receipt(folder, mail, parsed.registration, None, now))
+        run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
+        run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
+        return 0
+    return _deliver(run, parsed, mail, folder, outputs)
+
+
+def _is_without_secrets(given: Mapping[str, str], job: Job) -> bool:
+    return job.is_fork and not given.get("password") and given.get("auth") != Auth.NONE
+
+
+def _evidence(run: Run, parsed: Options, job: Job) -> Attestation | None:
+    """The attestation, or None where nothing was attested."""
+    is_success = job.status in (None, JobStatus.SUCCESS)
+    octets = source.read(parsed.attestation, run.stdin, is_success=is_success)
+    if octets.strip():
+        return attestation.parse(octets)
+    if parsed.attestation and is_success:
+        run.console.warning(
+            "the attestation is empty",
+            "The Chainloop command printed nothing, so the mail says that the run was not "
+            "attested. The log of the step that ran it says why.",
+        )
+    return None
+
+
+def _deliver(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]) -> int:
+    if parsed.transport.tls is Tls.NONE:
+        run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
+    result: Delivery | None = None
+    failure: DeliveryError | None = None
+    outputs["attempts"] = "1"
+    try:
+        result = run.deliver(mail, parsed.registration, parsed.transport)
+        failure = _refusals(result, parsed)
+        outputs["accepted"] = json.dumps(result.accepted)
+        outputs["refused"] = json.dumps([each.recipient for each in result.refused])
+        outputs["attempts"] = str(result.attempts)
+    except DeliveryError as error:
+        failure = error
+    outputs["sent"] = "false" if failure else "true"
+    receipt = outbox.write_receipt(folder, mail, parsed.registration, result, run.now())
+    outputs["receipt"] = str(receipt)
+    run.console.summary(f"{mail.summary}\n{_account(result)}")
+    if result and result.accepted:
+        run.console.say(_account(result))
+    if failure is None:
+        for each in result.refused if result else ():
+            run.console.warning("recipient refused", f"{each.recipient}: {each.reply}")
+        return 0
+    run.console.say(f"The mail is kept: {outputs['eml']}")
+    if parsed.fail_on_error:
+        raise failure
+    run.console.warning(failure.title, str(failure))
+    return 0
+
+
+def _refusals(result: Delivery, parsed: Options) -> DeliveryError | None:
+    """The failure that refused recipients make, by what the user requires."""
+    if not result.refused or (result.accepted and parsed.require is Require.ANY):
+        return None
+    problems = [
+        Problem(each.recipient, f"the server refused this recipient: {each.reply}")
+        for each in result.refused
+    ]
+    if result.accepted:
+        number = len(result.accepted)
+        hint = "Mend the addresses, or write require: any if this is enough."
+        others = "the other recipient" if number == 1 else f"the other {number} recipients"
+        problems.append(Problem("delivery", f"the mail went to {others}", hint))
+    return DeliveryError(*problems)
+
+
+def _account(result: Delivery | None) -> str:
+    """One sentence on what became of the mail, fit for a log and for Markdown."""
+    if result is None or not result.accepted:
+        return "The mail was not delivered."
+    number = len(result.accepted)
+    security = ", ".join(filter(None, (result.tls or "no TLS", result.mechanism)))
+    return (
+        f"Sent to {number} recipient{'s' * (number != 1)} through {result.server} ({security}) "
+        f"in {result.duration:.2f} s."
+    )

@@ -1,0 +1,121 @@
+"""Facts -> Mail. The only stage that knows jinja2.
+
+`compose` writes the mail about a run, `compose_registration` the one that proves a registration.
+Both are pure: the time and the Message-ID are given.
+"""
+
+import hashlib
+from datetime import datetime
+
+from chainloop_smtp.message import mime, view, wording
+from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.templates import render
+from chainloop_smtp.message.wording import Tone, Wording
+from chainloop_smtp.model import Attestation, Job, Mail, Mailbox, Options, Plugin, Verdict
+
+
+def compose(
+    attestation: Attestation | None,
+    job: Job,
+    verdict: Verdict,
+    options: Options,
+    *,
+    now: datetime,
+    message_id: str,
+) -> Mail:
+    """The mail about one run.
+
+    Args:
+        attestation: None when there is none.
+        now: Aware, in UTC.
+        message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
+
+    Raises:
+        MessageError: A template is broken.
+    """
+    attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
+    words = wording.word(attestation, job, verdict)
+    facts = view.facts(attestation, job, words, options.env_values)
+    return _mail(facts, options, now=now, message_id=message_id)
+
+
+def compose_registration(
+    plugin: Plugin, name: str, options: Options, *, now: datetime, message_id: str
+) -> Mail:
+    """The mail that shows a registration to be right: it has arrived.
+
+    Args:
+        name: Of the registration.
+    """
+    registration = clean(options.registration)
+    words = Wording(
+        tone=Tone.OK,
+        glyph="✓",
+        badge="Registered",
+        subject=f"[{plugin.id}] Registered: {name}",
+        headline=f"{name} is registered",
+        lead="This mail proves that mails about Chainloop runs reach you. Nothing to do.",
+        preheader=f"Mails about Chainloop runs will come through {registration.host}.",
+        byline="",
+        describe="",
+    )
+    rows = (
+        view.Fact("Plugin", f"{plugin.id}, version {plugin.version}"),
+        view.Fact("Host", registration.host, "code"),
+        view.Fact("Port", str(registration.port), "code"),
+        view.Fact("User", registration.user, "code"),
+        view.Fact("From", str(registration.from_)),
+        view.Fact("To", ", ".join(map(str, registration.to))),
+    )
+    facts = view.registration(words, tuple(row for row in rows if row.value))
+    return _mail(facts, options, now=now, message_id=message_id)
+
+
+def _mail(facts: dict[str, object], options: Options, *, now: datetime, message_id: str) -> Mail:
+    registration, cc = options.registration, options.attachment.cc
+    subject = " ".join(render("subject.txt.j2", facts).split())
+    text = _blank_lines_once(render("mail.txt.j2", facts))
+    html = render("mail.html.j2", facts)
+    headers = [
+        mime.date(now),
+        mime.mailboxes("From", [registration.from_]),
+        mime.mailboxes("To", registration.to),
+        mime.structured("Message-ID", f"<{message_id}>"),
+        mime.unstructured("Subject", subject),
+        # RFC 3834 section 5: nobody's holiday responder answers this.
+        mime.structured("Auto-Submitted", "auto-generated"),
+    ]
+    if cc:
+        headers.insert(3, mime.mailboxes("Cc", cc))
+    if options.reply_to:
+        headers.insert(3, mime.mailboxes("Reply-To", options.reply_to))
+    # `=_` cannot stand in quoted-printable (RFC 2045 section 6.7), so no part can hold it.
+    boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
+    return Mail(
+        sender=(options.envelope_from or registration.from_).addr_spec,
+        recipients=_once((*registration.to, *cc, *options.bcc)),
+        message_id=f"<{message_id}>",
+        subject=subject,
+        content=mime.alternative(headers, text, html, boundary),
+        text=text,
+        html=html,
+        summary=_blank_lines_once(render("summary.md.j2", facts)),
+    )
+
+
+def _once(mailboxes: tuple[Mailbox, ...]) -> tuple[str, ...]:
+    """Each address once: the domain's case never matters, the local part's may (RFC 5321 2.4)."""
+    unique = {
+        (box.addr_spec.rpartition("@")[0], box.domain.lower()): box.addr_spec for box in mailboxes
+    }
+    return tuple(unique.values())
+
+
+def _blank_lines_once(text: str) -> str:
+    """At most one blank line in a row, none at either end."""
+    lines: list[str] = []
+    for line in text.strip("\n").split("\n"):
+        kept = line if line.startswith("-- ") or line.endswith("  ") else line.rstrip()
+        if kept.strip() or (lines and lines[-1].strip()):
+            lines.append(kept)
+    return "\n".join(lines) + "\n"

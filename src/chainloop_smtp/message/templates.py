@@ -1,0 +1,102 @@
+"""Template and facts -> text. The only module that imports jinja2.
+
+Sandboxed, so that a template reaches nothing but the facts; autoescaped where the template's name
+says HTML; a name that is not defined is an error and never an empty space.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from chainloop_smtp.errors import MessageError, Problem
+from chainloop_smtp.message import view, wording
+
+_COLUMNS = 78
+_MARKDOWN = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_{}[]#|~"}
+    | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
+
+
+def render(name: str, facts: Mapping[str, object]) -> str:
+    """One template with the facts in it.
+
+    Raises:
+        MessageError: The template is broken.
+    """
+    try:
+        return _environment().get_template(name).render(facts)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f"{getattr(error, 'name', None) or name}" + (f", line {line}" if line else "")
+        raise MessageError(Problem(where, error.message or "the template is broken")) from error
+
+
+@cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=FunctionLoader(_source),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=False,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "code": code,
+        "count": wording.count,
+        "fact": fact,
+        "first_line": lambda text: text.partition("\n")[0],
+        "lines": view.lines,
+        "md": md,
+        "noun": lambda number, noun: noun if number == 1 else noun + "s",
+        "result": view.result,
+        "wrap": wrap,
+    }
+    environment.tests |= {"unbroken": view.is_unbroken, "web": view.is_web}
+    return environment
+
+
+def _source(name: str) -> str | None:
+    template = files("chainloop_smtp").joinpath("templates", name)
+    return template.read_text(encoding="utf-8") if template.is_file() else None
+
+
+def wrap(text: str, indent: str = "", first: str | None = None) -> str:
+    """Lines of 78 columns at most; a word that is longer stands alone and whole.
+
+    Args:
+        first: What the first line starts with, where that differs from ``indent``.
+    """
+    return textwrap.fill(
+        text,
+        _COLUMNS,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def fact(row: view.Fact) -> str:
+    """``  Key:             value``; a long value stands on a line of its own."""
+    head = f"  {row.key + ':':<16} "
+    if len(row.key) < 16 and len(head) + len(row.value) <= _COLUMNS:
+        return head + row.value
+    return f"{wrap(row.key + ':', '  ')}\n{wrap(row.value, '    ')}"
+
+
+def md(text: str) -> str:
+    """A value as Markdown text: nothing in it is markup."""
+    return text.translate(_MARKDOWN)
+
+
+def code(text: str) -> str:
+    """A value as a Markdown code span, inside a table too; empty when it is."""
+    if not text or "`" in text:
+        return md(text)
+    return "`" + text.replace("|", "\\|") + "`"

@@ -1,0 +1,263 @@
+"""Facts -> what the templates see: rows, marks and links, chosen and sorted. No secret is here."""
+
+import re
+from typing import NamedTuple
+
+from chainloop_smtp.message import wording
+from chainloop_smtp.message.wording import Wording
+from chainloop_smtp.model import (
+    Attestation,
+    EnvValues,
+    Evaluation,
+    Finding,
+    FindingKind,
+    Job,
+    Material,
+    Policies,
+    Violation,
+)
+
+_WEB = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
+_UNBROKEN = re.compile(r"\S{21}")
+_MESSAGE_LINES = 20
+
+
+class Fact(NamedTuple):
+    """One row of a table of keys and values.
+
+    Attributes:
+        kind: ``code`` for ids and digests, empty for words.
+        url: Where the value links to; empty when nowhere.
+    """
+
+    key: str
+    value: str
+    kind: str = ""
+    url: str = ""
+
+
+def facts(
+    attestation: Attestation | None, job: Job, words: Wording, env_values: EnvValues
+) -> dict[str, object]:
+    """Everything that a template may use, by name."""
+    policies = attestation.policies if attestation else Policies()
+    url = (attestation.runner.url if attestation else "") or job.run_url
+    sections = {
+        "Commit": _commit(attestation, job),
+        "Run": _run(attestation, job),
+        "Annotations": _annotations(attestation),
+        "Environment variables": _environment(attestation, env_values),
+    }
+    return {
+        "attestation": attestation,
+        "footer": _footer(job),
+        "gated_note": _gated_note(policies),
+        "job": job,
+        "materials": _materials(attestation),
+        "policies": policies,
+        "results": tuple(Fact(each.name, each.value) for each in wording.results(job)),
+        "run_url": url,
+        "sections": tuple((title, rows) for title, rows in sections.items() if rows),
+        "view_url": attestation.view_url if attestation else "",
+        "violated": tuple(each for each in policies.evaluations if each.active_violations),
+        "wording": words,
+    }
+
+
+def registration(words: Wording, rows: tuple[Fact, ...]) -> dict[str, object]:
+    """What the registration mail shows, under the same names."""
+    shown = facts(None, Job(), words, EnvValues.HIDE)
+    footer = "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
+    return shown | {"sections": (("Registration", rows),), "footer": footer}
+
+
+def is_web(url: str) -> bool:
+    """A link that may be a link: ``http`` or ``https``, and nothing that ends an attribute."""
+    return bool(_WEB.fullmatch(url))
+
+
+def is_unbroken(text: str) -> bool:
+    """Holds a run of over 20 characters without a blank, which may have to break anywhere."""
+    return bool(_UNBROKEN.search(text))
+
+
+def result(evaluation: Evaluation) -> tuple[str, str, str]:
+    """Tone, glyph and word of one evaluation."""
+    if evaluation.active_violations:
+        return (
+            ("danger", "✕", "Violated, gate") if evaluation.is_gate else ("warn", "!", "Violated")
+        )
+    return ("idle", "–", "Skipped") if evaluation.is_skipped else ("ok", "✓", "Passed")
+
+
+def lines(violation: Violation) -> tuple[str, ...]:
+    """What a violation says: its finding in one line, then its message, each thing once."""
+    said = [_finding(violation.finding)] if violation.finding else []
+    message = [line.strip() for line in violation.message.splitlines() if line.strip()]
+    finding = violation.finding
+    if not finding or violation.message.strip() not in (finding.message, finding.id):
+        said += message
+    if len(said) > _MESSAGE_LINES:
+        left = len(said) - _MESSAGE_LINES
+        said = [*said[:_MESSAGE_LINES], f"(and {wording.count(left, 'more line')})"]
+    return tuple(filter(None, said)) or (violation.subject or "violated, no message given",)
+
+
+def _finding(finding: Finding) -> str:
+    """``CVE-2026-21441 (critical, CVSS 9.8) in openssl 3.0.14-r0, fixed in 3.0.16-r0``."""
+    score = f"{finding.score:g}" if finding.score is not None else ""
+    if score and finding.kind is FindingKind.VULNERABILITY:
+        score = f"CVSS {score}"
+    notes = [finding.severity.lower(), score, finding.assessment.lower().replace("_", " ")]
+    text = finding.id or finding.message
+    text += f" ({', '.join(filter(None, notes))})" if any(notes) else ""
+    if finding.component:
+        text += f" in {finding.component}"
+        text += f" {finding.component_version}" if finding.component_version else ""
+    if finding.location:
+        text += f" at {finding.location}"
+    if finding.fixed_version:
+        text += f", fixed in {finding.fixed_version}"
+    if finding.kind is FindingKind.SAST and finding.id and finding.message:
+        text += f": {finding.message}"
+    return text
+
+
+def _gated_note(policies: Policies) -> str:
+    gated = sum(len(each.active_violations) for each in policies.evaluations if each.is_gate)
+    return f"{gated} in a gate" if gated else ""
+
+
+class _Marked(NamedTuple):
+    """A material and what is wrong with it."""
+
+    material: Material
+    mark: str
+
+
+def _materials(attestation: Attestation | None) -> tuple[_Marked, ...]:
+    """Materials with their marks, missing ones first."""
+    if attestation is None:
+        return ()
+    gated: set[str] = set()
+    violated: set[str] = set()
+    for each in attestation.policies.evaluations:
+        if each.active_violations:
+            (gated if each.is_gate else violated).add(each.material)
+
+    def mark(material: Material) -> str:
+        if not material.is_set:
+            return "missing" if material.is_required else "not added"
+        if material.name in gated:
+            return "gate violated"
+        return "violation" if material.name in violated else ""
+
+    marked = (_Marked(material, mark(material)) for material in attestation.materials)
+    return tuple(sorted(marked, key=lambda each: each.mark != "missing"))
+
+
+def _commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
+    sha = wording.sha(attestation, job)
+    if not sha:
+        return ()
+    commit = attestation.commit if attestation else None
+    environment = {each.name: each.value for each in attestation.environment} if attestation else {}
+    repository = environment.get("GITHUB_REPOSITORY") or job.repository
+    url = f"{job.server_url or 'https://github.com'}/{repository}/commit/{sha}"
+    rows = [
+        Fact("Commit", sha, "code", url if repository and is_web(url) else ""),
+        Fact("Branch or tag", wording.ref(attestation, job)),
+    ]
+    if commit:
+        author = f"{commit.author_name} <{commit.author_email}>".removesuffix(" <>")
+        signed = "signed" if commit.is_signed else ""
+        rows += [
+            Fact("Message", commit.message.partition("\n")[0]),
+            Fact("Author", author),
+            Fact("Signature", _signature(commit.verification, signed)),
+        ]
+    actor = environment.get("GITHUB_ACTOR") or job.actor
+    event = environment.get("GITHUB_EVENT_NAME") or job.event
+    rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
+    return tuple(row for row in rows if row.value)
+
+
+def _signature(verification: str, signed: str) -> str:
+    words = {
+        "verified": "signature verified",
+        "unverified": "signature not verified",
+        "unavailable": "verification unavailable",
+    }
+    return words.get(verification, signed)
+
+
+def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
+    rows: list[Fact] = []
+    if attestation:
+        workflow, run = attestation.workflow, attestation.run
+        contract = workflow.contract_name
+        if contract and workflow.contract_revision:
+            contract += f", revision {workflow.contract_revision}"
+        finished = wording.moment(run.finished_at) if run.finished_at else ""
+        if finished and run.duration is not None:
+            finished += f" ({wording.lapse(run.duration)})"
+        version = workflow.version
+        version_name = version.name if version else ""
+        if version_name and version and version.is_prerelease and not version.is_being_released:
+            version_name += " (prerelease)"
+        strategy = attestation.policies.strategy
+        rows += [
+            Fact("Organization", workflow.organization),
+            Fact("Team", workflow.team),
+            Fact("Project", workflow.project),
+            Fact("Version", version_name),
+            Fact("Workflow", workflow.name),
+            Fact("Workflow ID", workflow.id, "code"),
+            Fact("Contract", contract),
+            Fact("Policy strategy", strategy.value if strategy else ""),
+            Fact("State", run.state.value if run.state else ""),
+            Fact("Reason", run.reason),
+            Fact("Started", wording.moment(run.started_at) if run.started_at else ""),
+            Fact("Finished", finished),
+            Fact("Runner", attestation.runner.type),
+            Fact("Run ID", run.id, "code"),
+            Fact("Attestation", attestation.digest, "code"),
+        ]
+    repository = job.repository
+    url = job.run_url if is_web(job.run_url) else ""
+    attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""
+    rows += [
+        Fact("CI workflow", " in ".join(filter(None, (job.workflow, repository)))),
+        Fact("CI job", job.name),
+        Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
+    ]
+    return tuple(row for row in rows if row.value)
+
+
+def _annotations(attestation: Attestation | None) -> tuple[Fact, ...]:
+    annotations = attestation.annotations if attestation else ()
+    return tuple(Fact(each.name, each.value or "not set") for each in annotations)
+
+
+def _environment(attestation: Attestation | None, env_values: EnvValues) -> tuple[Fact, ...]:
+    if attestation is None or env_values is EnvValues.HIDE:
+        return ()
+    if env_values is EnvValues.NAMES:
+        names = ", ".join(each.name for each in attestation.environment)
+        return (Fact("Names", names),) if names else ()
+    return tuple(
+        Fact(each.name, each.value or "not set", "code") for each in attestation.environment
+    )
+
+
+def _footer(job: Job) -> str:
+    by = f"job {job.name} of " if job.name else ""
+    if job.workflow and job.repository:
+        return (
+            f"Sent by {by}{job.workflow} in {job.repository}. To change who gets this mail or "
+            "when, edit the step of that workflow that sends it."
+        )
+    return (
+        "Sent by chainloop-smtp. To change who gets this mail or when, edit the command that "
+        "sends it."
+    )

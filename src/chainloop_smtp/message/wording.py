@@ -1,0 +1,364 @@
+"""Facts -> words: the subject, the headline, what it means. The same for every part of the mail."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from chainloop_smtp.model import (
+    Annotation,
+    Attestation,
+    Evaluation,
+    Job,
+    JobStatus,
+    Outcome,
+    Policies,
+    Strategy,
+    Verdict,
+)
+
+_SUBJECT = 78  # characters; what a desktop client shows in a list
+_PROJECT = 24
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.
+_RUN_ID = re.compile(r"[0-9A-Fa-f-]{8,64}")
+
+
+class Tone(StrEnum):
+    """Colour and glyph of the mail; always said in words too."""
+
+    OK = "ok"
+    WARN = "warn"
+    DANGER = "danger"
+    IDLE = "idle"
+
+
+_TONES = {
+    Outcome.PASSED: Tone.OK,
+    Outcome.ATTESTED: Tone.OK,
+    Outcome.VIOLATIONS: Tone.WARN,
+    Outcome.BYPASSED: Tone.WARN,
+    Outcome.NOT_ATTESTED: Tone.WARN,
+    Outcome.BLOCKED: Tone.DANGER,
+    Outcome.FAILED: Tone.DANGER,
+    Outcome.CANCELLED: Tone.IDLE,
+}
+_GLYPHS = {Tone.OK: "✓", Tone.WARN: "!", Tone.DANGER: "✕", Tone.IDLE: "–"}
+_BADGES = {
+    Outcome.PASSED: "Passed",
+    Outcome.ATTESTED: "Attested",
+    Outcome.VIOLATIONS: "Policy violations",
+    Outcome.BYPASSED: "Gate bypassed",
+    Outcome.NOT_ATTESTED: "Not attested",
+    Outcome.FAILED: "Failed",
+    Outcome.CANCELLED: "Cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """What the parts of the mail say alike.
+
+    Attributes:
+        badge: The outcome in a word or two.
+        glyph: One character for the tone; decoration only.
+        subject: At most 78 characters, on one line.
+        headline: What happened to what.
+        lead: At most two sentences: what it means.
+        preheader: What a list of mails shows behind the subject.
+        byline: Workflow, branch, commit, time; empty when none is known.
+        describe: Arguments of the ``chainloop`` command that prints the statement; empty when
+            nothing is recorded.
+    """
+
+    tone: Tone
+    glyph: str
+    badge: str
+    subject: str
+    headline: str
+    lead: str
+    preheader: str
+    byline: str
+    describe: str
+
+
+def word(attestation: Attestation | None, job: Job, verdict: Verdict) -> Wording:
+    """The words for one run, from cleaned facts."""
+    tone = _TONES[verdict.outcome]
+    badge = _badge(attestation, verdict)
+    lead = _lead(attestation, verdict)
+    return Wording(
+        tone=tone,
+        glyph=_GLYPHS[tone],
+        badge=badge,
+        subject=_subject(attestation, job, verdict, badge),
+        headline=_headline(attestation, job, verdict),
+        lead=lead,
+        preheader=_preheader(attestation, verdict, lead),
+        byline=_byline(attestation, job),
+        describe=_describe(attestation),
+    )
+
+
+def moment(value: datetime) -> str:
+    """``12 Mar 2026, 09:46:32 UTC``."""
+    return f"{value.day} {_MONTHS[value.month - 1]} {value.year}, {value:%H:%M:%S} UTC"
+
+
+def lapse(value: timedelta) -> str:
+    """``5 min 25 s``; hours where there are some, tenths of a second where there is little."""
+    seconds = value.total_seconds()
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 violation``, ``2 violations``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def ref(attestation: Attestation | None, job: Job) -> str:
+    """Branch or tag; ``#123`` for a pull request. Empty when not known."""
+    attested = _environment(attestation)
+    full = attested.get("GITHUB_REF") or job.ref
+    kind, _, name = full.removeprefix("refs/").partition("/")
+    if kind == "pull":
+        return "#" + name.partition("/")[0]
+    return name if kind in ("heads", "tags") and full.startswith("refs/") else full
+
+
+def sha(attestation: Attestation | None, job: Job) -> str:
+    """The commit's full hash; empty when not known."""
+    if attestation and attestation.commit:
+        return attestation.commit.sha
+    return _environment(attestation).get("GITHUB_SHA") or job.sha
+
+
+def thing(attestation: Attestation | None, job: Job) -> str:
+    """What the run is about: project and version, else the repository, else the workflow."""
+    if attestation and (project := attestation.workflow.project):
+        version = attestation.workflow.version
+        return f"{project} {version.name}" if version and version.name else project
+    return _project(attestation, job)
+
+
+def _project(attestation: Attestation | None, job: Job) -> str:
+    if attestation and attestation.workflow.project:
+        return attestation.workflow.project
+    return job.repository.rpartition("/")[2] or _workflow(attestation, job)
+
+
+def _workflow(attestation: Attestation | None, job: Job) -> str:
+    return (attestation.workflow.name if attestation else "") or job.workflow or "the run"
+
+
+def _environment(attestation: Attestation | None) -> dict[str, str]:
+    return {each.name: each.value for each in attestation.environment} if attestation else {}
+
+
+def _badge(attestation: Attestation | None, verdict: Verdict) -> str:
+    if verdict.outcome is Outcome.BLOCKED:
+        has_gate = attestation is not None and attestation.policies.has_gated_violations
+        return "Blocked by gate" if has_gate else "Blocked by policy"
+    return _BADGES[verdict.outcome]
+
+
+def _subject(attestation: Attestation | None, job: Job, verdict: Verdict, badge: str) -> str:
+    """``[project] Outcome: workflow ref@sha7 (detail)``, cut from its end backwards to fit."""
+    head = f"[{_cut(_project(attestation, job), _PROJECT)}] {badge}: "
+    workflow, branch = _workflow(attestation, job), ref(attestation, job)
+    commit = sha(attestation, job)[:7]
+    detail = _detail(attestation, verdict)
+    commit = f"@{commit}" if branch and commit else commit
+    tail = f" {branch}{commit}" if branch or commit else ""
+    if detail and len(head + workflow + tail) + len(detail) + 3 <= _SUBJECT:
+        tail += f" ({detail})"
+    elif len(head + workflow + tail) > _SUBJECT:
+        room = _SUBJECT - len(head) - len(commit) - 1
+        branch = _cut(branch, max(room - min(len(workflow), 16), 4))
+        workflow = _cut(workflow, max(room - len(branch), 4))
+        tail = f" {branch}{commit}" if branch or commit else ""
+    return " ".join(f"{head}{workflow}{tail}".split())
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3].rstrip() + "..."
+
+
+def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
+    policies = attestation.policies if attestation else Policies()
+    match verdict.outcome:
+        case Outcome.PASSED:
+            passed = f"{policies.passed_count} of {count(policies.evaluation_count, *_POLICY)}"
+            skipped = policies.skipped_count
+            return f"{passed}, {skipped} skipped" if skipped else passed
+        case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
+            return count(policies.violation_count, "violation") if policies.violation_count else ""
+        case Outcome.FAILED | Outcome.NOT_ATTESTED:
+            return verdict.reason
+        case Outcome.ATTESTED if attestation:
+            return f"{count(len(attestation.materials), 'material')}, no policies"
+    return ""
+
+
+_POLICY = ("policy", "policies")
+
+
+def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
+    what = thing(attestation, job)
+    match verdict.outcome:
+        case Outcome.PASSED | Outcome.ATTESTED:
+            return f"{what} is attested"
+        case Outcome.BLOCKED:
+            blockers = _blockers(attestation)
+            if not blockers:
+                return f"{what} is blocked by policy"
+            others = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
+            return f"{blockers[0]}{others} {'block' if others else 'blocks'} {what}"
+        case Outcome.BYPASSED:
+            return f"{what} went past a gate by exception"
+        case Outcome.VIOLATIONS:
+            number = attestation.policies.violation_count if attestation else 0
+            return f"{what} has {count(number, 'policy violation')}"
+        case Outcome.FAILED:
+            return f"{what} failed"
+        case Outcome.CANCELLED:
+            return f"{what} was cancelled"
+        case _:
+            return f"{what} was not attested"
+
+
+def _blockers(attestation: Attestation | None) -> list[str]:
+    """Names of the violated policies that stop the pipeline: the gates, else all."""
+    evaluations = attestation.policies.evaluations if attestation else ()
+    violated = [each for each in evaluations if each.active_violations]
+    gated = [each for each in violated if each.is_gate]
+    return list(dict.fromkeys(each.name for each in gated or violated))
+
+
+def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
+    policies = attestation.policies if attestation else Policies()
+    is_recorded = attestation is not None and attestation.is_recorded
+    match verdict.outcome:
+        case Outcome.PASSED if attestation:
+            skipped = policies.skipped_count
+            passed = (
+                f"{policies.passed_count} of {policies.evaluation_count} policies passed "
+                f"({skipped} skipped)"
+                if skipped or policies.passed_count < policies.evaluation_count
+                else "The policy passed"
+                if policies.evaluation_count == 1
+                else f"All {policies.evaluation_count} policies passed"
+            )
+            return f"{passed} and the attestation was recorded. Nothing to do."
+        case Outcome.ATTESTED if attestation:
+            return (
+                f"The attestation with {count(len(attestation.materials), 'material')} was "
+                "recorded. No policies apply to it."
+            )
+        case Outcome.VIOLATIONS:
+            return f"{_violations(policies)}. The attestation was recorded; the pipeline goes on."
+        case Outcome.BYPASSED:
+            return (
+                f"{_violations(policies)}. The policy check was bypassed by exception, so the "
+                "pipeline goes on; the attestation was recorded and says so."
+            )
+        case Outcome.BLOCKED if policies.has_gated_violations:
+            return (
+                f"{_violations(policies)}. {_recorded(is_recorded)}, but the pipeline stops here "
+                "until the gate passes or is bypassed."
+            )
+        case Outcome.BLOCKED:
+            return (
+                f"{_violations(policies)}. {_recorded(is_recorded)}; the policy strategy is "
+                f"{Strategy.ENFORCED}, so Chainloop counts the run as blocked."
+            )
+        case Outcome.FAILED | Outcome.CANCELLED:
+            reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
+            if not is_recorded:
+                return f"{reason}No attestation was recorded for this run."
+            status = f" with {_violations(policies).lower()}" if policies.violation_count else ""
+            return f"{reason}The attestation was recorded{status}."
+        case _:
+            reason = f" ({verdict.reason})" if verdict.reason else ""
+            missing = (
+                f" Missing: {', '.join(verdict.missing[:3])}"
+                f"{f' and {len(verdict.missing) - 3} more' if len(verdict.missing) > 3 else ''}."
+                if verdict.missing
+                else ""
+            )
+            return f"No attestation was recorded for this run{reason}.{missing}"
+
+
+def _recorded(is_recorded: bool) -> str:
+    return "The attestation was recorded" if is_recorded else "The attestation was not recorded"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _violations(policies: Policies) -> str:
+    """``2 policy violations: 1 in a gate, 1 advisory``; no split where it is not known."""
+    total = count(policies.violation_count, "policy violation")
+    if not policies.violation_count:
+        return "Policy violations"
+    in_gates = sum(len(e.active_violations) for e in policies.evaluations if e.is_gate)
+    known = sum(len(e.active_violations) for e in policies.evaluations)
+    if not in_gates or known != policies.violation_count:
+        return total
+    advisory = f", {known - in_gates} advisory" if known > in_gates else ""
+    return f"{total}: {in_gates} in a gate{advisory}"
+
+
+def _preheader(attestation: Attestation | None, verdict: Verdict, lead: str) -> str:
+    """30 to 150 characters: the first violation's message where there is one, else the lead."""
+    policies = attestation.policies if attestation else Policies()
+    worst = next((e for e in policies.evaluations if e.active_violations), None)
+    if worst and verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
+        message = first_line(worst).rstrip(".")
+        score = f"{policies.passed_count} of {policies.evaluation_count} policies passed."
+        return f"{_cut(message, 110)}. {score}"
+    return _cut(lead, 150)
+
+
+def first_line(evaluation: Evaluation) -> str:
+    """The first active violation in one line: its message, else its finding, else its subject."""
+    violation = evaluation.active_violations[0]
+    lines = [line.strip(" #") for line in violation.message.splitlines()]
+    message = next((line for line in lines if line), "")
+    finding = violation.finding
+    return message or (finding.message or finding.id if finding else "") or violation.subject
+
+
+def _byline(attestation: Attestation | None, job: Job) -> str:
+    branch, commit = ref(attestation, job), sha(attestation, job)[:7]
+    workflow = (attestation.workflow.name if attestation else "") or job.workflow
+    words = [workflow, f"on {branch}" if branch else "", f"at {commit}" if commit else ""]
+    line = " ".join(filter(None, words))
+    run = attestation.run if attestation else None
+    if run and run.finished_at:
+        line += f", finished {moment(run.finished_at)}"
+        line += f" after {lapse(run.duration)}" if run.duration is not None else ""
+    elif run and run.started_at:
+        line += f", started {moment(run.started_at)}"
+    return line
+
+
+def _describe(attestation: Attestation | None) -> str:
+    if attestation and attestation.is_recorded and _RUN_ID.fullmatch(attestation.run.id):
+        return f"--id {attestation.run.id} -o statement"
+    return ""
+
+
+def results(job: Job) -> tuple[Annotation, ...]:
+    """This job and the earlier ones with their results, for a small table; this job last."""
+    rows = [Annotation(name=each.name, value=each.result.value) for each in job.needs]
+    if job.status and (rows or job.status is not JobStatus.SUCCESS):
+        rows.append(Annotation(name=job.name or "this job", value=job.status.value))
+    return tuple(rows)

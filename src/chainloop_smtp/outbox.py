@@ -1,0 +1,77 @@
+"""Mail and Delivery -> files. The only stage that writes into the output folder."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model import Delivery, Mail, Registration, Reply
+
+
+def write_mail(folder: Path, mail: Mail) -> Path:
+    """Writes ``<id>.eml``, ``.html`` and ``.txt``, readable by their owner only.
+
+    Returns:
+        Path of the .eml: the exact octets for the server.
+
+    Raises:
+        OptionsError: ``output-dir`` cannot be written to.
+    """
+    stem = mail.message_id.strip("<>").partition("@")[0]
+    _write(folder / f"{stem}.html", mail.html.encode())
+    _write(folder / f"{stem}.txt", mail.text.encode())
+    return _write(folder / f"{stem}.eml", mail.content)
+
+
+def write_receipt(
+    folder: Path, mail: Mail, registration: Registration, delivery: Delivery | None, now: datetime
+) -> Path:
+    """Writes ``receipt.json``: what was sent to whom, and what the server said.
+
+    Args:
+        delivery: None when nothing was handed to a server.
+        now: Aware, in UTC.
+    """
+    import hashlib
+
+    receipt = {
+        "version": 1,
+        "time": now.isoformat(),
+        "messageId": mail.message_id,
+        "subject": mail.subject,
+        "sha256": hashlib.sha256(mail.content).hexdigest(),
+        "size": len(mail.content),
+        "server": {"host": registration.host, "port": registration.port},
+        "envelope": {"from": mail.sender, "to": list(mail.recipients)},
+        "delivery": delivery
+        and {
+            "accepted": list(delivery.accepted),
+            "refused": [
+                {"recipient": each.recipient} | _reply(each.reply) for each in delivery.refused
+            ],
+            "reply": delivery.reply and _reply(delivery.reply),
+            "tls": delivery.tls or None,
+            "mechanism": delivery.mechanism or None,
+            "attempts": delivery.attempts,
+            "roundTrips": delivery.round_trips,
+            "seconds": round(delivery.duration, 3),
+        },
+    }
+    return _write(folder / "receipt.json", (json.dumps(receipt, indent=2) + "\n").encode())
+
+
+def _reply(reply: Reply) -> dict[str, object]:
+    return {"code": reply.code, "enhanced": reply.enhanced or None, "text": reply.text}
+
+
+def _write(path: Path, content: bytes) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        raise OptionsError(
+            Problem("output-dir", f"{quoted(str(path))} cannot be written: {why.lower()}")
+        ) from error
+    return path
