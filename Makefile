@@ -13,7 +13,7 @@ demo: .venv/.complete
 test: .venv/.complete
 	$(BIN)/nox --no-error-on-missing-interpreters
 
-.venv/.complete: requirements-dev.txt pyproject.toml
+.venv/.complete: requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 1; }
 	rm -rf .venv
 	$(PYTHON) -m venv .venv

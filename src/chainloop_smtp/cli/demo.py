@@ -30,10 +30,10 @@ def demo(run: Run, main: Main) -> int:
     server = _server(folder, inbox)
     server.start()
     try:
-        run.console.say(f"An ESMTP server listens on localhost:{server.port} (STARTTLS, AUTH).\n")
+        run.console.say(f"An ESMTP server listens on 127.0.0.1:{server.port} (STARTTLS, AUTH).\n")
         with as_file(files("chainloop_smtp").joinpath("samples/attestation.json")) as sample:
             arguments = {
-                "host": "localhost",
+                "host": "127.0.0.1",
                 "port": str(server.port),
                 "user": _USER,
                 "from": "Attestation reports <reports@example.test>",
@@ -53,11 +53,21 @@ def demo(run: Run, main: Main) -> int:
     if code or not inbox:
         return code or 5
     run.console.say(f"\nIn the mailboxes of {', '.join(inbox[0].rcpt_tos)}:\n")
-    text = next(folder.glob("*.txt")).read_text(encoding="utf-8")
-    run.console.say("\n".join(f"  | {line}" for line in text.splitlines()))
+    run.console.say("\n".join(f"  | {line}" for line in _shown(inbox[0].content)))
     for suffix in ("eml", "html"):
         run.console.say(f"\nOpen it: {next(folder.glob(f'*.{suffix}'))}")
     return 0
+
+
+def _shown(content: str | bytes | None) -> list[str]:
+    """What the server received, as a mail program shows it: some headers and the text part."""
+    from email import message_from_bytes
+    from email.policy import default
+
+    received = message_from_bytes(bytes(content or b""), policy=default)
+    headers = [f"{name}: {received[name]}" for name in ("From", "To", "Cc", "Date", "Subject")]
+    part = received.get_body(("plain",))
+    return [*headers, "", *(part.get_content().splitlines() if part else ())]
 
 
 def _server(folder: Path, inbox: "list[Envelope]") -> "Controller":
@@ -95,13 +105,22 @@ def _server(folder: Path, inbox: "list[Envelope]") -> "Controller":
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     return Controller(
         Inbox(),
-        hostname="localhost",
-        port=0,
+        hostname="127.0.0.1",
+        port=_free_port(),
         tls_context=context,
         require_starttls=True,
         auth_required=True,
         authenticator=authenticate,
     )
+
+
+def _free_port() -> int:
+    """A port that nothing listens on; the controller cannot say which one it got for 0."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

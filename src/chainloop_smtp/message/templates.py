@@ -4,6 +4,7 @@ Sandboxed, so that a template reaches nothing but the facts; autoescaped where t
 says HTML; a name that is not defined is an error and never an empty space.
 """
 
+import re
 import textwrap
 from collections.abc import Mapping
 from functools import cache
@@ -72,14 +73,17 @@ def wrap(text: str, indent: str = "", first: str | None = None) -> str:
     Args:
         first: What the first line starts with, where that differs from ``indent``.
     """
-    return textwrap.fill(
-        text,
+    # A number stays with its unit. U+001F is no blank to textwrap, and no value holds one.
+    joined = re.sub(r"(?<=\d) (?=(?:h|min|s)\b)", "\x1f", text)
+    filled = textwrap.fill(
+        joined,
         _COLUMNS,
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return filled.replace("\x1f", " ")
 
 
 def fact(row: view.Fact) -> str:
