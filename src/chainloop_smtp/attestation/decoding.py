@@ -1,0 +1,226 @@
+"""Bytes -> the JSON document in them, in bounded time and memory.
+
+What a user captured is not always clean: Windows PowerShell writes UTF-16, policies print lines
+to standard output before the document, plugins around it.
+"""
+
+import json
+import re
+from collections.abc import Callable
+
+from chainloop_smtp.attestation.fields import Node
+from chainloop_smtp.errors import AttestationError
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Largest input. Chainloop's own calls carry 32 MiB at most, which print as less than 50."""
+
+MAX_DEPTH = 100
+"""How deep arrays and objects may nest. Chainloop's documents need a dozen levels."""
+
+MAX_VALUES = 1_000_000
+"""How many brackets and commas a document may have: its memory depends on them."""
+
+MAX_ATTEMPTS = 10_000
+"""How many lines of noise that look like the beginning of a document are tried."""
+
+_EMPTY_HINT = (
+    "`chainloop attestation push -o json > attestation.json` leaves an empty file when the push "
+    "itself fails; its log says why. A violated gate is different: the push prints everything and "
+    "then exits 4, so with `bash -e` the step stops there and leaves a good file, while "
+    "`x=$(chainloop ... | jq ...)` hides the failure. Where there is no attestation, leave the "
+    "input out."
+)
+
+
+def text_of(evidence: bytes, root: Node) -> str:
+    """The characters of an input in UTF-8, UTF-16 or UTF-32, without its byte order mark.
+
+    Bytes that are not UTF-8 become half surrogates: they may stand in the noise around a document.
+
+    Raises:
+        AttestationError: It is larger than ``MAX_BYTES``, or not text.
+    """
+    if len(evidence) > MAX_BYTES:
+        raise root.error(
+            f"is {len(evidence):,} bytes long; at most {MAX_BYTES:,} are read",
+            "Is it the attestation, and not one of its materials?",
+        )
+    encoding = json.detect_encoding(evidence)
+    try:
+        text = evidence.decode(encoding, "surrogateescape" if "-8" in encoding else "strict")
+    except UnicodeDecodeError as error:
+        raise root.error(
+            f"is not text: {encoding.upper()} breaks off at byte {error.start}",
+            "The input is damaged or was cut short.",
+        ) from error
+    return text
+
+
+def parse(text: str, node: Node) -> Node:
+    """The one JSON value that this text is, at the place of ``node``.
+
+    Raises:
+        AttestationError: It is not JSON, is cut short, nests too deep, holds too much, says one
+            key twice, or is followed by something else.
+    """
+    start = _NOT_SPACE.search(text)
+    begin = start.start() if start else len(text)
+    end, fault = _extent(text, begin)
+    if fault:
+        raise _damaged(text, end, node, fault)
+    if (rest := _NOT_SPACE.search(text, end)) is not None:
+        raise _damaged(text, rest.start(), node, "something follows it")
+    return _load(text, begin, end, node)
+
+
+def parse_bytes(octets: bytes, node: Node) -> Node:
+    """The one JSON value in these bytes, which stand at the place of ``node``; as `parse`."""
+    return parse(text_of(octets, node), node)
+
+
+def find(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
+    """The last document that is wanted, else the last, between any lines of noise.
+
+    A document is looked for where a line begins, so that what is inside of a damaged one never
+    passes for the whole.
+
+    Raises:
+        AttestationError: There is none, or one that is damaged.
+    """
+    if not text or text.isspace():
+        raise root.error("there is nothing in it", _EMPTY_HINT)
+    wanted: Node | None = None
+    found: Node | AttestationError | None = None
+    start = _FIRST_START.match(text) or _LINE_START.search(text) or _ANY_START.search(text)
+    attempts, work = 0, 0
+    while start is not None and attempts < MAX_ATTEMPTS and work <= 4 * len(text):
+        begin = start.end()
+        end, fault = _extent(text, begin)
+        attempts, work = attempts + 1, work + end - begin
+        try:
+            if fault:
+                raise _damaged(text, end, root, fault)
+            found = _load(text, begin, end, root)
+        except AttestationError as error:
+            found, end = error, begin + 1
+        else:
+            wanted = found if is_wanted(found) else wanted
+        start = _LINE_START.search(text, end)
+    if wanted is not None:
+        return wanted
+    if found is None:
+        raise root.error(
+            "there is no JSON document in it",
+            "Chainloop's commands print one with `-o json`; log lines and tables are not enough.",
+        )
+    if isinstance(found, AttestationError):
+        raise found
+    return found
+
+
+_NOT_SPACE = re.compile(r"[^ \t\r\n]")
+_FIRST_START = re.compile(r"\s*(?=[\[{])")
+_LINE_START = re.compile(r"^(?=[\[{])", re.MULTILINE)
+_ANY_START = re.compile(r"(?=\{)")
+
+# Up to and with the next bracket or comma outside of a string; or a quote that nothing ends.
+_STRUCTURE = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{},"])', re.DOTALL)
+
+
+def _extent(text: str, begin: int) -> tuple[int, str]:
+    """Where the array or object that begins here ends, and what forbids to read it.
+
+    What stands between the brackets is not looked at: this only bounds depth and size, which
+    has to happen before a recursive parser sees them.
+    """
+    depth = 0
+    end = begin
+    for values, found in enumerate(_STRUCTURE.finditer(text, begin)):
+        end = found.end()
+        match found[1]:
+            case "[" | "{":
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return end, f"it nests deeper than {MAX_DEPTH} levels"
+            case "]" | "}":
+                depth -= 1
+                if depth <= 0:
+                    return end, ""
+            case '"':
+                return len(text), _CUT_SHORT
+        if values >= MAX_VALUES:
+            return end, f"it holds more than {MAX_VALUES:,} values"
+        if depth == 0:
+            break
+    return (len(text), _CUT_SHORT) if depth else (end, "an array or object should begin here")
+
+
+_CUT_SHORT = "it is cut short: the end of a string, array or object is missing"
+
+
+class _Unsaid:
+    """Stands for what JSON forbids, until its path is known."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+def _load(text: str, begin: int, end: int, node: Node) -> Node:
+    faults: list[_Unsaid] = []
+
+    def fault(why: str) -> _Unsaid:
+        faults.append(_Unsaid(why))
+        return faults[-1]
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in members if names.count(name) > 1)
+            members[twice] = fault("the same name stands twice in one object")
+        return members
+
+    decoder = json.JSONDecoder(
+        object_pairs_hook=unique,
+        parse_constant=lambda word: fault(f"{word} is not a JSON number"),
+    )
+    try:
+        value, _ = decoder.raw_decode(text, begin)
+    except json.JSONDecodeError as error:
+        raise _damaged(text, error.pos, node, f"{error.msg[0].lower()}{error.msg[1:]}") from error
+    except ValueError as error:
+        # CPython reads no whole number of more than 4300 digits.
+        raise node.error("is not JSON that can be read: a number has too many digits") from error
+    document = node.decoded(value)
+    if faults:
+        raise _located(document, faults[0])
+    if not text.isascii() and (escaped := _NOT_UTF_8.search(text, begin, end)):
+        raise _damaged(text, escaped.start(), node, "a byte is not UTF-8")
+    return document
+
+
+_NOT_UTF_8 = re.compile(r"[\udc80-\udcff]")
+
+
+def _located(document: Node, fault: _Unsaid) -> AttestationError:
+    """The error at the path where the fault stands."""
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if node.value is fault:
+            return node.error(fault.why, "The input is damaged, or was edited by hand.")
+        if isinstance(node.value, dict | list):
+            waiting.extend(node.members())
+    # It stood behind a name that stands twice itself.
+    return document.error(fault.why, "The input is damaged, or was edited by hand.")
+
+
+def _damaged(text: str, position: int, node: Node, why: str) -> AttestationError:
+    line = text.count("\n", 0, position) + 1
+    column = position - (text.rfind("\n", 0, position) + 1) + 1
+    return node.error(
+        f"is not JSON that can be read: {why} (line {line}, column {column})",
+        "The input is damaged or was cut short.",
+    )

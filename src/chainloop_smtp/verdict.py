@@ -1,0 +1,117 @@
+"""Attestation and job -> Verdict: Chainloop's word on the policies, and one on the run."""
+
+from chainloop_smtp.model import (
+    Attestation,
+    Job,
+    JobStatus,
+    Material,
+    Outcome,
+    PolicyStatus,
+    RunState,
+    Strategy,
+    Verdict,
+)
+
+
+def judge(attestation: Attestation | None, job: Job) -> Verdict:
+    """The judgement on a run.
+
+    The first of these that holds is the outcome: blocked, failed, cancelled, not attested,
+    bypassed, violations, passed; attested where no policy applies. A blocked run makes its job
+    fail too, so blocked stands before failed.
+
+    Args:
+        attestation: None when no evidence was handed over.
+    """
+    status = _policy_status(attestation) if attestation else None
+    missing = _missing(attestation.materials) if attestation else ()
+    if status is PolicyStatus.BLOCKED:
+        outcome, reason = Outcome.BLOCKED, ""
+    elif (failure := _failure(attestation, job)) is not None:
+        outcome, reason = Outcome.FAILED, failure
+    elif (cancellation := _cancellation(attestation, job)) is not None:
+        outcome, reason = Outcome.CANCELLED, cancellation
+    elif attestation is None or not attestation.is_recorded:
+        outcome, reason = Outcome.NOT_ATTESTED, _absence(attestation, missing)
+    else:
+        outcome = _OUTCOMES.get(status, Outcome.ATTESTED)
+        reason = ""
+    return Verdict(outcome=outcome, reason=reason, policy_status=status, missing=missing)
+
+
+_OUTCOMES: dict[PolicyStatus | None, Outcome] = {
+    PolicyStatus.BYPASSED: Outcome.BYPASSED,
+    PolicyStatus.WARNING: Outcome.VIOLATIONS,
+    PolicyStatus.SKIPPED: Outcome.PASSED,
+    PolicyStatus.PASSED: Outcome.PASSED,
+}
+
+
+def _policy_status(attestation: Attestation) -> PolicyStatus | None:
+    """Chainloop's rule (policy_status.go), in its order; only active violations count."""
+    policies = attestation.policies
+    has_violations = bool(policies.violation_count) or policies.has_violations
+    if not policies.evaluation_count and not has_violations:
+        is_undescribed = attestation.run.state is not None and not attestation.is_recorded
+        is_untold = bool(policies.reference) or is_undescribed
+        return None if is_untold else PolicyStatus.NOT_APPLICABLE
+    if policies.has_gated_violations or policies.strategy is Strategy.ENFORCED:
+        if policies.is_bypassed:
+            return PolicyStatus.BYPASSED
+        if has_violations:
+            return PolicyStatus.BLOCKED
+    if has_violations:
+        return PolicyStatus.WARNING
+    return PolicyStatus.SKIPPED if policies.skipped_count else PolicyStatus.PASSED
+
+
+def _failure(attestation: Attestation | None, job: Job) -> str | None:
+    """Why the run failed, in a few words; None when it did not."""
+    run = attestation.run if attestation else None
+    if run and run.state is RunState.FAILED:
+        return run.reason or _jobs(job, JobStatus.FAILURE, "failed") or "run failed"
+    if run and run.state is RunState.EXPIRED:
+        return run.reason or "run expired"
+    return _jobs(job, JobStatus.FAILURE, "failed")
+
+
+def _cancellation(attestation: Attestation | None, job: Job) -> str | None:
+    run = attestation.run if attestation else None
+    if run and run.state is RunState.CANCELED:
+        return run.reason or _jobs(job, JobStatus.CANCELLED, "cancelled") or "run cancelled"
+    return _jobs(job, JobStatus.CANCELLED, "cancelled")
+
+
+def _jobs(job: Job, result: JobStatus, word: str) -> str | None:
+    """``jobs build, test failed``: earlier ones by name, else this one; None when none did."""
+    names = [need.name for need in job.needs if need.result is result]
+    if not names:
+        if job.status is not result:
+            return None
+        names = [job.name] if job.name else []
+    noun = "jobs" if len(names) > 1 else "job"
+    return " ".join(filter(None, (noun, ", ".join(names), word)))
+
+
+def _absence(attestation: Attestation | None, missing: tuple[str, ...]) -> str:
+    """Why nothing is recorded, in a few words."""
+    if attestation and attestation.is_dry_run:
+        return "dry run"
+    if missing:
+        return f"{len(missing)} material{'s' if len(missing) > 1 else ''} missing"
+    return "not pushed"
+
+
+def _missing(materials: tuple[Material, ...]) -> tuple[str, ...]:
+    """Required materials that nobody added, and groups without the one that they require."""
+    names = [one.name for one in materials if one.is_required and not one.is_set]
+    groups: dict[str, list[Material]] = {}
+    for material in materials:
+        if material.group:
+            groups.setdefault(material.group, []).append(material)
+    names += [
+        f"{group} ({' or '.join(member.name for member in members)})"
+        for group, members in groups.items()
+        if not any(member.is_set for member in members)
+    ]
+    return tuple(names)
