@@ -64,7 +64,7 @@ def _shown(content: str | bytes | None) -> list[str]:
     from email import message_from_bytes
     from email.policy import default
 
-    received = message_from_bytes(bytes(content or b""), policy=default)
+    received = message_from_bytes(content if isinstance(content, bytes) else b"", policy=default)
     headers = [f"{name}: {received[name]}" for name in ("From", "To", "Cc", "Date", "Subject")]
     part = received.get_body(("plain",))
     return [*headers, "", *(part.get_content().splitlines() if part else ())]
@@ -73,6 +73,7 @@ def _shown(content: str | bytes | None) -> list[str]:
 def _server(folder: Path, inbox: "list[Envelope]") -> "Controller":
     """An ESMTP server that wants TLS and a login, with a certificate of a new authority."""
     try:
+        import logging
         import ssl
 
         import trustme
@@ -102,6 +103,8 @@ def _server(folder: Path, inbox: "list[Envelope]") -> "Controller":
         known = LoginPassword(_USER.encode(), _PASSWORD.encode())
         return AuthResult(success=data == known, handled=False)
 
+    # aiosmtpd warns of its own use of an attribute that it has given up.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
