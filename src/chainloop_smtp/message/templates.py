@@ -4,13 +4,16 @@ Sandboxed, so that a template reaches nothing but the facts; autoescaped where t
 says HTML; a name that is not defined is an error and never an empty space.
 """
 
+import os
 import re
+import sys
 import textwrap
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError
+from jinja2 import FileSystemBytecodeCache, FunctionLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from chainloop_smtp.errors import MessageError, Problem
@@ -46,6 +49,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True,
         keep_trailing_newline=False,
         auto_reload=False,
+        bytecode_cache=_bytecode_cache(),
     )
     environment.filters |= {
         "code": code,
@@ -60,6 +64,22 @@ def _environment() -> ImmutableSandboxedEnvironment:
     }
     environment.tests |= {"unbroken": view.is_unbroken, "web": view.is_web}
     return environment
+
+
+def _bytecode_cache() -> FileSystemBytecodeCache | None:
+    """Compiled templates beside our compiled modules, where those have a folder of their own.
+
+    Compiling the templates costs more than all the rest of a run together. The cache compares the
+    source's checksum; whoever can write there can write our byte code as well.
+    """
+    if not sys.pycache_prefix:
+        return None
+    folder = Path(sys.pycache_prefix, "templates")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
 
 
 def _source(name: str) -> str | None:
