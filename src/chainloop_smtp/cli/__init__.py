@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import traceback
 from collections.abc import MutableMapping, Sequence
 from typing import BinaryIO, TextIO
 
@@ -51,6 +50,8 @@ def main(
         console.failure(error)
         return error.exit_code
     except Exception:  # noqa: BLE001  # the one place that turns a bug into an exit code
+        import traceback
+
         console.bug(traceback.format_exc())
         return 1
 

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import tempfile
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,6 +72,8 @@ class Run:
             return Path(parsed.output_dir)
         if "RUNNER_TEMP" in self.environ:
             return Path(self.environ["RUNNER_TEMP"], "chainloop-smtp")
+        import tempfile
+
         # A name that nobody else on a shared machine could have taken before.
         return Path(tempfile.mkdtemp(prefix="chainloop-smtp-"))
 
