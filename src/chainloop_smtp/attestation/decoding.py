@@ -78,6 +78,18 @@ def parse_bytes(octets: bytes, node: Node) -> Node:
     return parse(text_of(octets, node), node)
 
 
+def string(text: str, node: Node) -> str:
+    """The one JSON string that this text is.
+
+    Raises:
+        AttestationError: It is more, less, or something else.
+    """
+    try:
+        return node.decoded(json.loads(text.strip())).text()
+    except ValueError as error:
+        raise node.error("is not JSON that can be read: it begins as a string") from error
+
+
 def find(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
     """The last document that is wanted, else the last, between any lines of noise.
 
@@ -87,7 +99,7 @@ def find(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
     Raises:
         AttestationError: There is none, or one that is damaged.
     """
-    if not text or text.isspace():
+    if not text.strip(' \t\r\n"'):
         raise root.error("there is nothing in it", _EMPTY_HINT)
     wanted: Node | None = None
     found: Node | AttestationError | None = None
@@ -120,7 +132,7 @@ def find(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
 
 _NOT_SPACE = re.compile(r"[^ \t\r\n]")
 _FIRST_START = re.compile(r"\s*(?=[\[{])")
-_LINE_START = re.compile(r"^(?=[\[{])", re.MULTILINE)
+_LINE_START = re.compile(r"^\ufeff?(?=[\[{])", re.MULTILINE)
 _ANY_START = re.compile(r"(?=\{)")
 
 # Up to and with the next bracket or comma outside of a string; or a quote that nothing ends.

@@ -99,13 +99,15 @@ def _run(node: Node) -> Attestation:
 
 def _policies(node: Node) -> Policies:
     said = node.get("policy_evaluation_status")
+    counted = policies.counted(policies.read_map(node.get("policy_evaluations")))
     return replace(
-        policies.counted(policies.read_map(node.get("policy_evaluations"))),
+        counted,
         strategy=policies.strategy_of(said.text("strategy")),
         is_bypassed=said.flag("bypassed"),
         is_blocked=said.flag("blocked"),
-        has_violations=bool(said.flag("has_violations")),
-        has_gated_violations=bool(said.flag("has_gated_violations")),
+        has_violations=counted.has_violations or bool(said.flag("has_violations")),
+        has_gated_violations=counted.has_gated_violations
+        or bool(said.flag("has_gated_violations")),
     )
 
 

@@ -175,9 +175,11 @@ class Node:
         Standard or URL-safe alphabet (the DSSE protocol allows both), padded or not.
         """
         node = self.get(*names) if names else self
-        text = node.text().translate(_BASE64)
+        text = node.text()
         if not text:
             return b""
+        if re.search(r"[-_\r\n]", text):
+            text = text.translate(_BASE64)
         try:
             return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
         except ValueError as error:

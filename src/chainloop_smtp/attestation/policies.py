@@ -36,7 +36,7 @@ def read_list(node: Node) -> tuple[Evaluation, ...]:
 
 def arranged(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
     """What stopped the pipeline first, then what was violated, skipped, passed."""
-    return tuple(sorted(evaluations, key=lambda one: (_rank(one), one.name, one.material)))
+    return tuple(sorted(evaluations, key=_order))
 
 
 def counted(
@@ -80,6 +80,12 @@ def _rank(evaluation: Evaluation) -> int:
     if evaluation.active_violations:
         return _GATED if evaluation.is_gate else _VIOLATED
     return _SKIPPED if evaluation.is_skipped else _PASSED
+
+
+def _order(evaluation: Evaluation) -> tuple[int, str, str, tuple[str, ...]]:
+    # The messages only tell two runs of one policy on one material apart.
+    messages = tuple(violation.message for violation in evaluation.violations)
+    return _rank(evaluation), evaluation.name, evaluation.material, messages
 
 
 def _evaluation(node: Node, material: str) -> Evaluation:

@@ -1,5 +1,7 @@
 """A document that describes no run -> an error that says what it is, and what to print instead."""
 
+import re
+
 from chainloop_smtp.attestation.fields import Node, shown
 from chainloop_smtp.errors import AttestationError
 
@@ -15,7 +17,7 @@ def refusal(node: Node) -> AttestationError:
         return _list(node)
     for keys, sentence in _OBJECTS:
         if node.has(*keys):
-            return node.error(f"this is {sentence}", _WANTED)
+            return node.error(f"this is {sentence}", _hint(node))
     if node.has("evaluations"):
         return node.error(
             "these are policy evaluations without the attestation that they belong to",
@@ -47,9 +49,18 @@ def _list(node: Node) -> AttestationError:
         return node.error("this is an empty list, not an attestation", _WANTED)
     for keys, sentence in _LISTS:
         if first.has(*keys):
-            return node.error(f"this is {sentence}", _WANTED)
+            return node.error(f"this is {sentence}", _hint(first))
     return node.error("this is a list, not an attestation", _WANTED)
 
+
+def _hint(node: Node) -> str:
+    """The command with the run's own id, where this is a run."""
+    if node.has("contractRevisionUsed", "id") and _UUID.fullmatch(str(node.get("id").value)):
+        return f"`chainloop workflow run describe --id {node.text('id')} -o json` prints all of it."
+    return _WANTED
+
+
+_UUID = re.compile(r"[0-9A-Fa-f-]{36}")
 
 _LISTS = (
     (
@@ -76,5 +87,7 @@ _OBJECTS = (
     (("runs", "version"), "a SARIF report: a material, not an attestation"),
     (("messageSignature",), "a Sigstore bundle around a plain signature, not an attestation"),
     (("signed", "signatures"), "an in-toto link or TUF metadata, not a Chainloop attestation"),
+    (("builder", "buildType"), "SLSA provenance: not a Chainloop attestation"),
+    (("buildDefinition", "runDetails"), "SLSA provenance: not a Chainloop attestation"),
     (("_type",), "an in-toto statement without a predicate: it says nothing about a run"),
 )

@@ -21,13 +21,15 @@ from chainloop_smtp.model import (
 
 def read(node: Node) -> Attestation:
     """A status; every key but the first two may be missing, as older commands leave them out."""
-    is_pushed, is_dry_run = bool(node.flag("isPushed")), node.flag("dryRun")
+    digest, is_pushed, is_dry_run = node.text("digest"), node.flag("isPushed"), node.flag("dryRun")
+    if is_pushed is None:
+        is_pushed = bool(digest)
     runner = node.get("runnerContext")
     return Attestation(
         shape="attestation push -o json" if is_pushed else "attestation status -o json",
         is_recorded=is_pushed and not is_dry_run,
         is_dry_run=is_dry_run,
-        digest=node.text("digest"),
+        digest=digest,
         view_url=node.text("attestation_view_url"),
         run=Run(id=node.text("attestationID"), started_at=node.moment("initializedAt")),
         workflow=_workflow(node.get("workflowMeta")),
@@ -68,8 +70,7 @@ def _environment(contract: Node, runner: Node) -> tuple[Annotation, ...]:
 
 
 def _policies(node: Node) -> Policies:
-    # `has_policy_violations` counts suppressed violations too, so it decides nothing.
-    node.flag("has_policy_violations")
+    # `has_policy_violations` counts suppressed violations too, so it is not even read.
     is_enforced = node.flag("must_block_on_policy_violations")
     strategy = None
     if is_enforced is not None:

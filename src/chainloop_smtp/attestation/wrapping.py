@@ -29,6 +29,8 @@ def read(evidence: bytes, root: Node) -> Attestation:
             damaged.
     """
     text = decoding.text_of(evidence, root)
+    if inner := _bare(text, root):
+        return read(inner, root)
     if start := _PRE_AUTHENTICATION_ENCODING.search(text):
         shape = "workflow run describe -o payload-pae"
         return signed.read_pre_authentication_encoding(text[start.start() :], root, shape)
@@ -39,6 +41,23 @@ def read(evidence: bytes, root: Node) -> Attestation:
     return reader(document, evidence)
 
 
+def _bare(text: str, root: Node) -> bytes:
+    """What stands in a JSON string, or in base64, and nothing else; empty when neither does.
+
+    ``toJSON(steps.push.outputs.attestation)`` in a workflow gives the first,
+    ``jq -r .attestation.bundle`` of a described run the second.
+    """
+    if _JSON_STRING.match(text):
+        inner = decoding.string(text, root)
+        return b"" if _JSON_STRING.match(inner) else inner.encode(errors="surrogatepass")
+    if _BASE64_OF_OBJECT.fullmatch(text):
+        return root.decoded(text.strip()).octets()
+    return b""
+
+
+_JSON_STRING = re.compile(r'\s*+"')
+# The first characters of `{"`, `{ ` and `{` with a line end.
+_BASE64_OF_OBJECT = re.compile(r"\s*+e[wy][A-Za-z0-9+/\r\n]++={0,2}\s*+")
 _PRE_AUTHENTICATION_ENCODING = re.compile(r"^DSSEv1 ", re.MULTILINE)
 
 _Reader = Callable[[Node, bytes], Attestation]
@@ -60,9 +79,14 @@ def _reader_of(node: Node) -> _Reader | None:
         return _read_statement
     if node.has("Metadata", "Data", "Kind"):
         return _read_webhook
-    if node.has("metadata", "builder", "buildType"):
+    if node.has("metadata", "builder", "buildType") and _is_chainloops(node.get("buildType")):
         return lambda node, _: predicate.read_predicate(node, "predicate")
     return None
+
+
+def _is_chainloops(build_type: Node) -> bool:
+    """SLSA's predicates have the same keys."""
+    return isinstance(build_type.value, str) and build_type.value.startswith("chainloop.dev/")
 
 
 def _is_described(node: Node) -> bool:
