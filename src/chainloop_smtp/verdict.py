@@ -52,9 +52,13 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
     policies = attestation.policies
     has_violations = bool(policies.violation_count) or policies.has_violations
     if not policies.evaluation_count and not has_violations:
+        # Evaluations that are only referred to may not even be counted; then all that is known
+        # is whether they blocked the run.
+        if policies.is_blocked:
+            return PolicyStatus.BLOCKED
         is_undescribed = attestation.run.state is not None and not attestation.is_recorded
-        is_untold = bool(policies.reference) or is_undescribed
-        return None if is_untold else PolicyStatus.NOT_APPLICABLE
+        is_unknown = bool(policies.reference) or is_undescribed
+        return None if is_unknown else PolicyStatus.NOT_APPLICABLE
     if policies.has_gated_violations or policies.strategy is Strategy.ENFORCED:
         if policies.is_bypassed:
             return PolicyStatus.BYPASSED

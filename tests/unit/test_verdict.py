@@ -1,11 +1,253 @@
-"""The judgement on a run."""
+"""The judgement on a run: Chainloop's six words, and what happened in one."""
 
-from chainloop_smtp.model import Job, Outcome
+from dataclasses import replace
+
+import pytest
+
+import builders
+from chainloop_smtp import attestation
+from chainloop_smtp.model import (
+    Attestation,
+    Evaluation,
+    Job,
+    JobResult,
+    JobStatus,
+    Material,
+    Outcome,
+    Policies,
+    PolicyStatus,
+    Run,
+    RunState,
+    Strategy,
+    Verdict,
+    Violation,
+)
 from chainloop_smtp.verdict import judge
 
+RECORDED = Attestation(shape="test", is_recorded=True)
+VIOLATED = Policies(evaluation_count=2, violation_count=1, has_violations=True)
 
-def test_without_evidence_the_run_is_not_attested() -> None:
-    verdict = judge(None, Job())
 
-    assert verdict.outcome is Outcome.NOT_ATTESTED
-    assert verdict.policy_status is None
+def attested(policies: Policies) -> Attestation:
+    return replace(RECORDED, policies=policies)
+
+
+# --- Chainloop's word --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policies", "status", "outcome"),
+    [
+        (Policies(), PolicyStatus.NOT_APPLICABLE, Outcome.ATTESTED),
+        (Policies(strategy=Strategy.ENFORCED), PolicyStatus.NOT_APPLICABLE, Outcome.ATTESTED),
+        (Policies(evaluation_count=2, passed_count=2), PolicyStatus.PASSED, Outcome.PASSED),
+        (Policies(evaluation_count=2, skipped_count=1), PolicyStatus.SKIPPED, Outcome.PASSED),
+        (
+            Policies(evaluation_count=2, skipped_count=1, strategy=Strategy.ENFORCED),
+            PolicyStatus.SKIPPED,
+            Outcome.PASSED,
+        ),
+        (VIOLATED, PolicyStatus.WARNING, Outcome.VIOLATIONS),
+        (replace(VIOLATED, is_bypassed=True), PolicyStatus.WARNING, Outcome.VIOLATIONS),
+        (
+            replace(VIOLATED, strategy=Strategy.ADVISORY, skipped_count=1),
+            PolicyStatus.WARNING,
+            Outcome.VIOLATIONS,
+        ),
+        (replace(VIOLATED, strategy=Strategy.ENFORCED), PolicyStatus.BLOCKED, Outcome.BLOCKED),
+        (replace(VIOLATED, has_gated_violations=True), PolicyStatus.BLOCKED, Outcome.BLOCKED),
+        (
+            replace(VIOLATED, has_gated_violations=True, is_bypassed=True),
+            PolicyStatus.BYPASSED,
+            Outcome.BYPASSED,
+        ),
+        (
+            replace(VIOLATED, strategy=Strategy.ENFORCED, is_bypassed=True),
+            PolicyStatus.BYPASSED,
+            Outcome.BYPASSED,
+        ),
+        (
+            Policies(evaluation_count=1, strategy=Strategy.ENFORCED, is_bypassed=True),
+            PolicyStatus.BYPASSED,
+            Outcome.BYPASSED,
+        ),
+        (Policies(has_violations=True), PolicyStatus.WARNING, Outcome.VIOLATIONS),
+        (Policies(reference="sha256:ab"), None, Outcome.ATTESTED),
+        (Policies(reference="sha256:ab", is_blocked=True), PolicyStatus.BLOCKED, Outcome.BLOCKED),
+    ],
+)
+def test_the_status_follows_chainloops_rule_and_the_outcome_follows_it(
+    policies: Policies, status: PolicyStatus | None, outcome: Outcome
+) -> None:
+    assert judge(attested(policies), Job()) == Verdict(outcome=outcome, policy_status=status)
+
+
+@pytest.mark.parametrize(
+    ("violations", "is_gate", "strategy", "outcome"),
+    [
+        (["open"], True, "ADVISORY", Outcome.BLOCKED),
+        (["open"], False, "ENFORCED", Outcome.BLOCKED),
+        (["open"], False, "ADVISORY", Outcome.VIOLATIONS),
+        ([builders.violation("x", is_suppressed=True)], True, "ENFORCED", Outcome.PASSED),
+    ],
+)
+@pytest.mark.parametrize("is_described", [True, False])
+def test_suppressed_violations_never_count_and_has_policy_violations_decides_nothing(
+    violations: list[builders.JSON | str],
+    is_gate: bool,
+    strategy: str,
+    outcome: Outcome,
+    is_described: bool,
+) -> None:
+    evaluations = [builders.evaluation("x", violations=violations, is_gate=is_gate)]
+    statement = builders.statement(evaluations=evaluations, strategy=strategy)
+    document = (
+        builders.cli_describe(statement, evaluations=evaluations)
+        if is_described
+        else builders.cli_push(statement, evaluations=evaluations)
+    )
+    assert is_described or document["has_policy_violations"]
+
+    verdict = judge(attestation.parse(builders.encoded(document)), Job())
+
+    assert verdict.outcome is outcome
+
+
+def test_a_run_that_is_described_without_attestation_has_no_policy_status() -> None:
+    described = Attestation(shape="x", is_recorded=False, run=Run(state=RunState.FAILED))
+
+    assert judge(described, Job()).policy_status is None
+
+
+# --- what happened -----------------------------------------------------------------------------
+
+BLOCKED = attested(replace(VIOLATED, has_gated_violations=True))
+BYPASSED = attested(replace(VIOLATED, has_gated_violations=True, is_bypassed=True))
+UNRECORDED = Attestation(shape="x", is_recorded=False)
+FAILED = Job(status=JobStatus.FAILURE)
+CANCELLED = Job(status=JobStatus.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "job", "outcome", "reason"),
+    [
+        (BLOCKED, FAILED, Outcome.BLOCKED, ""),
+        (BLOCKED, CANCELLED, Outcome.BLOCKED, ""),
+        (replace(BLOCKED, is_recorded=False), Job(), Outcome.BLOCKED, ""),
+        (BYPASSED, FAILED, Outcome.FAILED, "job failed"),
+        (BYPASSED, CANCELLED, Outcome.CANCELLED, "job cancelled"),
+        (replace(BYPASSED, is_recorded=False), Job(), Outcome.NOT_ATTESTED, "not pushed"),
+        (UNRECORDED, FAILED, Outcome.FAILED, "job failed"),
+        (UNRECORDED, CANCELLED, Outcome.CANCELLED, "job cancelled"),
+        (RECORDED, Job(status=JobStatus.SUCCESS), Outcome.ATTESTED, ""),
+        (RECORDED, Job(status=JobStatus.SKIPPED), Outcome.ATTESTED, ""),
+        (None, Job(), Outcome.NOT_ATTESTED, "not pushed"),
+        (None, FAILED, Outcome.FAILED, "job failed"),
+        (None, CANCELLED, Outcome.CANCELLED, "job cancelled"),
+        (UNRECORDED, Job(), Outcome.NOT_ATTESTED, "not pushed"),
+        (replace(UNRECORDED, is_dry_run=True), Job(), Outcome.NOT_ATTESTED, "dry run"),
+    ],
+)
+def test_blocked_stands_before_failed_before_cancelled_before_not_attested_before_the_rest(
+    evidence: Attestation | None, job: Job, outcome: Outcome, reason: str
+) -> None:
+    verdict = judge(evidence, job)
+
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "outcome", "told"),
+    [
+        (RunState.FAILED, "storm", Outcome.FAILED, "storm"),
+        (RunState.FAILED, "", Outcome.FAILED, "run failed"),
+        (RunState.EXPIRED, "", Outcome.FAILED, "run expired"),
+        (RunState.EXPIRED, "storm", Outcome.FAILED, "storm"),
+        (RunState.CANCELED, "", Outcome.CANCELLED, "run cancelled"),
+        (RunState.CANCELED, "storm", Outcome.CANCELLED, "storm"),
+        (RunState.IN_PROGRESS, "", Outcome.NOT_ATTESTED, "not pushed"),
+    ],
+)
+def test_the_state_of_a_described_run_counts(
+    state: RunState, reason: str, outcome: Outcome, told: str
+) -> None:
+    described = replace(UNRECORDED, run=Run(state=state, reason=reason))
+
+    verdict = judge(described, Job())
+
+    assert (verdict.outcome, verdict.reason) == (outcome, told)
+
+
+def need(name: str, result: JobStatus) -> JobResult:
+    return JobResult(name=name, result=result)
+
+
+@pytest.mark.parametrize(
+    ("job", "outcome", "reason"),
+    [
+        (Job(status=JobStatus.FAILURE, name="ship"), Outcome.FAILED, "job ship failed"),
+        (Job(needs=(need("build", JobStatus.FAILURE),)), Outcome.FAILED, "job build failed"),
+        (
+            Job(
+                status=JobStatus.FAILURE,
+                name="ship",
+                needs=(
+                    need("build", JobStatus.FAILURE),
+                    need("lint", JobStatus.SUCCESS),
+                    need("test", JobStatus.FAILURE),
+                ),
+            ),
+            Outcome.FAILED,
+            "jobs build, test failed",
+        ),
+        (
+            Job(needs=(need("a", JobStatus.CANCELLED), need("b", JobStatus.FAILURE))),
+            Outcome.FAILED,
+            "job b failed",
+        ),
+        (Job(needs=(need("a", JobStatus.CANCELLED),)), Outcome.CANCELLED, "job a cancelled"),
+        (Job(needs=(need("a", JobStatus.SKIPPED),)), Outcome.ATTESTED, ""),
+    ],
+)
+def test_earlier_jobs_are_weighed_like_this_one(job: Job, outcome: Outcome, reason: str) -> None:
+    verdict = judge(RECORDED, job)
+
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+def test_a_failed_run_without_a_reason_borrows_the_jobs() -> None:
+    described = replace(UNRECORDED, run=Run(state=RunState.FAILED))
+
+    assert judge(described, Job(status=JobStatus.FAILURE, name="ship")).reason == "job ship failed"
+
+
+# --- what is missing ---------------------------------------------------------------------------
+
+
+def test_missing_materials_and_unsatisfied_groups_are_named() -> None:
+    unset = Material(name="sbom", is_set=False, is_required=True)
+    materials = (
+        unset,
+        replace(unset, name="optional", is_required=False),
+        replace(unset, name="set", is_set=True),
+        replace(unset, name="junit", is_required=False, group="tests"),
+        replace(unset, name="cobertura", is_required=False, group="tests"),
+        replace(unset, name="sarif", is_required=False, group="scans"),
+        replace(unset, name="zap", is_required=False, group="scans", is_set=True),
+    )
+
+    verdict = judge(replace(UNRECORDED, materials=materials), Job())
+
+    assert verdict.missing == ("sbom", "tests (junit or cobertura)")
+    assert verdict.reason == "2 materials missing"
+    assert judge(replace(UNRECORDED, materials=(unset,)), Job()).reason == "1 material missing"
+
+
+def test_evaluations_at_hand_are_judged_by_their_active_violations() -> None:
+    evaluation = Evaluation(name="x", violations=(Violation(is_suppressed=True), Violation()))
+
+    assert len(evaluation.active_violations) == 1
+    assert (
+        judge(attested(replace(VIOLATED, evaluations=(evaluation,))), Job()).policy_status
+        is PolicyStatus.WARNING
+    )

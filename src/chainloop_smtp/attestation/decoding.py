@@ -7,6 +7,7 @@ to standard output before the document, plugins around it.
 import json
 import re
 from collections.abc import Callable
+from itertools import islice
 
 from chainloop_smtp.attestation.fields import Node
 from chainloop_smtp.errors import AttestationError
@@ -135,8 +136,9 @@ _FIRST_START = re.compile(r"\s*(?=[\[{])")
 _LINE_START = re.compile(r"^\ufeff?(?=[\[{])", re.MULTILINE)
 _ANY_START = re.compile(r"(?=\{)")
 
-# Up to and with the next bracket or comma outside of a string; or a quote that nothing ends.
-_STRUCTURE = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{},"])', re.DOTALL)
+# Up to and with the next bracket or comma outside of a string, a quote that nothing ends, or the
+# end. It matches wherever it is tried: a search that had to move on would take quadratic time.
+_STRUCTURE = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{},"]|\Z)', re.DOTALL)
 
 
 def _extent(text: str, begin: int) -> tuple[int, str]:
@@ -145,29 +147,22 @@ def _extent(text: str, begin: int) -> tuple[int, str]:
     What stands between the brackets is not looked at: this only bounds depth and size, which
     has to happen before a recursive parser sees them.
     """
-    depth = 0
-    end = begin
-    for values, found in enumerate(_STRUCTURE.finditer(text, begin)):
-        end = found.end()
-        match found[1]:
-            case "[" | "{":
-                depth += 1
-                if depth > MAX_DEPTH:
-                    return end, f"it nests deeper than {MAX_DEPTH} levels"
-            case "]" | "}":
-                depth -= 1
-                if depth <= 0:
-                    return end, ""
-            case '"':
-                return len(text), _CUT_SHORT
-        if values >= MAX_VALUES:
-            return end, f"it holds more than {MAX_VALUES:,} values"
-        if depth == 0:
-            break
-    return (len(text), _CUT_SHORT) if depth else (end, "an array or object should begin here")
-
-
-_CUT_SHORT = "it is cut short: the end of a string, array or object is missing"
+    if text[begin : begin + 1] not in ("[", "{"):
+        return begin, "an array or object should begin here"
+    depth, end = 0, begin
+    for found in islice(_STRUCTURE.finditer(text, begin), MAX_VALUES):
+        mark, end = found[1], found.end()
+        if mark in ("[", "{"):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return end, f"it nests deeper than {MAX_DEPTH} levels"
+        elif mark in ("]", "}"):
+            depth -= 1
+            if depth == 0:
+                return end, ""
+        elif mark != ",":
+            return len(text), "it is cut short: the end of a string, array or object is missing"
+    return end, f"it holds more than {MAX_VALUES:,} values"
 
 
 class _Unsaid:

@@ -93,16 +93,17 @@ class Node:
         raise node.wrong_kind("a boolean")
 
     def integer(self, *names: str) -> int | None:
-        """A whole number; None when not said. Protobuf's JSON writes 64-bit ones as strings."""
+        """A count, revision or index; None when not said.
+
+        Protobuf's JSON writes 64-bit ones as strings.
+        """
         node = self.get(*names)
         value = node.value
         if value is None:
             return None
-        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
             return int(value)
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-            return int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
+        if type(value) is not int or not 0 <= value < 2**63:
             raise node.wrong_kind("a whole number")
         return value
 

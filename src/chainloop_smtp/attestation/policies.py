@@ -39,30 +39,18 @@ def arranged(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
     return tuple(sorted(evaluations, key=_order))
 
 
-def counted(
-    evaluations: tuple[Evaluation, ...],
-    *,
-    reference: str = "",
-    strategy: Strategy | None = None,
-    is_bypassed: bool | None = None,
-    is_blocked: bool | None = None,
-) -> Policies:
+def counted(evaluations: tuple[Evaluation, ...]) -> Policies:
     """Policies whose counts are those of the evaluations at hand."""
     ranks = [_rank(evaluation) for evaluation in evaluations]
     violation_count = sum(len(one.active_violations) for one in evaluations)
+    suppressed_count = sum(len(one.suppressed_violations) for one in evaluations)
     return Policies(
         evaluations=evaluations,
-        reference=reference,
         evaluation_count=len(evaluations),
         violation_count=violation_count,
         passed_count=ranks.count(_PASSED),
         skipped_count=ranks.count(_SKIPPED),
-        suppressed_count=sum(len(one.suppressed_violations) for one in evaluations)
-        if evaluations
-        else None,
-        strategy=strategy,
-        is_bypassed=is_bypassed,
-        is_blocked=is_blocked,
+        suppressed_count=suppressed_count if evaluations else None,
         has_violations=violation_count > 0,
         has_gated_violations=_GATED in ranks,
     )

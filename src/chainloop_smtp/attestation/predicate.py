@@ -38,7 +38,10 @@ def read_statement(node: Node, shape: str) -> Attestation:
         raise _foreign(node, kind)
     predicate = node.get("predicate")
     if not predicate.is_said:
-        raise predicate.error("the statement has no predicate, so it says nothing about a run")
+        raise predicate.error(
+            "the statement has no predicate, so it says nothing about a run",
+            "`chainloop workflow run describe --id RUN-ID -o statement` prints one that does.",
+        )
     return _read(predicate, node.get("subject"), shape, kind)
 
 
@@ -143,36 +146,31 @@ def _remotes(node: Node) -> tuple[str, ...]:
 
 
 def _policies(node: Node) -> Policies:
-    evaluations = policies.read_map(node.get("policyEvaluations", "policy_evaluations"))
     digest = node.get("policyEvaluationsRef").get("digest").text("sha256")
-    reference = f"sha256:{digest}" if digest else ""
-    strategy = policies.strategy_of(node.text("policyCheckBlockingStrategy"))
-    is_bypassed, is_blocked = node.flag("policyBlockBypassEnabled"), node.flag("policyAttBlocked")
-    suppressed_count = node.integer("policySuppressedCount")
-    if evaluations:
-        # The predicate's own counts are younger than inline evaluations, and 0 in old files;
-        # only suppressed violations never stand inline.
-        return replace(
-            policies.counted(
-                evaluations,
-                reference=reference,
-                strategy=strategy,
-                is_bypassed=is_bypassed,
-                is_blocked=is_blocked,
-            ),
-            suppressed_count=suppressed_count,
-        )
     violation_count = node.integer("policyViolationsCount") or 0
-    return Policies(
-        reference=reference,
+    said = Policies(
+        reference=f"sha256:{digest}" if digest else "",
         evaluation_count=node.integer("policyEvaluationsCount") or 0,
         violation_count=violation_count,
         passed_count=node.integer("policyPassedCount") or 0,
         skipped_count=node.integer("policySkippedCount") or 0,
-        suppressed_count=suppressed_count,
-        strategy=strategy,
-        is_bypassed=is_bypassed,
-        is_blocked=is_blocked,
+        suppressed_count=node.integer("policySuppressedCount"),
+        strategy=policies.strategy_of(node.text("policyCheckBlockingStrategy")),
+        is_bypassed=node.flag("policyBlockBypassEnabled"),
+        is_blocked=node.flag("policyAttBlocked"),
         has_violations=violation_count > 0 or bool(node.flag("policyHasViolations")),
         has_gated_violations=bool(node.flag("policyHasGatedViolations")),
+    )
+    evaluations = policies.read_map(node.get("policyEvaluations", "policy_evaluations"))
+    if not evaluations:
+        return said
+    # The predicate's own counts are younger than inline evaluations, and 0 in old files; only
+    # suppressed violations never stand inline.
+    return replace(
+        policies.counted(evaluations),
+        reference=said.reference,
+        suppressed_count=said.suppressed_count,
+        strategy=said.strategy,
+        is_bypassed=said.is_bypassed,
+        is_blocked=said.is_blocked,
     )

@@ -4,6 +4,8 @@ Source: AttestationStatusResult of Chainloop's command. It says neither the comm
 run finished, nor whether the policy check was bypassed.
 """
 
+from dataclasses import replace
+
 from chainloop_smtp.attestation import materials, policies
 from chainloop_smtp.attestation.fields import Node
 from chainloop_smtp.model import (
@@ -75,4 +77,5 @@ def _policies(node: Node) -> Policies:
     strategy = None
     if is_enforced is not None:
         strategy = Strategy.ENFORCED if is_enforced else Strategy.ADVISORY
-    return policies.counted(policies.read_map(node.get("policy_evaluations")), strategy=strategy)
+    counted = policies.counted(policies.read_map(node.get("policy_evaluations")))
+    return replace(counted, strategy=strategy)

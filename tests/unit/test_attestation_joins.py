@@ -1,0 +1,204 @@
+"""Two sources of one run: together they say more, and they must not contradict each other."""
+
+import json
+
+import pytest
+
+import builders
+from chainloop_smtp import attestation
+from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.model import Annotation, Attestation
+
+VIOLATIONS = [
+    builders.violation("CVE", vulnerability={"externalId": "CVE-2026-1"}),
+    builders.violation("old", is_suppressed=True),
+]
+EVALUATIONS = [builders.evaluation("cve", material="sbom", violations=VIOLATIONS)]
+STATEMENT = builders.statement(evaluations=EVALUATIONS, environment={"QUAY": "7"})
+OTHER_RUN = builders.statement(run_id="00000000-0000-4000-8000-000000000000")
+
+
+def read(document: object) -> Attestation:
+    return attestation.parse(builders.encoded(document))
+
+
+PUSH = read(
+    builders.cli_push(STATEMENT, evaluations=EVALUATIONS, unset=[builders.unset_material("junit")])
+)
+BUNDLE = attestation.parse(builders.stored_bundle(STATEMENT, material={"publicKey": {"hint": "k"}}))
+SAME_BUNDLE = attestation.parse(builders.stored_bundle(STATEMENT))
+
+
+def test_a_push_and_its_bundle_say_everything_together() -> None:
+    joined = attestation.join(PUSH, SAME_BUNDLE)
+
+    assert joined.shape == "attestation push -o json and Sigstore bundle"
+    assert joined.digest == PUSH.digest
+    assert joined.signing.is_digest_verified is True
+    assert joined.commit == SAME_BUNDLE.commit
+    assert joined.run.finished_at == SAME_BUNDLE.run.finished_at
+    assert joined.builder == SAME_BUNDLE.builder
+    assert joined.workflow.version is not None
+    assert joined.workflow.version.is_being_released is False
+    assert [(one.name, one.is_required, one.is_uploaded) for one in joined.materials] == [
+        ("image", True, False),
+        ("note", True, False),
+        ("sbom", True, True),
+        ("junit", True, None),
+    ]
+    assert joined.policies.suppressed_count == 1
+    assert joined.policies.is_bypassed is False
+
+
+def test_the_order_of_the_two_changes_only_who_is_believed() -> None:
+    joined = attestation.join(SAME_BUNDLE, PUSH)
+
+    assert joined.digest == PUSH.digest
+    assert joined.signing.is_digest_verified is True
+    assert joined.policies == attestation.join(PUSH, SAME_BUNDLE).policies
+    assert {one.name for one in joined.materials} == {"image", "note", "sbom", "junit"}
+
+
+def test_an_indented_copy_of_the_bundle_is_the_same_bundle() -> None:
+    copy = read(builders.bundle(STATEMENT))
+
+    assert attestation.join(PUSH, copy).signing.is_digest_verified is True
+
+
+@pytest.mark.parametrize("claimant_first", [True, False])
+def test_a_bundle_with_other_bytes_than_the_digest_is_an_error_that_names_both(
+    claimant_first: bool,
+) -> None:
+    pair = (PUSH, BUNDLE) if claimant_first else (BUNDLE, PUSH)
+
+    with pytest.raises(AttestationError) as caught:
+        attestation.join(*pair)
+
+    message = str(caught.value)
+    assert message.startswith("digest: ")
+    assert PUSH.digest in message
+    assert BUNDLE.signing.bundle_digests[0] in message
+
+
+def test_two_digests_are_an_error_that_names_both() -> None:
+    described = read(builders.cli_describe(STATEMENT, material={"publicKey": {"hint": "k"}}))
+
+    with pytest.raises(AttestationError) as caught:
+        attestation.join(PUSH, described)
+
+    assert PUSH.digest in str(caught.value)
+    assert described.digest in str(caught.value)
+    assert "`workflow run describe -o json`" in str(caught.value)
+
+
+def test_two_runs_are_an_error_that_names_both() -> None:
+    with pytest.raises(AttestationError) as caught:
+        attestation.join(PUSH, read(OTHER_RUN))
+
+    message = str(caught.value)
+    assert message.startswith("run id: `attestation push -o json` says ")
+    assert builders.RUN_ID in message
+    assert "00000000-0000-4000-8000-000000000000" in message
+
+
+def test_one_document_twice_is_that_document() -> None:
+    assert attestation.join(PUSH, PUSH) == PUSH
+
+
+def test_bytes_that_were_found_to_be_others_stay_so() -> None:
+    document = builders.cli_describe(STATEMENT)
+    document["attestation"]["digest"] = f"sha256:{'0' * 64}"
+    described = read(document)
+
+    with pytest.raises(AttestationError):
+        attestation.join(read(builders.cli_push(STATEMENT)), described)
+    joined = attestation.join(described, read(STATEMENT))
+
+    assert joined.signing.is_digest_verified is False
+
+
+def test_a_value_that_was_not_set_before_the_push_is_taken_from_after() -> None:
+    before = builders.cli_push(builders.statement(annotations={"stage": ""}), is_pushed=False)
+    after = builders.statement(annotations={"stage": "pier", "tide": "low"})
+
+    joined = attestation.join(read(before), read(after))
+
+    assert joined.annotations == (
+        Annotation(name="stage", value="pier"),
+        Annotation(name="tide", value="low"),
+    )
+    assert joined.is_recorded
+
+
+def test_materials_of_one_name_are_joined_in_their_order() -> None:
+    twins = [builders.material("x", value="a"), builders.material("x", value="b")]
+    statement = builders.statement(materials=twins)
+
+    joined = attestation.join(read(builders.cli_push(statement)), read(statement))
+
+    assert [(one.value, one.is_required, one.is_uploaded) for one in joined.materials] == [
+        ("a", True, True),
+        ("b", True, True),
+    ]
+
+
+# --- policy evaluations kept elsewhere -----------------------------------------------------------
+
+STORED = builders.stored_evaluations(EVALUATIONS)
+REFERRING = builders.referring(STATEMENT, STORED)
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        STORED,
+        STORED.replace(b",", b", "),
+        builders.encoded(json.loads(STORED)),
+        b"\xef\xbb\xbf" + STORED + b"\r\n",
+    ],
+    ids=["as stored", "with blanks", "indented", "with a mark"],
+)
+def test_stored_evaluations_take_the_place_of_their_reference(bundle: bytes) -> None:
+    told = attestation.parse(builders.encoded(REFERRING), policy_evaluations=bundle).policies
+
+    (evaluation,) = told.evaluations
+    assert (evaluation.name, evaluation.material) == ("cve", "sbom")
+    assert evaluation.violations[0].finding is not None
+    assert evaluation.violations[0].finding.id == "CVE-2026-1"
+    assert (told.evaluation_count, told.violation_count, told.suppressed_count) == (1, 1, 1)
+    assert told.reference == builders.digest_of(STORED)
+
+
+def test_stored_evaluations_add_what_inline_ones_leave_out() -> None:
+    told = attestation.parse(builders.encoded(STATEMENT), policy_evaluations=STORED).policies
+
+    assert told.suppressed_count == 1
+
+
+def test_stored_evaluations_of_another_run_are_an_error_that_names_both() -> None:
+    other = builders.stored_evaluations([builders.evaluation("other")])
+
+    with pytest.raises(AttestationError) as caught:
+        attestation.parse(builders.encoded(REFERRING), policy_evaluations=other)
+
+    message = str(caught.value)
+    assert message.startswith("policy-evaluations: $: ")
+    assert builders.digest_of(other) in message
+    assert builders.digest_of(STORED) in message
+
+
+@pytest.mark.parametrize(
+    ("bundle", "words"),
+    [
+        (b"", "there is nothing in it"),
+        (b'{"a": 1}', "this is not a bundle of policy evaluations"),
+        (b"[]", "this is not a bundle of policy evaluations"),
+        (b'{"evaluations": [{"name": 3}]}', "policy-evaluations: $.evaluations[0].name: should be"),
+        (STORED[:-5], "cut short"),
+    ],
+)
+def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, words: str) -> None:
+    with pytest.raises(AttestationError) as caught:
+        attestation.parse(builders.encoded(STATEMENT), policy_evaluations=bundle)
+
+    assert words in str(caught.value)
