@@ -165,7 +165,8 @@ class Job:
         name: The job's id in the workflow file.
         ref: Full git ref, such as ``refs/heads/main`` or ``refs/pull/7/merge``.
         head_ref: Source branch; only in a pull request.
-        is_fork: True in a pull request whose head is another repository.
+        is_fork: True in a pull request whose head is another repository, and where Dependabot
+            started the run: neither gets the repository's secrets.
     """
 
     status: JobStatus | None = None

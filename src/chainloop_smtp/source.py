@@ -10,6 +10,7 @@ from chainloop_smtp.model import Job, JobResult, JobStatus
 
 MAX_BYTES = 100 * 1024 * 1024
 _MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
+_MAY_LACK_SECRETS = ("pull_request", "push")
 
 
 def read(attestation: str, stdin: BinaryIO, *, is_success: bool) -> bytes:
@@ -73,7 +74,7 @@ def job(environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobRe
         sha=environ.get("GITHUB_SHA", ""),
         actor=environ.get("GITHUB_ACTOR", ""),
         event=event,
-        is_fork=event.startswith("pull_request") and _is_fork(environ),
+        is_fork=event.startswith(_MAY_LACK_SECRETS) and _is_fork(environ),
     )
 
 
@@ -87,9 +88,10 @@ def _bounded(file: BinaryIO, name: str) -> bytes:
 
 
 def _is_fork(environ: Mapping[str, str]) -> bool:
-    """The pull request's head lives in another repository, or belongs to Dependabot.
+    """The pull request's head lives in another repository, or Dependabot started the run.
 
-    Both get no secrets (Dependabot's runs are treated as if they came from a fork).
+    Neither gets the repository's secrets: GitHub treats what Dependabot pushes, too, as if it
+    came from a fork.
     """
     if environ.get("GITHUB_ACTOR") == "dependabot[bot]":
         return True

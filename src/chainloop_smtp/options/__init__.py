@@ -45,6 +45,7 @@ def parse(raw: Mapping[str, object]) -> Options:
     problems: list[Problem] = []
     given = _with_defaults(normalise(raw), problems)
     _check_schemas(given, problems)
+    _check_login(given, problems)
     sender = _mailboxes("from", given, problems, at_most=1)
     bounces = _mailboxes("envelope-from", given, problems, at_most=1)
     has_login = given["auth"] != Auth.NONE
@@ -171,7 +172,9 @@ def _check_schemas(given: Mapping[str, str], problems: list[Problem]) -> None:
     check = schemas.Schema("registration")
     for name, problem in check.problems(registration):
         # The schema knows no relay without login; `auth: none` is the one case for it.
-        if not (name in _LOGIN and name not in given and given["auth"] == Auth.NONE):
+        is_relay = name in _LOGIN and given["auth"] == Auth.NONE
+        # What is given and holds no address is no address, and not missing.
+        if not (name not in registration and (is_relay or name in given)):
             problems.append(problem)
     for recipient in recipients[1:]:
         problems.extend(
@@ -186,6 +189,15 @@ def _check_schemas(given: Mapping[str, str], problems: list[Problem]) -> None:
 
 
 # --- step 3: our own, stricter rules -----------------------------------------------------------
+
+
+def _check_login(given: Mapping[str, str], problems: list[Problem]) -> None:
+    """User and password in what SASL can carry (RFC 4616 section 2): UTF-8 without NUL."""
+    for name in _LOGIN:
+        value = given.get(name, "")
+        # A byte that is not UTF-8 arrives as half of a surrogate pair.
+        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+            problems.append(Problem(name, "holds a NUL character, or is not valid UTF-8"))
 
 
 def _mailboxes(
@@ -215,37 +227,45 @@ def _mailboxes(
 
 def _host(host: str, problems: list[Problem]) -> str:
     """A host name or an IP literal, without the brackets of the latter."""
-    hint = "Write the bare host name, such as smtp.example.com; the port has an input of its own."
-    if "://" in host or "/" in host:
-        problems.append(Problem("host", f"{quoted(host)} has the form of a URL", hint))
+    if not host or _is_host_name(host):
+        return host
+    if "/" in host:
+        why = "has the form of a URL"
     elif any(character.isspace() or not character.isprintable() for character in host):
-        problems.append(Problem("host", f"{quoted(host)} holds white space", hint))
-    elif ":" in host or host.startswith("["):
+        why = "holds white space or what cannot be printed"
+    else:
         import ipaddress
 
         try:
-            return str(ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]")))
+            return str(ipaddress.ip_address(host[1:-1] if host[0] + host[-1] == "[]" else host))
         except ValueError:
-            problems.append(Problem("host", f"{quoted(host)} has a port or a colon in it", hint))
-    elif host and not _is_host_name(host):
-        problems.append(Problem("host", f"{quoted(host)} is no host name", hint))
-    return host
+            why = "has a port or a colon in it" if ":" in host else "is no host name or IP address"
+    hint = "Write the bare host name, such as smtp.example.com; the port has an input of its own."
+    problems.append(Problem("host", f"{quoted(host)} {why}", hint))
+    return ""
 
 
 def _is_host_name(host: str) -> bool:
-    """RFC 1123 section 2.1, after IDNA; an underscore is let through, since resolvers take it."""
+    """RFC 1123 section 2.1, after IDNA; an underscore is let through, since resolvers take it.
+
+    A name never ends in a label of digits alone, so 192.0.2.999 is none.
+    """
     try:
         ascii_host = host.encode("idna").decode("ascii")
     except UnicodeError:
         return False
     labels = ascii_host.removesuffix(".").split(".")
-    return len(ascii_host) <= 253 and all(
-        0 < len(label) <= 63
-        and label.replace("-", "").replace("_", "").isalnum()
-        and label.isascii()
-        and not label.startswith("-")
-        and not label.endswith("-")
-        for label in labels
+    return (
+        len(ascii_host) <= 253
+        and not labels[-1].isdigit()
+        and all(
+            0 < len(label) <= 63
+            and label.replace("-", "").replace("_", "").isalnum()
+            and label.isascii()
+            and not label.startswith("-")
+            and not label.endswith("-")
+            for label in labels
+        )
     )
 
 
@@ -264,15 +284,17 @@ def _port(port: str, problems: list[Problem]) -> int:
 
 
 def _seconds(name: str, value: str, problems: list[Problem]) -> float:
+    """Seconds to wait: more than none, a day at most."""
+    hint = "Write seconds, such as 30 or 2.5."
     try:
         seconds = float(value)
     except ValueError:
-        seconds = 0.0
+        problems.append(Problem(name, f"{quoted(value)} is not a number", hint))
+        return 0.0
     # Written so that NaN fails too.
     if not 0 < seconds <= _LONGEST_WAIT:
-        problems.append(
-            Problem(name, f"{quoted(value)} is not a number of seconds", "Write it as 30 or 2.5.")
-        )
+        why = f"{quoted(value)} is not more than 0 and at most {_LONGEST_WAIT}"
+        problems.append(Problem(name, why, hint))
     return seconds
 
 
@@ -292,14 +314,9 @@ def _needs(text: str, problems: list[Problem]) -> tuple[JobResult, ...]:
     results = []
     for name, job in needs.items():
         result = job.get("result") if isinstance(job, dict) else None
-        try:
-            results.append(JobResult(name=name, result=JobStatus(str(result))))
-        except ValueError:
-            problems.append(
-                Problem(
-                    "needs",
-                    f"job {quoted(name)} has no result of {', '.join(JobStatus)}",
-                    hint,
-                )
-            )
+        if result in tuple(JobStatus):
+            results.append(JobResult(name=name, result=JobStatus(result)))
+        else:
+            why = f"job {quoted(name)} has no result of {', '.join(JobStatus)}"
+            problems.append(Problem("needs", why, hint))
     return tuple(results)

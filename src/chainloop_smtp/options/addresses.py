@@ -56,8 +56,10 @@ def mailbox(name: str, addr_spec: str) -> Mailbox:
     Raises:
         ValueError: With the reason as a sentence.
     """
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
-        raise ValueError("The name holds a control character.")
+    import unicodedata
+
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise ValueError("The name holds a control character, or is not valid UTF-8.")
     return Mailbox(name=name, addr_spec=check(addr_spec))
 
 
