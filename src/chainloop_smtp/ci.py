@@ -37,28 +37,32 @@ class Console:
         self.is_actions = environ.get("GITHUB_ACTIONS") == "true"
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
+        self._secrets: list[str] = []
         self._output_file = environ.get("GITHUB_OUTPUT", "") if self.is_actions else ""
         self._summary_file = environ.get("GITHUB_STEP_SUMMARY", "") if self.is_actions else ""
 
     def mask(self, user: str, password: str) -> None:
         """Has the runner blot out the password wherever its log would show it."""
-        if self.is_actions and password:
-            for form in _forms(user, password):
-                # Escaped, not cleaned: a mask has to be exactly what is to be masked.
-                escaped = form.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-                print(f"::add-mask::{escaped}", file=self._stdout, flush=True)
+        self._secrets = _forms(user, password)
+        for form in self._secrets if self.is_actions else ():
+            # Escaped, not cleaned: a mask has to be exactly what is to be masked.
+            escaped = form.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+            _print(f"::add-mask::{escaped}", self._log)
 
     def say(self, text: str) -> None:
         """A line of the log or of the terminal."""
-        print(plain(text), file=self._stderr if self.is_json else self._stdout, flush=True)
+        _print(plain(text), self._log)
 
     def data(self, text: str) -> None:
-        """What a program may read (``-o json``): as it is, since JSON escapes what is not plain."""
-        print(text, file=self._stdout, flush=True)
+        """One JSON document for a program to read (``-o json``).
+
+        JSON escapes all that is not plain but one thing, and has another way to write that.
+        """
+        _print(text.replace("##[", "#\\u0023["), self._stdout)
 
     def notice(self, title: str, text: str) -> None:
         """Worth knowing."""
-        self._annotate("notice", title, text, self._stdout)
+        self._annotate("notice", title, text, self._log)
 
     def warning(self, title: str, text: str) -> None:
         """Not right, but no reason to fail."""
@@ -66,14 +70,17 @@ class Console:
 
     def failure(self, error: ChainloopSmtpError) -> None:
         """One block on stderr: what, why, what to do. In Actions an annotation as well."""
-        print(plain(f"{error.title}.\n{_block(error.problems)}"), file=self._stderr, flush=True)
+        _print(plain(f"{error.title}.\n{_block(error.problems)}"), self._stderr)
         if self.is_actions:
             self._command("error", str(error), title=f"Chainloop SMTP: {error.title}")
 
     def bug(self, trace: str) -> None:
         """A failure that is ours."""
+        # Nobody has looked at what stands in it, and it is meant to be passed on.
+        for secret in self._secrets:
+            trace = trace.replace(secret, "***")
         text = f"{trace}\nThis is a bug in Chainloop SMTP. Please report it with the lines above."
-        print(plain(text), file=self._stderr, flush=True)
+        _print(plain(text), self._stderr)
         if self.is_actions:
             self._command("error", "A bug in Chainloop SMTP: the log says where.")
 
@@ -82,28 +89,52 @@ class Console:
         if self.is_json:
             self.data(json.dumps(values, indent=2))
         if self._output_file:
-            with Path(self._output_file).open("a", encoding="utf-8", newline="\n") as file:
-                for name, value in values.items():
-                    delimiter = f"ghadelimiter_{os.urandom(16).hex()}"
-                    file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+            text = ""
+            for name, value in values.items():
+                delimiter = f"ghadelimiter_{os.urandom(16).hex()}"
+                text += f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
+            self._append(self._output_file, text, "the outputs")
 
     def summary(self, markdown: str) -> None:
         """Appends to the job summary; nothing happens where there is none."""
         if self._summary_file:
-            with Path(self._summary_file).open("a", encoding="utf-8", newline="\n") as file:
-                file.write(markdown.rstrip("\n") + "\n\n")
+            self._append(self._summary_file, markdown.rstrip("\n") + "\n\n", "the job summary")
+
+    def _append(self, path: str, text: str, what: str) -> None:
+        """Adds to one of the runner's files. The mail is worth more: failing to is a warning."""
+        try:
+            with Path(path).open("a", encoding="utf-8", errors="replace", newline="\n") as file:
+                file.write(text)
+        except OSError as error:
+            self.warning(f"{what} cannot be written", f"{path}: {error.strerror}")
 
     def _annotate(self, kind: str, title: str, text: str, stream: TextIO) -> None:
         if self.is_actions:
             self._command(kind, text, title=f"Chainloop SMTP: {title}")
         else:
-            print(plain(f"{title}: {text}"), file=stream, flush=True)
+            _print(plain(f"{title}: {text}"), stream)
 
     def _command(self, name: str, text: str, title: str = "") -> None:
         """A workflow command; its text is escaped as the runner unescapes it."""
         properties = f" title={_escaped(title, ':,')}" if title else ""
-        # act takes commands from stdout only.
-        print(f"::{name}{properties}::{_escaped(text)}", file=self._stdout, flush=True)
+        _print(f"::{name}{properties}::{_escaped(text)}", self._log)
+
+    @property
+    def _log(self) -> TextIO:
+        """Where a runner reads commands; act takes them from standard output only."""
+        return self._stderr if self.is_json else self._stdout
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Prints what the stream's encoding can carry: not every terminal knows a check mark."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "replace").decode(encoding)
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough; what is to be done gets done all the same.
+        # What is left in the buffer must not fail at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def plain(text: str) -> str:
@@ -146,7 +177,8 @@ def _forms(user: str, password: str) -> list[str]:
     A line of its own for each line, since logs are masked line by line; base64 alone (AUTH LOGIN)
     and with the user (AUTH PLAIN); escaped as in JSON.
     """
-    encoded = (password.encode(), f"\0{user}\0{password}".encode())
+    # Options refuse what is not UTF-8, but the mask comes first.
+    encoded = (text.encode(errors="replace") for text in (password, f"\0{user}\0{password}"))
     forms = [
         password,
         *password.splitlines(),
