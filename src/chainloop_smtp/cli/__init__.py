@@ -1,16 +1,17 @@
 """Arguments and environment -> exit code. The roof: only this package knows the stages' order."""
 
 import argparse
+import io
 import sys
 from collections.abc import MutableMapping, Sequence
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, NoReturn, TextIO
 
 from chainloop_smtp import __version__, delivery, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.cli.integration import available, describe, register
 from chainloop_smtp.cli.run import Deliver, Run
 from chainloop_smtp.cli.send import send
-from chainloop_smtp.errors import ChainloopSmtpError
+from chainloop_smtp.errors import ChainloopSmtpError, OptionsError, Problem
 
 
 def main(
@@ -32,19 +33,20 @@ def main(
         0 done or skipped, 1 a bug of ours, 2 options, 3 attestation, 4 message, 5 delivery.
 
     Raises:
-        SystemExit: From ``--help``, ``--version`` and an argument that is none (2).
+        SystemExit: From ``--help`` and ``--version``.
     """
-    arguments = _parser().parse_args(argv)
-    is_json = getattr(arguments, "output", "") == "json"
-    console = Console(environ, stdout=stdout, stderr=stderr, is_json=is_json)
-    run = Run(
-        arguments=arguments,
-        environ=environ,
-        console=console,
-        stdin=stdin or sys.stdin.buffer,
-        deliver=deliver,
-    )
+    console = Console(environ, stdout=stdout, stderr=stderr)
     try:
+        arguments = _arguments(argv)
+        console.is_json = arguments.output == "json"
+        run = Run(
+            arguments=arguments,
+            environ=environ,
+            console=console,
+            # There is none where a shell has closed it (`<&-`).
+            stdin=stdin or (sys.stdin.buffer if sys.stdin else io.BytesIO()),
+            deliver=deliver,
+        )
         return int(arguments.command(run))
     except ChainloopSmtpError as error:
         console.failure(error)
@@ -56,8 +58,43 @@ def main(
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse, whose complaints are options errors like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        # What stands behind the `=` of `--password-stdin=…` might be the password.
+        message, _, _ = message.partition(": ignored explicit argument")
+        raise OptionsError(Problem(self.prog, message, f"{self.prog} --help says what there is."))
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise OptionsError(*_unknown(unknown))
+    return arguments
+
+
+def _unknown(words: Sequence[str]) -> list[Problem]:
+    """What to say of arguments that are none: their names only, since a value may be secret."""
+    import difflib
+
+    secrets = [f"--{name}" for name in options.SECRETS]
+    known = [f"--{each.name}" for each in options.INPUTS if not each.is_secret]
+    problems = []
+    for flag in dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--")):
+        nearest = difflib.get_close_matches(flag, [*known, *secrets], n=1)
+        if nearest and nearest[0] in secrets:
+            variable = "CHAINLOOP_SMTP_" + nearest[0][2:].upper().replace("-", "_")
+            why = "a secret on a command line is seen by every process of the machine"
+            return [Problem(flag, why, f"Set {variable}, or use {nearest[0]}-stdin.")]
+        hint = f"Did you mean {nearest[0]}?" if nearest else ""
+        problems.append(Problem(flag, "there is no such flag", hint))
+    return problems or [Problem("arguments", f"{len(words)} of them belong to no flag")]
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="chainloop-smtp",
         description="Mails the evidence of a Chainloop run.",
         epilog="exit codes: 0 done or skipped, 1 a bug of ours, 2 options, 3 attestation, "
@@ -94,15 +131,13 @@ def _parser() -> argparse.ArgumentParser:
 _Subparsers = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
 
 
-def _group(
-    commands: "_Subparsers[argparse.ArgumentParser]", name: str, help_: str
-) -> "_Subparsers[argparse.ArgumentParser]":
+def _group(commands: "_Subparsers[_Parser]", name: str, help_: str) -> "_Subparsers[_Parser]":
     parser = commands.add_parser(name, help=help_, description=help_.capitalize() + ".")
     return parser.add_subparsers(metavar="COMMAND", required=True)
 
 
 def _command(
-    commands: "_Subparsers[argparse.ArgumentParser]",
+    commands: "_Subparsers[_Parser]",
     name: str,
     function: object,
     help_: str,
@@ -131,7 +166,11 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     for each in options.INPUTS:
         if not each.is_secret:
             text = each.help.replace("%", "%%") + (f" [{each.default}]" if each.default else "")
-            inputs.add_argument(f"--{each.name}", metavar="VALUE", help=text)
+            # A flag alone says true.
+            alone = "?" if "true" in each.choices else None
+            inputs.add_argument(
+                f"--{each.name}", metavar="VALUE", help=text, nargs=alone, const=alone and "true"
+            )
     inputs.add_argument(
         "--password-stdin",
         action="store_true",

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chainloop_smtp import message, options, outbox
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
-from chainloop_smtp.model import Plugin
+from chainloop_smtp.cli.send import refusals
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model import Options, Plugin
 
 _REGISTRATION = ("to", "from", "user", "password", "host", "port")
 
@@ -23,7 +24,9 @@ def available(run: Run) -> int:
 
 def describe(run: Run) -> int:
     """Shows one integration with its inputs, and its schemas when asked."""
-    _check_id(run.arguments.id or run.arguments.name or "")
+    problems = _unavailable(run.arguments.id or run.arguments.name or "")
+    if problems:
+        raise OptionsError(*problems)
     plugin = options.plugin()
     if run.console.is_json:
         run.console.data(json.dumps([_item(plugin)], indent=3))
@@ -43,9 +46,9 @@ def describe(run: Run) -> int:
 
 def register(run: Run) -> int:
     """Validates a registration and sends the mail that proves it."""
-    _check_id(run.arguments.id)
-    given = run.inputs(_opts(run.arguments.opt))
-    parsed = options.parse(given)
+    problems = _unavailable(run.arguments.id)
+    given = run.inputs(_opts(run.arguments.opt, problems))
+    parsed = _parsed(given, problems)
     plugin = options.plugin()
     name = run.arguments.name or parsed.registration.host
     now, message_id = run.now(), run.message_id(parsed)
@@ -53,12 +56,16 @@ def register(run: Run) -> int:
     if parsed.dry_run:
         eml = outbox.write_mail(run.folder(parsed), mail)
         run.console.say(f"Dry run, nothing is sent. The mail: {eml}")
-        return 0
-    result = run.deliver(mail, parsed.registration, parsed.transport)
-    if result.refused:
-        raise DeliveryError(
-            *(Problem(each.recipient, f"refused: {each.reply}") for each in result.refused)
-        )
+    else:
+        result = run.deliver(mail, parsed.registration, parsed.transport)
+        failure = refusals(result, parsed.require)
+        if failure:
+            raise failure
+        for each in result.refused:
+            run.console.warning("recipient refused", f"{each.recipient}: {each.reply}")
+        accepted = ", ".join(result.accepted)
+        run.console.say(f"The registration mail for {name} is sent to {accepted}.")
+        run.console.say("The registration works. It is not stored: give the same inputs to send.")
     registration = {
         "name": name,
         "kind": plugin.id,
@@ -68,23 +75,29 @@ def register(run: Run) -> int:
     }
     if run.console.is_json:
         run.console.data(json.dumps(registration, indent=3))
-        return 0
-    run.console.say(f"The registration mail for {name} is sent to {', '.join(result.accepted)}.")
-    run.console.say("The registration works. It is not stored: give the same inputs to send.")
     return 0
 
 
-def _check_id(identifier: str) -> None:
-    if identifier != "smtp":
-        raise OptionsError(
-            Problem("integration", f"{quoted(identifier)} is not available", "There is one: smtp.")
-        )
+def _unavailable(identifier: str) -> list[Problem]:
+    if identifier == "smtp":
+        return []
+    return [Problem("integration", f"{quoted(identifier)} is not available", "There is one: smtp.")]
 
 
-def _opts(pairs: Sequence[str]) -> dict[str, str]:
+def _parsed(given: Mapping[str, str], problems: Sequence[Problem]) -> Options:
+    """The options, with what is wrong about them told together with what is known already."""
+    try:
+        parsed = options.parse(given)
+    except OptionsError as error:
+        raise OptionsError(*problems, *error.problems) from error
+    if problems:
+        raise OptionsError(*problems)
+    return parsed
+
+
+def _opts(pairs: Sequence[str], problems: list[Problem]) -> dict[str, str]:
     """``key=value`` pairs, split at the first ``=``; the last of the same key wins."""
     found: dict[str, str] = {}
-    problems = []
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
@@ -93,9 +106,8 @@ def _opts(pairs: Sequence[str]) -> dict[str, str]:
         elif key not in _REGISTRATION:
             hint = f"There are: {', '.join(_REGISTRATION)}."
             problems.append(Problem("opt", f"{quoted(key)} is no registration input", hint))
-        found[key] = value
-    if problems:
-        raise OptionsError(*problems)
+        else:
+            found[key] = value
     return found
 
 

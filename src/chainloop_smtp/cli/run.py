@@ -61,7 +61,8 @@ class Run:
                     )
                 )
             given |= options.normalise(
-                {"password": self.stdin.read(_LONGEST_PASSWORD).decode("utf-8", "replace")}
+                # Bytes that are not UTF-8 are kept as such, for the options to refuse.
+                {"password": self.stdin.read(_LONGEST_PASSWORD).decode(errors="surrogateescape")}
             )
         self.console.mask(given.get("user", ""), given.get("password", ""))
         return given
@@ -70,12 +71,18 @@ class Run:
         """Where mails and receipts are left: the user's choice, else the runner's own temp."""
         if parsed.output_dir:
             return Path(parsed.output_dir)
-        if "RUNNER_TEMP" in self.environ:
-            return Path(self.environ["RUNNER_TEMP"], "chainloop-smtp")
+        if temporary := self.environ.get("RUNNER_TEMP"):
+            return Path(temporary, "chainloop-smtp")
         import tempfile
 
         # A name that nobody else on a shared machine could have taken before.
-        return Path(tempfile.mkdtemp(prefix="chainloop-smtp-"))
+        try:
+            return Path(tempfile.mkdtemp(prefix="chainloop-smtp-"))
+        except OSError as error:
+            hint = "Give output-dir a folder that can be written to."
+            raise OptionsError(
+                Problem("output-dir", "there is no temporary folder", hint)
+            ) from error
 
     def now(self) -> datetime:
         """The present moment, in UTC."""

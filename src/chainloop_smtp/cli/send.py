@@ -49,11 +49,11 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     if _is_without_secrets(given, source.job(run.environ, None, ())):
         outputs["skipped"] = "no secrets in a pull request from a fork"
         run.console.notice(
-            "skipped", "A pull request from a fork gets no secrets; no mail is sent."
+            "skipped", "A fork's pull request and Dependabot get no secrets; no mail is sent."
         )
         return 0
     parsed = options.parse(given)
-    if parsed.attestation == "-" and run.console.is_actions:
+    if parsed.attestation == "-" != run.arguments.attestation and run.console.is_actions:
         raise OptionsError(
             Problem("attestation", "'-' is standard input, which a step does not have")
         )
@@ -84,7 +84,9 @@ def _is_without_secrets(given: Mapping[str, str], job: Job) -> bool:
 
 def _evidence(run: Run, parsed: Options, job: Job) -> Attestation | None:
     """The attestation, or None where nothing was attested."""
-    is_success = job.status in (None, JobStatus.SUCCESS)
+    is_success = job.status in (None, JobStatus.SUCCESS) and all(
+        need.result is JobStatus.SUCCESS for need in job.needs
+    )
     octets = source.read(parsed.attestation, run.stdin, is_success=is_success)
     if octets.strip():
         return attestation.parse(octets)
@@ -105,7 +107,7 @@ def _deliver(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[
     outputs["attempts"] = "1"
     try:
         result = run.deliver(mail, parsed.registration, parsed.transport)
-        failure = _refusals(result, parsed)
+        failure = refusals(result, parsed.require)
         outputs["accepted"] = json.dumps(result.accepted)
         outputs["refused"] = json.dumps([each.recipient for each in result.refused])
         outputs["attempts"] = str(result.attempts)
@@ -128,9 +130,9 @@ def _deliver(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[
     return 0
 
 
-def _refusals(result: Delivery, parsed: Options) -> DeliveryError | None:
+def refusals(result: Delivery, require: Require) -> DeliveryError | None:
     """The failure that refused recipients make, by what the user requires."""
-    if not result.refused or (result.accepted and parsed.require is Require.ANY):
+    if not result.refused or (result.accepted and require is Require.ANY):
         return None
     problems = [
         Problem(each.recipient, f"the server refused this recipient: {each.reply}")
