@@ -5,6 +5,8 @@ The forms are those of RFC 5322 section 3.4: ``addr-spec``, ``<addr-spec>`` and
 people type too, separate just as well. Comments and groups are not taken.
 """
 
+from collections.abc import Iterator
+
 from chainloop_smtp.errors import Problem, quoted
 from chainloop_smtp.model import Mailbox
 
@@ -17,20 +19,14 @@ def split(text: str) -> tuple[str, ...]:
     """
     members = []
     for line in text.splitlines():
-        member, quoted, escaped, angled = "", False, False, False
-        for character in line:
-            if not quoted and not angled and character in ",;":
+        member, is_angled = "", False
+        for character, is_quoted in _with_quoting(line):
+            if not is_quoted and not is_angled and character in ",;":
                 members.append(member)
                 member = ""
                 continue
-            if escaped:
-                escaped = False
-            elif quoted and character == "\\":
-                escaped = True
-            elif character == '"':
-                quoted = not quoted
-            elif not quoted and character in "<>":
-                angled = character == "<"
+            if not is_quoted and character in "<>":
+                is_angled = character == "<"
             member += character
         members.append(member)
     return tuple(stripped for member in members if (stripped := member.strip()))
@@ -41,10 +37,15 @@ def name_and_addr_spec(member: str) -> tuple[str, str]:
 
     The name comes unquoted, with its blanks collapsed; it is empty when there is none.
     """
-    if not member.endswith(">") or "<" not in member:
+    angles = (
+        position
+        for position, (character, is_quoted) in enumerate(_with_quoting(member))
+        if character == "<" and not is_quoted
+    )
+    start = next(angles, -1)
+    if start < 0 or not member.endswith(">"):
         return "", member
-    name, _, addr_spec = member[:-1].rpartition("<")
-    name = name.strip()
+    name, addr_spec = member[:start].strip(), member[start + 1 : -1]
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = _unescape(name[1:-1])
     return " ".join(name.split()), addr_spec.strip()
@@ -82,6 +83,7 @@ def check(addr_spec: str) -> str:
         allow_quoted_local=True,
         allow_domain_literal=True,
         check_deliverability=False,
+        strict=True,  # 64 octets before the @ (RFC 5321 section 4.5.3.1.1)
         globally_deliverable=False,
     )
     return validated.ascii_email or validated.normalized
@@ -94,6 +96,16 @@ def problem(name: str, addr_spec: str, reason: str) -> Problem:
         f"{quoted(addr_spec)} is not an address: {reason.splitlines()[0]}",
         "Write name@example.com or Display Name <name@example.com>; separate several by commas.",
     )
+
+
+def _with_quoting(text: str) -> Iterator[tuple[str, bool]]:
+    """Each character with whether a quoted-string holds it; the quotes themselves count."""
+    is_quoted = is_escaped = False
+    for character in text:
+        is_end = character == '"' and not is_escaped
+        yield character, is_quoted or is_end
+        is_escaped = is_quoted and character == "\\" and not is_escaped
+        is_quoted ^= is_end
 
 
 def _unescape(quoted: str) -> str:
