@@ -1,0 +1,205 @@
+"""Text -> mailboxes: the grammar, and what email-validator is asked for."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chainloop_smtp.model import Mailbox
+from chainloop_smtp.options import addresses
+
+
+def parsed(text: str) -> list[Mailbox]:
+    """Every member of a list, split and checked."""
+    return [
+        addresses.mailbox(*addresses.name_and_addr_spec(member)) for member in addresses.split(text)
+    ]
+
+
+def written(mailbox: Mailbox) -> str:
+    """RFC 5322 section 3.4: a quoted display name, and the addr-spec in angle brackets."""
+    name = mailbox.name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{name}" <{mailbox.addr_spec}>' if name else mailbox.addr_spec
+
+
+# A name as it comes out: blanks collapsed. Whatever a person may type, but control characters.
+names = st.text(st.characters(exclude_categories=("Cc", "Cs"))).map(lambda t: " ".join(t.split()))
+addr_specs = st.one_of(
+    st.from_regex(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}(\.[a-z]{1,5})?", fullmatch=True).flatmap(
+        lambda local: st.from_regex(r"[a-z]{1,9}\.example\.com", fullmatch=True).map(
+            lambda domain: f"{local}@{domain}"
+        )
+    ),
+    st.sampled_from(
+        [
+            "jane@relay",
+            "jane@localhost",
+            "jane@mail.local",
+            "jane@mail.test",
+            "jane@[192.0.2.1]",
+            "jane@[IPv6:2001:db8::1]",
+            '"jane, doe"@example.com',
+            '"jane;doe"@example.com',
+            '"jane doe"@example.com',
+            '"<jane>"@example.com',
+        ]
+    ),
+)
+mailboxes = st.builds(lambda n, a: Mailbox(name=n, addr_spec=a), names, addr_specs)
+
+
+@given(st.lists(mailboxes, min_size=1), st.sampled_from([", ", ",", ";", "\n", ",\r\n", " ; \n,"]))
+@example([Mailbox(name='Doe, "Jane" <x@y> \\', addr_spec="jane@example.com")], ",")
+def test_a_list_of_mailboxes_reads_back_as_it_was_written(
+    members: list[Mailbox], separator: str
+) -> None:
+    assert parsed(separator.join(map(written, members))) == members
+
+
+@given(st.text())
+def test_splitting_loses_nothing_but_separators_and_blanks(text: str) -> None:
+    members = addresses.split(text)
+    assert all(member and member == member.strip() for member in members)
+    blanks = re.compile(r"[,;\s]")
+    assert blanks.sub("", "".join(members)) == blanks.sub("", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        (" , ;\n,", ()),
+        ("a@x.com", ("a@x.com",)),
+        ("a@x.com,b@x.com", ("a@x.com", "b@x.com")),
+        ("a@x.com; b@x.com;", ("a@x.com", "b@x.com")),
+        ("a@x.com\r\nb@x.com\n\n", ("a@x.com", "b@x.com")),
+        ('"Doe, Jane" <j@x.com>, b@x.com', ('"Doe, Jane" <j@x.com>', "b@x.com")),
+        ('"a \\", b" <a@x.com>,b@x.com', ('"a \\", b" <a@x.com>', "b@x.com")),
+        ('<"a,b"@x.com>, b@x.com', ('<"a,b"@x.com>', "b@x.com")),
+        ('"unclosed <a@x.com>, b@x.com\nc@x.com', ('"unclosed <a@x.com>, b@x.com', "c@x.com")),
+        ("Doe, Jane <j@x.com>", ("Doe", "Jane <j@x.com>")),
+    ],
+    ids=[
+        "nothing",
+        "separators only",
+        "one",
+        "comma",
+        "semicolons",
+        "lines",
+        "comma in a quoted name",
+        "escaped quote in a name",
+        "comma in a quoted local part",
+        "an unclosed quote ends with its line",
+        "comma in a bare name",
+    ],
+)
+def test_a_list_is_split_where_a_reader_would_split_it(
+    text: str, expected: tuple[str, ...]
+) -> None:
+    assert addresses.split(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        ("j@x.com", ("", "j@x.com")),
+        ("<j@x.com>", ("", "j@x.com")),
+        ("< j@x.com >", ("", "j@x.com")),
+        ("Jane Doe <j@x.com>", ("Jane Doe", "j@x.com")),
+        ("Jane   Doe<j@x.com>", ("Jane Doe", "j@x.com")),
+        ('"Jane Doe" <j@x.com>', ("Jane Doe", "j@x.com")),
+        ('"" <j@x.com>', ("", "j@x.com")),
+        ('" <j@x.com>', ("", '" <j@x.com>')),
+        ('Jane <"<j>"@x.com>', ("Jane", '"<j>"@x.com')),
+        ("a<b <j@x.com>", ("a", "b <j@x.com")),
+        ('Jane "JJ" Doe <j@x.com>', ('Jane "JJ" Doe', "j@x.com")),
+        (r'"back\\slash \"q\"" <j@x.com>', (r'back\slash "q"', "j@x.com")),
+        ("Jürgen 🚀 <j@x.com>", ("Jürgen 🚀", "j@x.com")),
+        ("Jane (work) j@x.com", ("", "Jane (work) j@x.com")),
+        ("j@x.com>", ("", "j@x.com>")),
+        ("Jane <j@x.com> (work)", ("", "Jane <j@x.com> (work)")),
+        ("Jane <>", ("Jane", "")),
+    ],
+)
+def test_a_member_is_taken_apart_into_name_and_addr_spec(
+    member: str, expected: tuple[str, str]
+) -> None:
+    assert addresses.name_and_addr_spec(member) == expected
+
+
+@pytest.mark.parametrize(
+    ("addr_spec", "wire"),
+    [
+        ("jane@example.com", "jane@example.com"),
+        ("Jane@EXAMPLE.com", "Jane@example.com"),
+        ("jane@bücher.example", "jane@xn--bcher-kva.example"),
+        ("jane@relay", "jane@relay"),
+        ("jane@localhost", "jane@localhost"),
+        ("jane@mail.local", "jane@mail.local"),
+        ("jane@mail.test", "jane@mail.test"),
+        ("jane@[192.0.2.1]", "jane@[192.0.2.1]"),
+        ("jane@[IPv6:2001:db8::1]", "jane@[IPv6:2001:db8::1]"),
+        ('"jane doe"@example.com', '"jane doe"@example.com'),
+        ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
+    ],
+)
+def test_an_addr_spec_comes_out_as_it_goes_over_the_wire(addr_spec: str, wire: str) -> None:
+    assert addresses.check(addr_spec) == wire
+
+
+@pytest.mark.parametrize(
+    "addr_spec",
+    [
+        "",
+        "jane",
+        "jane@",
+        "@example.com",
+        "jane@@example.com",
+        "jane doe@example.com",
+        "jane@example..com",
+        "jane@-example.com",
+        "jane@exam ple.com",
+        ".jane@example.com",
+        "jane@example.com>",
+        "Jane <jane@example.com>",
+        "jane@example.com, joe@example.com",
+        "jane@example.com (Jane)",
+        "mailto:jane@example.com,",
+        "jürgen@example.com",
+        "jane@[192.0.2.999]",
+        "jane@[nonsense]",
+        "a" * 65 + "@example.com",
+        "jane@" + "a." * 130 + "com",
+        "jane\x00@example.com",
+        '"jane\x07"@example.com',
+        "\ud800@example.com",
+        "jane@\ud800.com",
+    ],
+    ids=ascii,
+)
+def test_what_is_no_addr_spec_is_refused_with_a_reason(addr_spec: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as refusal:
+        addresses.check(addr_spec)
+    problem = addresses.problem("to", addr_spec, str(refusal.value))
+    assert problem.where == "to"
+    assert "is not an address" in problem.why
+    assert problem.why.isprintable()
+    assert "name@example.com" in problem.hint
+
+
+@given(st.text() | st.tuples(st.text(), st.text()).map("@".join))
+def test_no_addr_spec_can_end_its_line_or_leave_ascii(text: str) -> None:
+    try:
+        wire = addresses.check(text)
+    except ValueError:
+        return
+    assert wire.isascii()
+    assert wire.isprintable()
+    assert "@" in wire
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9b", "\udcff"], ids=ascii)
+def test_a_name_with_what_no_header_can_carry_is_refused(character: str) -> None:
+    with pytest.raises(ValueError, match="control character"):
+        addresses.mailbox(f"Jane{character}Doe", "jane@example.com")

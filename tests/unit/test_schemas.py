@@ -1,0 +1,112 @@
+"""Chainloop's two schemas: kept byte for byte, and meant as they are written."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import cast
+
+import pytest
+
+from chainloop_smtp.errors import Problem
+from chainloop_smtp.options import schemas
+
+PLUGIN = "https://github.com/chainloop-dev/chainloop/app/controlplane/plugins/core/smtp/v1"
+REGISTRATION = {
+    "host": "smtp.example.com",
+    "port": "587",
+    "user": "jane",
+    "password": "correct horse",
+    "from": "reports@example.com",
+    "to": "security@example.com",
+}
+
+
+def problems(name: str, document: Mapping[str, object]) -> list[tuple[str, Problem]]:
+    return list(schemas.Schema(name).problems(cast("Mapping[str, str]", document)))
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("registration", "ac7dcc2adb6f5d36f7940ee9bcb5a1e6a42a441fe25ffc57ea16f39acb866ba4"),
+        ("attachment", "a61930b84af995b000c9be33be5e663f8fdb152d30f382c055ad40d43bf5e48b"),
+    ],
+)
+def test_a_schema_is_what_chainloop_publishes_byte_for_byte(name: str, digest: str) -> None:
+    octets = files("chainloop_smtp").joinpath(f"schemas/{name}.json").read_bytes()
+    assert hashlib.sha256(octets).hexdigest() == digest
+
+
+def test_the_registration_has_six_keys_all_required_and_no_other() -> None:
+    schema = schemas.read("registration")
+    assert schema["$id"] == f"{PLUGIN}/registration-request"
+    assert schema["additionalProperties"] is False
+    assert set(cast("list[str]", schema["required"])) == set(REGISTRATION)
+    properties = cast("dict[str, dict[str, object]]", schema["properties"])
+    assert set(properties) == set(REGISTRATION)
+    assert {each["type"] for each in properties.values()} == {"string"}
+    assert [name for name, each in properties.items() if each.get("format") == "email"] == [
+        "to",
+        "from",
+    ]
+
+
+def test_the_attachment_has_an_optional_cc_and_no_other() -> None:
+    schema = schemas.read("attachment")
+    assert schema["$id"] == f"{PLUGIN}/attachment-request"
+    assert schema["additionalProperties"] is False
+    assert "required" not in schema
+    properties = cast("dict[str, dict[str, object]]", schema["properties"])
+    assert {name: (each["type"], each["format"]) for name, each in properties.items()} == {
+        "cc": ("string", "email")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("registration", REGISTRATION),
+        ("registration", REGISTRATION | {"password": "", "host": "", "port": "abc"}),
+        ("attachment", {}),
+        ("attachment", {"cc": "team@example.com"}),
+    ],
+    ids=["registration", "what the schema leaves open", "empty attachment", "attachment"],
+)
+def test_what_the_schema_allows_has_no_problem(name: str, document: dict[str, str]) -> None:
+    assert problems(name, document) == []
+
+
+def test_every_missing_key_is_told_with_what_it_is_for() -> None:
+    found = dict(problems("registration", {}))
+    assert set(found) == set(REGISTRATION)
+    assert {problem.why for problem in found.values()} == {"is missing"}
+    assert all(problem.hint for problem in found.values())
+    assert "CHAINLOOP_SMTP_PASSWORD" in found["password"].hint
+    assert "secrets." in found["password"].hint
+
+
+@pytest.mark.parametrize("name", ["from", "to"])
+def test_the_format_email_is_really_checked(name: str) -> None:
+    ((where, problem),) = problems("registration", REGISTRATION | {name: "Jane <jane@example.com>"})
+    assert where == problem.where == name
+    assert "is not an address" in problem.why
+
+
+def test_the_format_email_of_a_copy_is_really_checked() -> None:
+    ((where, problem),) = problems("attachment", {"cc": "nobody"})
+    assert (where, problem.where) == ("cc", "cc")
+    assert "'nobody' is not an address" in problem.why
+
+
+def test_a_value_of_the_wrong_kind_is_told_but_not_a_secret_one() -> None:
+    found = dict(problems("registration", REGISTRATION | {"port": 587, "password": 1234567}))
+    assert set(found) == {"port", "password"}
+    assert "587 is not of type 'string'" in found["port"].why
+    assert "1234567" not in str(found["password"])
+    assert found["password"].why == "is not valid"
+
+
+def test_an_empty_user_is_too_short() -> None:
+    ((where, problem),) = problems("registration", REGISTRATION | {"user": ""})
+    assert where == "user"
+    assert problem.why == "'' should be non-empty"
