@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiosmtpd.controller import Controller
     from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-_USER, _PASSWORD = "demo", "a password of the demo's own"
+USER, PASSWORD = "demo", "a password of the demo's own"
 _TO, _CC, _BCC = "security@example.test", "ledger-team@example.test", "audit@example.test"
 
 Main = Callable[[Sequence[str], MutableMapping[str, str]], int]
@@ -27,7 +27,7 @@ def demo(run: Run, main: Main) -> int:
     """
     inbox: list[Envelope] = []
     folder = Path(tempfile.mkdtemp(prefix="chainloop-smtp-demo-"))
-    server = _server(folder, inbox)
+    server = serve(folder, inbox)
     server.start()
     try:
         run.console.say(f"An ESMTP server listens on 127.0.0.1:{server.port} (STARTTLS, AUTH).\n")
@@ -35,7 +35,7 @@ def demo(run: Run, main: Main) -> int:
             arguments = {
                 "host": "127.0.0.1",
                 "port": str(server.port),
-                "user": _USER,
+                "user": USER,
                 "from": "Attestation reports <reports@example.test>",
                 "to": f"Security <{_TO}>",
                 "cc": _CC,
@@ -47,7 +47,7 @@ def demo(run: Run, main: Main) -> int:
             }
             flags = [word for name, value in arguments.items() for word in (f"--{name}", value)]
             run.console.say(f"$ chainloop-smtp send --attestation {sample.name} --to {_TO} …")
-            code = main(["send", *flags], {"CHAINLOOP_SMTP_PASSWORD": _PASSWORD})
+            code = main(["send", *flags], {"CHAINLOOP_SMTP_PASSWORD": PASSWORD})
     finally:
         server.stop()
     if code or not inbox:
@@ -70,7 +70,7 @@ def _shown(content: str | bytes | None) -> list[str]:
     return [*headers, "", *(part.get_content().splitlines() if part else ())]
 
 
-def _server(folder: Path, inbox: "list[Envelope]") -> "Controller":
+def serve(folder: Path, inbox: "list[Envelope]") -> "Controller":
     """An ESMTP server that wants TLS and a login, with a certificate of a new authority."""
     try:
         import logging
@@ -100,7 +100,7 @@ def _server(folder: Path, inbox: "list[Envelope]") -> "Controller":
         server: "SMTP", session: "Session", envelope: "Envelope", mechanism: str, data: object
     ) -> "AuthResult":
         del server, session, envelope, mechanism
-        known = LoginPassword(_USER.encode(), _PASSWORD.encode())
+        known = LoginPassword(USER.encode(), PASSWORD.encode())
         return AuthResult(success=data == known, handled=False)
 
     # aiosmtpd warns of its own use of an attribute that it has given up.
