@@ -9,7 +9,13 @@ import binascii
 from collections.abc import Callable, Mapping
 
 from chainloop_smtp.delivery import auth
-from chainloop_smtp.delivery.connection import Connection, Deadline, monotonic, tls_context
+from chainloop_smtp.delivery.connection import (
+    Connection,
+    Deadline,
+    monotonic,
+    place,
+    tls_context,
+)
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import (
     Auth,
@@ -24,6 +30,7 @@ from chainloop_smtp.model import (
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
+_LONGEST_COMMAND = 512  # octets with CRLF: RFC 5321 section 4.5.3.1.4
 _GROUP = 100  # commands sent ahead of their replies, which have to fit into socket buffers
 
 
@@ -78,7 +85,7 @@ class _Session:
         self._context = None if self._tls is Tls.NONE else tls_context(transport.tls_ca_file)
         self.mechanism = ""
         self._extensions: Mapping[str, str] = {}
-        where = f"{registration.host}:{registration.port}"
+        where = place(registration.host, registration.port)
         self.connection = Connection(
             registration.host,
             registration.port,
@@ -133,7 +140,7 @@ class _Session:
                 replies += [self.connection.exchange(command)[0] for command in commands[1:]]
             data_reply = None
         if not _is_positive(replies[0]):
-            self._quit()
+            self._quit(data_reply)
             raise self._refusal(f"the server refused the sender {mail.sender}", replies[0])
         answers = list(zip(mail.recipients, replies[1:], strict=True))
         accepted = tuple(recipient for recipient, reply in answers if _is_positive(reply))
@@ -145,10 +152,7 @@ class _Session:
         if data_reply is None and accepted:
             (data_reply,) = self.connection.exchange(b"DATA")
         if not accepted:
-            if data_reply and data_reply.code == 354:
-                # RFC 2920 section 3.1: the server waits for content that nobody would get.
-                self.connection.exchange(b".")
-            self._quit()
+            self._quit(data_reply)
             return (), refused, None
         if data_reply is None or data_reply.code != 354:
             self._quit()
@@ -174,7 +178,9 @@ class _Session:
             )
         offered = self._extensions.get("AUTH", "").split()
         # Exchange and others of old: `AUTH=LOGIN` as a keyword of its own.
-        offered += [name[5:] for name in self._extensions if name.startswith("AUTH=")]
+        for name, value in self._extensions.items():
+            if name.startswith("AUTH="):
+                offered += [name[5:], *value.split()]
         mechanism = auth.choose(self._transport.auth, offered)
         if mechanism is None:
             raise self._error(
@@ -200,13 +206,16 @@ class _Session:
         user, password = self._registration.user, self._registration.password
         command = b"AUTH " + self.mechanism.encode("ascii")
         initial = auth.initial_response(mechanism, user, password)
-        if initial is not None:
-            command += b" " + base64.b64encode(initial)
-        (reply,) = self.connection.exchange(command)
         turn = 0
+        if initial is not None:
+            with_initial = command + b" " + base64.b64encode(initial)
+            # RFC 4954 section 4: where it makes the command too long, it waits for a challenge.
+            if len(with_initial) + 2 <= _LONGEST_COMMAND:
+                command, turn = with_initial, 1
+        (reply,) = self.connection.exchange(command)
         while reply.code == 334:
             try:
-                challenge = base64.b64decode(self.connection.lines[-1], validate=True)
+                challenge = base64.b64decode(self.connection.lines[-1].strip(), validate=True)
                 response = auth.answer(mechanism, user, password, challenge, turn)
             except (binascii.Error, ValueError) as error:
                 # RFC 4954 section 4: a lone "*" cancels the exchange.
@@ -236,11 +245,15 @@ class _Session:
         stuffed = mail.content.replace(b"\r\n.", b"\r\n..")
         stuffed = b"." + stuffed if stuffed.startswith(b".") else stuffed
         end = b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n"
+        # RFC 2920 section 3.1: content may be followed by the next command in one group.
+        farewell = b"QUIT\r\n" if is_pipelined else b""
         try:
-            # RFC 2920 section 3.1: content may be followed by the next command in one group.
-            self.connection.write(stuffed + end + (b"QUIT\r\n" if is_pipelined else b""))
+            self.connection.write(stuffed + end + farewell)
             reply = self.connection.read()
         except DeliveryError as error:
+            if self.connection.unsent > len(farewell):
+                # RFC 5321 section 4.1.1.4: without the final dot, there is no mail.
+                raise
             raise DeliveryError(
                 *error.problems,
                 Problem(
@@ -257,13 +270,17 @@ class _Session:
         self._farewell(b"" if is_pipelined else b"QUIT\r\n")
         return reply
 
-    def _quit(self) -> None:
+    def _quit(self, data_reply: Reply | None = None) -> None:
+        if data_reply and data_reply.code == 354:
+            # RFC 2920 section 3.1: the server waits for content that nobody would get.
+            self._farewell(b".\r\n")
         self._farewell(b"QUIT\r\n")
 
     def _farewell(self, command: bytes) -> None:
         """QUIT and its 221 (RFC 5321 section 4.1.1.10); what goes wrong here changes nothing."""
         try:
-            self.connection.write(command)
+            if command:
+                self.connection.write(command)
             self.connection.read(patience=_QUIT_PATIENCE)
         except DeliveryError:
             pass

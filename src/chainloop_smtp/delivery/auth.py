@@ -27,20 +27,25 @@ def choose(wanted: Auth, offered: Collection[str]) -> Auth | None:
 
 def initial_response(mechanism: Auth, user: str, password: str) -> bytes | None:
     """What goes with the AUTH command itself; None where the server speaks first."""
-    if mechanism is Auth.PLAIN:
-        return b"\0" + user.encode() + b"\0" + password.encode()
-    return None
+    return plain(user, password) if mechanism is Auth.PLAIN else None
+
+
+def plain(user: str, password: str) -> bytes:
+    """The one message of PLAIN (RFC 4616 section 2): nobody to act for, user, password."""
+    return b"\0" + user.encode() + b"\0" + password.encode()
 
 
 def answer(mechanism: Auth, user: str, password: str, challenge: bytes, turn: int) -> bytes:
     """The response to a decoded challenge.
 
     Args:
-        turn: 0 for the server's first challenge.
+        turn: 0 for the server's first challenge; an initial response counts as its answer.
 
     Raises:
         ValueError: The mechanism has nothing left to say, or cannot be computed here.
     """
+    if mechanism is Auth.PLAIN and turn == 0:
+        return plain(user, password)
     if mechanism is Auth.LOGIN and turn < 2:
         # Servers word the two challenges as they like; their order is all one can rely on.
         return (user, password)[turn].encode()

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import Reply
@@ -39,13 +39,20 @@ class Deadline:
         self._where = where
         self._clock = clock
 
-    def step(self) -> float:
+    def after(self, seconds: float) -> float:
+        """The moment so many seconds from now, for `step`."""
+        return self._clock() + seconds
+
+    def step(self, until: float | None = None) -> float:
         """Seconds that the next network step may take.
+
+        Args:
+            until: A moment to end at, where that is before the deadline.
 
         Raises:
             DeliveryError: None are left.
         """
-        left = self._ends - self._clock()
+        left = (self._ends if until is None else min(self._ends, until)) - self._clock()
         if left <= 0:
             raise DeliveryError(
                 Problem(
@@ -64,6 +71,7 @@ class Connection:
         round_trips: Waits for the other side so far; the TCP handshake is the first.
         tls: Protocol and cipher, such as ``TLSv1.3 TLS_AES_256_GCM_SHA384``; empty in clear.
         lines: The last reply's lines without their codes, as they came: for parsing, not showing.
+        unsent: Octets of the last `write` that never left for the other side.
     """
 
     def __init__(
@@ -81,18 +89,19 @@ class Connection:
         Raises:
             DeliveryError: No address could be reached.
         """
-        self.where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.where = place(host, port)
         self.round_trips = 1
         self.tls = ""
         self.lines: list[bytes] = []
+        self.unsent = 0
         self._host = host.removesuffix(".")
         self._deadline = deadline
         self._secrets = secrets
         self._buffer = b""
         self._must_wait = True
         self._socket: socket.socket = self._connect(port)
-        # Without it, a group of more than one TLS record waits for a delayed ACK: 40 ms each.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Asked now: a socket forgets both ends as soon as the other side resets it.
+        self._own_address: str = self._socket.getsockname()[0].partition("%")[0]
 
     def __enter__(self) -> Self:
         return self
@@ -110,15 +119,14 @@ class Connection:
         """The other end is this machine."""
         import ipaddress
 
-        address: str = self._socket.getpeername()[0]
-        peer = ipaddress.ip_address(address.partition("%")[0])
+        peer = ipaddress.ip_address(self._peer_address)
         mapped = getattr(peer, "ipv4_mapped", None)
         return (mapped or peer).is_loopback
 
     @property
     def own_literal(self) -> str:
         """This end as an address literal (RFC 5321 section 4.1.3), which any server must take."""
-        address: str = self._socket.getsockname()[0].partition("%")[0]
+        address = self._own_address
         return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
     def start_tls(self, context: ssl.SSLContext) -> None:
@@ -139,6 +147,9 @@ class Connection:
         except OSError as error:
             raise self._network_error("TLS handshake", error) from error
         self._socket = secured
+        if secured.version() is None:
+            # A reset that comes before wrap_socket makes it return without any handshake.
+            raise self._error("the server closed the connection before the TLS handshake")
         self._must_wait = True
         cipher = secured.cipher()
         self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
@@ -167,10 +178,14 @@ class Connection:
             DeliveryError: The connection broke, or a deadline passed.
         """
         self._must_wait = True
+        self.unsent = len(octets)
+        view = memoryview(octets)
         try:
-            for start in range(0, len(octets), _CHUNK):
+            while self.unsent:
+                # Not sendall: over TLS it takes the time anew for every record.
                 self._socket.settimeout(self._deadline.step())
-                self._socket.sendall(octets[start : start + _CHUNK])
+                start = len(octets) - self.unsent
+                self.unsent -= self._socket.send(view[start : start + _CHUNK])
         except OSError as error:
             raise self._network_error("sending", error) from error
 
@@ -178,21 +193,22 @@ class Connection:
         """One reply, all its lines.
 
         Args:
-            patience: Seconds to wait at most, where that is less than a step may take.
+            patience: Seconds to wait for the whole of it, where that is less than the deadline.
 
         Raises:
             DeliveryError: The connection broke, a deadline passed, or this is no SMTP reply.
         """
+        until = None if patience is None else self._deadline.after(patience)
         lines: list[bytes] = []
         size = 0
         while True:
-            line = self._read_line(patience)
+            line = self._read_line(until)
             size += len(line)
             if size > _LONGEST_REPLY:
                 raise self._error(f"the server's reply is longer than {_LONGEST_REPLY} octets")
             if len(line) < 3 or not line[:3].isdigit() or line[3:4] not in (b"", b" ", b"-"):
                 raise self._error(
-                    f"the server does not speak SMTP: {self._printable(line[:60])}",
+                    f"the server does not speak SMTP: {self._printable(line)[:60]}",
                     "Is this the port of a mail server's submission service (587 or 465)?",
                 )
             lines.append(line)
@@ -200,19 +216,30 @@ class Connection:
                 return self._reply(lines)
 
     def _connect(self, port: int) -> socket.socket:
+        """To the first of the host's addresses that answers, all within the one deadline."""
         try:
-            return socket.create_connection((self._host, port), self._deadline.step())
+            found = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise self._network_error("connecting", error) from error
+        failure = OSError("it has no address")
+        for family, kind, protocol, _, address in found:
+            seconds = self._deadline.step()
+            try:
+                connected = _opened(socket.socket(family, kind, protocol), address, seconds)
+            except OSError as error:
+                failure = error
+            else:
+                self._peer_address = str(address[0]).partition("%")[0]
+                return connected
+        raise self._network_error("connecting", failure) from failure
 
-    def _read_line(self, patience: float | None) -> bytes:
+    def _read_line(self, until: float | None) -> bytes:
         """One line without its end."""
-        while b"\n" not in self._buffer:
+        while b"\n" not in self._buffer[: _LONGEST_LINE + 1]:
             if len(self._buffer) > _LONGEST_LINE:
                 raise self._error(f"the server's line is longer than {_LONGEST_LINE} octets")
             try:
-                seconds = self._deadline.step()
-                self._socket.settimeout(seconds if patience is None else min(seconds, patience))
+                self._socket.settimeout(self._deadline.step(until))
                 octets = self._socket.recv(_CHUNK)
             except OSError as error:
                 raise self._network_error("waiting for a reply", error) from error
@@ -244,10 +271,10 @@ class Connection:
 
     def _printable(self, octets: bytes) -> str:
         text = octets.decode("utf-8", "replace")
-        text = "".join(c if c.isprintable() else " " for c in text)
+        # Before anything is changed or cut, or a secret would no longer look like itself.
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text
+        return "".join(c if c.isprintable() else " " for c in text)
 
     def _error(self, why: str, hint: str = "") -> DeliveryError:
         return DeliveryError(Problem(self.where, why, hint))
@@ -260,6 +287,8 @@ class Connection:
                 "A private certificate authority belongs into tls-ca-file. The certificate has to "
                 f"name {self._host} exactly.",
             )
+        if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            return self._error(f"the server closed the connection, {during}")
         if isinstance(error, ssl.SSLError):
             reason = (error.reason or "unknown").lower().replace("_", " ")
             return self._error(
@@ -280,6 +309,24 @@ class Connection:
         if isinstance(error, ConnectionRefusedError):
             return self._error("the connection was refused", "Is the port right? Usual: 587, 465.")
         return self._error(f"the connection failed, {during}: {error.strerror or error}")
+
+
+def place(host: str, port: int) -> str:
+    """``host:port``, the host in brackets where it is an IPv6 literal."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _opened(unconnected: socket.socket, address: Any, seconds: float) -> socket.socket:
+    """The socket, connected; closed where that fails."""
+    try:
+        unconnected.settimeout(seconds)
+        unconnected.connect(address)
+        # Without it, a group of more than one TLS record waits for a delayed ACK: 40 ms each.
+        unconnected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        unconnected.close()
+        raise
+    return unconnected
 
 
 def tls_context(ca_file: str) -> ssl.SSLContext:
