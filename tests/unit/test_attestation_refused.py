@@ -286,13 +286,24 @@ def test_a_long_path_is_shortened_in_its_middle() -> None:
         b"[" * 5_000_000,
         b"[\n" * 2_500_000,
         b"[INFO] x\n" * 500_000,
+        (b"[" + b"x" * 600 + b"]\n") * 8_000,
         b"{" + b"x" * 5_000_000,
         b'{"' + b'\\"' * 2_500_000,
         b'["' + b'","' * 1_600_000,
         b"x {\n" + b"y" * 5_000_000,
         b"DSSEv1 \n" * 600_000,
     ],
-    ids=["bomb", "bomb in lines", "log", "no quote", "no end", "strings", "no bracket", "marks"],
+    ids=[
+        "bomb",
+        "bomb in lines",
+        "log",
+        "long log",
+        "no quote",
+        "no end",
+        "strings",
+        "no bracket",
+        "marks",
+    ],
 )
 def test_five_megabytes_of_malice_take_a_moment(evidence: bytes) -> None:
     started = time.process_time()

@@ -6,6 +6,7 @@ to standard output before the document, plugins around it.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
@@ -66,12 +67,13 @@ def parse(text: str, node: Node) -> Node:
     """
     start = _NOT_SPACE.search(text)
     begin = start.start() if start else len(text)
-    end, fault = _extent(text, begin)
-    if fault:
-        raise _damaged(text, end, node, fault)
-    if (rest := _NOT_SPACE.search(text, end)) is not None:
-        raise _damaged(text, rest.start(), node, "something follows it")
-    return _load(text, begin, end, node)
+    try:
+        end = _end_of(text, begin)
+        if (rest := _NOT_SPACE.search(text, end)) is not None:
+            raise _DamageError(rest.start(), "something follows it")
+        return _load(text, begin, end, node)
+    except _DamageError as damage:
+        raise damage.located(text, node) from damage
 
 
 def parse_bytes(octets: bytes, node: Node) -> Node:
@@ -103,19 +105,21 @@ def find(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
     if not text.strip(' \t\r\n"'):
         raise root.error("there is nothing in it", _EMPTY_HINT)
     wanted: Node | None = None
-    found: Node | AttestationError | None = None
+    found: Node | AttestationError | _DamageError | None = None
     start = _FIRST_START.match(text) or _LINE_START.search(text) or _ANY_START.search(text)
     attempts, work = 0, 0
     while start is not None and attempts < MAX_ATTEMPTS and work <= 4 * len(text):
-        begin = start.end()
-        end, fault = _extent(text, begin)
-        attempts, work = attempts + 1, work + end - begin
+        begin = end = start.end()
+        attempts += 1
         try:
-            if fault:
-                raise _damaged(text, end, root, fault)
+            end = _end_of(text, begin)
+            work += end - begin
             found = _load(text, begin, end, root)
         except AttestationError as error:
             found, end = error, begin + 1
+        except _DamageError as damage:
+            work += damage.position - end
+            found, end = damage, begin + 1
         else:
             wanted = found if is_wanted(found) else wanted
         start = _LINE_START.search(text, end)
@@ -126,9 +130,28 @@ def find(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
             "there is no JSON document in it",
             "Chainloop's commands print one with `-o json`; log lines and tables are not enough.",
         )
+    if isinstance(found, _DamageError):
+        raise found.located(text, root) from found
     if isinstance(found, AttestationError):
         raise found
     return found
+
+
+class _DamageError(Exception):
+    """What is wrong at a position of the text; its line is only looked up where it is told."""
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(position, why)
+        self.position = position
+        self.why = why
+
+    def located(self, text: str, node: Node) -> AttestationError:
+        line = text.count("\n", 0, self.position) + 1
+        column = self.position - text.rfind("\n", 0, self.position)
+        return node.error(
+            f"is not JSON that can be read: {self.why} (line {line}, column {column})",
+            "The input is damaged or was cut short.",
+        )
 
 
 _NOT_SPACE = re.compile(r"[^ \t\r\n]")
@@ -141,28 +164,33 @@ _ANY_START = re.compile(r"(?=\{)")
 _STRUCTURE = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{},"]|\Z)', re.DOTALL)
 
 
-def _extent(text: str, begin: int) -> tuple[int, str]:
-    """Where the array or object that begins here ends, and what forbids to read it.
+def _end_of(text: str, begin: int) -> int:
+    """Where the array or object that begins here ends.
 
     What stands between the brackets is not looked at: this only bounds depth and size, which
     has to happen before a recursive parser sees them.
+
+    Raises:
+        _DamageError: It does not end, is too deep, or holds too much.
     """
     if text[begin : begin + 1] not in ("[", "{"):
-        return begin, "an array or object should begin here"
+        raise _DamageError(begin, "an array or object should begin here")
     depth, end = 0, begin
     for found in islice(_STRUCTURE.finditer(text, begin), MAX_VALUES):
         mark, end = found[1], found.end()
         if mark in ("[", "{"):
             depth += 1
             if depth > MAX_DEPTH:
-                return end, f"it nests deeper than {MAX_DEPTH} levels"
+                raise _DamageError(end, f"it nests deeper than {MAX_DEPTH} levels")
         elif mark in ("]", "}"):
             depth -= 1
             if depth == 0:
-                return end, ""
+                return end
         elif mark != ",":
-            return len(text), "it is cut short: the end of a string, array or object is missing"
-    return end, f"it holds more than {MAX_VALUES:,} values"
+            raise _DamageError(
+                len(text), "it is cut short: the end of a string, array or object is missing"
+            )
+    raise _DamageError(end, f"it holds more than {MAX_VALUES:,} values")
 
 
 class _Unsaid:
@@ -184,8 +212,7 @@ def _load(text: str, begin: int, end: int, node: Node) -> Node:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
         if len(members) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in members if names.count(name) > 1)
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             members[twice] = fault("the same name stands twice in one object")
         return members
 
@@ -193,10 +220,13 @@ def _load(text: str, begin: int, end: int, node: Node) -> Node:
         object_pairs_hook=unique,
         parse_constant=lambda word: fault(f"{word} is not a JSON number"),
     )
+    # A JSONDecodeError counts lines from the beginning, which many small documents cannot afford.
+    is_small = end - begin < len(text) // 2
     try:
-        value, _ = decoder.raw_decode(text, begin)
+        value = decoder.decode(text[begin:end]) if is_small else decoder.raw_decode(text, begin)[0]
     except json.JSONDecodeError as error:
-        raise _damaged(text, error.pos, node, f"{error.msg[0].lower()}{error.msg[1:]}") from error
+        position = error.pos + (begin if is_small else 0)
+        raise _DamageError(position, f"{error.msg[0].lower()}{error.msg[1:]}") from error
     except ValueError as error:
         # CPython reads no whole number of more than 4300 digits.
         raise node.error("is not JSON that can be read: a number has too many digits") from error
@@ -204,7 +234,7 @@ def _load(text: str, begin: int, end: int, node: Node) -> Node:
     if faults:
         raise _located(document, faults[0])
     if not text.isascii() and (escaped := _NOT_UTF_8.search(text, begin, end)):
-        raise _damaged(text, escaped.start(), node, "a byte is not UTF-8")
+        raise _DamageError(escaped.start(), "a byte is not UTF-8")
     return document
 
 
@@ -222,12 +252,3 @@ def _located(document: Node, fault: _Unsaid) -> AttestationError:
             waiting.extend(node.members())
     # It stood behind a name that stands twice itself.
     return document.error(fault.why, "The input is damaged, or was edited by hand.")
-
-
-def _damaged(text: str, position: int, node: Node, why: str) -> AttestationError:
-    line = text.count("\n", 0, position) + 1
-    column = position - (text.rfind("\n", 0, position) + 1) + 1
-    return node.error(
-        f"is not JSON that can be read: {why} (line {line}, column {column})",
-        "The input is damaged or was cut short.",
-    )
