@@ -94,7 +94,9 @@ def wrap(text: str, indent: str = "", first: str | None = None) -> str:
         first: What the first line starts with, where that differs from ``indent``.
     """
     # A number stays with its unit. U+001F is no blank to textwrap, and no value holds one.
-    joined = re.sub(r"(?<=\d) (?=(?:h|min|s)\b)", "\x1f", text)
+    joined = re.sub(
+        r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b", lambda found: found[0].replace(" ", "\x1f"), text
+    )
     filled = textwrap.fill(
         joined,
         _COLUMNS,

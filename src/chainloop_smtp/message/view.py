@@ -14,6 +14,7 @@ from chainloop_smtp.model import (
     Job,
     Material,
     Policies,
+    Runner,
     Violation,
 )
 
@@ -45,6 +46,7 @@ def facts(
     sections = {
         "Commit": _commit(attestation, job),
         "Run": _run(attestation, job),
+        "Signature": _signing(attestation),
         "Annotations": _annotations(attestation),
         "Environment variables": _environment(attestation, env_values),
     }
@@ -55,6 +57,7 @@ def facts(
         "job": job,
         "materials": _materials(attestation),
         "policies": policies,
+        "policies_note": _policies_note(policies),
         "results": tuple(Fact(each.name, each.value) for each in wording.results(job)),
         "run_url": url,
         "sections": tuple((title, rows) for title, rows in sections.items() if rows),
@@ -121,6 +124,18 @@ def _finding(finding: Finding) -> str:
     if finding.kind is FindingKind.SAST and finding.id and finding.message:
         text += f": {finding.message}"
     return text
+
+
+def _policies_note(policies: Policies) -> str:
+    """What stands in place of the table of evaluations; empty where there is the table."""
+    if policies.evaluations:
+        return ""
+    if not policies.reference:
+        return "No policies apply to this attestation." if not policies.evaluation_count else ""
+    stored = f"the details are stored in Chainloop under {policies.reference}"
+    if not policies.evaluation_count:
+        return f"Not part of this evidence; {stored}"
+    return f"{wording.count(policies.violation_count, 'violation')}; {stored}"
 
 
 def _gated_note(policies: Policies) -> str:
@@ -203,8 +218,13 @@ def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             finished += f" ({wording.lapse(run.duration)})"
         version = workflow.version
         version_name = version.name if version else ""
-        if version_name and version and version.is_prerelease and not version.is_being_released:
+        if version_name and version and version.is_being_released:
+            version_name += " (released by this run)"
+        elif version_name and version and version.is_prerelease:
             version_name += " (prerelease)"
+        digest = attestation.digest
+        if digest and attestation.signing.is_digest_verified:
+            digest += " (digest verified)"
         strategy = attestation.policies.strategy
         rows += [
             Fact("Organization", workflow.organization),
@@ -215,13 +235,15 @@ def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             Fact("Workflow ID", workflow.id, "code"),
             Fact("Contract", contract),
             Fact("Policy strategy", strategy.value if strategy else ""),
+            Fact("Policy bypass", "requested" if attestation.policies.is_bypassed else ""),
             Fact("State", run.state.value if run.state else ""),
             Fact("Reason", run.reason),
             Fact("Started", wording.moment(run.started_at) if run.started_at else ""),
             Fact("Finished", finished),
-            Fact("Runner", attestation.runner.type),
+            Fact("Runner", _runner(attestation.runner)),
+            Fact("Runner workflow", attestation.runner.workflow_file),
             Fact("Run ID", run.id, "code"),
-            Fact("Attestation", attestation.digest, "code"),
+            Fact("Attestation", digest, "code"),
         ]
     repository = job.repository
     url = job.run_url if is_web(job.run_url) else ""
@@ -231,6 +253,34 @@ def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         Fact("CI job", job.name),
         Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
     ]
+    return tuple(row for row in rows if row.value)
+
+
+def _runner(runner: Runner) -> str:
+    notes = [runner.environment, "authenticated" if runner.is_authenticated else ""]
+    words = ", ".join(filter(None, notes))
+    type_ = runner.type.replace("RUNNER_TYPE_UNSPECIFIED", "")
+    return f"{type_} ({words})" if type_ and words else type_ or words
+
+
+def _signing(attestation: Attestation | None) -> tuple[Fact, ...]:
+    """Who signed, when, and who says so; nothing of it is verified here but the digest."""
+    if attestation is None:
+        return ()
+    signing = attestation.signing
+    timestamps = signing.timestamp_count
+    rows = (
+        Fact("Verified", "by Chainloop's control plane" if signing.is_verified else ""),
+        Fact("Certificate", signing.certificate),
+        Fact("Identity", ", ".join(signing.certificate_sans)),
+        Fact("Issuer", signing.certificate_issuer),
+        Fact("Key", signing.key_hint, "code"),
+        Fact("Authority", signing.authority),
+        Fact("Timestamp authority", signing.timestamp_authority),
+        Fact("Timestamps", str(timestamps) if timestamps else ""),
+        Fact("Log index", ", ".join(signing.log_indexes)),
+        Fact("Built with", attestation.builder, "code"),
+    )
     return tuple(row for row in rows if row.value)
 
 

@@ -202,7 +202,8 @@ def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
         case Outcome.FAILED | Outcome.NOT_ATTESTED:
             return verdict.reason
         case Outcome.ATTESTED if attestation:
-            return f"{count(len(attestation.materials), 'material')}, no policies"
+            known = "policies not shown" if policies.reference else "no policies"
+            return f"{count(len(attestation.materials), 'material')}, {known}"
     return ""
 
 
@@ -257,10 +258,14 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
             )
             return f"{passed} and the attestation was recorded. Nothing to do."
         case Outcome.ATTESTED if attestation:
-            return (
-                f"The attestation with {count(len(attestation.materials), 'material')} was "
-                "recorded. No policies apply to it."
+            # Only referred to is not the same as none (an attestation may hold just the digest).
+            known = (
+                "Its policy evaluations are stored in Chainloop and not part of this evidence."
+                if policies.reference
+                else "No policies apply to it."
             )
+            materials = count(len(attestation.materials), "material")
+            return f"The attestation with {materials} was recorded. {known}"
         case Outcome.VIOLATIONS:
             return f"{_violations(policies)}. The attestation was recorded; the pipeline goes on."
         case Outcome.BYPASSED:
