@@ -7,6 +7,7 @@ one header more.
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -19,6 +20,8 @@ _ATEXT = frozenset(
 )
 # RFC 2047 section 5 (3): what may stand for itself in an encoded-word anywhere, phrases included.
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+# A line that b2a_qp made too long: it encodes a blank at the end after having measured the line.
+_TOO_LONG = re.compile(rb"^(.{74,75})(=20|=09)$", re.MULTILINE)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -28,7 +31,7 @@ def alternative(headers: Iterable[bytes], text: str, html: str, boundary: str) -
 
     Args:
         headers: Finished header fields, each with its CRLF.
-        text: Lines end in LF, as in ``html``.
+        text: Lines end in LF, as in ``html``; another line end becomes one.
         boundary: Must hold ``=_``, which quoted-printable cannot.
     """
     delimiter = f"--{boundary}".encode("ascii")
@@ -89,7 +92,10 @@ def mailboxes(name: str, members: Sequence[Mailbox]) -> bytes:
 
 def _part(subtype: str, text: str) -> bytes:
     """One text part, quoted-printable (RFC 2045 section 6.7): any mail server passes it whole."""
-    body = binascii.b2a_qp(text.encode("utf-8"), istext=True).replace(b"\n", b"\r\n")
+    # b2a_qp takes its line ends from the first one, and lets a bare CR through.
+    octets = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    body = _TOO_LONG.sub(rb"\1=\n\2", binascii.b2a_qp(octets, istext=True))
+    body = body.replace(b"\n", b"\r\n")
     return (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
@@ -115,7 +121,7 @@ def _phrase(name: str, first_column: int) -> list[str]:
         return words
     quoted = '"' + " ".join(words).replace("\\", "\\\\").replace('"', '\\"') + '"'
     # A quoted-string folds at its own blanks.
-    return quoted.split(" ") if len(quoted) < 900 else _encoded_words(name, first_column)
+    return quoted.split(" ")
 
 
 def _encoded_words(text: str, first_column: int) -> list[str]:
