@@ -1,0 +1,249 @@
+"""Octets of a mail, for whatever values: RFC 5322, 2045, 2046 and 2047, by Python's own parser."""
+
+import email
+import email.policy
+import re
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
+from email.utils import getaddresses
+from typing import cast
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chainloop_smtp.message import mime
+from chainloop_smtp.model import Mailbox
+
+NOW = datetime(2026, 3, 12, 9, 46, 32, tzinfo=UTC)
+BOUNDARY = "=_0123456789abcdef"
+
+anything = st.text(max_size=400)
+# Blanks, breaks, and what means something to a header, to a mail server, or to quoted-printable.
+hostile = st.text(
+    st.sampled_from(list(' \t\r\n\v\f\x00\x1b\x7f\x85\u2028.=?_-"\\<>(),:;@éÿ漢😀\ud800aAzZ09')),
+    max_size=300,
+)
+values = st.one_of(anything, hostile)
+addresses = st.sampled_from(
+    [
+        "a@example.test",
+        '"a b"@example.test',
+        '"a\\"b"@example.test',
+        "o'brien+tag@xn--bcher-kva.example",
+        "x@[192.0.2.1]",
+        "l" * 64 + "@" + ".".join(["d" * 60] * 3) + ".test",
+    ]
+)
+mailboxes = st.builds(Mailbox, addr_spec=addresses, name=values)
+
+
+def a_message(
+    *,
+    subject: str = "hello",
+    sender: Mailbox | None = None,
+    to: list[Mailbox] | None = None,
+    text: str = "text\n",
+    html: str = "<p>html</p>\n",
+) -> bytes:
+    headers = [
+        mime.date(NOW),
+        mime.mailboxes("From", [sender or Mailbox(addr_spec="a@example.test")]),
+        mime.mailboxes("To", to or [Mailbox(addr_spec="b@example.test")]),
+        mime.structured("Message-ID", "<1@example.test>"),
+        mime.unstructured("Subject", subject),
+    ]
+    return mime.alternative(headers, text, html, BOUNDARY)
+
+
+def parsed(octets: bytes) -> tuple[EmailMessage, Message]:
+    """By both of Python's readings, neither of which finds fault with it."""
+    modern = email.message_from_bytes(octets, policy=email.policy.default)
+    classic = email.message_from_bytes(octets, policy=email.policy.compat32)
+    for message in (modern, classic):
+        for part in message.walk():
+            assert part.defects == []
+    for name in modern:
+        assert modern[name].defects == ()
+    return modern, classic
+
+
+def as_one_line(value: str) -> str:
+    """What a header carries of a value: no control characters, single blanks."""
+    printable = "".join(c if c.isprintable() else " " for c in value)
+    return " ".join(printable.split())
+
+
+def decoded(header: str) -> str:
+    return str(make_header(decode_header(header)))
+
+
+def check_octets(octets: bytes) -> None:
+    """7-bit, lines ended by CRLF and by nothing else, none too long."""
+    assert octets.isascii()
+    assert b"\r" not in octets.replace(b"\r\n", b"")
+    assert b"\n" not in octets.replace(b"\r\n", b"")
+    assert b"\0" not in octets
+    assert octets.endswith(b"\r\n")
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+
+
+def check_header_lines(octets: bytes) -> None:
+    """At most 78 columns, unless a single word is longer or stands right behind the name."""
+    head = octets.partition(b"\r\n\r\n")[0]
+    for line in head.split(b"\r\n"):
+        if len(line) > 78:
+            words = line.split(b" ")
+            assert len(words) <= 2
+            assert words[0] == b"" or words[0].endswith(b":")
+        assert line.strip() != b""
+
+
+@given(values)
+@example("")
+@example("=?utf-8?q?Hello?=")
+@example("a" * 76)
+@example("a" * 77)
+@example("x " * 400 + "é")
+def test_a_subject_arrives_as_it_was(subject: str) -> None:
+    octets = a_message(subject=subject)
+    modern, classic = parsed(octets)
+
+    check_octets(octets)
+    check_header_lines(octets)
+    assert modern["Subject"] == as_one_line(subject)
+    assert decoded(classic["Subject"]) == as_one_line(subject)
+
+
+@given(mailboxes, st.lists(mailboxes, min_size=1, max_size=5))
+@example(Mailbox(addr_spec="a@example.test", name="\r\nBcc: x@y.z"), [Mailbox(addr_spec="b@c.d")])
+@example(Mailbox(addr_spec="a@example.test", name="x " * 600), [Mailbox(addr_spec="b@c.d")])
+@example(Mailbox(addr_spec="a@example.test", name='"'), [Mailbox(addr_spec="b@c.d", name="\\")])
+def test_names_and_addresses_arrive_as_they_were(sender: Mailbox, to: list[Mailbox]) -> None:
+    octets = a_message(sender=sender, to=to)
+    modern, classic = parsed(octets)
+
+    check_octets(octets)
+    check_header_lines(octets)
+    for name, members in (("From", [sender]), ("To", to)):
+        specs = [each.addr_spec for each in members]
+        names = [as_one_line(each.name) for each in members]
+        assert [each.addr_spec for each in modern[name].addresses] == specs
+        # Python 3.11 keeps a blank between two encoded-words of a name, against RFC 2047
+        # section 6.2; the classic reading below does not.
+        assert [_packed(each.display_name) for each in modern[name].addresses] == list(
+            map(_packed, names)
+        )
+        read = getaddresses([re.sub(r"\r\n(?=[ \t])", "", classic[name])])
+        assert [decoded(phrase) for phrase, _ in read] == names
+
+
+def _packed(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(values, values)
+@example("a" * 74 + " \n", "a" * 75 + "\t\nb")
+@example("a" * 76 + " ", " " * 500)
+@example("a\r\nb\nc", "a\rb\n")
+@example(".\n..\n.", "From me\n--=_0123456789abcdef--\n")
+@example("=" * 200, "é" * 200)
+def test_text_and_html_arrive_as_they_were(text: str, html: str) -> None:
+    octets = a_message(text=text, html=html)
+    modern, classic = parsed(octets)
+
+    check_octets(octets)
+    for reading in (modern, classic):
+        plain, rich = cast(list[Message], reading.get_payload())
+        for part, kind, value in ((plain, "text/plain", text), (rich, "text/html", html)):
+            assert part.get_content_type() == kind
+            assert part.get_content_charset() == "utf-8"
+            body = cast(bytes, part.get_payload(decode=True)).decode()
+            assert body.replace("\r\n", "\n") == _with_line_feeds(value)
+    for line in octets.partition(b"\r\n\r\n")[2].split(b"\r\n"):
+        assert len(line) <= 76 or line.startswith(b"Content-")
+
+
+def _with_line_feeds(text: str) -> str:
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unified.encode("utf-8", "replace").decode()
+
+
+@given(values, mailboxes, st.lists(mailboxes, min_size=1, max_size=3))
+def test_no_value_makes_a_header_more_or_less(
+    subject: str, sender: Mailbox, to: list[Mailbox]
+) -> None:
+    modern, classic = parsed(a_message(subject=subject, sender=sender, to=to))
+
+    expected = ["Date", "From", "To", "Message-ID", "Subject", "MIME-Version", "Content-Type"]
+    assert modern.keys() == classic.keys() == expected
+
+
+@given(values.filter(lambda value: not as_one_line(value).isascii()), st.integers(0, 60))
+def test_encoded_words_are_short_and_hold_whole_characters(value: str, length: int) -> None:
+    name = "X" * length + "Subject"
+    octets = mime.unstructured(name, value)
+
+    words = octets.decode().partition(":")[2].split()
+    assert all(re.fullmatch(r"=\?utf-8\?[qb]\?[!-~]*\?=", word) for word in words)
+    assert all(len(word) <= 75 for word in words)
+    for word in words:
+        ((piece, charset),) = decode_header(word)
+        assert charset == "utf-8"
+        assert isinstance(piece, bytes)
+        piece.decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"),
+    [
+        ("", b"From: a@example.test\r\n"),
+        ("Reports", b"From: Reports <a@example.test>\r\n"),
+        ("Doe, Jane", b'From: "Doe, Jane" <a@example.test>\r\n'),
+        ('J. "JD" \\ Doe', b'From: "J. \\"JD\\" \\\\ Doe" <a@example.test>\r\n'),
+        ("Jürgen", b"From: =?utf-8?q?J=C3=BCrgen?= <a@example.test>\r\n"),
+        ("漢字", b"From: =?utf-8?b?5ryi5a2X?= <a@example.test>\r\n"),
+        ("\x00", b"From: <a@example.test>\r\n"),
+    ],
+)
+def test_a_display_name_takes_the_plainest_form_that_carries_it(name: str, wire: bytes) -> None:
+    assert mime.mailboxes("From", [Mailbox(addr_spec="a@example.test", name=name)]) == wire
+
+
+def test_an_address_list_folds_between_its_members() -> None:
+    members = [Mailbox(addr_spec=f"somebody.{number}@example.test") for number in range(5)]
+
+    assert mime.mailboxes("Cc", members) == (
+        b"Cc: somebody.0@example.test, somebody.1@example.test, somebody.2@example.test,\r\n"
+        b" somebody.3@example.test, somebody.4@example.test\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "wire"),
+    [
+        (NOW, b"Date: Thu, 12 Mar 2026 09:46:32 +0000\r\n"),
+        (datetime(2024, 2, 29, tzinfo=UTC), b"Date: Thu, 29 Feb 2024 00:00:00 +0000\r\n"),
+        (datetime(2000, 12, 1, 1, 2, 3, tzinfo=UTC), b"Date: Fri, 01 Dec 2000 01:02:03 +0000\r\n"),
+    ],
+)
+def test_a_date_is_written_in_english_whatever_the_locale(moment: datetime, wire: bytes) -> None:
+    assert mime.date(moment) == wire
+
+
+def test_the_plainest_part_stands_first_and_the_message_is_closed() -> None:
+    octets = a_message(text="a\n", html="b\n")
+
+    assert octets.endswith(
+        b'Content-Type: multipart/alternative;\r\n boundary="=_0123456789abcdef"\r\n\r\n'
+        b"--=_0123456789abcdef\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        b"a\r\n\r\n"
+        b"--=_0123456789abcdef\r\n"
+        b"Content-Type: text/html; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        b"b\r\n\r\n"
+        b"--=_0123456789abcdef--\r\n"
+    )
