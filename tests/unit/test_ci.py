@@ -1,0 +1,422 @@
+"""What a runner makes of what is printed, and what it reads from its files."""
+
+import base64
+import io
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chainloop_smtp.ci import Console, plain
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
+
+ACTIONS = {"GITHUB_ACTIONS": "true"}
+
+
+# --- a runner ----------------------------------------------------------------------------------
+
+# Char.IsWhiteSpace of .NET, by which TrimStart() goes.
+_BLANKS = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A workflow command as the runner has parsed it."""
+
+    name: str
+    data: str
+    title: str = ""
+
+
+def commands(printed: str) -> list[Command]:
+    """What actions/runner takes for commands in a step's output (ActionCommand.cs).
+
+    Stricter than the runner in one thing: it knows the names of its commands, and this takes any.
+    """
+    return [found for line in re.split("\r\n|\r|\n", printed) if (found := _command(line))]
+
+
+def _command(line: str) -> Command | None:
+    # TryParseV2.
+    trimmed = line.lstrip(_BLANKS)
+    if trimmed.startswith("::"):
+        words, _, data = trimmed[2:].partition("::")
+        name, _, properties = words.partition(" ")
+        title = properties.removeprefix("title=")
+        return Command(name, _unescaped(data), _unescaped(title, {"%3A": ":", "%2C": ","}))
+    # TryParse: `##[command]data`, anywhere in the line.
+    if "##[" in line:
+        name, _, data = line.partition("##[")[2].partition("]")
+        return Command(name, data)
+    return None
+
+
+def _unescaped(text: str, more: Mapping[str, str] | None = None) -> str:
+    for escape, character in {"%0D": "\r", "%0A": "\n", **(more or {}), "%25": "%"}.items():
+        text = text.replace(escape, character)
+    return text
+
+
+def heredocs(text: str) -> dict[str, str]:
+    """Outputs as the runner reads them from GITHUB_OUTPUT (FileCommandManager.cs)."""
+    found = {}
+    lines = iter(text.split("\n"))
+    for line in lines:
+        if not line:
+            continue
+        name, separator, delimiter = line.partition("<<")
+        assert separator, line
+        assert "=" not in name, line
+        value = []
+        for each in lines:
+            if each == delimiter:
+                break
+            value.append(each)
+        else:
+            pytest.fail(f"no end of {name}")
+        found[name] = "\n".join(value)
+    return found
+
+
+class Terminal:
+    """A console, and what came out of it."""
+
+    def __init__(self, environ: Mapping[str, str], *, is_json: bool = False) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.console = Console(environ, stdout=self.out, stderr=self.err, is_json=is_json)
+
+    @property
+    def stdout(self) -> str:
+        return self.out.getvalue()
+
+    @property
+    def stderr(self) -> str:
+        return self.err.getvalue()
+
+
+# What commands are made of, mixed with anything.
+hostile = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "::",
+                ":",
+                "##[",
+                "##",
+                "#",
+                "[",
+                "]",
+                "error",
+                "add-mask",
+                "stop-commands",
+                "title=",
+            ),
+            *("::error::x", "::set-output name=sent::true", "##[error]x", "##[add-mask]x"),
+            *("\r", "\n", "\r\n", "\n\r", "\x1b[31m", "\x1b]0;title\x07", "\x08", "\x00"),
+            *("%", "%0A", "%0D", "%25", "%3A", ",", " ", "\ud800", "✓"),
+            *_BLANKS,
+            *("\x1c", "\x1d", "\x1e", "\x1f", "\u180e", "\u200b", "\u2060", "\ufeff"),
+        ]
+    )
+    | st.text(),
+    max_size=12,
+).map("".join)
+
+
+# --- text is only text -------------------------------------------------------------------------
+
+
+@given(hostile)
+@example("::error::x")
+@example("\x0b\u3000\xa0::error::x")
+@example("fine\r::error::x")
+@example("fine\r\n \x85::error::x")
+@example("a ##[error]x")
+@example("####[[error]x")
+@example("::::::error::x")
+@example("\x1b::error::x")
+def test_nothing_said_becomes_a_command(text: str) -> None:
+    terminal = Terminal(ACTIONS)
+    terminal.console.say(text)
+    assert commands(terminal.stdout) == []
+    assert terminal.stderr == ""
+
+
+@given(hostile)
+def test_what_is_said_keeps_its_lines_and_cannot_move_the_cursor(text: str) -> None:
+    shown = plain(text)
+    assert len(shown.split("\n")) == len(text.split("\n"))
+    assert all(character.isprintable() or character == "\n" for character in shown)
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "a::b", " indented: yes", "# heading", "[x]", "✓ ünïcödé", "a\n\nb", ":"]
+)
+def test_what_is_no_command_stays_as_it_is(text: str) -> None:
+    assert plain(text) == text
+
+
+@given(hostile, hostile, hostile)
+def test_a_failure_is_a_block_on_stderr_and_one_annotation(where: str, why: str, hint: str) -> None:
+    terminal = Terminal(ACTIONS)
+    terminal.console.failure(DeliveryError(Problem(where, why, hint), Problem("b", "c")))
+    assert commands(terminal.stderr) == []
+    (command,) = commands(terminal.stdout)
+    assert terminal.stdout.count("\n") == 1
+    assert command.name == "error"
+    assert command.title == "Chainloop SMTP: The mail was not delivered"
+    assert command.data.endswith("\nb: c")
+
+
+@given(hostile, hostile)
+def test_an_annotation_is_one_command_and_keeps_its_words(title: str, text: str) -> None:
+    for kind in ("notice", "warning"):
+        terminal = Terminal(ACTIONS)
+        getattr(terminal.console, kind)(title, text)
+        assert terminal.stderr == ""
+        assert terminal.stdout.count("\n") == 1
+        (command,) = commands(terminal.stdout)
+        assert command.name == kind
+        words = re.compile(r"[^\w:,%]")
+        assert words.sub("", command.data) == words.sub("", text)
+        assert words.sub("", command.title) == words.sub("", f"Chainloop SMTP: {title}")
+
+
+@given(hostile)
+def test_a_bug_is_a_block_on_stderr_and_one_annotation(trace: str) -> None:
+    terminal = Terminal(ACTIONS)
+    terminal.console.bug(trace)
+    assert commands(terminal.stderr) == []
+    assert "Please report it" in terminal.stderr
+    (command,) = commands(terminal.stdout)
+    assert command.name == "error"
+    assert "bug" in command.data
+
+
+@given(hostile, hostile)
+def test_outside_of_actions_there_are_no_commands_at_all(title: str, text: str) -> None:
+    terminal = Terminal({})
+    terminal.console.mask("jane", text)
+    terminal.console.notice(title, text)
+    terminal.console.warning(title, text)
+    terminal.console.failure(OptionsError(Problem(title, text)))
+    terminal.console.bug(text)
+    assert commands(terminal.stdout + terminal.stderr) == []
+
+
+def test_outside_of_actions_a_notice_is_said_and_a_warning_stands_on_stderr() -> None:
+    terminal = Terminal({})
+    terminal.console.notice("skipped", "no mail")
+    terminal.console.warning("no TLS", "in clear")
+    assert terminal.stdout == "skipped: no mail\n"
+    assert terminal.stderr == "no TLS: in clear\n"
+
+
+def test_a_failure_says_what_why_and_what_to_do() -> None:
+    terminal = Terminal({})
+    terminal.console.failure(
+        OptionsError(Problem("port", "'x' is no port", "Use 587."), Problem("to", "is missing"))
+    )
+    assert terminal.stdout == ""
+    assert terminal.stderr == (
+        "The options are not right.\n  port: 'x' is no port\n    Use 587.\n  to: is missing\n"
+    )
+
+
+# --- one JSON document -------------------------------------------------------------------------
+
+
+@given(hostile, hostile)
+def test_with_json_standard_output_is_one_document_whatever_else_is_said(
+    key: str, text: str
+) -> None:
+    terminal = Terminal(ACTIONS, is_json=True)
+    terminal.console.mask("jane", "correct horse")
+    terminal.console.say(text)
+    terminal.console.notice("title", text)
+    terminal.console.warning("title", text)
+    terminal.console.failure(OptionsError(Problem("to", text)))
+    terminal.console.data(json.dumps({key: text}))
+    assert json.loads(terminal.stdout) == {key: text}
+    assert commands(terminal.stdout) == []
+    names = [command.name for command in commands(terminal.stderr) if command.name != "add-mask"]
+    assert names == ["notice", "warning", "error"]
+
+
+# --- masks -------------------------------------------------------------------------------------
+
+
+def masks(user: str, password: str) -> list[str]:
+    terminal = Terminal(ACTIONS)
+    terminal.console.mask(user, password)
+    found = commands(terminal.stdout)
+    assert {command.name for command in found} <= {"add-mask"}
+    assert len(found) == terminal.stdout.count("\n")
+    return [command.data for command in found]
+
+
+def test_the_password_is_masked_in_the_forms_it_travels_in() -> None:
+    assert masks("jane", 'pa"ss\\wörd') == [
+        'pa"ss\\wörd',
+        base64.b64encode('pa"ss\\wörd'.encode()).decode(),
+        base64.b64encode('\0jane\0pa"ss\\wörd'.encode()).decode(),
+        'pa\\"ss\\\\w\\u00f6rd',
+        'pa\\"ss\\\\wörd',
+    ]
+
+
+def test_each_line_of_a_password_is_masked_as_well_as_the_whole() -> None:
+    found = masks("jane", "first line\r\nsecond%0Aline\nx")
+    assert "first line\r\nsecond%0Aline\nx" in found
+    assert "first line" in found
+    assert "second%0Aline" in found
+    assert "x" not in found
+
+
+@pytest.mark.parametrize("password", ["", "abc"])
+def test_a_password_too_short_to_mask_is_not_masked_as_it_is(password: str) -> None:
+    assert password not in masks("jane", password)
+
+
+@given(st.text(min_size=4).map(str.strip).filter(lambda text: len(text) >= 4))
+@example("::stop-commands::x")
+@example("\n##[error]\n")
+def test_any_password_is_among_its_masks_and_makes_no_other_command(password: str) -> None:
+    assert password.encode(errors="replace").decode() in masks("jane", password)
+
+
+def test_a_bug_does_not_show_the_password_that_it_stumbled_over() -> None:
+    terminal = Terminal({})
+    terminal.console.mask("jane", "correct horse")
+    encoded = base64.b64encode(b"\0jane\0correct horse").decode()
+    terminal.console.bug(f"ValueError: 'correct horse' {encoded}")
+    assert "correct horse" not in terminal.stderr
+    assert encoded not in terminal.stderr
+    assert "ValueError: '***' " in terminal.stderr
+
+
+# --- outputs and summary -----------------------------------------------------------------------
+
+
+def runner(folder: Path) -> dict[str, str]:
+    return ACTIONS | {
+        "GITHUB_OUTPUT": str(folder / "output"),
+        "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "true",
+        "a\nb",
+        "sent=true",
+        "x\nsent=true\n",
+        "x\nsent<<EOF\ntrue\nEOF",
+        "ghadelimiter_0\nghadelimiter_00000000000000000000000000000000\nsent=true",
+        "bare\rreturn",
+        "::error::x\n##[error]x",
+        "✓ ünïcödé",
+    ],
+    ids=ascii,
+)
+def test_an_output_is_read_back_as_it_was_whatever_it_holds(tmp_path: Path, value: str) -> None:
+    terminal = Terminal(runner(tmp_path))
+    terminal.console.outputs({"first": value, "second": value, "last": "x"})
+    written = (tmp_path / "output").read_bytes().decode()
+    assert heredocs(written) == {"first": value, "second": value, "last": "x"}
+    assert terminal.stdout == terminal.stderr == ""
+
+
+def test_what_is_no_unicode_does_not_keep_the_other_outputs_from_being_written(
+    tmp_path: Path,
+) -> None:
+    Terminal(runner(tmp_path)).console.outputs({"digest": "\ud800", "sent": "true"})
+    assert heredocs((tmp_path / "output").read_text("utf-8")) == {"digest": "?", "sent": "true"}
+
+
+def test_no_two_outputs_end_with_the_same_delimiter(tmp_path: Path) -> None:
+    console = Terminal(runner(tmp_path)).console
+    for _ in range(2):
+        console.outputs({"a": "1", "b": "2"})
+    delimiters = re.findall("<<(.+)", (tmp_path / "output").read_text("utf-8"))
+    assert len(set(delimiters)) == 4
+    assert all(len(each) > 32 for each in delimiters)
+
+
+def test_what_stood_in_the_runners_files_stays(tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("earlier=1\n")
+    (tmp_path / "summary").write_text("# earlier\n")
+    console = Terminal(runner(tmp_path)).console
+    console.outputs({"sent": "true"})
+    console.summary("first\n\n\n")
+    console.summary("second")
+    assert (tmp_path / "output").read_text().startswith("earlier=1\nsent<<")
+    assert (tmp_path / "summary").read_text() == "# earlier\nfirst\n\nsecond\n\n"
+
+
+def test_outside_of_actions_no_file_is_written(tmp_path: Path) -> None:
+    console = Terminal(runner(tmp_path) | {"GITHUB_ACTIONS": "false"}).console
+    console.outputs({"sent": "true"})
+    console.summary("text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runners_file_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    terminal = Terminal(runner(missing))
+    terminal.console.outputs({"sent": "true"})
+    terminal.console.summary("text")
+    found = commands(terminal.stdout)
+    assert [command.name for command in found] == ["warning", "warning"]
+    assert [command.title for command in found] == [
+        "Chainloop SMTP: the outputs cannot be written",
+        "Chainloop SMTP: the job summary cannot be written",
+    ]
+    assert all(str(missing) in command.data for command in found)
+
+
+def test_with_json_the_outputs_are_printed_too(tmp_path: Path) -> None:
+    terminal = Terminal(runner(tmp_path), is_json=True)
+    terminal.console.outputs({"sent": "true", "digest": "##[error]x"})
+    assert json.loads(terminal.stdout) == {"sent": "true", "digest": "##[error]x"}
+    assert heredocs((tmp_path / "output").read_text("utf-8"))["sent"] == "true"
+
+
+# --- streams -----------------------------------------------------------------------------------
+
+
+def test_a_stream_that_knows_no_check_mark_gets_a_question_mark() -> None:
+    octets = io.BytesIO()
+    stream = io.TextIOWrapper(octets, encoding="ascii")
+    Console({}, stdout=stream).say("✓ sent")
+    assert octets.getvalue().splitlines() == [b"? sent"]
+
+
+def test_a_reader_that_has_left_does_not_stop_the_work() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        console = Console({}, stdout=stream)
+        console.say("nobody reads this")
+        console.say("nor this")
+        console.data("{}")
+
+
+def test_without_streams_of_its_own_the_process_is_spoken_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = Console({})
+    console.say("out")
+    console.warning("title", "err")
+    assert capsys.readouterr() == ("out\n", "title: err\n")

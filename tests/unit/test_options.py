@@ -1,0 +1,573 @@
+"""Raw inputs -> Options, or every problem at once."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chainloop_smtp import options
+from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.model import (
+    Attachment,
+    Auth,
+    EnvValues,
+    JobResult,
+    JobStatus,
+    Mailbox,
+    Options,
+    Registration,
+    Require,
+    Tls,
+    Transport,
+)
+
+INPUTS = {
+    "host": "smtp.example.com",
+    "port": "587",
+    "user": "jane",
+    "password": "correct horse",
+    "from": "reports@example.com",
+    "to": "security@example.com",
+}
+BOOLEANS = ("fail-on-error", "dry-run")
+ADDRESSES = ("from", "to", "cc", "bcc", "reply-to", "envelope-from")
+
+
+def raw(**changes: object) -> dict[str, object]:
+    """Inputs of a registration that is right, with changes; an empty one is as if left out."""
+    return INPUTS | {name.rstrip("_").replace("_", "-"): value for name, value in changes.items()}
+
+
+def problems(inputs: Mapping[str, object]) -> list[Problem]:
+    with pytest.raises(OptionsError) as refusal:
+        options.parse(inputs)
+    assert refusal.value.exit_code == 2
+    return list(refusal.value.problems)
+
+
+def problem(inputs: Mapping[str, object]) -> Problem:
+    (only,) = problems(inputs)
+    return only
+
+
+def wheres(inputs: Mapping[str, object]) -> list[str]:
+    return [each.where for each in problems(inputs)]
+
+
+# --- what is right -----------------------------------------------------------------------------
+
+
+def test_the_six_keys_are_enough() -> None:
+    assert options.parse(INPUTS) == Options(
+        registration=Registration(
+            host="smtp.example.com",
+            port=587,
+            user="jane",
+            password="correct horse",
+            from_=Mailbox(addr_spec="reports@example.com"),
+            to=(Mailbox(addr_spec="security@example.com"),),
+        ),
+    )
+
+
+def test_every_input_finds_its_place() -> None:
+    parsed = options.parse(
+        {
+            "host": "2001:db8::25",
+            "port": "465",
+            "user": "jane",
+            "password": "correct horse",
+            "from": "Attestation reports <reports@example.com>",
+            "to": "Security <security@example.com>, audit@example.com",
+            "cc": "team@example.com",
+            "bcc": "archive@example.com\nledger@example.com",
+            "reply-to": "Jane Doe <jane@example.com>",
+            "envelope-from": "bounces@example.com",
+            "attestation": "attestation.json",
+            "job-status": "failure",
+            "needs": '{"build": {"result": "success", "outputs": {}}}',
+            "env-values": "names",
+            "tls": "implicit",
+            "tls-ca-file": "ca.pem",
+            "auth": "cram-md5",
+            "timeout": "2.5",
+            "deadline": "90",
+            "require": "any",
+            "fail-on-error": "false",
+            "dry-run": "true",
+            "output-dir": "out",
+        }
+    )
+    assert parsed == Options(
+        registration=Registration(
+            host="2001:db8::25",
+            port=465,
+            user="jane",
+            password="correct horse",
+            from_=Mailbox(addr_spec="reports@example.com", name="Attestation reports"),
+            to=(
+                Mailbox(addr_spec="security@example.com", name="Security"),
+                Mailbox(addr_spec="audit@example.com"),
+            ),
+        ),
+        attachment=Attachment(cc=(Mailbox(addr_spec="team@example.com"),)),
+        bcc=(Mailbox(addr_spec="archive@example.com"), Mailbox(addr_spec="ledger@example.com")),
+        reply_to=(Mailbox(addr_spec="jane@example.com", name="Jane Doe"),),
+        envelope_from=Mailbox(addr_spec="bounces@example.com"),
+        attestation="attestation.json",
+        job_status=JobStatus.FAILURE,
+        needs=(JobResult(name="build", result=JobStatus.SUCCESS),),
+        env_values=EnvValues.NAMES,
+        transport=Transport(
+            tls=Tls.IMPLICIT,
+            tls_ca_file="ca.pem",
+            auth=Auth.CRAM_MD5,
+            timeout=2.5,
+            deadline=90.0,
+        ),
+        require=Require.ANY,
+        fail_on_error=False,
+        dry_run=True,
+        output_dir="out",
+    )
+
+
+def test_the_defaults_are_those_that_the_inputs_declare() -> None:
+    declared = {each.name: each.default for each in options.INPUTS if each.default}
+    assert options.parse(INPUTS) == options.parse(INPUTS | declared)
+
+
+@pytest.mark.parametrize("name", [each.name for each in options.INPUTS])
+def test_an_empty_input_is_as_good_as_none(name: str) -> None:
+    without = {each: value for each, value in INPUTS.items() if each != name}
+    outcomes = []
+    for inputs in (
+        without,
+        without | {name: ""},
+        without | {name: " \n\t"},
+        without | {name: None},
+    ):
+        try:
+            outcomes.append(repr(options.parse(inputs)))
+        except OptionsError as error:
+            outcomes.append(str(error))
+    assert len(set(outcomes)) == 1
+
+
+# --- step 1: one shape for every value ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"port": 587}, {"port": "587"}),
+        ({"timeout": 2.5}, {"timeout": "2.5"}),
+        ({"dry-run": True, "fail-on-error": False}, {"dry-run": "true", "fail-on-error": "false"}),
+        ({"user": None, "cc": ""}, {}),
+        ({"host": "  smtp.example.com\n"}, {"host": "smtp.example.com"}),
+        ({"to": ["a@x.com", "b@x.com"]}, {"to": "a@x.com\nb@x.com"}),
+        ({"to": []}, {}),
+        (
+            {"needs": {"build": {"result": "success"}}},
+            {"needs": '{"build": {"result": "success"}}'},
+        ),
+        ({"Reply_To": "a@x.com"}, {"reply-to": "a@x.com"}),
+        ({" HOST ": "relay"}, {"host": "relay"}),
+    ],
+    ids=[
+        "number",
+        "fraction",
+        "booleans",
+        "null and empty",
+        "white space",
+        "list",
+        "empty list",
+        "object",
+        "snake case and capitals",
+        "capitals",
+    ],
+)
+def test_every_value_becomes_one_stripped_string(
+    given: dict[str, object], expected: dict[str, str]
+) -> None:
+    assert options.normalise(given) == expected
+
+
+def test_yaml_scalars_and_lists_parse_as_their_words_do() -> None:
+    scalars = raw(port=587, timeout=30, dry_run=True, to=["a@x.com", "Bea <b@x.com>"])
+    words = raw(port="587", timeout="30", dry_run="true", to="a@x.com, Bea <b@x.com>")
+    assert options.parse(scalars) == options.parse(words)
+
+
+# --- what is missing, unknown or none of the words ---------------------------------------------
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_missing_key_is_named_with_what_it_is_for(name: str) -> None:
+    found = problem({each: value for each, value in INPUTS.items() if each != name})
+    assert (found.where, found.why) == (name, "is missing")
+    assert found.hint
+
+
+def test_a_missing_password_says_where_passwords_come_from() -> None:
+    hint = problem(raw(password="")).hint
+    assert "${{ secrets.SMTP_PASSWORD }}" in hint
+    assert "CHAINLOOP_SMTP_PASSWORD" in hint
+    assert "--password-stdin" in hint
+    assert "auth: none" in hint
+
+
+def test_a_relay_without_login_needs_no_user_and_no_password() -> None:
+    parsed = options.parse(raw(auth="none", user="", password=""))
+    assert (parsed.registration.user, parsed.registration.password) == ("", "")
+
+
+def test_without_login_user_and_password_are_not_kept() -> None:
+    parsed = options.parse(raw(auth="none"))
+    assert (parsed.registration.user, parsed.registration.password) == ("", "")
+
+
+@pytest.mark.parametrize("missing", ["user", "password"])
+@pytest.mark.parametrize("auth", [each for each in Auth if each is not Auth.NONE])
+def test_every_other_way_to_log_in_needs_both(auth: Auth, missing: str) -> None:
+    assert wheres(raw(auth=auth.value) | {missing: ""}) == [missing]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("pasword", "password"), ("hots", "host"), ("reply_too", "reply-to"), ("dryrun", "dry-run")],
+)
+def test_an_unknown_input_is_refused_with_the_nearest_name(name: str, nearest: str) -> None:
+    found = problem(INPUTS | {name: "x"})
+    assert found.where == name.replace("_", "-")
+    assert found.why == "there is no such input"
+    assert found.hint == f"Did you mean {nearest}?"
+
+
+def test_an_unknown_input_like_no_other_is_answered_with_all_names() -> None:
+    hint = problem(INPUTS | {"zzzzzz": "x"}).hint
+    assert all(each.name in hint for each in options.INPUTS)
+
+
+@pytest.mark.parametrize("name", [each.name for each in options.INPUTS if each.choices])
+def test_a_word_outside_the_choices_is_refused_with_all_of_them(name: str) -> None:
+    found = problem(INPUTS | {name: "perhaps"})
+    (declared,) = (each for each in options.INPUTS if each.name == name)
+    assert found.where == name
+    assert found.why.startswith("'perhaps' is not")
+    assert all(word in found.hint for word in declared.choices)
+
+
+@pytest.mark.parametrize("name", BOOLEANS)
+@pytest.mark.parametrize("word", ["true", "True", "TRUE", "false", "False", "FALSE"])
+def test_a_boolean_is_one_of_yamls_six_words(name: str, word: str) -> None:
+    parsed = options.parse(INPUTS | {name: word})
+    assert {"fail-on-error": parsed.fail_on_error, "dry-run": parsed.dry_run}[name] == (
+        word.lower() == "true"
+    )
+
+
+@pytest.mark.parametrize("name", BOOLEANS)
+@pytest.mark.parametrize("word", ["yes", "no", "1", "0", "on", "off", "tRUE", "y", "truee", 1])
+def test_a_boolean_is_nothing_else(name: str, word: object) -> None:
+    assert wheres(INPUTS | {name: word}) == [name]
+
+
+# --- addresses ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_what_is_no_address_is_told_once_with_its_input_and_value(name: str) -> None:
+    found = problem(INPUTS | {name: "Jane <jane.example.com>"})
+    assert found.where == name
+    assert found.why.startswith("'jane.example.com' is not an address: ")
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_separators_alone_hold_no_address(name: str) -> None:
+    found = problem(INPUTS | {name: " , ;"})
+    assert (found.where, found.why) == (name, "', ;' holds no address")
+
+
+@pytest.mark.parametrize("name", ["to", "cc", "bcc", "reply-to"])
+def test_each_wrong_member_of_a_list_is_told(name: str) -> None:
+    found = problems(INPUTS | {name: "a@x.com, b, Cleo <c@x..com>\nd@x.com"})
+    assert [each.where for each in found] == [name, name]
+    assert "'b' is not" in found[0].why
+    assert "'c@x..com' is not" in found[1].why
+
+
+@pytest.mark.parametrize("name", ["from", "envelope-from"])
+def test_one_mailbox_is_one_mailbox(name: str) -> None:
+    found = problem(INPUTS | {name: "a@x.com, b@x.com"})
+    assert found.where == name
+    assert found.why == "2 addresses are given where one belongs"
+
+
+def test_a_comma_in_a_bare_name_is_explained() -> None:
+    found = problems(raw(from_="Doe, Jane <jane@example.com>"))
+    assert any("'Doe' is not an address" in each.why for each in found)
+    assert any('"Doe, Jane" <jane@example.com>' in each.hint for each in found)
+
+
+def test_a_name_with_a_control_character_is_refused() -> None:
+    found = problem(raw(to="Ja\x07ne <jane@example.com>"))
+    assert "control character" in found.why
+
+
+# --- host, port, seconds -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("smtp.example.com", "smtp.example.com"),
+        ("smtp.example.com.", "smtp.example.com."),
+        ("relay", "relay"),
+        ("localhost", "localhost"),
+        ("mail_relay.local", "mail_relay.local"),
+        ("bücher.example", "bücher.example"),
+        ("3com.example", "3com.example"),
+        ("192.0.2.25", "192.0.2.25"),
+        ("[192.0.2.25]", "192.0.2.25"),
+        ("2001:db8::25", "2001:db8::25"),
+        ("[2001:db8::25]", "2001:db8::25"),
+        ("::1", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+    ],
+)
+def test_a_host_is_a_name_or_an_ip_literal(host: str, expected: str) -> None:
+    assert options.parse(raw(host=host)).registration.host == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("smtp://smtp.example.com", "has the form of a URL"),
+        ("https://smtp.example.com/", "has the form of a URL"),
+        ("smtp.example.com/mail", "has the form of a URL"),
+        ("smtp.example.com:587", "has a port or a colon in it"),
+        ("[2001:db8::25]:587", "has a port or a colon in it"),
+        ("192.0.2.25:25", "has a port or a colon in it"),
+        ("2001:db8::zz", "has a port or a colon in it"),
+        ("smtp example.com", "holds white space"),
+        ("smtp\nexample.com", "holds white space"),
+        ("smtp\x00.example.com", "what cannot be printed"),
+        ("smtp\udcff.example.com", "what cannot be printed"),
+        ("[]", "is no host name or IP address"),
+        ("[smtp.example.com]", "is no host name or IP address"),
+        ("192.0.2.999", "is no host name or IP address"),
+        ("127.1", "is no host name or IP address"),
+        ("1234", "is no host name or IP address"),
+        ("010.0.0.1", "is no host name or IP address"),
+        ("-smtp.example.com", "is no host name or IP address"),
+        ("smtp-.example.com", "is no host name or IP address"),
+        ("smtp..example.com", "is no host name or IP address"),
+        (".", "is no host name or IP address"),
+        ("_", "is no host name or IP address"),
+        ("smtp.example.com,", "is no host name or IP address"),
+        ("jane@example.com", "is no host name or IP address"),
+        ("a" * 64 + ".example.com", "is no host name or IP address"),
+        (".".join(["a" * 60] * 5), "is no host name or IP address"),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_what_is_no_host_is_told_with_the_reason(host: str, why: str) -> None:
+    found = problem(raw(host=host))
+    assert found.where == "host"
+    assert why in found.why
+    assert found.why.isprintable()
+    assert "smtp.example.com" in found.hint
+
+
+@pytest.mark.parametrize("port", ["1", "25", "587", "00465", "65535", 2525])
+def test_a_port_from_1_to_65535_is_one(port: object) -> None:
+    assert options.parse(raw(port=port)).registration.port == int(str(port))
+
+
+@pytest.mark.parametrize(
+    "port", ["0", "65536", "-1", "+25", "abc", "5 8 7", "587.0", "0x24b", "²", "٢٥", "1e3", True]
+)
+def test_a_port_outside_1_to_65535_is_refused(port: object) -> None:
+    found = problem(raw(port=port))
+    assert found.where == "port"
+    assert "is not a port number from 1 to 65535" in found.why
+
+
+@pytest.mark.parametrize("name", ["timeout", "deadline"])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("soon", "'soon' is not a number"),
+        ("30s", "'30s' is not a number"),
+        ("0", "'0' is not more than 0 and at most 86400"),
+        ("-1", "'-1' is not more than 0 and at most 86400"),
+        ("86401", "'86401' is not more than 0 and at most 86400"),
+        ("nan", "'nan' is not more than 0 and at most 86400"),
+        ("inf", "'inf' is not more than 0 and at most 86400"),
+    ],
+)
+def test_seconds_are_more_than_none_and_a_day_at_most(name: str, value: str, why: str) -> None:
+    found = problem(INPUTS | {name: value})
+    assert (found.where, found.why) == (name, why)
+    assert "seconds" in found.hint
+
+
+# --- needs -------------------------------------------------------------------------------------
+
+
+def test_the_results_of_earlier_jobs_are_read() -> None:
+    needs = {
+        "build": {"result": "success", "outputs": {"image": "sha256:…"}},
+        "test": {"result": "failure", "outputs": {}},
+        "lint": {"result": "cancelled"},
+        "docs": {"result": "skipped"},
+    }
+    assert options.parse(raw(needs=json.dumps(needs))).needs == (
+        JobResult(name="build", result=JobStatus.SUCCESS),
+        JobResult(name="test", result=JobStatus.FAILURE),
+        JobResult(name="lint", result=JobStatus.CANCELLED),
+        JobResult(name="docs", result=JobStatus.SKIPPED),
+    )
+
+
+@pytest.mark.parametrize("empty", ["{}", " ", {}], ids=repr)
+def test_a_job_without_needs_has_none(empty: object) -> None:
+    assert options.parse(raw(needs=empty)).needs == ()
+
+
+@pytest.mark.parametrize(
+    ("needs", "why"),
+    [
+        ("build", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "is not a JSON object of jobs"),
+        ('"build"', "is not a JSON object of jobs"),
+        ('{"build": "success"}', "job 'build' has no result"),
+        ('{"build": {}}', "job 'build' has no result"),
+        ('{"build": {"result": null}}', "job 'build' has no result"),
+        ('{"build": {"result": "Success"}}', "job 'build' has no result"),
+        ('{"build": {"result": ["success"]}}', "job 'build' has no result"),
+        ('{"bu\\nild": {"result": {}}}', "job 'bu ild' has no result"),
+    ],
+    ids=lambda value: value[:34],
+)
+def test_needs_of_another_shape_are_refused_with_what_to_write(needs: str, why: str) -> None:
+    found = problem(raw(needs=needs))
+    assert found.where == "needs"
+    assert why in found.why
+    assert "toJSON(needs)" in found.hint
+
+
+# --- all at once -------------------------------------------------------------------------------
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_inputs() -> None:
+    found = wheres(
+        {
+            "zzz": "1",
+            "output-dir": "out",
+            "require": "some",
+            "deadline": "never",
+            "timeout": "0",
+            "tls": "yes",
+            "needs": "{",
+            "job-status": "fine",
+            "envelope-from": "x",
+            "reply-to": "x",
+            "bcc": "x",
+            "cc": "x",
+            "to": "x, y",
+            "from": "x",
+            "user": "jane",
+            "port": "abc",
+            "host": "a b",
+        }
+    )
+    assert found == [
+        "zzz",
+        "host",
+        "port",
+        "password",
+        "from",
+        "to",
+        "to",
+        "cc",
+        "bcc",
+        "reply-to",
+        "envelope-from",
+        "job-status",
+        "needs",
+        "tls",
+        "timeout",
+        "deadline",
+        "require",
+    ]
+
+
+def test_nothing_given_names_all_six_keys_and_nothing_else() -> None:
+    assert wheres({}) == list(INPUTS)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([each.name for each in options.INPUTS]) | st.text(), json_values, max_size=8
+    )
+)
+def test_no_inputs_whatever_are_anything_but_options_or_problems(inputs: dict[str, object]) -> None:
+    try:
+        parsed = options.parse(inputs)
+    except OptionsError:
+        return
+    assert 1 <= parsed.registration.port <= 65535
+
+
+# --- secrets -----------------------------------------------------------------------------------
+
+# Any text that login mechanisms can carry, as it stands after the blanks around it are gone.
+passwords = (
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+    .map(str.strip)
+    .filter(bool)
+)
+ALL_WRONG = raw(host="a b", port="x", to="x", cc="y", tls="z", needs="{", timeout="0", pasword="x")
+
+
+@given(passwords)
+@example("smtp.example.com")
+@example("'correct horse' is missing")
+def test_no_password_leaves_a_trace_in_options_or_errors(password: str) -> None:
+    # What is the same for two passwords shows neither of them.
+    parsed = options.parse(raw(password=password))
+    assert parsed.registration.password == password
+    assert repr(parsed) == repr(options.parse(raw(password="another")))
+    assert str(parsed) == str(options.parse(raw(password="another")))
+    found = problems(ALL_WRONG | {"password": password})
+    assert found == problems(ALL_WRONG | {"password": "another"})
+
+
+@pytest.mark.parametrize("name", ["user", "password"])
+@pytest.mark.parametrize("character", ["\x00", "\udcff"], ids=ascii)
+def test_what_no_login_can_carry_is_refused_without_being_shown(name: str, character: str) -> None:
+    found = problem(INPUTS | {name: f"correct{character}horse"})
+    assert (found.where, found.why) == (name, "holds a NUL character, or is not valid UTF-8")
+
+
+# --- the plugin --------------------------------------------------------------------------------
+
+
+def test_the_plugin_describes_itself_in_chainloops_words() -> None:
+    plugin = options.plugin()
+    assert (plugin.id, plugin.version) == ("smtp", "1.0")
+    assert plugin.description == "Send emails with information about a received attestation"
+    assert str(plugin.registration_schema["$id"]).endswith("/smtp/v1/registration-request")
+    assert str(plugin.attachment_schema["$id"]).endswith("/smtp/v1/attachment-request")
