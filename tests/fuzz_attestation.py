@@ -91,6 +91,9 @@ EVALUATIONS = [
 ]
 
 
+PUSH = builders.encoded(builders.cli_push(builders.statement(evaluations=EVALUATIONS)))
+
+
 def check(evidence: bytes) -> None:
     """What has to hold of any input.
 
@@ -98,8 +101,14 @@ def check(evidence: bytes) -> None:
         AssertionError: It does not.
     """
     started = time.process_time()
+    for arguments in ({"evidence": evidence}, {"evidence": PUSH, "policy_evaluations": evidence}):
+        _check_one(arguments)
+    assert time.process_time() - started < SLOW, "slow"
+
+
+def _check_one(arguments: dict[str, bytes]) -> None:
     try:
-        read = attestation.parse(evidence)
+        read = attestation.parse(**arguments)
         judge(read, Job())
         encodable(read)
         attestation.join(read, read)
@@ -110,7 +119,6 @@ def check(evidence: bytes) -> None:
         for problem in error.problems:
             assert problem.where.isprintable()
             assert problem.why.isprintable()
-    assert time.process_time() - started < SLOW, "slow"
 
 
 def encodable(read: Attestation) -> None:

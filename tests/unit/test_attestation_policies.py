@@ -1,0 +1,217 @@
+"""What an attestation says of policies, in each of Chainloop's dialects."""
+
+import pytest
+
+import builders
+from chainloop_smtp import attestation
+from chainloop_smtp.model import Attestation, Finding, FindingKind, Strategy
+
+
+def read(document: object) -> Attestation:
+    return attestation.parse(builders.encoded(document))
+
+
+VULNERABILITY = {
+    "message": "in crypto",
+    "externalId": "CVE-2026-0001",
+    "packagePurl": "pkg:golang/example.org/x/crypto@v0.1.0%2Bwet?type=module#sub",
+    "severity": "CRITICAL",
+    "cvssV3Score": 9.1,
+    "fixedVersion": "0.2.0",
+    "recommendation": "Upgrade",
+    "assessment": {"effectiveStatus": "ASSESSMENT_STATUS_NOT_AFFECTED"},
+}
+SAST = {
+    "ruleId": "S101",
+    "severity": "LOW",
+    "severityScore": 2,
+    "location": "pier/lamp.py",
+    "lineNumber": 12,
+}
+LICENSE = {
+    "componentName": "mooring",
+    "componentVersion": "3",
+    "licenseId": "AGPL-3.0-only",
+    "packagePurl": "pkg:pypi/mooring@2",
+}
+EVALUATIONS = [
+    builders.evaluation("passed"),
+    builders.evaluation("skipped", skip_reasons=["not today", "nor tomorrow"]),
+    builders.evaluation(
+        "violated",
+        material="sbom",
+        violations=[
+            builders.violation("v", vulnerability=VULNERABILITY),
+            builders.violation("s", sast=SAST),
+            builders.violation("l", license_violation=LICENSE),
+            builders.violation("plain"),
+            builders.violation("forgiven", is_suppressed=True),
+        ],
+        description="Looks at the SBOM.",
+    ),
+    builders.evaluation("gate", material="image", violations=["shut"], is_gate=True),
+    builders.evaluation(
+        "forgiving", violations=[builders.violation("x", is_suppressed=True)], is_gate=True
+    ),
+]
+STATEMENT = builders.statement(evaluations=EVALUATIONS)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        builders.cli_push(STATEMENT, evaluations=EVALUATIONS),
+        builders.cli_describe(STATEMENT, evaluations=EVALUATIONS),
+    ],
+    ids=["push", "describe"],
+)
+def test_policies_are_told_in_full_and_what_shut_the_gate_comes_first(
+    document: builders.JSON,
+) -> None:
+    told = read(document).policies
+
+    assert [one.name for one in told.evaluations] == [
+        "gate",
+        "violated",
+        "skipped",
+        "forgiving",
+        "passed",
+    ]
+    assert [one.material for one in told.evaluations] == ["image", "sbom", "", "", ""]
+    assert (told.evaluation_count, told.violation_count, told.suppressed_count) == (5, 5, 2)
+    assert (told.passed_count, told.skipped_count) == (2, 1)
+    assert told.has_violations
+    assert told.has_gated_violations
+    assert told.strategy is Strategy.ADVISORY
+    assert told.evaluations[2].skip_reasons == ("not today", "nor tomorrow")
+    assert told.evaluations[1].description == "Looks at the SBOM."
+    assert [one.finding for one in told.evaluations[1].violations] == [
+        Finding(
+            kind=FindingKind.VULNERABILITY,
+            id="CVE-2026-0001",
+            message="in crypto",
+            severity="CRITICAL",
+            score=9.1,
+            component="crypto",
+            component_version="v0.1.0+wet",
+            fixed_version="0.2.0",
+            recommendation="Upgrade",
+            assessment="NOT_AFFECTED",
+        ),
+        Finding(
+            kind=FindingKind.SAST,
+            id="S101",
+            severity="LOW",
+            score=2.0,
+            location="pier/lamp.py:12",
+        ),
+        Finding(
+            kind=FindingKind.LICENSE,
+            id="AGPL-3.0-only",
+            component="mooring",
+            component_version="3",
+        ),
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sast", "location"),
+    [({"location": "a"}, "a"), ({"lineNumber": 3}, ""), ({"location": "a", "lineNumber": 0}, "a")],
+)
+def test_a_location_has_a_line_only_where_it_has_one(sast: builders.JSON, location: str) -> None:
+    evaluation = builders.evaluation("x", violations=[builders.violation("y", sast=sast)])
+
+    told = read(builders.cli_push(STATEMENT, evaluations=[evaluation])).policies
+
+    finding = told.evaluations[0].violations[0].finding
+    assert finding is not None
+    assert finding.location == location
+
+
+def test_a_licence_finding_may_name_its_component_by_package_only() -> None:
+    violation = builders.violation(
+        "y", license_violation={"licenseName": "Own", "packagePurl": "pkg:pypi/mooring@2"}
+    )
+
+    told = read(
+        builders.cli_push(STATEMENT, evaluations=[builders.evaluation("x", violations=[violation])])
+    )
+
+    finding = told.policies.evaluations[0].violations[0].finding
+    assert finding is not None
+    assert (finding.id, finding.component, finding.component_version) == ("Own", "mooring", "2")
+
+
+def test_evaluations_inline_leave_suppressed_violations_uncounted() -> None:
+    told = read(STATEMENT).policies
+
+    assert told.violation_count == 5
+    assert told.suppressed_count is None
+    assert (
+        read(
+            builders.statement(evaluations=EVALUATIONS, predicate={"policySuppressedCount": 2})
+        ).policies.suppressed_count
+        == 2
+    )
+
+
+def test_evaluations_of_2024_have_snake_case_names_and_numbers_for_types() -> None:
+    statement = builders.statement()
+    statement["predicate"] |= {
+        "policy_evaluations": {
+            "sbom": [
+                {
+                    "name": "old",
+                    "material_name": "sbom",
+                    "type": 4,
+                    "policy_reference": {"name": "old"},
+                    "violations": [{"subject": "old", "message": "rusty"}],
+                }
+            ]
+        },
+        "policyEvaluationsCount": 0,
+    }
+
+    told = read(statement).policies
+
+    assert (told.evaluation_count, told.violation_count) == (1, 1)
+    assert told.evaluations[0].material == "sbom"
+
+
+def test_the_key_of_an_evaluation_stands_in_for_the_name_of_its_material() -> None:
+    document = builders.cli_push(STATEMENT)
+    document["policy_evaluations"] = {"renamed": [{"name": "x"}]}
+
+    assert read(document).policies.evaluations[0].material == "renamed"
+
+
+def test_evaluations_that_are_only_referred_to_keep_their_counts() -> None:
+    stored = builders.stored_evaluations(EVALUATIONS)
+    statement = builders.referring(STATEMENT, stored)
+    statement["predicate"] |= {"policyPassedCount": 2, "policySkippedCount": 1}
+
+    told = read(statement).policies
+
+    assert told.evaluations == ()
+    assert told.reference == builders.digest_of(stored)
+    assert (told.evaluation_count, told.violation_count) == (5, 5)
+    assert (told.passed_count, told.skipped_count) == (2, 1)
+    assert told.has_violations
+    assert told.has_gated_violations
+
+
+def test_a_described_run_says_failed_where_its_attestation_tells_no_more() -> None:
+    stored = builders.stored_evaluations(EVALUATIONS)
+    statement = builders.referring(STATEMENT, stored)
+    document = builders.cli_describe(statement)
+    document["attestation"] = {"digest": document["attestation"]["digest"]}
+
+    assert read(document).policies.has_violations
+
+
+def test_no_word_on_the_strategy_is_no_strategy() -> None:
+    told = read(builders.statement(strategy="TOMORROW"))
+
+    assert told.policies.strategy is None
