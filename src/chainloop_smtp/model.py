@@ -116,7 +116,10 @@ class Options:
     """Everything a user may say, validated.
 
     Attributes:
-        attestation: A path, ``-``, or the JSON text itself; empty: the run is not attested.
+        attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself; empty:
+            the run is not attested.
+        workflow_run_id: A UUID to ask the ``chainloop`` command for; empty: nothing to ask.
+        policy_evaluations: One source of the same forms as ``attestation``; empty: none.
         job_status: None when not said.
         output_dir: Empty: the caller chooses.
     """
@@ -127,6 +130,8 @@ class Options:
     reply_to: tuple[Mailbox, ...] = ()
     envelope_from: Mailbox | None = None
     attestation: str = field(default="", repr=False)
+    workflow_run_id: str = ""
+    policy_evaluations: str = field(default="", repr=False)
     job_status: "JobStatus | None" = None
     needs: "tuple[JobResult, ...]" = ()
     env_values: EnvValues = EnvValues.SHOW
@@ -135,6 +140,19 @@ class Options:
     fail_on_error: bool = True
     dry_run: bool = False
     output_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the user handed over, unread.
+
+    Attributes:
+        documents: Each about the same run. Empty when the run is not attested.
+        policy_evaluations: The bundle that the attestation refers to; None when not given.
+    """
+
+    documents: tuple[bytes, ...] = field(default=(), repr=False)
+    policy_evaluations: bytes | None = field(default=None, repr=False)
 
 
 # --- the job that runs us ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 
 from chainloop_smtp import attestation, message, options, outbox, source, verdict
@@ -20,7 +21,7 @@ from chainloop_smtp.model import (
 )
 
 # Every output of the Action, as it stands until something happens.
-_NOTHING = {
+NOTHING = {
     "sent": "false",
     "skipped": "",
     "outcome": "",
@@ -37,7 +38,7 @@ _NOTHING = {
 
 def send(run: Run) -> int:
     """Mails one run. The outputs are written in any case, as far as the story got."""
-    outputs = dict(_NOTHING)
+    outputs = dict(NOTHING)
     try:
         return _send(run, outputs)
     finally:
@@ -58,13 +59,13 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
             Problem("attestation", "'-' is standard input, which a step does not have")
         )
     job = source.job(run.environ, parsed.job_status, parsed.needs)
-    evidence = _evidence(run, parsed, job)
-    judged = verdict.judge(evidence, job)
+    attested = _attestation(run, parsed)
+    judged = verdict.judge(attested, job)
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
-    outputs["digest"] = evidence.digest if evidence else ""
+    outputs["digest"] = attested.digest if attested else ""
     now, message_id = run.now(), run.message_id(parsed)
-    mail = message.compose(evidence, job, judged, parsed, now=now, message_id=message_id)
+    mail = message.compose(attested, job, judged, parsed, now=now, message_id=message_id)
     folder = run.folder(parsed)
     outputs["message-id"] = mail.message_id
     outputs["eml"] = str(outbox.write_mail(folder, mail))
@@ -82,19 +83,22 @@ def _is_without_secrets(given: Mapping[str, str], job: Job) -> bool:
     return job.is_fork and not given.get("password") and given.get("auth") != Auth.NONE
 
 
-def _evidence(run: Run, parsed: Options, job: Job) -> Attestation | None:
-    """The attestation, or None where nothing was attested."""
-    is_success = job.status in (None, JobStatus.SUCCESS) and all(
-        need.result is JobStatus.SUCCESS for need in job.needs
-    )
-    octets = source.read(parsed.attestation, run.stdin, is_success=is_success)
-    if octets.strip():
-        return attestation.parse(octets)
-    if parsed.attestation and is_success:
+def _attestation(run: Run, parsed: Options) -> Attestation | None:
+    """What the evidence says of the run, or None where nothing was attested."""
+    evidence = source.read(parsed, run.environ, run.stdin)
+    parts = [
+        attestation.parse(document, policy_evaluations=evidence.policy_evaluations)
+        for document in evidence.documents[:1]
+    ] + [attestation.parse(document) for document in evidence.documents[1:]]
+    if parts:
+        return reduce(attestation.join, parts)
+    if parsed.attestation and parsed.job_status in (None, JobStatus.SUCCESS):
         run.console.warning(
             "the attestation is empty",
             "The Chainloop command printed nothing, so the mail says that the run was not "
-            "attested. The log of the step that ran it says why.",
+            "attested; the log of the step that ran it says why. Let `chainloop attestation push "
+            "-o json > attestation.json` stand on a line of its own: with a pipe or $(…) around "
+            "it, bash hides its exit code.",
         )
     return None
 

@@ -47,7 +47,7 @@ def compose_registration(
     Args:
         name: Of the registration.
     """
-    registration = clean(options.registration)
+    registration, name = clean(options.registration), clean(name)
     words = Wording(
         tone=Tone.OK,
         glyph="✓",

@@ -21,9 +21,12 @@ from chainloop_smtp.message import view, wording
 
 _COLUMNS = 78
 _MARKDOWN = str.maketrans(
-    {character: f"\\{character}" for character in "\\`*_{}[]#|~"}
+    {character: f"\\{character}" for character in "\\`*_{}[]#|~$"}
     | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 )
+
+# A list, a rule, or the underline of a heading (CommonMark sections 4 and 5).
+_MARKERS = re.compile(r"^(\s*\d*)([-+=.)])", re.MULTILINE)
 
 
 def render(name: str, facts: Mapping[str, object]) -> str:
@@ -117,8 +120,8 @@ def fact(row: view.Fact) -> str:
 
 
 def md(text: str) -> str:
-    """A value as Markdown text: nothing in it is markup."""
-    return text.translate(_MARKDOWN)
+    """A value as Markdown text: nothing in it is markup, at the start of a line either."""
+    return _MARKERS.sub(r"\1\\\2", text.translate(_MARKDOWN))
 
 
 def code(text: str) -> str:

@@ -58,6 +58,8 @@ def facts(
         "materials": _materials(attestation),
         "policies": policies,
         "policies_note": _policies_note(policies),
+        "policies_title": _policies_title(policies),
+        "policies_note": _policies_note(policies),
         "results": tuple(Fact(each.name, each.value) for each in wording.results(job)),
         "run_url": url,
         "sections": tuple((title, rows) for title, rows in sections.items() if rows),
@@ -97,8 +99,8 @@ def lines(violation: Violation) -> tuple[str, ...]:
     """What a violation says: its finding in one line, then its message, each thing once."""
     said = [_finding(violation.finding)] if violation.finding else []
     message = [line.strip() for line in violation.message.splitlines() if line.strip()]
-    finding = violation.finding
-    if not finding or violation.message.strip() not in (finding.message, finding.id):
+    # Chainloop fills the message with the finding's own, or with its id.
+    if not said or " ".join(message) not in said[0]:
         said += message
     if len(said) > _MESSAGE_LINES:
         left = len(said) - _MESSAGE_LINES
@@ -123,7 +125,7 @@ def _finding(finding: Finding) -> str:
         text += f", fixed in {finding.fixed_version}"
     if finding.kind is FindingKind.SAST and finding.id and finding.message:
         text += f": {finding.message}"
-    return text
+    return " ".join(text.split())
 
 
 def _policies_note(policies: Policies) -> str:
@@ -136,6 +138,31 @@ def _policies_note(policies: Policies) -> str:
     if not policies.evaluation_count:
         return f"Not part of this evidence; {stored}"
     return f"{wording.count(policies.violation_count, 'violation')}; {stored}"
+
+
+def _policies_title(policies: Policies) -> str:
+    number = policies.evaluation_count
+    counts = [f"{number:,}"] if number or not _is_untold(policies) else []
+    counts += [f"{policies.suppressed_count:,} suppressed"] if policies.suppressed_count else []
+    return "Policy evaluations" + (f" ({', '.join(counts)})" if counts else "")
+
+
+def _policies_note(policies: Policies) -> str:
+    """What stands in place of the evaluations where there are none at hand."""
+    if not policies.evaluation_count and not _is_untold(policies):
+        return "No policies apply to this attestation."
+    if policies.violation_count:
+        found = wording.count(policies.violation_count, "violation")
+    elif policies.has_violations:
+        found = "There are violations"
+    else:
+        found = "No violations" if policies.evaluation_count else "Not part of this attestation"
+    return found + ("; the details are stored in Chainloop under" if policies.reference else ".")
+
+
+def _is_untold(policies: Policies) -> bool:
+    """Policies were evaluated, and how many is not said."""
+    return not policies.evaluation_count and bool(policies.reference or policies.has_violations)
 
 
 def _gated_note(policies: Policies) -> str:

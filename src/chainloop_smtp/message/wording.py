@@ -21,7 +21,7 @@ _SUBJECT = 78  # characters; what a desktop client shows in a list
 _PROJECT = 24
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.
-_RUN_ID = re.compile(r"[0-9A-Fa-f-]{8,64}")
+_RUN_ID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 
 
 class Tone(StrEnum):
@@ -225,7 +225,9 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
             return f"{what} went past a gate by exception"
         case Outcome.VIOLATIONS:
             number = attestation.policies.violation_count if attestation else 0
-            return f"{what} has {count(number, 'policy violation')}"
+            return (
+                f"{what} has {count(number, 'policy violation') if number else 'policy violations'}"
+            )
         case Outcome.FAILED:
             return f"{what} failed"
         case Outcome.CANCELLED:

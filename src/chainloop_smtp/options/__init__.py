@@ -5,6 +5,7 @@ Every problem of a run is reported at once, each once.
 """
 
 import json
+import re
 from collections.abc import Mapping
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted
@@ -28,6 +29,7 @@ from chainloop_smtp.options.inputs import BY_NAME, INPUTS, SECRETS, Input
 __all__ = ["INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin"]
 
 _LOGIN = ("user", "password")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _NOBODY = Mailbox(addr_spec="")
 _LONGEST_WAIT = 24 * 60 * 60  # seconds
 
@@ -63,6 +65,8 @@ def parse(raw: Mapping[str, object]) -> Options:
         reply_to=_mailboxes("reply-to", given, problems),
         envelope_from=bounces[0] if bounces else None,
         attestation=given.get("attestation", ""),
+        workflow_run_id=_run_id(given, problems),
+        policy_evaluations=given.get("policy-evaluations", ""),
         job_status=JobStatus(given["job-status"]) if "job-status" in given else None,
         needs=_needs(given.get("needs", ""), problems),
         env_values=EnvValues(given["env-values"]),
@@ -296,6 +300,16 @@ def _seconds(name: str, value: str, problems: list[Problem]) -> float:
         why = f"{quoted(value)} is not more than 0 and at most {_LONGEST_WAIT}"
         problems.append(Problem(name, why, hint))
     return seconds
+
+
+def _run_id(given: Mapping[str, str], problems: list[Problem]) -> str:
+    run_id = given.get("workflow-run-id", "")
+    if run_id and not _UUID.fullmatch(run_id):
+        hint = "It is the attestationID that `chainloop attestation init -o json` prints."
+        problems.append(Problem("workflow-run-id", f"{quoted(run_id)} is not a UUID", hint))
+    if run_id and "attestation" in given:
+        problems.append(Problem("workflow-run-id", "attestation is given too", "Give one of them."))
+    return run_id
 
 
 def _needs(text: str, problems: list[Problem]) -> tuple[JobResult, ...]:

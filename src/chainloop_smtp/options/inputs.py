@@ -41,7 +41,16 @@ INPUTS = (
     Input(
         name="attestation",
         help="What a Chainloop command printed: a file's path, '-' for standard input (command "
-        "only), or the JSON itself. Empty: the run is reported as not attested.",
+        "only), an https:// URL, or the JSON itself. Several, one a line, are joined. Empty: the "
+        "run is reported as not attested.",
+    ),
+    Input(
+        name="workflow-run-id",
+        help="Instead of attestation: the run's id, for the chainloop command found on PATH.",
+    ),
+    Input(
+        name="policy-evaluations",
+        help="The policy evaluations, where the attestation only refers to them.",
     ),
     Input(
         name="job-status",

@@ -1,44 +1,83 @@
-"""Outside world -> bytes and facts. The only stage that reads files, standard input and events."""
+"""Outside world -> Evidence and Job. The only stage that reads files, URLs, commands and events."""
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from chainloop_smtp.errors import AttestationError, Problem, quoted
-from chainloop_smtp.model import Job, JobResult, JobStatus
+from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
 
 MAX_BYTES = 100 * 1024 * 1024
 _MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
 _MAY_LACK_SECRETS = ("pull_request", "push")
 
 
-def read(attestation: str, stdin: BinaryIO, *, is_success: bool) -> bytes:
-    """The evidence's bytes; empty when there is none.
+def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evidence:
+    """The evidence that the options name, as bytes; no documents where there is none.
+
+    Where the job did not go well, a file that was never written is what one expects, and the mail
+    about the failure matters more than the file: it counts as no evidence.
 
     Args:
-        attestation: A path, ``-`` for standard input, or the JSON text itself.
-        is_success: Whether the job went well. Where it did not, a file that was never written is
-            what one expects, and the mail about the failure matters more.
+        environ: For the ``chainloop`` command, should it be asked.
 
     Raises:
         AttestationError: It cannot be read.
     """
-    if not attestation:
-        return b""
-    if attestation.startswith(("{", "[")):
-        return attestation.encode("utf-8", "surrogatepass")
-    if attestation == "-":
-        return _bounded(stdin, "standard input")
+    is_success = options.job_status in (None, JobStatus.SUCCESS)
+    network = options.transport
+    read_one = partial(_read, stdin=stdin, transport=network)
+    documents = [
+        octets
+        for name in _names(options.attestation)
+        if (octets := read_one("attestation", name, is_wanted=is_success)).strip()
+    ]
+    if options.workflow_run_id:
+        from chainloop_smtp.source import command
+
+        documents.append(command.describe(options.workflow_run_id, environ, network.deadline))
+    evaluations = None
+    if options.policy_evaluations:
+        evaluations = read_one("policy-evaluations", options.policy_evaluations, is_wanted=True)
+    return Evidence(documents=tuple(documents), policy_evaluations=evaluations)
+
+
+def _names(attestation: str) -> tuple[str, ...]:
+    """One source or several, one a line; JSON text is one, however many lines it has."""
+    if _is_text(attestation):
+        return (attestation,)
+    return tuple(filter(None, map(str.strip, attestation.splitlines())))
+
+
+def _is_text(source: str) -> bool:
+    """The document itself; what a policy printed may stand before it."""
+    return source.startswith(("{", "[", '"')) or ("{" in source and '"' in source)
+
+
+def _read(
+    option: str, name: str, *, is_wanted: bool, stdin: BinaryIO, transport: Transport
+) -> bytes:
+    """One source: JSON text, standard input, a URL, or a file."""
+    if _is_text(name):
+        return name.encode("utf-8", "surrogatepass")
+    if name == "-":
+        return _bounded(stdin, option, "standard input")
+    if "://" in name:
+        # Imported here: it is dear, and most evidence lies in the workspace.
+        from chainloop_smtp.source import url
+
+        return url.fetch(option, name, transport.timeout, transport.deadline, MAX_BYTES)
     try:
-        with Path(attestation).open("rb") as file:
-            return _bounded(file, attestation)
+        with Path(name).open("rb") as file:
+            return _bounded(file, option, name)
     except FileNotFoundError as error:
-        if not is_success:
+        if not is_wanted:
             return b""
         raise AttestationError(
             Problem(
-                f"attestation {quoted(attestation)}",
+                f"{option} {quoted(name)}",
                 "there is no such file",
                 "Write it in the step that pushes: chainloop attestation push -o json > "
                 "attestation.json. Paths are relative to the workspace.",
@@ -47,7 +86,7 @@ def read(attestation: str, stdin: BinaryIO, *, is_success: bool) -> bytes:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         raise AttestationError(
-            Problem(f"attestation {quoted(attestation)}", f"cannot be read: {why.lower()}")
+            Problem(f"{option} {quoted(name)}", f"cannot be read: {why.lower()}")
         ) from error
 
 
@@ -78,11 +117,11 @@ def job(environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobRe
     )
 
 
-def _bounded(file: BinaryIO, name: str) -> bytes:
+def _bounded(file: BinaryIO, option: str, name: str) -> bytes:
     octets = file.read(MAX_BYTES + 1)
     if len(octets) > MAX_BYTES:
         raise AttestationError(
-            Problem(f"attestation {quoted(name)}", f"is larger than {MAX_BYTES // 1024**2} MiB")
+            Problem(f"{option} {quoted(name)}", f"is larger than {MAX_BYTES // 1024**2} MiB")
         )
     return octets
 

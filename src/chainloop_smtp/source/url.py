@@ -1,0 +1,107 @@
+"""https:// URL -> bytes. The only module that knows requests."""
+
+from threading import Thread
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from chainloop_smtp.errors import AttestationError, Problem, quoted
+
+_REDIRECTS = 5
+_CHUNK = 64 * 1024
+
+
+def fetch(option: str, url: str, timeout: float, deadline: float, limit: int) -> bytes:
+    """The body behind a URL; proxies and authorities as requests finds them in the environment.
+
+    Args:
+        option: The input's name, for the error.
+        timeout: Seconds for one step.
+        deadline: Seconds for all of it, redirects and a dripping server included.
+        limit: Bytes, after any content encoding.
+
+    Raises:
+        AttestationError: It cannot be had, or only over plain http.
+    """
+    # A server that drips may keep every single step within its time. So the whole of it runs
+    # where it can be left behind.
+    outcome: list[bytes | Exception] = []
+    thread = Thread(
+        target=lambda: outcome.append(_outcome(option, url, timeout, limit)), daemon=True
+    )
+    thread.start()
+    thread.join(deadline)
+    if not outcome:
+        raise AttestationError(
+            Problem(
+                f"{option} {quoted(_shown(url))}",
+                f"the deadline of {deadline:g} seconds is over",
+                "The server is slow; if it is known to be, raise deadline.",
+            )
+        )
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _outcome(option: str, url: str, timeout: float, limit: int) -> bytes | Exception:
+    try:
+        return _fetch(option, url, timeout, limit)
+    except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
+        return error
+
+
+def _fetch(option: str, url: str, timeout: float, limit: int) -> bytes:
+    with requests.Session() as session:
+        for _ in range(_REDIRECTS + 1):
+            where = f"{option} {quoted(_shown(url))}"
+            if urlsplit(url).scheme != "https":
+                raise _error(where, "is not https", "Evidence is not read over plain http.")
+            try:
+                with session.get(
+                    url, timeout=timeout, stream=True, allow_redirects=False
+                ) as response:
+                    if response.is_redirect:
+                        url = urljoin(url, response.headers["location"])
+                        continue
+                    if response.status_code != requests.codes.ok:
+                        raise _error(where, f"the server answers {response.status_code}", "")
+                    return _body(response, where, limit)
+            except (requests.RequestException, ValueError) as error:
+                raise _error(where, f"cannot be fetched: {_reason(error)}", "") from error
+    raise _error(f"{option} {quoted(_shown(url))}", f"more than {_REDIRECTS} redirects", "")
+
+
+def _body(response: requests.Response, where: str, limit: int) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(_CHUNK):
+        body += chunk
+        if len(body) > limit:
+            raise _error(where, f"is larger than {limit // 1024**2} MiB", "")
+    return bytes(body)
+
+
+def _error(where: str, why: str, hint: str) -> AttestationError:
+    return AttestationError(Problem(where, why, hint))
+
+
+def _shown(url: str) -> str:
+    """Without user, password, query and fragment, which are where people put tokens."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    except ValueError:
+        return url.partition("://")[0] + "://"
+
+
+def _reason(error: Exception) -> str:
+    """A few words for what requests raises; its own texts quote the whole URL."""
+    for kind, words in (
+        (requests.exceptions.SSLError, "its certificate is not trusted"),
+        (requests.exceptions.ProxyError, "the proxy refused"),
+        (requests.exceptions.Timeout, "no answer in time"),
+        (requests.exceptions.ConnectionError, "no connection"),
+    ):
+        if isinstance(error, kind):
+            return words
+    return type(error).__name__
