@@ -59,7 +59,6 @@ def facts(
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
-        "policies_note": _policies_note(policies),
         "results": tuple(Fact(each.name, each.value) for each in wording.results(job)),
         "run_url": url,
         "sections": tuple((title, rows) for title, rows in sections.items() if rows),
@@ -128,18 +127,6 @@ def _finding(finding: Finding) -> str:
     return " ".join(text.split())
 
 
-def _policies_note(policies: Policies) -> str:
-    """What stands in place of the table of evaluations; empty where there is the table."""
-    if policies.evaluations:
-        return ""
-    if not policies.reference:
-        return "No policies apply to this attestation." if not policies.evaluation_count else ""
-    stored = f"the details are stored in Chainloop under {policies.reference}"
-    if not policies.evaluation_count:
-        return f"Not part of this evidence; {stored}"
-    return f"{wording.count(policies.violation_count, 'violation')}; {stored}"
-
-
 def _policies_title(policies: Policies) -> str:
     number = policies.evaluation_count
     counts = [f"{number:,}"] if number or not _is_untold(policies) else []
@@ -148,7 +135,9 @@ def _policies_title(policies: Policies) -> str:
 
 
 def _policies_note(policies: Policies) -> str:
-    """What stands in place of the evaluations where there are none at hand."""
+    """What stands in place of the table of evaluations; empty where there is the table."""
+    if policies.evaluations:
+        return ""
     if not policies.evaluation_count and not _is_untold(policies):
         return "No policies apply to this attestation."
     if policies.violation_count:
@@ -156,8 +145,10 @@ def _policies_note(policies: Policies) -> str:
     elif policies.has_violations:
         found = "There are violations"
     else:
-        found = "No violations" if policies.evaluation_count else "Not part of this attestation"
-    return found + ("; the details are stored in Chainloop under" if policies.reference else ".")
+        found = "No violations" if policies.evaluation_count else "Not part of this evidence"
+    if not policies.reference:
+        return f"{found}; the details are not part of this evidence."
+    return f"{found}; the details are stored in Chainloop under {policies.reference}"
 
 
 def _is_untold(policies: Policies) -> bool:
