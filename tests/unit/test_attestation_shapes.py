@@ -165,6 +165,7 @@ CAPTURES = {
     "indented as a whole": b"    " + PUSH.replace(b"\n", b"\n    "),
     "on one line": builders.encoded(json.loads(PUSH), indent=None),
     "behind lines that a policy printed": b'checking sbom\n[1, 2]\n{"a": 1}\nit\'s "fine\n' + PUSH,
+    "behind a line that begins with a quote": b'"quay" is fine\n' + PUSH,
     "behind a line that ends in a bracket": b"[INFO] go {\n[x\n" + PUSH,
     "behind bytes that are not UTF-8": b"caf\xe9\n" + PUSH,
     "behind words on the same line": b"result: " + builders.encoded(json.loads(PUSH), indent=None),

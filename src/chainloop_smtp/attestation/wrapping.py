@@ -48,8 +48,8 @@ def _bare(text: str, root: Node) -> bytes:
     ``jq -r .attestation.bundle`` of a described run the second.
     """
     if _JSON_STRING.match(text):
-        inner = decoding.string(text, root)
-        return b"" if _JSON_STRING.match(inner) else inner.encode(errors="surrogatepass")
+        inner = decoding.string(text)
+        return b"" if _JSON_STRING.match(inner) else inner.encode()
     if _BASE64_OF_OBJECT.fullmatch(text):
         return root.decoded(text.strip()).octets()
     return b""
@@ -69,7 +69,7 @@ def _reader_of(node: Node) -> _Reader | None:
         return lambda node, _: status.read(node)
     if node.has("envelope", "digest"):
         return _read_described_attestation if _is_described(node) else _read_old_push
-    if node.has("workflowRun", "workflow"):
+    if node.has("workflowRun"):
         return lambda node, _: describe.read(node)
     if node.has("dsseEnvelope"):
         return lambda node, raw: signed.read_bundle(node, raw, "Sigstore bundle")
