@@ -141,6 +141,13 @@ class Options:
     dry_run: bool = False
     output_dir: str = ""
 
+    @property
+    def is_success(self) -> bool:
+        """Neither this job nor an earlier one is said to have gone otherwise."""
+        return self.job_status in (None, JobStatus.SUCCESS) and all(
+            need.result is JobStatus.SUCCESS for need in self.needs
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:

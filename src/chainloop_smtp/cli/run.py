@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transpor
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
 _LONGEST_PASSWORD = 64 * 1024
+_SOURCES = ("attestation", "policy-evaluations")
 
 Deliver = Callable[[Mail, Registration, Transport], Delivery]
 
@@ -51,15 +52,8 @@ class Run:
         flags = vars(self.arguments)
         flagged = {each.name: flags.get(each.name.replace("-", "_")) for each in options.INPUTS}
         given |= options.normalise({name: flag for name, flag in flagged.items() if flag})
+        self._check_stdin(given)
         if flags.get("password_stdin"):
-            if given.get("attestation") == "-":
-                raise OptionsError(
-                    Problem(
-                        "password-stdin",
-                        "standard input already carries the attestation",
-                        "Set CHAINLOOP_SMTP_PASSWORD, or give the attestation by its path.",
-                    )
-                )
             given |= options.normalise(
                 # Bytes that are not UTF-8 are kept as such, for the options to refuse.
                 {"password": self.stdin.read(_LONGEST_PASSWORD).decode(errors="surrogateescape")}
@@ -91,6 +85,23 @@ class Run:
     def message_id(self, parsed: Options) -> str:
         """A Message-ID that no other mail has, in the sender's domain, without its brackets."""
         return f"{os.urandom(16).hex()}@{parsed.registration.from_.domain}"
+
+    def _check_stdin(self, given: Mapping[str, str]) -> None:
+        """Standard input is there once, and not at all in a step that only gives inputs."""
+        flags = vars(self.arguments)
+        wanting = [
+            name for name in _SOURCES if "-" in map(str.strip, given.get(name, "").splitlines())
+        ]
+        for name in wanting:
+            if self.console.is_actions and not flags.get(name.replace("-", "_")):
+                raise OptionsError(
+                    Problem(name, "'-' is standard input, which a step does not have")
+                )
+        wanting += ["password-stdin"] if flags.get("password_stdin") else []
+        if len(wanting) > 1:
+            hint = "Give the attestation by its path, or the password by CHAINLOOP_SMTP_PASSWORD."
+            why = f"standard input already carries {wanting[0]}"
+            raise OptionsError(Problem(wanting[1], why, hint))
 
     def _from_variables(self) -> dict[str, str]:
         # Taken out, so that no process started from here can read them.

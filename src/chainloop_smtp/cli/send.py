@@ -7,13 +7,12 @@ from pathlib import Path
 
 from chainloop_smtp import attestation, message, options, outbox, source, verdict
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
+from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import (
     Attestation,
     Auth,
     Delivery,
     Job,
-    JobStatus,
     Mail,
     Options,
     Require,
@@ -54,10 +53,6 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         )
         return 0
     parsed = options.parse(given)
-    if parsed.attestation == "-" != run.arguments.attestation and run.console.is_actions:
-        raise OptionsError(
-            Problem("attestation", "'-' is standard input, which a step does not have")
-        )
     job = source.job(run.environ, parsed.job_status, parsed.needs)
     attested = _attestation(run, parsed)
     judged = verdict.judge(attested, job)
@@ -92,7 +87,7 @@ def _attestation(run: Run, parsed: Options) -> Attestation | None:
     ] + [attestation.parse(document) for document in evidence.documents[1:]]
     if parts:
         return reduce(attestation.join, parts)
-    if parsed.attestation and parsed.job_status in (None, JobStatus.SUCCESS):
+    if parsed.attestation and parsed.is_success:
         run.console.warning(
             "the attestation is empty",
             "The Chainloop command printed nothing, so the mail says that the run was not "

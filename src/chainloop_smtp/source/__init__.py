@@ -17,8 +17,8 @@ _MAY_LACK_SECRETS = ("pull_request", "push")
 def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evidence:
     """The evidence that the options name, as bytes; no documents where there is none.
 
-    Where the job did not go well, a file that was never written is what one expects, and the mail
-    about the failure matters more than the file: it counts as no evidence.
+    Where this job or an earlier one did not go well, a file that was never written is what one
+    expects, and the mail about the failure matters more than the file: it counts as no evidence.
 
     Args:
         environ: For the ``chainloop`` command, should it be asked.
@@ -26,13 +26,12 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     Raises:
         AttestationError: It cannot be read.
     """
-    is_success = options.job_status in (None, JobStatus.SUCCESS)
     network = options.transport
     read_one = partial(_read, stdin=stdin, transport=network)
     documents = [
         octets
         for name in _names(options.attestation)
-        if (octets := read_one("attestation", name, is_wanted=is_success)).strip()
+        if (octets := read_one("attestation", name, is_wanted=options.is_success)).strip()
     ]
     if options.workflow_run_id:
         from chainloop_smtp.source import command
@@ -40,7 +39,10 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
         documents.append(command.describe(options.workflow_run_id, environ, network.deadline))
     evaluations = None
     if options.policy_evaluations:
-        evaluations = read_one("policy-evaluations", options.policy_evaluations, is_wanted=True)
+        octets = read_one(
+            "policy-evaluations", options.policy_evaluations, is_wanted=options.is_success
+        )
+        evaluations = octets if octets or options.is_success else None
     return Evidence(documents=tuple(documents), policy_evaluations=evaluations)
 
 
