@@ -55,9 +55,9 @@ def _fetch(option: str, url: str, timeout: float, limit: int) -> bytes:
     with requests.Session() as session:
         for _ in range(_REDIRECTS + 1):
             where = f"{option} {quoted(_shown(url))}"
-            if urlsplit(url).scheme != "https":
-                raise _error(where, "is not https", "Evidence is not read over plain http.")
             try:
+                if urlsplit(url).scheme != "https":
+                    raise _error(where, "is not https", "Evidence is not read over plain http.")
                 with session.get(
                     url, timeout=timeout, stream=True, allow_redirects=False
                 ) as response:
@@ -101,6 +101,7 @@ def _reason(error: Exception) -> str:
         (requests.exceptions.ProxyError, "the proxy refused"),
         (requests.exceptions.Timeout, "no answer in time"),
         (requests.exceptions.ConnectionError, "no connection"),
+        (ValueError, "it is not a URL"),
     ):
         if isinstance(error, kind):
             return words
