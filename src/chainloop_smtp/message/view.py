@@ -134,6 +134,13 @@ def _policies_title(policies: Policies) -> str:
     return "Policy evaluations" + (f" ({', '.join(counts)})" if counts else "")
 
 
+def _policies_title(policies: Policies) -> str:
+    number = policies.evaluation_count
+    counts = [f"{number:,}"] if number or not _is_untold(policies) else []
+    counts += [f"{policies.suppressed_count:,} suppressed"] if policies.suppressed_count else []
+    return "Policy evaluations" + (f" ({', '.join(counts)})" if counts else "")
+
+
 def _policies_note(policies: Policies) -> str:
     """What stands in place of the table of evaluations; empty where there is the table."""
     if policies.evaluations:
@@ -146,9 +153,8 @@ def _policies_note(policies: Policies) -> str:
         found = "There are violations"
     else:
         found = "No violations" if policies.evaluation_count else "Not part of this evidence"
-    if not policies.reference:
-        return f"{found}; the details are not part of this evidence."
-    return f"{found}; the details are stored in Chainloop under {policies.reference}"
+    stored = f"; the details are stored in Chainloop under {policies.reference}"
+    return found + (stored if policies.reference else ".")
 
 
 def _is_untold(policies: Policies) -> bool:
