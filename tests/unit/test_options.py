@@ -86,6 +86,7 @@ def test_every_input_finds_its_place() -> None:
             "reply-to": "Jane Doe <jane@example.com>",
             "envelope-from": "bounces@example.com",
             "attestation": "attestation.json",
+            "policy-evaluations": "policies.json",
             "job-status": "failure",
             "needs": '{"build": {"result": "success", "outputs": {}}}',
             "env-values": "names",
@@ -117,6 +118,7 @@ def test_every_input_finds_its_place() -> None:
         reply_to=(Mailbox(addr_spec="jane@example.com", name="Jane Doe"),),
         envelope_from=Mailbox(addr_spec="bounces@example.com"),
         attestation="attestation.json",
+        policy_evaluations="policies.json",
         job_status=JobStatus.FAILURE,
         needs=(JobResult(name="build", result=JobStatus.SUCCESS),),
         env_values=EnvValues.NAMES,
@@ -413,6 +415,29 @@ def test_seconds_are_more_than_none_and_a_day_at_most(name: str, value: str, why
     found = problem(INPUTS | {name: value})
     assert (found.where, found.why) == (name, why)
     assert "seconds" in found.hint
+
+
+# --- where the evidence is ---------------------------------------------------------------------
+
+
+def test_a_workflow_run_is_asked_for_by_its_id() -> None:
+    run_id = "5b0a4f0e-6a51-4A5B-9c1d-0e5f3c2b7a90"
+    assert options.parse(raw(workflow_run_id=run_id)).workflow_run_id == run_id
+
+
+@pytest.mark.parametrize(
+    "run_id", ["42", "sha256:" + "ab" * 32, "--help", "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90 x"]
+)
+def test_what_is_no_uuid_is_refused(run_id: str) -> None:
+    found = problem(raw(workflow_run_id=run_id))
+    assert found.where == "workflow-run-id"
+    assert "is not a UUID" in found.why
+
+
+def test_a_workflow_run_and_an_attestation_are_one_too_many() -> None:
+    run_id = "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90"
+    found = problem(raw(workflow_run_id=run_id, attestation="attestation.json"))
+    assert (found.where, found.hint) == ("workflow-run-id", "Give one of them.")
 
 
 # --- needs -------------------------------------------------------------------------------------

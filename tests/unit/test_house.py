@@ -1,0 +1,176 @@
+"""The picture of the house, held by reading the imports: who may know what."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "chainloop_smtp"
+MODULES = {
+    path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text("utf-8"))
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+STAGES = (
+    "options",
+    "source",
+    "attestation",
+    "verdict",
+    "message",
+    "delivery",
+    "outbox",
+    "ci",
+)
+GROUND = {"model": set[str](), "errors": set[str]()}
+
+# Each dependency, and each dear or dangerous part of the standard library, has one door.
+DOORS = {
+    "jsonschema": {"options/schemas.py"},
+    "email_validator": {"options/addresses.py"},
+    "jinja2": {"message/templates.py"},
+    "aiosmtpd": {"cli/demo.py"},
+    "trustme": {"cli/demo.py"},
+    "requests": {"source/url.py"},
+    "subprocess": {"source/command.py"},
+    "ssl": {"delivery/connection.py", "cli/demo.py"},
+    "socket": {"delivery/connection.py", "cli/demo.py"},
+    "argparse": {"cli/__init__.py", "cli/run.py"},
+    "traceback": {"cli/__init__.py"},
+}
+NOWHERE = ("smtplib", "email.mime", "http", "urllib.request", "pickle", "asyncio")
+TYPES_ONLY = {"_typeshed"}
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of everything imported, anywhere in the module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _parts(tree: ast.AST) -> set[str]:
+    """Which of our own first-level modules are imported."""
+    return {name.split(".")[1] for name in _imports(tree) if name.startswith("chainloop_smtp.")} - {
+        "__version__"
+    }
+
+
+def _importers(name: str) -> set[str]:
+    return {
+        module
+        for module, tree in MODULES.items()
+        if any(each == name or each.startswith(f"{name}.") for each in _imports(tree))
+    }
+
+
+def _part(module: str) -> str:
+    return module.partition("/")[0].removesuffix(".py")
+
+
+def _dotted(node: ast.AST) -> str:
+    return ast.unparse(node) if isinstance(node, ast.Attribute | ast.Name) else ""
+
+
+def test_every_module_has_a_place_in_the_picture() -> None:
+    places = {*STAGES, *GROUND, "cli", "__main__", "__init__"}
+    assert {_part(module) for module in MODULES} == places
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_knows_the_ground_and_itself_and_no_other_stage(stage: str) -> None:
+    trees = [tree for module, tree in MODULES.items() if _part(module) == stage]
+    assert trees
+    for tree in trees:
+        assert _parts(tree) <= {"model", "errors", stage}
+
+
+def test_the_ground_stands_on_nothing() -> None:
+    for part, known in GROUND.items():
+        assert _parts(MODULES[f"{part}.py"]) == known
+
+
+def test_only_the_roof_knows_the_stages() -> None:
+    knowing = {
+        _part(module)
+        for module, tree in MODULES.items()
+        if any(stage in _parts(tree) for stage in STAGES if stage != _part(module))
+    }
+    assert knowing == {"cli"}
+    assert _parts(MODULES["__main__.py"]) == {"cli"}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_each_dependency_has_one_door(name: str) -> None:
+    assert _importers(name) == DOORS[name]
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_some_libraries_are_not_for_this_house(name: str) -> None:
+    assert _importers(name) == set()
+
+
+def test_every_other_import_is_the_standard_library() -> None:
+    third_party = {
+        name.partition(".")[0] for tree in MODULES.values() for name in _imports(tree)
+    } - sys.stdlib_module_names
+    doors = {name for name in DOORS if name not in sys.stdlib_module_names}
+    assert third_party - TYPES_ONLY == {"chainloop_smtp", *doors}
+
+
+def test_only_the_console_prints() -> None:
+    printing = {
+        module
+        for module, tree in MODULES.items()
+        if any(isinstance(node, ast.Name) and node.id == "print" for node in ast.walk(tree))
+    }
+    assert printing == {"ci.py"}
+
+
+@pytest.mark.parametrize("name", ["os.environ", "sys.argv"])
+def test_only_main_touches_the_process(name: str) -> None:
+    touching = {
+        module
+        for module, tree in MODULES.items()
+        if any(_dotted(node) == name for node in ast.walk(tree))
+    }
+    assert touching == {"__main__.py"}
+    variable, _, attribute = name.partition(".")
+    assert not any(f"{variable}.{attribute}" in _imports(tree) for tree in MODULES.values())
+
+
+@pytest.mark.parametrize("name", ["sys.stdout", "sys.stderr"])
+def test_only_the_console_holds_the_streams(name: str) -> None:
+    assert {
+        module
+        for module, tree in MODULES.items()
+        if any(_dotted(node) == name for node in ast.walk(tree))
+    } == {"ci.py"}
+
+
+def test_only_the_roof_catches_our_own_root() -> None:
+    catching = {
+        module
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and node.type is not None
+        and any(_dotted(each) == "ChainloopSmtpError" for each in ast.walk(node.type))
+    }
+    assert catching == {"cli/__init__.py"}
+
+
+def test_nothing_catches_whatever_comes() -> None:
+    assert not any(
+        isinstance(node, ast.ExceptHandler) and node.type is None
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+    )
+
+
+def test_no_module_is_named_for_what_fits_nowhere() -> None:
+    names = {Path(module).stem for module in MODULES}
+    assert not names & {"utils", "util", "helpers", "common", "misc", "base", "tools"}
