@@ -1,0 +1,330 @@
+"""Files, standard input and event payloads -> evidence and facts of the job."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from builders import cli_push, encoded, statement
+from chainloop_smtp import source
+from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.model import (
+    Evidence,
+    Job,
+    JobResult,
+    JobStatus,
+    Mailbox,
+    Options,
+    Registration,
+)
+
+PUSHED = encoded(cli_push(statement()))
+NOBODY = Mailbox(addr_spec="nobody@example.com")
+REGISTRATION = Registration(host="relay", port=25, user="", password="", from_=NOBODY, to=(NOBODY,))
+
+
+def read(
+    attestation: str,
+    stdin: bytes = b"",
+    *,
+    policy_evaluations: str = "",
+    job_status: JobStatus | None = None,
+    needs: tuple[JobResult, ...] = (),
+) -> Evidence:
+    options = Options(
+        registration=REGISTRATION,
+        attestation=attestation,
+        policy_evaluations=policy_evaluations,
+        job_status=job_status,
+        needs=needs,
+    )
+    return source.read(options, {}, io.BytesIO(stdin))
+
+
+def refusal(attestation: str, **more: str) -> str:
+    with pytest.raises(AttestationError) as refused:
+        read(attestation, **more)  # type: ignore[arg-type]  # only options that are strings
+    (problem,) = refused.value.problems
+    assert problem.where.isprintable()
+    return str(problem)
+
+
+# --- evidence ----------------------------------------------------------------------------------
+
+
+def test_a_path_gives_the_files_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "my attestation.json"
+    path.write_bytes(PUSHED)
+    assert read(str(path)).documents == (PUSHED,)
+
+
+def test_a_path_is_relative_to_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "attestation.json").write_bytes(PUSHED)
+    monkeypatch.chdir(tmp_path)
+    assert read("attestation.json").documents == (PUSHED,)
+
+
+def test_a_dash_gives_what_stands_on_standard_input() -> None:
+    assert read("-", PUSHED).documents == (PUSHED,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PUSHED.decode(),
+        "[]",
+        '"eyJ9"',
+        'a policy printed this first\n{"digest": "sha256:00"}',
+        '{"lone": "\ud800"}',
+    ],
+    ids=["push", "array", "string", "noise before it", "half a surrogate pair"],
+)
+def test_json_text_is_the_evidence_itself(text: str) -> None:
+    assert read(text).documents == (text.encode("utf-8", "surrogatepass"),)
+
+
+def test_several_sources_are_read_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"[1]")
+    (tmp_path / "b.json").write_bytes(b"[2]")
+    names = f"{tmp_path / 'b.json'}\n\n  {tmp_path / 'a.json'}  \n-"
+    assert read(names, b"[3]").documents == (b"[2]", b"[1]", b"[3]")
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\t\r\n"], ids=["empty", "blank"])
+def test_what_holds_nothing_is_no_evidence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "attestation.json"
+    path.write_bytes(content)
+    assert read(str(path)) == read("-", content) == read("") == Evidence()
+
+
+def test_policy_evaluations_come_from_the_same_kinds_of_source(tmp_path: Path) -> None:
+    path = tmp_path / "policies.json"
+    path.write_bytes(b'{"evaluations": []}')
+    evidence = read(PUSHED.decode(), policy_evaluations=str(path))
+    assert evidence.documents == (PUSHED,)
+    assert evidence.policy_evaluations == b'{"evaluations": []}'
+
+
+@pytest.mark.parametrize("status", [None, JobStatus.SUCCESS], ids=["unknown", "success"])
+@pytest.mark.parametrize("needs", [(), (JobResult(name="build", result=JobStatus.SUCCESS),)])
+def test_a_missing_file_after_success_is_an_error_that_says_how_to_write_it(
+    tmp_path: Path, status: JobStatus | None, needs: tuple[JobResult, ...]
+) -> None:
+    missing = str(tmp_path / "missing.json")
+    with pytest.raises(AttestationError) as refused:
+        read(missing, job_status=status, needs=needs)
+    (problem,) = refused.value.problems
+    assert problem.where == f"attestation '{missing}'"
+    assert problem.why == "there is no such file"
+    assert "chainloop attestation push -o json >" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "needs"),
+    [
+        (JobStatus.FAILURE, ()),
+        (JobStatus.CANCELLED, ()),
+        (JobStatus.SUCCESS, (JobResult(name="attest", result=JobStatus.FAILURE),)),
+        (None, (JobResult(name="attest", result=JobStatus.SKIPPED),)),
+    ],
+    ids=["failure", "cancelled", "an earlier job failed", "an earlier job was skipped"],
+)
+def test_a_missing_file_is_no_evidence_where_something_went_wrong(
+    tmp_path: Path, status: JobStatus | None, needs: tuple[JobResult, ...]
+) -> None:
+    missing = str(tmp_path / "missing.json")
+    evidence = read(missing, policy_evaluations=missing, job_status=status, needs=needs)
+    assert evidence == Evidence()
+
+
+def test_missing_policy_evaluations_after_success_are_an_error(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.json")
+    text = refusal(PUSHED.decode(), policy_evaluations=missing)
+    assert text.startswith(f"policy-evaluations '{missing}': there is no such file")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert "cannot be read: is a directory" in refusal(str(tmp_path))
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert "cannot be read: not a directory" in refusal(str(tmp_path / "file" / "x.json"))
+
+
+def test_a_file_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "attestation.json"
+    path.write_bytes(PUSHED)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        # Root may read whatever there is, so a broken disk stands in for the missing permission.
+        monkeypatch.setattr(Path, "open", _denied)
+    assert "cannot be read: permission denied" in refusal(str(path))
+
+
+def _denied(path: Path, *_: object) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("a\0b", "not a path"),
+        ("\ud800", "not a path"),
+        ("x" * 5000, "file name too long"),
+        ("\x1b[31mred", "there is no such file"),
+    ],
+    ids=["NUL", "half a surrogate pair", "too long", "escape code"],
+)
+def test_what_is_no_path_is_told_and_shown_harmlessly(name: str, why: str) -> None:
+    text = refusal(name)
+    assert why in text
+    assert "\x1b" not in text
+    assert len(text) < 400
+
+
+def test_a_file_over_the_bound_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "MAX_BYTES", 1024 * 1024)
+    path = tmp_path / "attestation.json"
+    with path.open("wb") as file:
+        file.truncate(64 * 1024**3)  # sparse: 64 GiB that take no room
+    assert "is larger than 1 MiB" in refusal(str(path))
+
+
+def test_standard_input_has_the_same_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MAX_BYTES", 1024 * 1024)
+    assert read("-", b" " * 1024 * 1023 + b"[]").documents
+    with pytest.raises(AttestationError, match=r"standard input.*larger than 1 MiB"):
+        read("-", b" " * (1024 * 1024 + 1))
+
+
+# --- the job -----------------------------------------------------------------------------------
+
+RUNNER = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_JOB": "mail",
+    "GITHUB_WORKFLOW": "Ship",
+    "GITHUB_REPOSITORY": "lakeside/harbour",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_RUN_ID": "9000000042",
+    "GITHUB_RUN_ATTEMPT": "2",
+    "GITHUB_REF": "refs/heads/main",
+    "GITHUB_HEAD_REF": "",
+    "GITHUB_SHA": "ab" * 20,
+    "GITHUB_ACTOR": "ada",
+    "GITHUB_EVENT_NAME": "push",
+}
+
+
+def test_the_job_is_what_the_runner_says() -> None:
+    needs = (JobResult(name="build", result=JobStatus.SUCCESS),)
+    assert source.job(RUNNER, JobStatus.FAILURE, needs) == Job(
+        status=JobStatus.FAILURE,
+        needs=needs,
+        name="mail",
+        workflow="Ship",
+        repository="lakeside/harbour",
+        server_url="https://github.com",
+        run_id="9000000042",
+        run_attempt="2",
+        ref="refs/heads/main",
+        head_ref="",
+        sha="ab" * 20,
+        actor="ada",
+        event="push",
+        is_fork=False,
+    )
+
+
+def test_without_a_runner_nothing_is_known() -> None:
+    assert source.job({}, None, ()) == Job()
+
+
+def is_fork(folder: Path, payload: object, *, event: str = "pull_request", actor: str = "") -> bool:
+    path = folder / "event.json"
+    octets = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    path.write_bytes(octets)
+    environ = RUNNER | {
+        "GITHUB_EVENT_NAME": event,
+        "GITHUB_EVENT_PATH": str(path),
+        "GITHUB_ACTOR": actor,
+    }
+    return source.job(environ, None, ()).is_fork
+
+
+def pull_request(head: object, base: object = "lakeside/harbour") -> object:
+    return {
+        "pull_request": {
+            "head": {"repo": {"full_name": head} if isinstance(head, str) else head},
+            "base": {"repo": {"full_name": base} if isinstance(base, str) else base},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (pull_request("stranger/harbour"), True),
+        (pull_request(None), True),
+        (pull_request("lakeside/harbour"), False),
+    ],
+    ids=["a fork", "a fork that is gone", "a branch"],
+)
+@pytest.mark.parametrize("event", ["pull_request", "pull_request_target", "pull_request_review"])
+def test_a_pull_request_from_another_repository_is_a_forks(
+    tmp_path: Path, event: str, payload: object, *, expected: bool
+) -> None:
+    assert is_fork(tmp_path, payload, event=event) == expected
+
+
+@pytest.mark.parametrize("event", ["pull_request", "push"])
+def test_what_dependabot_starts_is_treated_like_a_forks(tmp_path: Path, event: str) -> None:
+    assert is_fork(tmp_path, {}, event=event, actor="dependabot[bot]")
+    assert not is_fork(tmp_path, {}, event=event, actor="ada")
+
+
+@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "release", ""])
+def test_other_events_have_no_fork(tmp_path: Path, event: str) -> None:
+    payload = pull_request("stranger/harbour")
+    assert not is_fork(tmp_path, payload, event=event, actor="dependabot[bot]")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"not JSON",
+        b"\xff\xfe{",
+        b"[" * 200_000,
+        [],
+        "pull_request",
+        7,
+        None,
+        {},
+        {"pull_request": None},
+        {"pull_request": []},
+        {"pull_request": {"head": "x"}},
+        pull_request("stranger/harbour", None),
+        pull_request({}, {}),
+        pull_request(["full_name"]),
+    ],
+    ids=lambda payload: repr(payload)[:40],
+)
+def test_an_event_of_any_other_shape_leaves_the_fact_unknown(
+    tmp_path: Path, payload: object
+) -> None:
+    assert not is_fork(tmp_path, payload)
+
+
+@pytest.mark.parametrize("path", ["", "missing.json", ".", "a\0b"], ids=ascii)
+def test_an_event_file_that_cannot_be_read_leaves_the_fact_unknown(path: str) -> None:
+    environ = RUNNER | {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": path}
+    assert not source.job(environ, None, ()).is_fork
