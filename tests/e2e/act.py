@@ -179,8 +179,10 @@ _GIT = {
 
 def working_copy(target: Path) -> None:
     """Copies the files of this repository that git tracks or would: with what is not committed."""
+    # CI's containers run as root in a checkout of somebody else's, which git would not read.
+    git = ("git", "-c", f"safe.directory={REPOSITORY}")
     listed = subprocess.run(
-        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+        (*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
         check=True,
         cwd=REPOSITORY,
         capture_output=True,

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import os
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator
@@ -154,6 +155,14 @@ def test_a_program_that_is_missing_skips_or_fails(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(real.REQUIRE_REAL, "1")
     with pytest.raises(pytest.fail.Exception, match="no-such-server not found"):
         real.require_real("no-such-server")
+
+
+def test_nobody_but_root_starts_the_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    real.require_real("postfix", "dovecot")
+    monkeypatch.delenv(real.REQUIRE_REAL, raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(pytest.skip.Exception, match="only be started by root"):
+        real.require_real("postfix", "dovecot")
 
 
 def test_nothing_is_left_when_a_test_fails() -> None:
