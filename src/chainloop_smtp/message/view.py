@@ -134,13 +134,6 @@ def _policies_title(policies: Policies) -> str:
     return "Policy evaluations" + (f" ({', '.join(counts)})" if counts else "")
 
 
-def _policies_title(policies: Policies) -> str:
-    number = policies.evaluation_count
-    counts = [f"{number:,}"] if number or not _is_untold(policies) else []
-    counts += [f"{policies.suppressed_count:,} suppressed"] if policies.suppressed_count else []
-    return "Policy evaluations" + (f" ({', '.join(counts)})" if counts else "")
-
-
 def _policies_note(policies: Policies) -> str:
     """What stands in place of the table of evaluations; empty where there is the table."""
     if policies.evaluations:
