@@ -27,10 +27,27 @@ from chainloop_smtp.verdict import judge
 FINDS = Path(__file__).parent / "data" / "fuzz"
 SLOW = 2.0
 
-CERTIFICATE = (
-    "MIIBUDCB96ADAgECAgEHMAoGCCqGSM49BAMCMBgxFjAUBgNVBAoMDUxha2VzaWRlIFRlc3QwHhcNMjYwOTAxMDAw"
-    "MDAwWhcNMjcwOTAxMDAwMDAwWjARMQ8wDQYDVQQKDAZpZC0wMDEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARr"
-)
+
+def certificate() -> bytes:
+    """DER of what could be a certificate, were it signed; with an alternative name of each kind."""
+
+    def value(tag: int, *parts: bytes) -> bytes:
+        return bytes([tag, sum(map(len, parts))]) + b"".join(parts)
+
+    def identifier(octets: str) -> bytes:
+        return value(0x06, bytes.fromhex(octets))
+
+    def name(text: bytes) -> bytes:
+        return value(0x30, value(0x31, value(0x30, identifier("55040a"), value(0x0C, text))))
+
+    other = value(0xA0, identifier("2b0601"), value(0xA0, value(0x0C, b"robo")))
+    names = [value(0x81, b"a@b"), value(0x82, b"pier"), value(0x87, b"\xc0\x00\x02\x07"), other]
+    held = value(0x04, value(0x30, *names))
+    extensions = value(0xA3, value(0x30, value(0x30, identifier("551d11"), held)))
+    version, serial, empty = value(0xA0, value(0x02, b"\x02")), value(0x02, b"7"), value(0x30)
+    issuer, subject = name(b"Lakeside"), name(b"6f2d-id")
+    body = value(0x30, version, serial, empty, issuer, empty, subject, empty, extensions)
+    return value(0x30, body, empty, value(0x03, b"0"))
 
 
 def seeds() -> list[bytes]:
@@ -43,7 +60,7 @@ def seeds() -> list[bytes]:
     )
     stored = builders.stored_evaluations(EVALUATIONS)
     material = {
-        "certificate": {"rawBytes": CERTIFICATE},
+        "certificate": {"rawBytes": base64.b64encode(certificate()).decode()},
         "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]},
         "tlogEntries": [{"logIndex": "12"}],
     }

@@ -22,8 +22,8 @@ def read(der: bytes) -> tuple[str, str, tuple[str, ...]]:
     if len(der) > MAX_BYTES:
         return "", "", ()
     try:
-        certificate = next(_values(der))[1]
-        fields = list(_values(next(_values(certificate))[1]))
+        certificate = _first(der)[1]
+        fields = list(_values(_first(certificate)[1]))
         if fields[0][0] == _VERSION:
             del fields[0]
         # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, and options
@@ -34,7 +34,7 @@ def read(der: bytes) -> tuple[str, str, tuple[str, ...]]:
             if tag == _EXTENSIONS
             for name in _alternative_names(value)
         )
-    except (ValueError, IndexError, StopIteration):
+    except (ValueError, IndexError):
         return "", "", ()
     return subject, issuer, names
 
@@ -51,11 +51,11 @@ def _name(data: bytes) -> str:
 
 def _alternative_names(data: bytes) -> Iterator[str]:
     """GeneralNames (RFC 5280 section 4.2.1.6) of the extension that holds them."""
-    for _, extension in _values(next(_values(data))[1]):
+    for _, extension in _values(_first(data)[1]):
         parts = list(_values(extension))
         if parts[0][1] != _SUBJECT_ALTERNATIVE_NAME:
             continue
-        for tag, value in _values(next(_values(parts[-1][1]))[1]):
+        for tag, value in _values(_first(parts[-1][1])[1]):
             if tag in (_MAIL, _HOST, _URI):
                 yield value.decode("ascii")
             elif tag == _ADDRESS:
@@ -63,7 +63,7 @@ def _alternative_names(data: bytes) -> Iterator[str]:
             elif tag == _OTHER:
                 # OtherName: an object id and an explicitly tagged value, such as Fulcio's.
                 (_, _), (_, wrapped) = _values(value)
-                yield _string(*next(_values(wrapped)))
+                yield _string(*_first(wrapped))
 
 
 def _address(value: bytes) -> str:
@@ -75,6 +75,12 @@ def _address(value: bytes) -> str:
 def _string(tag: int, value: bytes) -> str:
     encoding = _ENCODINGS.get(tag)
     return value.decode(encoding) if encoding else value.hex()
+
+
+def _first(data: bytes) -> tuple[int, bytes]:
+    for value in _values(data):
+        return value
+    raise ValueError("value is missing")
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
