@@ -206,6 +206,22 @@ def test_standard_input_has_the_same_bound(monkeypatch: pytest.MonkeyPatch) -> N
         read("-", b" " * (1024 * 1024 + 1))
 
 
+def test_a_url_is_fetched_and_only_over_https() -> None:
+    text = refusal("http://127.0.0.1:1/attestation.json?token=hunter2")
+    assert text.startswith("attestation 'http://127.0.0.1/attestation.json': is not https")
+
+
+def test_a_workflow_run_is_asked_for_from_the_command_on_path(tmp_path: Path) -> None:
+    run_id = "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90"
+    program = tmp_path / "chainloop"
+    program.write_text('#!/bin/sh\necho "[\\"$*\\"]"\n')
+    program.chmod(0o755)
+    options = Options(registration=REGISTRATION, workflow_run_id=run_id)
+    evidence = source.read(options, {"PATH": str(tmp_path)}, io.BytesIO())
+    (document,) = evidence.documents
+    assert json.loads(document) == [f"workflow run describe --id {run_id} -o json"]
+
+
 # --- the job -----------------------------------------------------------------------------------
 
 RUNNER = {

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,76 +14,9 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.ci import Console, plain
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
+from runner import BLANKS, commands, heredocs
 
 ACTIONS = {"GITHUB_ACTIONS": "true"}
-
-
-# --- a runner ----------------------------------------------------------------------------------
-
-# Char.IsWhiteSpace of .NET, by which TrimStart() goes.
-_BLANKS = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-
-
-@dataclass(frozen=True)
-class Command:
-    """A workflow command as the runner has parsed it."""
-
-    name: str
-    data: str
-    title: str = ""
-
-
-def commands(printed: str) -> list[Command]:
-    """What actions/runner takes for commands in a step's output (ActionCommand.cs).
-
-    Stricter than the runner in one thing: it knows the names of its commands, and this takes any.
-    """
-    return [found for line in re.split("\r\n|\r|\n", printed) if (found := _command(line))]
-
-
-def _command(line: str) -> Command | None:
-    # TryParseV2.
-    trimmed = line.lstrip(_BLANKS)
-    if trimmed.startswith("::"):
-        words, _, data = trimmed[2:].partition("::")
-        name, _, properties = words.partition(" ")
-        title = properties.removeprefix("title=")
-        return Command(name, _unescaped(data), _unescaped(title, {"%3A": ":", "%2C": ","}))
-    # TryParse: `##[command]data`, anywhere in the line.
-    if "##[" in line:
-        name, _, data = line.partition("##[")[2].partition("]")
-        return Command(name, data)
-    return None
-
-
-def _unescaped(text: str, more: Mapping[str, str] | None = None) -> str:
-    for escape, character in {"%0D": "\r", "%0A": "\n", **(more or {}), "%25": "%"}.items():
-        text = text.replace(escape, character)
-    return text
-
-
-def heredocs(text: str) -> dict[str, str]:
-    """Outputs as the runner reads them from GITHUB_OUTPUT (FileCommandManager.cs)."""
-    found = {}
-    lines = iter(text.split("\n"))
-    for line in lines:
-        if not line:
-            continue
-        name, separator, delimiter = line.partition("<<")
-        assert separator, line
-        assert "=" not in name, line
-        value = []
-        for each in lines:
-            if each == delimiter:
-                break
-            value.append(each)
-        else:
-            pytest.fail(f"no end of {name}")
-        found[name] = "\n".join(value)
-    return found
 
 
 class Terminal:
@@ -123,7 +55,7 @@ hostile = st.lists(
             *("::error::x", "::set-output name=sent::true", "##[error]x", "##[add-mask]x"),
             *("\r", "\n", "\r\n", "\n\r", "\x1b[31m", "\x1b]0;title\x07", "\x08", "\x00"),
             *("%", "%0A", "%0D", "%25", "%3A", ",", " ", "\ud800", "✓"),
-            *_BLANKS,
+            *BLANKS,
             *("\x1c", "\x1d", "\x1e", "\x1f", "\u180e", "\u200b", "\u2060", "\ufeff"),
         ]
     )

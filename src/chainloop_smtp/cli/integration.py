@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from chainloop_smtp import message, options, outbox
 from chainloop_smtp.cli.run import Run
@@ -124,11 +125,11 @@ def _item(plugin: Plugin) -> dict[str, object]:
 
 
 def _fields(schema: Mapping[str, object]) -> Iterable[tuple[str, ...]]:
-    properties, required = schema["properties"], schema.get("required", [])
-    if isinstance(properties, dict) and isinstance(required, list):
-        for name, field in sorted(properties.items()):
-            kind = field["type"] + (f" ({field['format']})" if "format" in field else "")
-            yield name, kind, "Yes" if name in required else "No", field.get("description", "")
+    properties = cast("dict[str, dict[str, str]]", schema["properties"])
+    required = cast("list[str]", schema.get("required", []))
+    for name, field in sorted(properties.items()):
+        kind = field["type"] + (f" ({field['format']})" if "format" in field else "")
+        yield name, kind, "Yes" if name in required else "No", field["description"]
 
 
 def _print_plugin(run: Run, plugin: Plugin) -> None:
