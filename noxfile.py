@@ -3,12 +3,16 @@
 Sessions run in the interpreter that runs nox; ``make`` sets that one up.
 """
 
+import os
+import sys
 from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "unit", "integration", "e2e"]
+nox.options.sessions = ["lint", "types", "unit", "integration", "coverage", "e2e"]
 nox.options.default_venv_backend = "none"
+# The tools lie beside the interpreter, and PATH may know others of the same name.
+os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
 WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
 
@@ -33,18 +37,20 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Pure modules, in milliseconds."""
-    session.run("coverage", "run", "--data-file=.coverage.unit", "-m", "pytest", "tests/unit", *session.posargs)
+    """Pure modules."""
+    _measured(session, "unit")
 
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Real sockets, files and processes on loopback; then coverage of both."""
-    session.run(
-        "coverage", "run", "--data-file=.coverage.integration", "-m", "pytest", "tests/integration",
-        *session.posargs,
-    )
-    session.run("coverage", "combine", "--quiet", "--keep", ".coverage.unit", ".coverage.integration")
+    """Real sockets, files and processes on loopback."""
+    _measured(session, "integration")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """What unit and integration tests ran through, branches included."""
+    session.run("coverage", "combine", "--quiet", "--keep", *map(str, Path().glob(".coverage.*")))
     session.run("coverage", "report")
 
 
@@ -57,8 +63,32 @@ def e2e(session: nox.Session) -> None:
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Compile both lock files from pyproject.toml."""
-    compile_ = ("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes",
-                "--python-version", "3.11", "--no-header", "--no-annotate", *session.posargs)
+    compile_ = (
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--generate-hashes",
+        "--python-version",
+        "3.11",
+        "--no-header",
+        "--no-annotate",
+        *session.posargs,
+    )
     session.run(*compile_, "pyproject.toml", "-o", "requirements.txt")
-    session.run(*compile_, "--group", "dev", "-c", "requirements.txt", "pyproject.toml",
-                "-o", "requirements-dev.txt")
+    session.run(
+        *compile_,
+        "--group",
+        "dev",
+        "-c",
+        "requirements.txt",
+        "pyproject.toml",
+        "-o",
+        "requirements-dev.txt",
+    )
+
+
+def _measured(session: nox.Session, kind: str) -> None:
+    command = ("coverage", "run", f"--data-file=.coverage.{kind}", "-m", "pytest", f"tests/{kind}")
+    session.run(*command, *session.posargs)
