@@ -115,7 +115,10 @@ def _deliver(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[
     outputs["sent"] = "false" if failure else "true"
     receipt = outbox.write_receipt(folder, mail, parsed.registration, result, run.now())
     outputs["receipt"] = str(receipt)
-    run.console.summary(f"{mail.summary}\n{_account(result)}")
+    reasons = (
+        "".join(f"\n- {message.md(str(each))}" for each in failure.problems) if failure else ""
+    )
+    run.console.summary(f"{mail.summary}\n{_account(result)}\n{reasons}")
     if result and result.accepted:
         run.console.say(_account(result))
     if failure is None:

@@ -9,9 +9,11 @@ from datetime import datetime
 
 from chainloop_smtp.message import mime, view, wording
 from chainloop_smtp.message.clean import clean
-from chainloop_smtp.message.templates import render
+from chainloop_smtp.message.templates import md, render
 from chainloop_smtp.message.wording import Tone, Wording
 from chainloop_smtp.model import Attestation, Job, Mail, Mailbox, Options, Plugin, Verdict
+
+__all__ = ["compose", "compose_registration", "md"]
 
 
 def compose(
