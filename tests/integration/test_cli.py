@@ -428,6 +428,17 @@ def test_a_failed_delivery_is_5_and_the_mail_is_kept(program: Program) -> None:
     assert "The mail was not delivered." in ended.summary
 
 
+def test_the_job_summary_says_why_and_what_the_server_said_is_no_markup_in_it(
+    program: Program,
+) -> None:
+    post = Post(refused=(refusal("security@example.com", "<img src=x> **`gone`** [x](y)"),))
+    ended = program("send", inputs=INPUTS, post=post)
+    assert "\n- security@example.com: the server refused this recipient: 550" in ended.summary
+    assert "<img" not in ended.summary
+    assert "**`" not in ended.summary
+    assert "[x](y)" not in ended.summary
+
+
 def test_a_bug_is_1_with_a_traceback_and_without_the_password(program: Program) -> None:
     ended = program("send", inputs=INPUTS, post=Post(error=RuntimeError(f"what is {PASSWORD}?")))
     assert ended.code == 1
