@@ -26,7 +26,7 @@ _MARKDOWN = str.maketrans(
 )
 
 # A list, a rule, or the underline of a heading (CommonMark sections 4 and 5).
-_MARKERS = re.compile(r"^(\s*\d*)([-+=.)])", re.MULTILINE)
+_MARKERS = re.compile(r"^(\s*\d*)([-+=.)])(?=[-=\s]*$|\s)", re.MULTILINE)
 
 
 def render(name: str, facts: Mapping[str, object]) -> str:

@@ -55,6 +55,7 @@ def facts(
         "footer": _footer(job),
         "gated_note": _gated_note(policies),
         "job": job,
+        "material_count": wording.material_count(attestation) if attestation else 0,
         "materials": _materials(attestation),
         "policies": policies,
         "policies_note": _policies_note(policies),

@@ -139,6 +139,11 @@ def sha(attestation: Attestation | None, job: Job) -> str:
     return _environment(attestation).get("GITHUB_SHA") or job.sha
 
 
+def material_count(attestation: Attestation) -> int:
+    """Materials that were added; those that the contract only asks for do not count."""
+    return sum(material.is_set for material in attestation.materials)
+
+
 def thing(attestation: Attestation | None, job: Job) -> str:
     """What the run is about: project and version, else the repository, else the workflow."""
     if attestation and (project := attestation.workflow.project):
@@ -203,7 +208,7 @@ def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
             return verdict.reason
         case Outcome.ATTESTED if attestation:
             known = "policies not shown" if policies.reference else "no policies"
-            return f"{count(len(attestation.materials), 'material')}, {known}"
+            return f"{count(material_count(attestation), 'material')}, {known}"
     return ""
 
 
@@ -266,7 +271,7 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
                 if policies.reference
                 else "No policies apply to it."
             )
-            materials = count(len(attestation.materials), "material")
+            materials = count(material_count(attestation), "material")
             return f"The attestation with {materials} was recorded. {known}"
         case Outcome.VIOLATIONS:
             return f"{_violations(policies)}. The attestation was recorded; the pipeline goes on."
@@ -349,12 +354,13 @@ def _byline(attestation: Attestation | None, job: Job) -> str:
     words = [workflow, f"on {branch}" if branch else "", f"at {commit}" if commit else ""]
     line = " ".join(filter(None, words))
     run = attestation.run if attestation else None
+    when = ""
     if run and run.finished_at:
-        line += f", finished {moment(run.finished_at)}"
-        line += f" after {lapse(run.duration)}" if run.duration is not None else ""
+        when = f"finished {moment(run.finished_at)}"
+        when += f" after {lapse(run.duration)}" if run.duration is not None else ""
     elif run and run.started_at:
-        line += f", started {moment(run.started_at)}"
-    return line
+        when = f"started {moment(run.started_at)}"
+    return ", ".join(filter(None, (line, when)))
 
 
 def _describe(attestation: Attestation | None) -> str:
