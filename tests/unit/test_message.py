@@ -1,0 +1,1145 @@
+"""The mail about a run: its golden forms, and what holds for any attestation.
+
+The golden mails lie in ``tests/data/mails``: for each outcome the octets (``.eml``), the two parts
+(``.txt``, ``.html``) and the job summary (``.md``), at a fixed time and with a fixed id. After a
+change that is meant, look at the differences that git shows after::
+
+    CHAINLOOP_SMTP_GOLDEN=write pytest tests/unit/test_message.py
+"""
+
+import email
+import email.policy
+import os
+import re
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from chainloop_smtp.errors import MessageError
+from chainloop_smtp.message import compose, compose_registration, templates
+from chainloop_smtp.message.clean import clean
+from chainloop_smtp.model import (
+    Annotation,
+    Attachment,
+    Attestation,
+    Commit,
+    EnvValues,
+    Evaluation,
+    Finding,
+    FindingKind,
+    Job,
+    JobResult,
+    JobStatus,
+    Mail,
+    Mailbox,
+    Material,
+    Options,
+    Outcome,
+    Plugin,
+    Policies,
+    Registration,
+    Run,
+    Runner,
+    RunState,
+    Signing,
+    Strategy,
+    Verdict,
+    Version,
+    Violation,
+    Workflow,
+)
+from chainloop_smtp.verdict import judge
+
+GOLDEN = Path(__file__).parent.parent / "data" / "mails"
+NOW = datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC)
+PASSWORD = "never-to-be-seen-1f9b"
+OPTIONS = Options(
+    registration=Registration(
+        host="smtp.example.test",
+        port=587,
+        user="reports@example.test",
+        password=PASSWORD,
+        from_=Mailbox(addr_spec="reports@example.test", name="Attestation reports"),
+        to=(Mailbox(addr_spec="security@example.test", name="Security, platform"),),
+    ),
+    attachment=Attachment(cc=(Mailbox(addr_spec="harbour@example.test", name="Häfen"),)),
+    bcc=(Mailbox(addr_spec="audit@example.test"),),
+)
+
+
+def written(
+    attestation: Attestation | None,
+    job: Job = Job(),  # noqa: B008  # frozen
+    options: Options = OPTIONS,
+    verdict: Verdict | None = None,
+) -> Mail:
+    verdict = verdict or judge(attestation, job)
+    return compose(attestation, job, verdict, options, now=NOW, message_id="run.1@example.test")
+
+
+def counted(*evaluations: Evaluation, **more: Any) -> Policies:
+    """Policies with the counts of their evaluations."""
+    violated = [each for each in evaluations if each.active_violations]
+    skipped = [each for each in evaluations if each.is_skipped and each not in violated]
+    return Policies(
+        evaluations=evaluations,
+        evaluation_count=len(evaluations),
+        violation_count=sum(len(each.active_violations) for each in evaluations),
+        passed_count=len(evaluations) - len(violated) - len(skipped),
+        skipped_count=len(skipped),
+        suppressed_count=sum(len(each.suppressed_violations) for each in evaluations),
+        has_violations=bool(violated),
+        has_gated_violations=any(each.is_gate for each in violated),
+        **more,
+    )
+
+
+# --- golden mails ------------------------------------------------------------------------------
+
+JOB = Job(
+    status=JobStatus.SUCCESS,
+    name="attest",
+    workflow="Release",
+    repository="lakeside/harbour",
+    server_url="https://github.com",
+    run_id="13824466511",
+    run_attempt="2",
+    ref="refs/heads/main",
+    sha="9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8",
+    actor="ada",
+    event="push",
+)
+PASSED = (
+    Evaluation(name="image-signed", material="image", is_gate=True),
+    Evaluation(name="sbom-complete", material="sbom"),
+    Evaluation(name="signed-commit"),
+)
+SKIPPED = Evaluation(
+    name="vex-justified", material="vex", is_skipped=True, skip_reasons=("no statements", "no VEX")
+)
+ADVISORY = Evaluation(
+    name="allowed-licenses",
+    material="sbom",
+    description="Every licence is on the list.\nThe list is kept by the legal department.",
+    violations=(
+        Violation(
+            subject="allowed-licenses",
+            message="AGPL-3.0-only is not on the list",
+            finding=Finding(
+                kind=FindingKind.LICENSE,
+                id="AGPL-3.0-only",
+                component="ledgerd",
+                component_version="1.8.2",
+            ),
+        ),
+        Violation(subject="allowed-licenses", message="GPL-2.0-only", is_suppressed=True),
+    ),
+)
+GATE = Evaluation(
+    name="vulnerability-gate",
+    material="sbom",
+    description="No known critical vulnerability",
+    is_gate=True,
+    violations=(
+        Violation(
+            subject="vulnerability-gate",
+            message="CVE-2026-21441",
+            finding=Finding(
+                kind=FindingKind.VULNERABILITY,
+                id="CVE-2026-21441",
+                message="Heap overflow in openssl",
+                severity="CRITICAL",
+                score=9.8,
+                component="openssl",
+                component_version="3.0.14-r0",
+                fixed_version="3.0.16-r0",
+                assessment="EXPLOITABLE",
+            ),
+        ),
+        Violation(
+            message="Two findings are new:\n\n- `parse.c` line 12\n- `parse.c` line 90",
+            finding=Finding(
+                kind=FindingKind.SAST,
+                id="c/unbounded-write",
+                message="Unbounded write",
+                severity="HIGH",
+                score=7.0,
+                location="src/parse.c:12",
+            ),
+        ),
+    ),
+)
+RECORDED = Attestation(
+    shape="workflow run describe -o json",
+    is_recorded=True,
+    digest="sha256:5d1c0be7f6a94e2b83c7d0195ae6f4b2c8d3e7091f6ab54c20e9d78b31fa6c4e",
+    view_url="https://app.chainloop.dev/u/lakeside/workflow-runs/8f14e45f",
+    run=Run(
+        id="8f14e45f-ceea-467f-a8a4-3d2b1c0a9e8d",
+        state=RunState.SUCCESS,
+        started_at=datetime(2026, 3, 12, 9, 41, 7, tzinfo=UTC),
+        finished_at=datetime(2026, 3, 12, 9, 46, 32, tzinfo=UTC),
+    ),
+    workflow=Workflow(
+        name="build-and-release",
+        id="0d6f2a9e-1c34-4c7a-9b1f-6f0f9d8c7b6a",
+        project="harbour",
+        team="logistics",
+        organization="lakeside",
+        version=Version(name="2.14.0", is_prerelease=True, is_being_released=False),
+        contract_name="release-contract",
+        contract_revision="7",
+    ),
+    runner=Runner(
+        type="GITHUB_ACTION",
+        url="https://github.com/lakeside/harbour/actions/runs/13824466511",
+        environment="managed",
+        is_authenticated=True,
+    ),
+    materials=(
+        Material(
+            name="image",
+            type="CONTAINER_IMAGE",
+            value="registry.example.test/harbour",
+            tag="2.14.0",
+            digest="sha256:264f55a6ff9cec2f4742a9faacc033b29f65c04dd4480e71e23579d484288d61",
+            annotations=(Annotation(name="component", value="api"),),
+            is_output=True,
+        ),
+        Material(
+            name="sbom",
+            type="SBOM_CYCLONEDX_JSON",
+            value="sbom.cdx.json",
+            digest="sha256:16159bb881eb4ab7eb5d8afc5350b0feeed1e31c0a268e355e74f9ccbe885e0c",
+        ),
+        Material(name="vex", type="OPENVEX", is_set=False),
+    ),
+    annotations=(Annotation(name="channel", value="stable"), Annotation(name="ticket", value="")),
+    environment=(
+        Annotation(name="CI", value="true"),
+        Annotation(name="GITHUB_ACTOR", value="ada"),
+        Annotation(name="GITHUB_REF", value="refs/heads/main"),
+        Annotation(name="RUNNER_NAME", value=""),
+    ),
+    policies=counted(*PASSED, strategy=Strategy.ADVISORY),
+    commit=Commit(
+        sha="9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8",
+        author_name="Ada Quay",
+        author_email="ada@example.test",
+        message="Read the tide tables once\n\nThey are large.",
+        verification="verified",
+        is_signed=True,
+    ),
+    signing=Signing(is_verified=True, key_hint="release-key", timestamp_count=1),
+    builder="chainloop.dev/cli/v1.103.0",
+)
+UNRECORDED = replace(
+    RECORDED, is_recorded=False, digest="", view_url="", run=Run(), policies=Policies()
+)
+
+
+def with_policies(*evaluations: Evaluation, **more: Any) -> Attestation:
+    return replace(RECORDED, policies=counted(*evaluations, **more))
+
+
+STATES: dict[str, tuple[Attestation | None, Job, str]] = {
+    "passed": (RECORDED, JOB, "Passed"),
+    "passed-with-skips": (with_policies(SKIPPED, *PASSED), JOB, "Passed"),
+    "violations": (with_policies(ADVISORY, *PASSED), JOB, "Policy violations"),
+    "blocked-by-gate": (
+        with_policies(GATE, ADVISORY, SKIPPED, *PASSED),
+        replace(JOB, status=JobStatus.FAILURE),
+        "Blocked by gate",
+    ),
+    "blocked-by-policy": (
+        with_policies(ADVISORY, *PASSED, strategy=Strategy.ENFORCED),
+        replace(JOB, status=JobStatus.FAILURE),
+        "Blocked by policy",
+    ),
+    "bypassed": (with_policies(GATE, *PASSED, is_bypassed=True), JOB, "Gate bypassed"),
+    "failed": (
+        RECORDED,
+        replace(
+            JOB,
+            needs=(
+                JobResult(name="build", result=JobStatus.SUCCESS),
+                JobResult(name="test", result=JobStatus.FAILURE),
+            ),
+        ),
+        "Failed",
+    ),
+    "cancelled": (None, replace(JOB, status=JobStatus.CANCELLED), "Cancelled"),
+    "not-attested": (None, JOB, "Not attested"),
+    "materials-missing": (
+        replace(
+            UNRECORDED,
+            materials=(
+                *UNRECORDED.materials[:2],
+                Material(name="vex", type="OPENVEX", is_set=False, is_required=True),
+            ),
+        ),
+        JOB,
+        "Not attested",
+    ),
+    "attested-without-policies": (replace(RECORDED, policies=Policies()), JOB, "Attested"),
+    "policies-by-reference": (
+        replace(
+            RECORDED,
+            policies=Policies(
+                reference="sha256:c81e5f3a07d9b264e8f1c50a93d7b6e24f80a1c95d3e7b6201f4c8da5b937e60",
+                has_violations=True,
+            ),
+        ),
+        JOB,
+        "Policy violations",
+    ),
+}
+
+
+def registration_mail(name: str = "smtp.example.test", options: Options = OPTIONS) -> Mail:
+    plugin = Plugin(
+        id="smtp", version="1.0", description="", registration_schema={}, attachment_schema={}
+    )
+    return compose_registration(
+        plugin, name, options, now=NOW, message_id="registration.1@example.test"
+    )
+
+
+def golden_mails() -> Iterator[tuple[str, Mail]]:
+    for name, (attestation, job, _) in STATES.items():
+        yield name, written(attestation, job)
+    yield "registration", registration_mail()
+
+
+@pytest.mark.parametrize("name", [*STATES, "registration"])
+def test_a_mail_is_its_golden_one_byte_for_byte(name: str) -> None:
+    mail = dict(golden_mails())[name]
+    forms = {
+        "eml": mail.content,
+        "txt": mail.text.encode(),
+        "html": mail.html.encode(),
+        "md": mail.summary.encode(),
+    }
+    for suffix, octets in forms.items():
+        path = GOLDEN / f"{name}.{suffix}"
+        if os.environ.get("CHAINLOOP_SMTP_GOLDEN") == "write":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(octets)
+        assert path.read_bytes() == octets, path.name
+
+
+def test_there_is_no_golden_mail_too_many() -> None:
+    kept = {path.stem for path in GOLDEN.iterdir() if path.name != ".gitattributes"}
+
+    assert kept == {*STATES, "registration"}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_outcome_is_said_in_every_form(name: str) -> None:
+    attestation, job, badge = STATES[name]
+    mail = written(attestation, job)
+
+    assert f"] {badge}: " in mail.subject
+    assert mail.text.startswith(f"{badge.upper()}: ")
+    assert badge in Html(mail.html).text
+    assert mail.summary.startswith("### ")
+    assert f" {badge}: " in mail.summary.partition("\n")[0]
+
+
+@pytest.mark.parametrize("name", [*STATES, "registration"])
+def test_text_keeps_to_78_columns_and_one_blank_line_in_a_row(name: str) -> None:
+    mail = dict(golden_mails())[name]
+
+    for line in mail.text.split("\n"):
+        assert len(line) <= 78 or len(line.split()) == 1
+    assert "\n\n\n" not in mail.text
+    assert "\n-- \n" in mail.text
+    assert mail.text.endswith("\n")
+
+
+# --- headers and envelope ----------------------------------------------------------------------
+
+
+def headers_of(mail: Mail) -> email.message.EmailMessage:
+    return email.message_from_bytes(mail.content, policy=email.policy.default)
+
+
+def test_headers_are_complete_and_each_stands_once() -> None:
+    message = headers_of(written(RECORDED, JOB))
+
+    assert sorted(message.keys()) == sorted(
+        [
+            "Date",
+            "From",
+            "To",
+            "Cc",
+            "Message-ID",
+            "Subject",
+            "Auto-Submitted",
+            "MIME-Version",
+            "Content-Type",
+        ]
+    )
+    assert message["Date"].datetime == NOW
+    assert message["Message-ID"] == "<run.1@example.test>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["From"] == "Attestation reports <reports@example.test>"
+    assert message["To"].addresses[0].display_name == "Security, platform"
+    assert message["Cc"].addresses[0].display_name == "Häfen"
+
+
+def test_there_is_no_cc_header_without_cc_and_never_a_bcc() -> None:
+    message = headers_of(written(RECORDED, options=replace(OPTIONS, attachment=Attachment())))
+
+    assert "Cc" not in message
+    assert "Bcc" not in message
+    assert b"audit@example.test" not in written(RECORDED).content
+
+
+def test_replies_and_bounces_go_where_they_are_told() -> None:
+    options = replace(
+        OPTIONS,
+        reply_to=(Mailbox(addr_spec="a@example.test"), Mailbox(addr_spec="b@example.test")),
+        envelope_from=Mailbox(addr_spec="bounces@example.test"),
+    )
+    mail = written(RECORDED, options=options)
+
+    assert mail.sender == "bounces@example.test"
+    assert headers_of(mail)["Reply-To"] == "a@example.test, b@example.test"
+    assert headers_of(mail)["From"].addresses[0].addr_spec == "reports@example.test"
+    assert written(RECORDED).sender == "reports@example.test"
+
+
+def test_the_envelope_names_to_cc_and_bcc_each_once() -> None:
+    def boxes(*specs: str) -> tuple[Mailbox, ...]:
+        return tuple(Mailbox(addr_spec=spec) for spec in specs)
+
+    options = replace(
+        OPTIONS,
+        registration=replace(OPTIONS.registration, to=boxes("a@example.test", "A@example.test")),
+        attachment=Attachment(cc=boxes("a@EXAMPLE.test", "b@example.test")),
+        bcc=boxes("b@example.test", "c@example.test"),
+    )
+
+    assert [each.lower() for each in written(RECORDED, options=options).recipients] == [
+        "a@example.test",
+        "a@example.test",
+        "b@example.test",
+        "c@example.test",
+    ]
+
+
+def test_no_password_reaches_a_mail() -> None:
+    for mail in (written(RECORDED, JOB), registration_mail()):
+        for secret in (PASSWORD, b64encode(PASSWORD.encode()).decode()):
+            for form in (mail.text, mail.html, mail.summary, mail.subject, mail.content.decode()):
+                assert secret not in form
+
+
+# --- what the user may choose ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env_values", "names", "values"),
+    [(EnvValues.SHOW, True, True), (EnvValues.NAMES, True, False), (EnvValues.HIDE, False, False)],
+)
+def test_environment_variables_are_shown_as_told(
+    env_values: EnvValues, names: bool, values: bool
+) -> None:
+    attestation = replace(
+        RECORDED,
+        environment=(
+            Annotation(name="A_NAME", value="a-value-of-it"),
+            Annotation(name="B_NAME", value=""),
+        ),
+    )
+    mail = written(attestation, options=replace(OPTIONS, env_values=env_values))
+
+    for form in (mail.text, Html(mail.html).text, mail.summary.replace("\\", "")):
+        assert ("A_NAME" in form) == names
+        assert ("B_NAME" in form) == names
+        assert ("a-value-of-it" in form) == values
+
+
+def test_without_environment_variables_there_is_no_section_of_them() -> None:
+    for env_values in EnvValues:
+        options = replace(OPTIONS, env_values=env_values)
+        mail = written(replace(RECORDED, environment=()), options=options)
+        assert "Environment variables" not in mail.html
+        assert "ENVIRONMENT VARIABLES" not in mail.text
+
+
+@pytest.mark.parametrize(
+    ("run_id", "is_described"),
+    [
+        ("8f14e45f-ceea-467f-a8a4-3d2b1c0a9e8d", True),
+        ("8F14E45F", True),
+        ("", False),
+        ("8f14e45", False),
+        ("8f14e45f; rm -rf /", False),
+        ("$(id)aaaaaaaa", False),
+        ("`id`aaaaaaaa", False),
+        ("8f14e45f\nid", False),
+        ("-8f14e45f", False),
+        ("--id=8f14e45f", False),
+        ("f" * 65, False),
+        ("８f14e45f", False),
+    ],
+)
+def test_the_command_is_shown_only_for_a_run_id_that_a_shell_takes_for_a_word(
+    run_id: str, is_described: bool
+) -> None:
+    mail = written(replace(RECORDED, run=replace(RECORDED.run, id=run_id)))
+    command = f"chainloop workflow run describe \\\n    --id {run_id} -o statement\n"
+
+    assert (command in mail.text) == is_described
+    assert ("chainloop workflow run describe" in mail.text) == is_described
+    assert ("chainloop workflow run describe" in mail.html) == is_described
+
+
+def test_nothing_that_is_not_recorded_is_described() -> None:
+    mail = written(replace(RECORDED, is_recorded=False))
+
+    assert "chainloop workflow run describe" not in mail.text + mail.html
+
+
+def test_a_message_without_end_is_cut_and_says_so() -> None:
+    message = "\n".join(f"line {number}" for number in range(1, 31))
+    endless = Evaluation(name="endless", violations=(Violation(message=message),))
+    mail = written(with_policies(endless))
+
+    for form in (mail.text, mail.summary, Html(mail.html).text):
+        assert "line 20" in form
+        assert "line 21" not in form
+        assert "(and 10 more lines)" in form
+
+
+@pytest.mark.parametrize(
+    ("message", "finding", "said"),
+    [
+        ("CVE-1", Finding(kind=FindingKind.VULNERABILITY, id="CVE-1"), ["CVE-1"]),
+        (
+            "Heap overflow",
+            Finding(kind=FindingKind.VULNERABILITY, id="CVE-1", message="Heap overflow"),
+            ["CVE-1", "Heap overflow"],
+        ),
+        (
+            "Unbounded write",
+            Finding(kind=FindingKind.SAST, id="rule", message="Unbounded\nwrite"),
+            ["rule: Unbounded write"],
+        ),
+        ("", None, ["violated, no message given"]),
+    ],
+    ids=["the id", "the finding's message", "in the finding's line", "nothing"],
+)
+def test_a_violation_says_each_thing_once_and_loses_none(
+    message: str, finding: Finding | None, said: list[str]
+) -> None:
+    violation = Violation(message=message, finding=finding)
+    mail = written(with_policies(Evaluation(name="policy", violations=(violation,))))
+
+    attention = mail.text.partition("* policy\n")[2].partition("\n\n")[0]
+    assert [line.strip() for line in attention.split("\n")[1:]] == said
+
+
+# --- whatever the values -----------------------------------------------------------------------
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</td></table><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "' style='background:url(https://evil.test)",
+    "{{ 7*7 }}",
+    "{% raw %}{{ self }}",
+    "](javascript:alert(1))",
+    "[click](https://evil.test)",
+    "![x](https://evil.test/x.png)",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    'https://evil.test/"><script>',
+    "https://evil.test/ onclick=alert(1)",
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07",
+    "\u202eevil\u2066 and \u2069\u202c\ufeff",
+    "a\r\nBcc: x@evil.test\r\n\r\nbody",
+    "a|b|c",
+    "`code` ``` fence",
+    "# heading",
+    "---",
+    "- list",
+    "1. list",
+    "=====",
+    "> quote",
+    "<!-- comment -->",
+    "<![endif]-->",
+    "&lt;b&gt; &#60;",
+    "\\",
+    "\\|",
+    "\x00\x07\x9b31m",
+    "\ud800",
+    "::error::x",
+    "$x^2$",
+    "漢字 עברית 😀",
+    "x" * 200,
+    "",
+    " ",
+)
+hostile = st.one_of(
+    st.sampled_from(HOSTILE),
+    st.lists(st.sampled_from(HOSTILE), max_size=3).map(" ".join),
+    st.text(max_size=30),
+)
+tame = st.text("abcdefgh-0123456789 /.", min_size=1, max_size=40).filter(
+    lambda text: text == " ".join(text.split())
+)
+moments = st.integers(0, 2_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+
+
+def attestations(text: st.SearchStrategy[str]) -> st.SearchStrategy[Attestation]:
+    """Attestations with every field drawn, strings from `text`."""
+    maybe = st.one_of(st.none(), st.booleans())
+    optional = st.one_of(st.just(""), text)
+    annotations = st.lists(st.builds(Annotation, name=text, value=optional), max_size=3).map(tuple)
+    findings = st.builds(
+        Finding,
+        kind=st.sampled_from(FindingKind),
+        id=optional,
+        message=optional,
+        severity=optional,
+        score=st.one_of(st.none(), st.floats(0, 10)),
+        component=optional,
+        component_version=optional,
+        fixed_version=optional,
+        location=optional,
+        recommendation=optional,
+        assessment=optional,
+    )
+    violations = st.builds(
+        Violation,
+        subject=optional,
+        message=optional,
+        is_suppressed=st.booleans(),
+        finding=st.one_of(st.none(), findings),
+    )
+    evaluations = st.builds(
+        Evaluation,
+        name=text,
+        material=optional,
+        description=optional,
+        is_gate=st.booleans(),
+        is_skipped=st.booleans(),
+        skip_reasons=st.lists(text, max_size=2).map(tuple),
+        violations=st.lists(violations, max_size=3).map(tuple),
+    )
+    policies = st.builds(
+        lambda several, **more: counted(*several, **more),
+        st.lists(evaluations, max_size=4),
+        reference=st.one_of(st.just(""), text),
+        strategy=st.one_of(st.none(), st.sampled_from(Strategy)),
+        is_bypassed=maybe,
+        is_blocked=maybe,
+    )
+    materials = st.builds(
+        Material,
+        name=text,
+        type=optional,
+        value=optional,
+        tag=optional,
+        digest=optional,
+        annotations=annotations,
+        is_set=st.booleans(),
+        is_output=maybe,
+        is_required=maybe,
+        group=optional,
+        is_uploaded=maybe,
+    )
+    return st.builds(
+        Attestation,
+        shape=text,
+        is_recorded=st.booleans(),
+        is_dry_run=maybe,
+        digest=optional,
+        view_url=optional,
+        run=st.builds(
+            Run,
+            id=optional,
+            state=st.one_of(st.none(), st.sampled_from(RunState)),
+            reason=optional,
+            started_at=st.one_of(st.none(), moments),
+            finished_at=st.one_of(st.none(), moments),
+        ),
+        workflow=st.builds(
+            Workflow,
+            name=optional,
+            id=optional,
+            project=optional,
+            team=optional,
+            organization=optional,
+            version=st.one_of(
+                st.none(),
+                st.builds(Version, name=optional, is_prerelease=maybe, is_being_released=maybe),
+            ),
+            contract_name=optional,
+            contract_revision=optional,
+        ),
+        runner=st.builds(
+            Runner,
+            type=optional,
+            url=optional,
+            environment=optional,
+            is_authenticated=maybe,
+            workflow_file=optional,
+        ),
+        materials=st.lists(materials, max_size=3).map(tuple),
+        bad_material_count=st.integers(0, 2),
+        annotations=annotations,
+        environment=annotations,
+        policies=policies,
+        commit=st.one_of(
+            st.none(),
+            st.builds(
+                Commit,
+                sha=text,
+                author_name=optional,
+                author_email=optional,
+                date=st.one_of(st.none(), moments),
+                message=optional,
+                verification=optional,
+                is_signed=st.booleans(),
+                remotes=st.lists(text, max_size=2).map(tuple),
+            ),
+        ),
+        signing=st.builds(
+            Signing,
+            is_verified=maybe,
+            certificate=optional,
+            certificate_issuer=optional,
+            certificate_sans=st.lists(text, max_size=2).map(tuple),
+            key_hint=optional,
+            authority=optional,
+            timestamp_authority=optional,
+            timestamp_count=st.integers(0, 2),
+            log_indexes=st.lists(text, max_size=2).map(tuple),
+            bundle_digests=st.lists(text, max_size=2).map(tuple),
+            is_digest_verified=maybe,
+        ),
+        builder=optional,
+        predicate_type=optional,
+    )
+
+
+def jobs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Job]:
+    optional = st.one_of(st.just(""), text)
+    results = st.builds(JobResult, name=text, result=st.sampled_from(JobStatus))
+    return st.builds(
+        Job,
+        status=st.one_of(st.none(), st.sampled_from(JobStatus)),
+        needs=st.lists(results, max_size=2).map(tuple),
+        name=optional,
+        workflow=optional,
+        repository=optional,
+        server_url=optional,
+        run_id=optional,
+        run_attempt=optional,
+        ref=optional,
+        head_ref=optional,
+        sha=optional,
+        actor=optional,
+        event=optional,
+    )
+
+
+class Html(HTMLParser):
+    """What a reader's program makes of the HTML.
+
+    Attributes:
+        text: All that is shown, and what it is labelled with.
+        elements: Every element with its attributes.
+    """
+
+    VOID = frozenset({"meta", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.comments: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+
+
+def template_elements() -> set[tuple[str, frozenset[str]]]:
+    """Every element that the templates make by themselves, with the names of its attributes."""
+    found = set()
+    for _, mail in golden_mails():
+        found |= {(tag, frozenset(attributes)) for tag, attributes in Html(mail.html).elements}
+    return found
+
+
+OURS = template_elements()
+slow = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def check_html(html: str) -> None:
+    page = Html(html)
+
+    assert page.open == []
+    assert {(tag, frozenset(attributes)) for tag, attributes in page.elements} <= OURS
+    for tag, attributes in page.elements:
+        for name, value in attributes.items():
+            if name == "href":
+                assert re.fullmatch(r"https?://[^\s<>\"'`\\]+", value, re.IGNORECASE)
+            if name == "style":
+                assert not re.search(r"url\s*\(|expression|[<>\"{}]", value)
+            assert not name.startswith("on"), (tag, name)
+            assert name != "src"
+    assert {comment[:8] for comment in page.comments} <= {"[if mso]"}
+    assert html.count("<!--") == html.count("-->") == 2
+
+
+def check_markdown(summary: str) -> None:
+    # Without what stands for itself: escaped characters, and code.
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]|`[^`\n]*`", "x", summary)
+    bare = re.sub(
+        r"\[View (workflow run|attestation)\]\(<https?://[^\s<>]+>\)", "", bare, flags=re.I
+    )
+    assert "`" not in bare
+    assert "[" not in bare
+    tags = set(re.findall(r"<[^>]*>?", bare))
+    assert tags <= {"<details>", "</details>", "<summary>", "</summary>"}
+    columns = 0
+    for line in bare.split("\n"):
+        if line.startswith("| "):
+            columns = columns or line.count("|")
+            assert line.count("|") == columns
+        else:
+            columns = 0
+            assert "|" not in line
+        assert not re.match(r"\s*(>\s*)?(=+|-+|[-+] .*|\d+[.)] .*)$", line.rstrip())
+
+
+def check_characters(text: str) -> None:
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]", text)
+
+
+@slow
+@given(attestations(hostile), jobs(hostile), hostile)
+def test_no_value_becomes_markup_or_a_header(
+    attestation: Attestation, job: Job, reason: str
+) -> None:
+    verdict = judge(attestation, job)
+    mail = written(attestation, job, verdict=replace(verdict, reason=reason, missing=(reason,)))
+
+    check_html(mail.html)
+    check_markdown(mail.summary)
+    for form in (mail.html, mail.text, mail.summary, mail.subject):
+        check_characters(form)
+        assert "49" not in form or "49" in repr((attestation, job, NOW))
+    message = headers_of(mail)
+    assert len(message.keys()) == 9
+    assert "Bcc" not in message
+    assert mail.content.isascii()
+    assert max(map(len, mail.content.split(b"\r\n"))) <= 998
+
+
+@slow
+@given(jobs(hostile))
+def test_a_run_without_an_attestation_makes_no_markup_either(job: Job) -> None:
+    mail = written(None, job)
+
+    check_html(mail.html)
+    check_markdown(mail.summary)
+
+
+@slow
+@given(hostile)
+@example("\r\nBcc: x@evil.test")
+def test_the_name_of_a_registration_makes_no_markup_either(name: str) -> None:
+    mail = registration_mail(name)
+
+    check_html(mail.html)
+    check_markdown(mail.summary)
+    check_characters(mail.text + mail.html + mail.summary + mail.subject)
+
+
+@slow
+@given(attestations(tame), jobs(tame))
+def test_nothing_that_is_not_said_is_shown_as_a_word_of_python(
+    attestation: Attestation, job: Job
+) -> None:
+    mail = written(attestation, job)
+
+    for form in (mail.text, Html(mail.html).text, mail.summary, mail.subject):
+        assert not re.search(r"\bNone\b|\bnull\b|\bN/A\b|\[\]|\{\}|\(\)|Undefined|\bTrue\b", form)
+
+
+def packed(text: str) -> str:
+    """Without blanks, which wrapping may move."""
+    return "".join(text.split())
+
+
+def facts_of(attestation: Attestation) -> Iterator[str]:
+    """What has to be found in every part of the mail, cleaned."""
+    attestation = clean(attestation)
+    for material in attestation.materials:
+        yield from (material.name, material.type, material.value, material.digest)
+        for annotation in material.annotations:
+            yield f"{annotation.name}: {annotation.value or 'not set'}"
+    for evaluation in attestation.policies.evaluations:
+        yield evaluation.name
+        yield evaluation.material
+        for violation in evaluation.active_violations:
+            yield from violation.message.split("\n")
+            if violation.finding:
+                yield violation.finding.id
+        if evaluation.is_skipped and not evaluation.active_violations:
+            yield from evaluation.skip_reasons
+    for each in (*attestation.annotations, *attestation.environment):
+        yield each.name
+        yield each.value or "not set"
+    yield from (attestation.digest, attestation.run.id, attestation.run.reason)
+    workflow = attestation.workflow
+    yield from (workflow.name, workflow.id, workflow.project, workflow.organization, workflow.team)
+    yield attestation.runner.url
+    if attestation.commit and attestation.commit.sha:
+        yield from (attestation.commit.sha, attestation.commit.author_name)
+
+
+@slow
+@given(attestations(hostile))
+def test_every_fact_stands_in_both_parts(attestation: Attestation) -> None:
+    mail = written(attestation)
+
+    page = Html(mail.html)
+    shown = packed(page.text + " ".join(each.get("href", "") for _, each in page.elements))
+    text = packed(mail.text)
+    for fact in facts_of(attestation):
+        assert packed(fact) in text
+        assert packed(fact) in shown
+
+
+REFS = st.one_of(
+    st.text(max_size=120).map(lambda name: f"refs/heads/{name}"),
+    st.integers(1, 99999).map(lambda number: f"refs/pull/{number}/merge"),
+    st.just(""),
+)
+
+
+@slow
+@given(
+    project=st.one_of(st.text(max_size=60), st.text("abc-", max_size=60)),
+    workflow=st.text(max_size=120),
+    ref=REFS,
+    sha=st.text("0123456789abcdef", min_size=40, max_size=40),
+    outcome=st.sampled_from(Outcome),
+    reason=st.text(max_size=60),
+    numbers=st.tuples(*[st.integers(0, 99999)] * 4),
+)
+def test_a_subject_is_short_and_never_loses_project_outcome_or_commit(
+    project: str,
+    workflow: str,
+    ref: str,
+    sha: str,
+    outcome: Outcome,
+    reason: str,
+    numbers: tuple[int, int, int, int],
+) -> None:
+    evaluations, violations, passed, skipped = numbers
+    attestation = replace(
+        RECORDED,
+        workflow=Workflow(name=workflow, project=project),
+        environment=(Annotation(name="GITHUB_REF", value=ref),),
+        commit=Commit(sha=sha),
+        policies=Policies(
+            evaluation_count=evaluations,
+            violation_count=violations,
+            passed_count=passed,
+            skipped_count=skipped,
+            has_gated_violations=bool(violations % 2),
+        ),
+    )
+    verdict = Verdict(outcome=outcome, reason=reason)
+    subject = written(attestation, verdict=verdict).subject
+
+    assert len(subject) <= 78
+    assert subject == " ".join(subject.split())
+    check_characters(subject)
+    assert sha[:7] in subject
+    assert subject.startswith("[")
+    named = clean(project) or clean(workflow) or "the run"
+    beginning = named[:21] if len(named) > 24 else named
+    assert packed(subject).startswith("[" + packed(beginning))
+    badges = "Passed|Attested|Policy violations|Gate bypassed|Not attested|Failed|Cancelled"
+    match = re.match(rf".*?\] ({badges}|Blocked by gate|Blocked by policy): ", subject)
+    assert match
+    assert match.end() <= 46
+
+
+@slow
+@given(attestations(hostile), jobs(hostile))
+def test_a_preheader_is_short_and_not_the_subject_again(attestation: Attestation, job: Job) -> None:
+    mail = written(attestation, job)
+    match = re.search(r'<div style="display:none[^>]*>(.*?)</div>', mail.html, re.DOTALL)
+
+    assert match
+    preheader = Html(f"<p>{match[1]}</p>").text
+    assert 0 < len(preheader) <= 150
+    assert preheader != mail.subject
+
+
+# --- cleaning ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "cleaned"),
+    [
+        ("plain", "plain"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text\x1b]8;;https://x\x1b\\link", "textlink"),
+        ("a\x1bMb\x1bc", "ab c"),
+        ("a\r\nb\rc\nd\u2028e\x85f", "a b c d e f"),
+        ("a\tb\x00c\x7fd\x9be", "a b c d e"),
+        ("\u202aa\u202eb\u2066c\ufeff", "abc"),
+        ("\ud800a\udfff", "\ufffda\ufffd"),
+        ("עברית 漢字 😀 é", "עברית 漢字 😀 é"),
+    ],
+)
+def test_a_value_is_cleaned_of_what_hides_or_reorders(value: str, cleaned: str) -> None:
+    assert clean(value) == cleaned
+    assert clean(Annotation(name=value, value="")).name == cleaned
+    assert clean((value,)) == (cleaned,)
+
+
+def test_prose_keeps_its_lines() -> None:
+    violation = Violation(subject="a\r\nb", message="\r\none\r\n\x1b[1mtwo\u2029three\r\n")
+
+    assert clean(violation) == Violation(subject="a b", message="one\ntwo\nthree")
+
+
+@given(st.one_of(hostile, st.text()))
+def test_what_is_clean_stays_as_it_is(value: str) -> None:
+    assert clean(clean(value)) == clean(value)
+    check_characters(clean(value))
+
+
+# --- templates ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh_templates() -> Iterator[None]:
+    """No template is compiled before the test, and none of its own after it."""
+    environment = vars(templates)["_environment"]
+    environment.cache_clear()
+    yield
+    environment.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("source", "where"),
+    [("{% if %}", "mail.txt.j2, line 1"), ("\n{{ nobody }}", "mail.txt.j2"), (None, "mail.txt.j2")],
+    ids=["broken", "undefined", "missing"],
+)
+@pytest.mark.usefixtures("fresh_templates")
+def test_a_template_that_is_not_right_is_a_message_error(
+    monkeypatch: pytest.MonkeyPatch, source: str | None, where: str
+) -> None:
+    monkeypatch.setattr(templates, "_source", lambda _: source)
+    with pytest.raises(MessageError) as caught:
+        templates.render("mail.txt.j2", {})
+
+    (problem,) = caught.value.problems
+    assert problem.where == where
+    assert problem.why
+
+
+@pytest.mark.usefixtures("fresh_templates")
+def test_a_template_reaches_nothing_but_the_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "_source", lambda _: "{{ ''.__class__.__mro__ }}")
+
+    with pytest.raises(MessageError, match="unsafe"):
+        templates.render("mail.txt.j2", {})
+
+
+@pytest.mark.usefixtures("fresh_templates")
+def test_compiled_templates_are_kept_beside_compiled_modules(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    written(RECORDED)
+
+    assert len(list((tmp_path / "templates").iterdir())) == 5
+
+
+@pytest.mark.usefixtures("fresh_templates")
+def test_a_folder_that_cannot_be_made_keeps_no_compiled_templates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "file"))
+
+    assert written(RECORDED).subject
+
+
+@pytest.mark.parametrize(
+    ("value", "escaped"),
+    [
+        ("a|b", r"a\|b"),
+        ("*a* _b_ `c` ~d~", r"\*a\* \_b\_ \`c\` \~d\~"),
+        ("<b>&amp;", "&lt;b&gt;&amp;amp;"),
+        ("[a](b) ![c]", r"\[a\](b) !\[c\]"),
+        ("---", r"\---"),
+        ("= x", r"\= x"),
+        ("+ x", r"\+ x"),
+        ("  - x", r"  \- x"),
+        ("2.14.0", "2.14.0"),
+        ("-x", "-x"),
+        ("1.", r"1\."),
+        ("12. x", r"12\. x"),
+        ("12) x", r"12\) x"),
+        ("a - b", "a - b"),
+        ("1 a", "1 a"),
+        ("$x$", r"\$x\$"),
+        ("\\", "\\\\"),
+    ],
+)
+def test_markdown_text_is_nothing_but_text(value: str, escaped: str) -> None:
+    assert templates.md(value) == escaped
+
+
+@pytest.mark.parametrize(
+    ("value", "span"),
+    [("a<b", "`a<b`"), ("a|b", r"`a\|b`"), ("", ""), ("a`b", r"a\`b")],
+)
+def test_markdown_code_is_a_span_of_its_own(value: str, span: str) -> None:
+    assert templates.code(value) == span
+
+
+def test_a_number_is_not_parted_from_its_unit() -> None:
+    text = "x" * 68 + " for 12 h 30 min"
+
+    assert templates.wrap(text, "  ") == "  " + "x" * 68 + " for\n  12 h 30 min"

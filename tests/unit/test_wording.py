@@ -1,0 +1,400 @@
+"""The words for one run: what happened, and what it means."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chainloop_smtp.message import wording
+from chainloop_smtp.model import (
+    Annotation,
+    Attestation,
+    Commit,
+    Evaluation,
+    Finding,
+    FindingKind,
+    Job,
+    JobResult,
+    JobStatus,
+    Material,
+    Outcome,
+    Policies,
+    Run,
+    Verdict,
+    Version,
+    Violation,
+    Workflow,
+)
+
+SHA = "9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8"
+RECORDED = Attestation(
+    shape="",
+    is_recorded=True,
+    workflow=Workflow(name="release", project="harbour", version=Version(name="2.14.0")),
+    environment=(Annotation(name="GITHUB_REF", value="refs/heads/main"),),
+    commit=Commit(sha=SHA),
+    materials=(Material(name="image"), Material(name="sbom"), Material(name="vex", is_set=False)),
+)
+GATE = Evaluation(name="gate", is_gate=True, violations=(Violation(message="too old"),))
+ADVISORY = Evaluation(name="advice", violations=(Violation(message="a"), Violation(message="b")))
+NOBODY = Job()
+
+
+def words(
+    outcome: Outcome,
+    attestation: Attestation | None = RECORDED,
+    job: Job = NOBODY,
+    *,
+    reason: str = "",
+    missing: tuple[str, ...] = (),
+    policies: Policies | None = None,
+) -> wording.Wording:
+    if policies is not None:
+        attestation = replace(attestation or RECORDED, policies=policies)
+    verdict = Verdict(outcome=outcome, reason=reason, missing=missing)
+    return wording.word(attestation, job, verdict)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "policies", "reason", "subject", "headline", "lead"),
+    [
+        (
+            Outcome.PASSED,
+            Policies(evaluation_count=7, passed_count=7),
+            "",
+            "Passed: release main@9c1d4e7 (7 of 7 policies)",
+            "harbour 2.14.0 is attested",
+            "All 7 policies passed and the attestation was recorded. Nothing to do.",
+        ),
+        (
+            Outcome.PASSED,
+            Policies(evaluation_count=1, passed_count=1),
+            "",
+            "Passed: release main@9c1d4e7 (1 of 1 policy)",
+            "harbour 2.14.0 is attested",
+            "The policy passed and the attestation was recorded. Nothing to do.",
+        ),
+        (
+            Outcome.PASSED,
+            Policies(evaluation_count=7, passed_count=5, skipped_count=2),
+            "",
+            "Passed: release main@9c1d4e7 (5 of 7 policies, 2 skipped)",
+            "harbour 2.14.0 is attested",
+            "5 of 7 policies passed (2 skipped) and the attestation was recorded. Nothing to do.",
+        ),
+        (
+            Outcome.VIOLATIONS,
+            Policies(evaluations=(ADVISORY,), violation_count=2),
+            "",
+            "Policy violations: release main@9c1d4e7 (2 violations)",
+            "harbour 2.14.0 has 2 policy violations",
+            "2 policy violations. The attestation was recorded; the pipeline goes on.",
+        ),
+        (
+            Outcome.VIOLATIONS,
+            Policies(has_violations=True),
+            "",
+            "Policy violations: release main@9c1d4e7",
+            "harbour 2.14.0 has policy violations",
+            "Policy violations. The attestation was recorded; the pipeline goes on.",
+        ),
+        (
+            Outcome.BLOCKED,
+            Policies(evaluations=(GATE, ADVISORY), violation_count=3, has_gated_violations=True),
+            "",
+            "Blocked by gate: release main@9c1d4e7 (3 violations)",
+            "gate blocks harbour 2.14.0",
+            "3 policy violations: 1 in a gate, 2 advisory. The attestation was recorded, but the "
+            "pipeline stops here until the gate passes or is bypassed.",
+        ),
+        (
+            Outcome.BLOCKED,
+            Policies(
+                evaluations=(GATE, replace(GATE, name="other")),
+                violation_count=2,
+                has_gated_violations=True,
+            ),
+            "",
+            "Blocked by gate: release main@9c1d4e7 (2 violations)",
+            "gate and 1 more block harbour 2.14.0",
+            "2 policy violations: 2 in a gate. The attestation was recorded, but the "
+            "pipeline stops here until the gate passes or is bypassed.",
+        ),
+        (
+            Outcome.BLOCKED,
+            Policies(violation_count=1),
+            "",
+            "Blocked by policy: release main@9c1d4e7 (1 violation)",
+            "harbour 2.14.0 is blocked by policy",
+            "1 policy violation. The attestation was recorded; the policy strategy is ENFORCED, "
+            "so Chainloop counts the run as blocked.",
+        ),
+        (
+            Outcome.BYPASSED,
+            Policies(evaluations=(GATE,), violation_count=1, has_gated_violations=True),
+            "",
+            "Gate bypassed: release main@9c1d4e7 (1 violation)",
+            "harbour 2.14.0 went past a gate by exception",
+            "1 policy violation: 1 in a gate. The policy check was bypassed by exception, so the "
+            "pipeline goes on; the attestation was recorded and says so.",
+        ),
+        (
+            Outcome.FAILED,
+            Policies(violation_count=2),
+            "job build failed",
+            "Failed: release main@9c1d4e7 (job build failed)",
+            "harbour 2.14.0 failed",
+            "Job build failed. The attestation was recorded with 2 policy violations.",
+        ),
+        (
+            Outcome.CANCELLED,
+            Policies(),
+            "",
+            "Cancelled: release main@9c1d4e7",
+            "harbour 2.14.0 was cancelled",
+            "The attestation was recorded.",
+        ),
+        (
+            Outcome.ATTESTED,
+            Policies(),
+            "",
+            "Attested: release main@9c1d4e7 (2 materials, no policies)",
+            "harbour 2.14.0 is attested",
+            "The attestation with 2 materials was recorded. No policies apply to it.",
+        ),
+    ],
+)
+def test_an_outcome_has_its_words(
+    outcome: Outcome, policies: Policies, reason: str, subject: str, headline: str, lead: str
+) -> None:
+    said = words(outcome, reason=reason, policies=policies)
+
+    assert said.subject == f"[harbour] {subject}"
+    assert said.headline == headline
+    assert said.lead == lead
+
+
+@pytest.mark.parametrize(
+    ("reason", "missing", "lead"),
+    [
+        ("", (), "No attestation was recorded for this run."),
+        ("not pushed", (), "No attestation was recorded for this run (not pushed)."),
+        (
+            "2 materials missing",
+            ("sbom", "vex"),
+            "No attestation was recorded for this run (2 materials missing). Missing: sbom, vex.",
+        ),
+        (
+            "",
+            ("a", "b", "c", "d", "e"),
+            "No attestation was recorded for this run. Missing: a, b, c and 2 more.",
+        ),
+    ],
+)
+def test_a_run_without_an_attestation_says_what_is_missing(
+    reason: str, missing: tuple[str, ...], lead: str
+) -> None:
+    assert words(Outcome.NOT_ATTESTED, None, reason=reason, missing=missing).lead == lead
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.CANCELLED])
+@pytest.mark.parametrize("attestation", [None, replace(RECORDED, is_recorded=False)])
+def test_a_run_that_ended_early_says_that_nothing_was_recorded(
+    outcome: Outcome, attestation: Attestation | None
+) -> None:
+    said = words(outcome, attestation, reason="out of memory!")
+
+    assert said.lead == "Out of memory! No attestation was recorded for this run."
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_has_words_without_an_attestation_too(outcome: Outcome) -> None:
+    said = words(outcome, None)
+
+    assert said.subject.startswith("[the run] ")
+    assert said.headline
+    assert said.lead
+    assert said.byline == said.describe == ""
+
+
+def test_what_is_not_known_of_a_blocked_run_is_not_said() -> None:
+    unrecorded = replace(RECORDED, is_recorded=False)
+    said = words(Outcome.BLOCKED, unrecorded, policies=Policies(has_gated_violations=True))
+    unrecorded = replace(unrecorded, policies=Policies(has_gated_violations=True))
+    said_unrecorded = words(Outcome.BLOCKED, unrecorded)
+
+    assert "Policy violations. The attestation was not recorded, but" in said_unrecorded.lead
+    assert said.headline == "harbour 2.14.0 is blocked by policy"
+
+
+@pytest.mark.parametrize(
+    ("full", "short"),
+    [
+        ("refs/heads/main", "main"),
+        ("refs/heads/feature/x", "feature/x"),
+        ("refs/tags/v1.0", "v1.0"),
+        ("refs/pull/123/merge", "#123"),
+        ("main", "main"),
+        ("heads/main", "heads/main"),
+        ("refs/notes/x", "refs/notes/x"),
+        ("", ""),
+    ],
+)
+def test_a_git_ref_is_shortened(full: str, short: str) -> None:
+    assert wording.ref(None, Job(ref=full)) == short
+
+
+def test_what_is_attested_stands_before_what_the_job_says() -> None:
+    job = Job(ref="refs/heads/other", sha="0" * 40, workflow="CI", repository="lakeside/pier")
+
+    assert wording.ref(RECORDED, job) == "main"
+    assert wording.sha(RECORDED, job) == SHA
+    assert wording.thing(RECORDED, job) == "harbour 2.14.0"
+    bare = Attestation(shape="", is_recorded=True)
+    assert wording.ref(bare, job) == "other"
+    assert wording.sha(bare, job) == "0" * 40
+    assert wording.thing(bare, job) == "pier"
+    assert wording.thing(bare, replace(job, repository="")) == "CI"
+    unversioned = replace(RECORDED, workflow=Workflow(project="harbour"))
+    assert wording.thing(unversioned, job) == "harbour"
+
+
+@pytest.mark.parametrize(
+    ("project", "workflow", "branch", "subject"),
+    [
+        (
+            "p" * 25,
+            "release",
+            "main",
+            f"[{'p' * 21}...] Passed: release main@9c1d4e7 (7 of 7 policies)",
+        ),
+        (
+            "harbour",
+            "w" * 60,
+            "main",
+            f"[harbour] Passed: {'w' * 44}... main@9c1d4e7",
+        ),
+        (
+            "harbour",
+            "release-of-the-harbour",
+            "b" * 60,
+            f"[harbour] Passed: release-of-th... {'b' * 32}...@9c1d4e7",
+        ),
+        ("harbour", "w" * 40, "", f"[harbour] Passed: {'w' * 40} 9c1d4e7"),
+        ("harbour", "w" * 80, "", f"[harbour] Passed: {'w' * 49}... 9c1d4e7"),
+    ],
+    ids=["project", "workflow", "branch", "detail", "no branch"],
+)
+def test_a_long_subject_loses_what_matters_least(
+    project: str, workflow: str, branch: str, subject: str
+) -> None:
+    attestation = replace(
+        RECORDED,
+        workflow=Workflow(name=workflow, project=project),
+        environment=(Annotation(name="GITHUB_REF", value=branch),),
+    )
+    policies = Policies(evaluation_count=7, passed_count=7)
+
+    assert words(Outcome.PASSED, attestation, policies=policies).subject == subject
+
+
+def test_a_subject_without_a_commit_has_no_sign_for_it() -> None:
+    attestation = replace(RECORDED, commit=None)
+
+    assert words(Outcome.CANCELLED, attestation).subject == "[harbour] Cancelled: release main"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lapse"),
+    [
+        (0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (10, "10 s"),
+        (59.9, "59 s"),
+        (60, "1 min 0 s"),
+        (311, "5 min 11 s"),
+        (3600, "1 h 0 min"),
+        (90_061, "25 h 1 min"),
+    ],
+)
+def test_a_duration_is_written_for_people(seconds: float, lapse: str) -> None:
+    assert wording.lapse(timedelta(seconds=seconds)) == lapse
+
+
+def test_a_moment_has_its_zone_written() -> None:
+    moment = datetime(2026, 3, 2, 9, 6, 5, tzinfo=UTC)
+
+    assert wording.moment(moment) == "2 Mar 2026, 09:06:05 UTC"
+
+
+@pytest.mark.parametrize(
+    ("number", "counted"),
+    [(0, "0 policies"), (1, "1 policy"), (2, "2 policies"), (1204, "1,204 policies")],
+)
+def test_a_number_agrees_with_its_noun(number: int, counted: str) -> None:
+    assert wording.count(number, "policy", "policies") == counted
+
+
+@pytest.mark.parametrize(
+    ("started", "finished", "line"),
+    [
+        (None, None, "release on main at 9c1d4e7"),
+        (1, None, "release on main at 9c1d4e7, started 1 Mar 2026, 00:00:00 UTC"),
+        (None, 2, "release on main at 9c1d4e7, finished 2 Mar 2026, 00:00:00 UTC"),
+        (1, 2, "release on main at 9c1d4e7, finished 2 Mar 2026, 00:00:00 UTC after 24 h 0 min"),
+        (2, 1, "release on main at 9c1d4e7, finished 1 Mar 2026, 00:00:00 UTC"),
+    ],
+)
+def test_the_byline_says_when(started: int | None, finished: int | None, line: str) -> None:
+    def day(number: int | None) -> datetime | None:
+        return datetime(2026, 3, number, tzinfo=UTC) if number else None
+
+    run = Run(started_at=day(started), finished_at=day(finished))
+    assert words(Outcome.PASSED, replace(RECORDED, run=run)).byline == line
+
+
+def test_a_byline_without_a_place_begins_with_the_time() -> None:
+    run = Run(started_at=datetime(2026, 3, 1, tzinfo=UTC))
+    attestation = Attestation(shape="", is_recorded=True, run=run)
+
+    assert words(Outcome.PASSED, attestation).byline == "started 1 Mar 2026, 00:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("violation", "line"),
+    [
+        (Violation(message="\n## Too old\nmore"), "Too old"),
+        (Violation(finding=Finding(kind=FindingKind.SAST, message="overflow", id="x")), "overflow"),
+        (Violation(finding=Finding(kind=FindingKind.LICENSE, id="GPL")), "GPL"),
+        (Violation(subject="policy"), "policy"),
+    ],
+)
+def test_the_preheader_quotes_the_worst_violation(violation: Violation, line: str) -> None:
+    evaluation = Evaluation(name="gate", is_gate=True, violations=(violation,))
+    policies = Policies(evaluations=(evaluation,), evaluation_count=7, passed_count=4)
+
+    said = words(Outcome.BLOCKED, policies=policies)
+    assert said.preheader == f"{line}. 4 of 7 policies passed."
+
+
+def test_the_preheader_of_a_failed_run_is_its_reason() -> None:
+    policies = Policies(evaluations=(GATE,), violation_count=1)
+    said = words(Outcome.FAILED, reason="job build failed", policies=policies)
+
+    assert said.preheader == said.lead
+
+
+def test_jobs_are_listed_with_this_one_last() -> None:
+    needs = (JobResult(name="build", result=JobStatus.SUCCESS),)
+
+    def listed(job: Job) -> list[tuple[str, str]]:
+        return [(each.name, each.value) for each in wording.results(job)]
+
+    assert listed(Job()) == []
+    assert listed(Job(status=JobStatus.SUCCESS)) == []
+    assert listed(Job(status=JobStatus.FAILURE)) == [("this job", "failure")]
+    assert listed(Job(needs=needs)) == [("build", "success")]
+    assert listed(Job(needs=needs, status=JobStatus.SUCCESS, name="mail")) == [
+        ("build", "success"),
+        ("mail", "success"),
+    ]
