@@ -335,7 +335,9 @@ def test_an_authority_file_that_is_not_there_is_an_options_error(
     assert mailboxes.mails == []
 
 
-def test_what_a_plain_run_loads_is_what_it_needs(mailboxes: Mailboxes, tls: Certificates) -> None:
+def test_what_a_plain_run_loads_is_what_it_needs(
+    mailboxes: Mailboxes, tls: Certificates, tmp_path: Path
+) -> None:
     script = (
         "import sys; from chainloop_smtp import cli;"
         "code = cli.main(sys.argv[1:], {'CHAINLOOP_SMTP_PASSWORD': sys.stdin.readline()});"
@@ -345,7 +347,7 @@ def test_what_a_plain_run_loads_is_what_it_needs(mailboxes: Mailboxes, tls: Cert
     done = subprocess.run(
         (sys.executable, "-I", "-c", script, "send", *flags(inputs)),
         input=PASSWORD.encode(),
-        env={"PYTHONUTF8": "1", "PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
         capture_output=True,
         check=True,
     )
@@ -1055,6 +1057,13 @@ def test_a_password_of_the_environment_serves_a_registration_too(program: Progra
     assert ended.code == 0
     assert post.registrations[0].password == "v"
     assert "CHAINLOOP_SMTP_PASSWORD" not in ended.environ
+
+
+def test_an_option_wins_over_inputs_and_a_flag_over_an_option(program: Program) -> None:
+    post = Post()
+    argv = (*ADD, "--opt", "user=opt", "--opt", "port=25", "--port", "2525")
+    assert program(*argv, inputs=INPUTS, post=post).code == 0
+    assert (post.registrations[0].user, post.registrations[0].port) == ("opt", 2525)
 
 
 def test_every_problem_of_a_registration_is_told_at_once(program: Program) -> None:
