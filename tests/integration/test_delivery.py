@@ -644,8 +644,14 @@ def test_plain_waits_for_the_challenge_where_its_command_would_be_too_long() -> 
 )
 @pytest.mark.parametrize(
     "frame",
-    [b"535 wrong: %s\r\n", b"535-wrong:\r\n535-%s\r\n535 sorry\r\n", b"%s\r\n", b"unknown %s\r\n"],
-    ids=["one line", "several lines", "no reply at all", "no reply either"],
+    [
+        b"535 wrong: %s\r\n",
+        b"535-wrong:\r\n535-%s\r\n535 sorry\r\n",
+        b"%s\r\n",
+        b"what do you mean by %s\r\n",
+        b"no command by the name of AUTH, with words like %s\r\n",
+    ],
+    ids=["one line", "several lines", "no reply at all", "no reply either", "cut in its middle"],
 )
 def test_a_password_that_the_server_echoes_is_blotted_out(echo: bytes, frame: bytes) -> None:
     steps = changed(script(auth="PLAIN"), auth=Step(reply=frame % echo, then=Then.SILENCE))
