@@ -1143,3 +1143,27 @@ def test_a_number_is_not_parted_from_its_unit() -> None:
     text = "x" * 68 + " for 12 h 30 min"
 
     assert templates.wrap(text, "  ") == "  " + "x" * 68 + " for\n  12 h 30 min"
+
+
+@pytest.mark.parametrize(
+    ("is_verified", "words"),
+    [
+        (True, "(digest verified)"),
+        (False, "(NOT the digest of the bundle at hand)"),
+        (None, ""),
+    ],
+    ids=["verified", "contradicted", "not known"],
+)
+def test_the_mail_says_whether_the_digest_is_that_of_the_bundle(
+    is_verified: bool | None, words: str
+) -> None:
+    digest = "sha256:" + "5d1c" * 16
+    attestation = Attestation(
+        shape="attestation push -o json",
+        is_recorded=True,
+        digest=digest,
+        signing=Signing(is_digest_verified=is_verified),
+    )
+    text = " ".join(written(attestation).text.split())
+    assert f"Attestation: {digest} {words}".rstrip() in text
+    assert ("(" in text.partition(digest)[2].partition("CI")[0]) == bool(words)

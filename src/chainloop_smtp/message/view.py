@@ -241,8 +241,11 @@ def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         elif version_name and version and version.is_prerelease:
             version_name += " (prerelease)"
         digest = attestation.digest
-        if digest and attestation.signing.is_digest_verified:
-            digest += " (digest verified)"
+        if digest and attestation.signing.is_digest_verified is not None:
+            verified = attestation.signing.is_digest_verified
+            digest += (
+                " (digest verified)" if verified else " (NOT the digest of the bundle at hand)"
+            )
         strategy = attestation.policies.strategy
         rows += [
             Fact("Organization", workflow.organization),
