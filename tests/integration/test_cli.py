@@ -1155,8 +1155,9 @@ def test_a_demo_whose_mail_does_not_arrive_fails(
 
 
 def test_a_demo_without_its_libraries_says_how_to_get_them(
-    program: Program, monkeypatch: pytest.MonkeyPatch
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setitem(sys.modules, "trustme", None)
     ended = program("demo", is_actions=False)
     assert ended.code == 2
