@@ -148,6 +148,11 @@ def test_a_compressed_body_counts_by_what_it_becomes(site: Site) -> None:
     assert "is larger than 1 MiB" in failure(f"{site.base}/a")
 
 
+def test_a_body_that_cannot_be_decoded_is_an_error(site: Site) -> None:
+    site.answers["/a"] = answer(b"not gzip at all", Content_Encoding="gzip")
+    assert "the answer breaks off or cannot be decoded" in failure(f"{site.base}/a")
+
+
 def test_a_server_that_drips_is_left_at_the_deadline(site: Site) -> None:
     def drip(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)

@@ -159,7 +159,9 @@ REFERRING = builders.referring(STATEMENT, STORED)
     ids=["as stored", "with blanks", "indented", "with a mark"],
 )
 def test_stored_evaluations_take_the_place_of_their_reference(bundle: bytes) -> None:
-    told = attestation.parse(builders.encoded(REFERRING), policy_evaluations=bundle).policies
+    told = attestation.with_evaluations(
+        attestation.parse(builders.encoded(REFERRING)), bundle
+    ).policies
 
     (evaluation,) = told.evaluations
     assert (evaluation.name, evaluation.material) == ("cve", "sbom")
@@ -170,7 +172,9 @@ def test_stored_evaluations_take_the_place_of_their_reference(bundle: bytes) -> 
 
 
 def test_stored_evaluations_add_what_inline_ones_leave_out() -> None:
-    told = attestation.parse(builders.encoded(STATEMENT), policy_evaluations=STORED).policies
+    told = attestation.with_evaluations(
+        attestation.parse(builders.encoded(STATEMENT)), STORED
+    ).policies
 
     assert told.suppressed_count == 1
 
@@ -179,7 +183,7 @@ def test_stored_evaluations_of_another_run_are_an_error_that_names_both() -> Non
     other = builders.stored_evaluations([builders.evaluation("other")])
 
     with pytest.raises(AttestationError) as caught:
-        attestation.parse(builders.encoded(REFERRING), policy_evaluations=other)
+        attestation.with_evaluations(attestation.parse(builders.encoded(REFERRING)), other)
 
     message = str(caught.value)
     assert message.startswith("policy-evaluations: $: ")
@@ -199,6 +203,6 @@ def test_stored_evaluations_of_another_run_are_an_error_that_names_both() -> Non
 )
 def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, words: str) -> None:
     with pytest.raises(AttestationError) as caught:
-        attestation.parse(builders.encoded(STATEMENT), policy_evaluations=bundle)
+        attestation.with_evaluations(attestation.parse(builders.encoded(STATEMENT)), bundle)
 
     assert words in str(caught.value)

@@ -10,25 +10,20 @@ from chainloop_smtp.attestation import wrapping
 from chainloop_smtp.attestation.decoding import MAX_BYTES, MAX_DEPTH, MAX_VALUES
 from chainloop_smtp.attestation.fields import Node
 from chainloop_smtp.attestation.joining import join
+from chainloop_smtp.attestation.wrapping import with_evaluations
 from chainloop_smtp.model import Attestation
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "join", "parse"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "join", "parse", "with_evaluations"]
 
 
-def parse(evidence: bytes, *, policy_evaluations: bytes | None = None) -> Attestation:
+def parse(evidence: bytes) -> Attestation:
     """Everything that the evidence says of one run.
 
     Args:
         evidence: What a Chainloop command printed, as it came: any shape, UTF-8 or UTF-16,
             lines of noise around it.
-        policy_evaluations: The bundle that an attestation refers to where it does not hold its
-            evaluations (``chainloop artifact download --digest sha256:...``).
 
     Raises:
-        AttestationError: It is not a Chainloop attestation, is damaged, or the two do not belong
-            together.
+        AttestationError: It is not a Chainloop attestation, or is damaged.
     """
-    attestation = wrapping.read(evidence, Node(None))
-    if policy_evaluations is not None:
-        attestation = wrapping.with_evaluations(attestation, policy_evaluations)
-    return attestation
+    return wrapping.read(evidence, Node(None))

@@ -166,6 +166,9 @@ def _read_webhook(node: Node, _: bytes) -> Attestation:
 def with_evaluations(attestation: Attestation, bundle: bytes) -> Attestation:
     """The attestation with the policy evaluations that it refers to.
 
+    Args:
+        bundle: What ``chainloop artifact download --digest sha256:...`` fetches.
+
     Raises:
         AttestationError: They are damaged, or others than those it refers to.
     """

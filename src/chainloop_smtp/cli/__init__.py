@@ -51,6 +51,10 @@ def main(
     except ChainloopSmtpError as error:
         console.failure(error)
         return error.exit_code
+    except KeyboardInterrupt:
+        # What a runner does first to a step of a job that is cancelled.
+        console.say("Interrupted. Whether the mail is sent is not known, if it was on its way.")
+        return 130
     except Exception:  # noqa: BLE001  # the one place that turns a bug into an exit code
         import traceback
 

@@ -1,11 +1,13 @@
 """The main story: options, evidence, verdict, mail, delivery, report."""
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
-from chainloop_smtp import attestation, message, options, outbox, source, verdict
+from chainloop_smtp import attestation, delivery, message, options, outbox, source, verdict
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import (
@@ -53,8 +55,11 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         )
         return 0
     parsed = options.parse(given)
+    delivery.check_authorities(parsed.transport.tls_ca_file)
     job = source.job(run.environ, parsed.job_status, parsed.needs)
+    started = time.monotonic()
     attested = _attestation(run, parsed)
+    spent = time.monotonic() - started
     judged = verdict.judge(attested, job)
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
@@ -71,6 +76,9 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
         run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
         return 0
+    # The deadline holds for everything that touches the network, fetching evidence included.
+    left = max(parsed.transport.deadline - spent, 0.001)
+    parsed = replace(parsed, transport=replace(parsed.transport, deadline=left))
     return _deliver(run, parsed, mail, folder, outputs)
 
 
@@ -81,12 +89,11 @@ def _is_without_secrets(given: Mapping[str, str], job: Job) -> bool:
 def _attestation(run: Run, parsed: Options) -> Attestation | None:
     """What the evidence says of the run, or None where nothing was attested."""
     evidence = source.read(parsed, run.environ, run.stdin)
-    parts = [
-        attestation.parse(document, policy_evaluations=evidence.policy_evaluations)
-        for document in evidence.documents[:1]
-    ] + [attestation.parse(document) for document in evidence.documents[1:]]
-    if parts:
-        return reduce(attestation.join, parts)
+    if evidence.documents:
+        attested = reduce(attestation.join, map(attestation.parse, evidence.documents))
+        if evidence.policy_evaluations is None:
+            return attested
+        return attestation.with_evaluations(attested, evidence.policy_evaluations)
     if parsed.attestation and parsed.is_success:
         run.console.warning(
             "the attestation is empty",

@@ -12,6 +12,7 @@ from chainloop_smtp.delivery import auth
 from chainloop_smtp.delivery.connection import (
     Connection,
     Deadline,
+    check_authorities,
     monotonic,
     place,
     tls_context,
@@ -27,6 +28,8 @@ from chainloop_smtp.model import (
     Tls,
     Transport,
 )
+
+__all__ = ["IMPLICIT_TLS_PORTS", "check_authorities", "send"]
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Reply
 
 # RFC 5321 section 4.5.3.1.5 says 512 octets a line; servers with long names or links write more.
@@ -342,17 +342,35 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     # RFC 8996: TLS 1.0 and 1.1 are not to be used.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except ssl.SSLError as error:
-            raise OptionsError(
-                Problem("tls-ca-file", f"{ca_file} holds no PEM certificate")
-            ) from error
-        except OSError as error:
-            raise OptionsError(
-                Problem("tls-ca-file", f"{ca_file} cannot be read: {error.strerror}")
-            ) from error
+        _trust(ca_file, context)
     return context
+
+
+def check_authorities(ca_file: str) -> None:
+    """Finds out early, and without a connection, whether ``tls-ca-file`` is usable.
+
+    Raises:
+        OptionsError: It is not.
+    """
+    if ca_file:
+        _trust(ca_file, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+def _trust(ca_file: str, context: ssl.SSLContext) -> None:
+    """Adds the authorities of a PEM file.
+
+    Raises:
+        OptionsError: The file cannot be read or holds no certificate.
+    """
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except ssl.SSLError as error:
+        why = f"{quoted(ca_file)} holds no PEM certificate"
+        raise OptionsError(Problem("tls-ca-file", why)) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        why = f"{quoted(ca_file)} cannot be read: {why.lower()}"
+        raise OptionsError(Problem("tls-ca-file", why)) from error
 
 
 def monotonic() -> float:

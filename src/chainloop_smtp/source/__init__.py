@@ -1,13 +1,14 @@
 """Outside world -> Evidence and Job. The only stage that reads files, URLs, commands and events."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from chainloop_smtp.errors import AttestationError, Problem, quoted
-from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
+from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options
 
 MAX_BYTES = 100 * 1024 * 1024
 _MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
@@ -23,11 +24,17 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     Args:
         environ: For the ``chainloop`` command, should it be asked.
 
+    The deadline of the options holds for all of it together.
+
     Raises:
         AttestationError: It cannot be read.
     """
-    network = options.transport
-    read_one = partial(_read, stdin=stdin, transport=network)
+    ends = time.monotonic() + options.transport.deadline
+
+    def left() -> float:
+        return max(ends - time.monotonic(), 0.001)
+
+    read_one = partial(_read, stdin=stdin, timeout=options.transport.timeout, left=left)
     documents = [
         octets
         for name in _names(options.attestation)
@@ -36,7 +43,7 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     if options.workflow_run_id:
         from chainloop_smtp.source import command
 
-        documents.append(command.describe(options.workflow_run_id, environ, network.deadline))
+        documents.append(command.describe(options.workflow_run_id, environ, left()))
     evaluations = None
     if options.policy_evaluations:
         octets = read_one(
@@ -59,7 +66,13 @@ def _is_text(source: str) -> bool:
 
 
 def _read(
-    option: str, name: str, *, is_wanted: bool, stdin: BinaryIO, transport: Transport
+    option: str,
+    name: str,
+    *,
+    is_wanted: bool,
+    stdin: BinaryIO,
+    timeout: float,
+    left: Callable[[], float],
 ) -> bytes:
     """One source: JSON text, standard input, a URL, or a file."""
     if _is_text(name):
@@ -70,7 +83,7 @@ def _read(
         # Imported here: it is dear, and most evidence lies in the workspace.
         from chainloop_smtp.source import url
 
-        return url.fetch(option, name, transport.timeout, transport.deadline, MAX_BYTES)
+        return url.fetch(option, name, timeout, left(), MAX_BYTES)
     try:
         with Path(name).open("rb") as file:
             return _bounded(file, option, name)

@@ -96,13 +96,12 @@ def _shown(url: str) -> str:
 
 def _reason(error: Exception) -> str:
     """A few words for what requests raises; its own texts quote the whole URL."""
-    for kind, words in (
+    kinds = (
         (requests.exceptions.SSLError, "its certificate is not trusted"),
         (requests.exceptions.ProxyError, "the proxy refused"),
         (requests.exceptions.Timeout, "no answer in time"),
         (requests.exceptions.ConnectionError, "no connection"),
         (ValueError, "it is not a URL"),
-    ):
-        if isinstance(error, kind):
-            return words
-    return type(error).__name__
+    )
+    unreadable = "the answer breaks off or cannot be decoded"
+    return next((words for kind, words in kinds if isinstance(error, kind)), unreadable)
