@@ -77,7 +77,7 @@ def as_one_line(value: str) -> str:
     return " ".join("".join(" " if category(c) in ends else c for c in value).split())
 
 
-def addresses(header: str) -> list[tuple[str, str]]:
+def read_addresses(header: str) -> list[tuple[str, str]]:
     """As Python reads them. Its newer, strict way knows no domain literals behind a name."""
     strict = {"strict": False} if "strict" in signature(getaddresses).parameters else {}
     return getaddresses([re.sub(r"\r\n(?=[ \t])", "", header)], **strict)
@@ -144,7 +144,7 @@ def test_names_and_addresses_arrive_as_they_were(sender: Mailbox, to: list[Mailb
         assert [_packed(as_one_line(each.display_name)) for each in modern[name].addresses] == list(
             map(_packed, names)
         )
-        read = addresses(classic[name])
+        read = read_addresses(classic[name])
         assert [as_one_line(decoded(phrase)) for phrase, _ in read] == names
 
 

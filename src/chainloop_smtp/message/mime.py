@@ -22,6 +22,8 @@ _ATEXT = frozenset(
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 # A line that b2a_qp made too long: it encodes a blank at the end after having measured the line.
 _TOO_LONG = re.compile(rb"^(.{74,75})(=20|=09)$", re.MULTILINE)
+# What ends a line somewhere, and what a mail program could take for something else than text.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -104,7 +106,7 @@ def _part(subtype: str, text: str) -> bytes:
 
 def _one_line(value: str) -> str:
     """Without control characters, so that no value can end its header (RFC 5322 section 2.2)."""
-    return "".join(c if c.isprintable() else " " for c in value)
+    return _CONTROLS.sub(" ", value)
 
 
 def _is_plain(words: Sequence[str]) -> bool:

@@ -196,7 +196,7 @@ def _commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     commit = attestation.commit if attestation else None
     environment = {each.name: each.value for each in attestation.environment} if attestation else {}
     repository = environment.get("GITHUB_REPOSITORY") or job.repository
-    url = f"{job.server_url or 'https://github.com'}/{repository}/commit/{sha}"
+    url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
     rows = [
         Fact("Commit", sha, "code", url if repository and is_web(url) else ""),
         Fact("Branch or tag", wording.ref(attestation, job)),
@@ -213,6 +213,13 @@ def _commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     event = environment.get("GITHUB_EVENT_NAME") or job.event
     rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
     return tuple(row for row in rows if row.value)
+
+
+def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
+    """Where the attested repository lives; empty when neither the run's page nor the job says."""
+    page = attestation.runner.url if attestation else ""
+    server, found, _ = page.partition(f"/{repository}/actions/")
+    return server if found else job.server_url
 
 
 def _signature(verification: str, signed: str) -> str:
