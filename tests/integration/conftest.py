@@ -1,0 +1,69 @@
+"""What the integration tests share."""
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from chainloop_smtp import cli
+from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from program import PASSWORD, Ended, Post, Program
+from smtpserver import Certificates, Mailboxes, certificates
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """Runs the program with GitHub's environment, its own streams and a folder of its own."""
+
+    def run(
+        *argv: str,
+        inputs: object = None,
+        environ: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        post: Callable[[Mail, Registration, Transport], Delivery] | None = None,
+        is_actions: bool = True,
+    ) -> Ended:
+        runner = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_OUTPUT": str(tmp_path / "github-output"),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "github-summary"),
+        }
+        variables = {"RUNNER_TEMP": str(tmp_path), "PATH": os.environ["PATH"]}
+        variables |= runner if is_actions else {}
+        if inputs is not None:
+            text = inputs if isinstance(inputs, str) else json.dumps(inputs)
+            variables["CHAINLOOP_SMTP_INPUTS"] = text
+        variables |= environ or {}
+        stdout, stderr = io.StringIO(), io.StringIO()
+        code = cli.main(
+            argv,
+            variables,
+            stdin=io.BytesIO(stdin),
+            stdout=stdout,
+            stderr=stderr,
+            deliver=post or Post(),
+        )
+        return Ended(code, stdout.getvalue(), stderr.getvalue(), variables, tmp_path)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def mailboxes(tls: Certificates) -> Iterator[Mailboxes]:
+    """A submission server with STARTTLS and AUTH, which refuses one recipient."""
+    server = Mailboxes(
+        tls=tls.server,
+        mechanisms=("PLAIN", "LOGIN"),
+        accounts={"jane": PASSWORD},
+        refused={"gone@example.com": "550 5.1.1 no such mailbox"},
+    )
+    with server.running():
+        yield server

@@ -1,0 +1,158 @@
+"""The whole program against a real server: from inputs to mailboxes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chainloop_smtp import delivery
+from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Program, flags, parsed, text_of
+from smtpserver import Certificates, Mailboxes
+
+# --- a real server -----------------------------------------------------------------------------
+
+
+def inputs_for(server: Mailboxes, tls: Certificates, **changes: str) -> dict[str, str]:
+    changes = {name.replace("_", "-"): value for name, value in changes.items()}
+    return (
+        INPUTS
+        | {"host": "127.0.0.1", "port": str(server.port), "tls-ca-file": str(tls.ca_file)}
+        | changes
+    )
+
+
+def test_a_run_reaches_every_mailbox_of_a_real_server(
+    program: Program, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    ended = program(
+        "send",
+        inputs=inputs_for(
+            mailboxes,
+            tls,
+            to="Security <security@example.com>, audit@example.com",
+            cc="team@example.com",
+            bcc="archive@example.com",
+            attestation=PUSHED,
+            job_status="success",
+        ),
+        post=delivery.send,
+    )
+    everyone = ["security@example.com", "audit@example.com", "team@example.com"]
+    everyone.append("archive@example.com")
+    assert ended.code == 0
+    (mail,) = mailboxes.mails
+    assert list(mail.recipients) == everyone
+    assert mail.sender == "reports@example.com"
+    assert mailboxes.logins == [("PLAIN", "jane")]
+    received = parsed(mail.content)
+    assert received["To"] == "Security <security@example.com>, audit@example.com"
+    assert received["Cc"] == "team@example.com"
+    assert b"archive@example.com" not in mail.content
+    assert "harbour" in received["Subject"]
+    assert PUSH["digest"] in text_of(mail.content)
+    outputs = ended.outputs
+    assert outputs == NOTHING | {
+        "sent": "true",
+        "outcome": "attested",
+        "policy-status": "NOT_APPLICABLE",
+        "digest": PUSH["digest"],
+        "message-id": received["Message-ID"],
+        "accepted": json.dumps(everyone),
+        "attempts": "1",
+        "eml": outputs["eml"],
+        "receipt": outputs["receipt"],
+    }
+    # The server's copy and ours are the same octets.
+    assert Path(outputs["eml"]).read_bytes() == mail.content
+    receipt = json.loads(Path(outputs["receipt"]).read_bytes())
+    assert receipt["delivery"]["accepted"] == everyone
+    assert receipt["delivery"]["mechanism"] == "PLAIN"
+    assert receipt["delivery"]["tls"].startswith("TLSv1.")
+    assert received["Subject"] in ended.stdout
+    assert f"Sent to 4 recipients through 127.0.0.1:{mailboxes.port} (TLSv1." in ended.stdout
+    assert PUSH["digest"] in ended.summary
+    assert "Sent to 4 recipients" in ended.summary
+    assert ended.annotations == []
+    assert PASSWORD.encode() not in ended.everything()
+
+
+@pytest.mark.parametrize(
+    ("require", "code", "sent"), [("all", 5, "false"), ("any", 0, "true")], ids=["all", "any"]
+)
+def test_one_refused_recipient_is_weighed_by_what_is_required(
+    program: Program, mailboxes: Mailboxes, tls: Certificates, require: str, code: int, sent: str
+) -> None:
+    inputs = inputs_for(mailboxes, tls, cc="gone@example.com", require=require)
+    ended = program("send", inputs=inputs, post=delivery.send)
+    assert ended.code == code
+    (mail,) = mailboxes.mails
+    assert mail.recipients == ("security@example.com",)
+    assert ended.outputs["sent"] == sent
+    assert ended.outputs["accepted"] == '["security@example.com"]'
+    assert ended.outputs["refused"] == '["gone@example.com"]'
+    assert "550 5.1.1 no such mailbox" in ended.log
+    if require == "all":
+        assert "require: any" in ended.stderr
+        assert ended.annotations == [("error", "The mail was not delivered")]
+    else:
+        assert ended.annotations == [("warning", "recipient refused")]
+
+
+def test_no_accepted_recipient_is_a_failure_whatever_is_required(
+    program: Program, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    inputs = inputs_for(mailboxes, tls, to="gone@example.com", require="any")
+    ended = program("send", inputs=inputs, post=delivery.send)
+    assert ended.code == 5
+    assert mailboxes.mails == []
+    assert (ended.outputs["sent"], ended.outputs["accepted"]) == ("false", "[]")
+    assert "The mail was not delivered." in ended.summary
+
+
+def test_a_wrong_password_fails_without_being_shown(
+    program: Program, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    inputs = inputs_for(mailboxes, tls, password="wrong staple")
+    ended = program("send", inputs=inputs, post=delivery.send)
+    assert ended.code == 5
+    assert mailboxes.mails == []
+    assert "refused the login of jane" in ended.stderr
+    assert b"wrong staple" not in ended.everything()
+    assert Path(ended.outputs["eml"]).exists()
+
+
+def test_an_authority_file_that_is_not_there_is_an_options_error(
+    program: Program, mailboxes: Mailboxes, tls: Certificates, tmp_path: Path
+) -> None:
+    inputs = inputs_for(mailboxes, tls, tls_ca_file=str(tmp_path / "missing.pem"))
+    ended = program("send", inputs=inputs, post=delivery.send)
+    assert ended.code == 2
+    assert "tls-ca-file: " in ended.stderr
+    assert mailboxes.mails == []
+
+
+def test_what_a_plain_run_loads_is_what_it_needs(
+    mailboxes: Mailboxes, tls: Certificates, tmp_path: Path
+) -> None:
+    script = (
+        "import sys; from chainloop_smtp import cli;"
+        "code = cli.main(sys.argv[1:], {'CHAINLOOP_SMTP_PASSWORD': sys.stdin.readline()});"
+        "print('LOADED', code, *sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    inputs = inputs_for(mailboxes, tls)
+    done = subprocess.run(
+        (sys.executable, "-I", "-c", script, "send", *flags(inputs)),
+        input=PASSWORD.encode(),
+        env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    code, *loaded = done.stdout.decode().partition("LOADED")[2].split()
+    assert code == "0"
+    assert len(mailboxes.mails) == 1
+    assert {"chainloop_smtp", "jinja2", "jsonschema", "email_validator"} <= set(loaded)
+    rare = {"yaml", "requests", "urllib3", "aiosmtpd", "trustme", "smtplib", "asyncio", "dns"}
+    assert set(loaded) & rare == set()

@@ -1,0 +1,186 @@
+"""The whole program with evidence of every origin: joined, referred to, asked for."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from builders import (
+    bundle,
+    cli_describe,
+    cli_push,
+    digest_of,
+    encoded,
+    evaluation,
+    referring,
+    statement,
+    stored_bundle,
+    stored_evaluations,
+    violation,
+)
+from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from program import INPUTS, Post, Program, never, text_of
+
+RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
+STATEMENT = statement()
+BUNDLE = stored_bundle(STATEMENT)
+
+
+def written(folder: Path, **documents: bytes) -> str:
+    """The documents as files, and their paths one a line."""
+    for name, octets in documents.items():
+        (folder / name).write_bytes(octets)
+    return "\n".join(str(folder / name) for name in documents)
+
+
+def mailed(program: Program, **inputs: str) -> str:
+    """The text of the mail that the program makes of the evidence."""
+    post = Post()
+    ended = program(
+        "send", inputs=INPUTS | {k.replace("_", "-"): v for k, v in inputs.items()}, post=post
+    )
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    return " ".join(text_of(mail.content).split())
+
+
+def refused(program: Program, **inputs: str) -> str:
+    ended = program(
+        "send", inputs=INPUTS | {k.replace("_", "-"): v for k, v in inputs.items()}, post=never
+    )
+    assert ended.code == 3
+    return ended.stderr
+
+
+def test_a_push_and_its_bundle_are_joined_and_the_digest_is_verified(
+    program: Program, tmp_path: Path
+) -> None:
+    text = mailed(
+        program, attestation=written(tmp_path, push=encoded(cli_push(STATEMENT)), bundle=BUNDLE)
+    )
+    assert f"Attestation: {digest_of(BUNDLE)} (digest verified)" in text
+    # Only the bundle holds the commit.
+    assert "COMMIT" in text
+
+
+def test_a_bundle_of_another_run_is_refused_and_both_are_named(
+    program: Program, tmp_path: Path
+) -> None:
+    other = statement(evaluations=[evaluation("another")])
+    text = refused(
+        program,
+        attestation=written(tmp_path, push=encoded(cli_push(STATEMENT)), b=stored_bundle(other)),
+    )
+    assert digest_of(BUNDLE) in text
+    assert digest_of(stored_bundle(other)) in text
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["bundle first", "push first"])
+def test_stored_evaluations_reach_the_document_that_refers_to_them(
+    program: Program, tmp_path: Path, is_first: bool
+) -> None:
+    stored = stored_evaluations([evaluation("tide-gate", violations=[violation("too low")])])
+    referred = referring(STATEMENT, stored)
+    documents = {
+        "bundle": stored_bundle(referred),
+        "push": encoded(cli_push(referred, evaluations=())),
+    }
+    names = sorted(documents, reverse=not is_first)
+    text = mailed(
+        program,
+        attestation=written(tmp_path, **{name: documents[name] for name in names}),
+        policy_evaluations=written(tmp_path, stored=stored),
+    )
+    assert "tide-gate" in text
+    assert "too low" in text
+
+
+def test_other_stored_evaluations_than_those_referred_to_are_refused(
+    program: Program, tmp_path: Path
+) -> None:
+    stored = stored_evaluations([evaluation("tide-gate")])
+    text = refused(
+        program,
+        attestation=written(tmp_path, bundle=encoded(bundle(referring(STATEMENT, stored)))),
+        policy_evaluations=written(tmp_path, other=stored_evaluations([evaluation("other")])),
+    )
+    assert "policy-evaluations: $" in text
+    assert digest_of(stored) in text
+
+
+# --- asked for ---------------------------------------------------------------------------------
+
+
+def stand_in(folder: Path, *lines: str) -> dict[str, str]:
+    """An executable called ``chainloop``, and the PATH that finds it."""
+    program = folder / "chainloop"
+    program.write_text("\n".join((f"#!{sys.executable} -IS", "import os, sys, time", *lines)))
+    program.chmod(0o755)
+    return {"PATH": str(folder)}
+
+
+def test_a_run_id_is_asked_of_the_chainloop_command(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "described.json").write_bytes(encoded(cli_describe(STATEMENT)))
+    environ = stand_in(tmp_path, f"print(open({str(tmp_path / 'described.json')!r}).read())")
+    post = Post()
+    inputs = INPUTS | {"workflow-run-id": RUN_ID}
+    ended = program("send", inputs=inputs, environ=environ, post=post)
+    assert ended.code == 0, ended.stderr
+    assert "harbour" in post.mails[0].subject
+
+
+def test_the_chainloop_command_sees_none_of_our_secrets(program: Program, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    environ = stand_in(tmp_path, f"open({str(seen)!r}, 'w').write(repr(dict(os.environ)))")
+    given = INPUTS | {"workflow-run-id": RUN_ID}
+    inputs = {name: value for name, value in given.items() if name != "password"}
+    environ |= {"CHAINLOOP_SMTP_PASSWORD": "hunter2-hunter2"}
+    assert program("send", inputs=inputs, environ=environ, post=never).code == 3
+    assert "PATH" in seen.read_text()
+    assert "hunter2" not in seen.read_text()
+    assert "CHAINLOOP_SMTP" not in seen.read_text()
+
+
+def test_what_evidence_costs_is_taken_off_the_deadline_of_the_delivery(
+    program: Program, tmp_path: Path
+) -> None:
+    (tmp_path / "described.json").write_bytes(encoded(cli_describe(STATEMENT)))
+    environ = stand_in(
+        tmp_path,
+        "time.sleep(0.5)",
+        f"print(open({str(tmp_path / 'described.json')!r}).read())",
+    )
+    post = Post()
+    inputs = INPUTS | {"workflow-run-id": RUN_ID, "deadline": "60"}
+    assert program("send", inputs=inputs, environ=environ, post=post).code == 0
+    assert 0 < post.transports[0].deadline <= 59.5
+
+
+# --- found out early, and given up -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argv", [(), ("--dry-run",)], ids=["for real", "dry run"])
+def test_authorities_that_are_none_are_found_out_before_anything_else(
+    program: Program, tmp_path: Path, argv: Sequence[str]
+) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate\n")
+    inputs = INPUTS | {"tls-ca-file": str(tmp_path / "ca.pem"), "attestation": "not there"}
+    ended = program("send", *argv, inputs=inputs, post=never)
+    assert ended.code == 2
+    assert "holds no PEM certificate" in ended.stderr
+    assert not list(tmp_path.rglob("*.eml"))
+
+
+def test_an_interrupted_run_says_what_is_not_known(program: Program) -> None:
+    def interrupted(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+        raise KeyboardInterrupt((mail, registration, transport))
+
+    started = time.monotonic()
+    ended = program("send", inputs=INPUTS, post=interrupted)
+    assert ended.code == 130
+    assert "Whether the mail is sent is not known" in ended.log
+    assert "Traceback" not in ended.log
+    assert ended.outputs["sent"] == "false"
+    assert time.monotonic() - started < 30

@@ -1,0 +1,141 @@
+"""The whole program in one process, and what its tests look at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+
+from builders import cli_push, encoded, statement
+from chainloop_smtp.model import Delivery, Mail, Refusal, Registration, Reply, Transport
+from runner import commands, heredocs
+
+PASSWORD = 'correct "horse" bättery'
+INPUTS = {
+    "host": "smtp.example.com",
+    "port": "587",
+    "user": "jane",
+    "password": PASSWORD,
+    "from": "Attestation reports <reports@example.com>",
+    "to": "Security <security@example.com>",
+}
+NOTHING = {
+    "sent": "false",
+    "skipped": "",
+    "outcome": "",
+    "policy-status": "",
+    "digest": "",
+    "message-id": "",
+    "accepted": "[]",
+    "refused": "[]",
+    "attempts": "0",
+    "eml": "",
+    "receipt": "",
+}
+PUSH = cli_push(statement())
+PUSHED = encoded(PUSH).decode()
+
+
+@dataclass
+class Post:
+    """A delivery that goes nowhere, and what was handed to it."""
+
+    refused: tuple[Refusal, ...] = ()
+    error: Exception | None = None
+    mails: list[Mail] = field(default_factory=list)
+    registrations: list[Registration] = field(default_factory=list)
+    transports: list[Transport] = field(default_factory=list)
+
+    def __call__(self, mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+        self.mails.append(mail)
+        self.registrations.append(registration)
+        self.transports.append(transport)
+        if self.error:
+            raise self.error
+        refused = {each.recipient for each in self.refused}
+        return Delivery(
+            accepted=tuple(each for each in mail.recipients if each not in refused),
+            refused=self.refused,
+            reply=Reply(code=250, text="queued"),
+            server=f"{registration.host}:{registration.port}",
+            tls="TLSv1.3",
+            mechanism="PLAIN",
+            duration=0.25,
+        )
+
+
+@dataclass
+class Ended:
+    """One run of the program and what it left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+    environ: dict[str, str]
+    folder: Path
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return heredocs((self.folder / "github-output").read_text("utf-8"))
+
+    @property
+    def summary(self) -> str:
+        path = self.folder / "github-summary"
+        return path.read_text("utf-8") if path.exists() else ""
+
+    @property
+    def annotations(self) -> list[tuple[str, str]]:
+        """Kind and title of each command that is no mask."""
+        found = commands(self.stdout) + commands(self.stderr)
+        return [
+            (command.name, command.title.removeprefix("Chainloop SMTP: "))
+            for command in found
+            if command.name != "add-mask"
+        ]
+
+    @property
+    def log(self) -> str:
+        """Both streams as a reader of the log sees them: a runner shows no mask command."""
+        lines = (self.stdout + self.stderr).splitlines()
+        return "\n".join(line for line in lines if not line.startswith("::add-mask::"))
+
+    def everything(self) -> bytes:
+        """The log, and every file below the test's folder."""
+        files = (path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
+        return b"\n".join((self.log.encode(), *files))
+
+
+Program = Callable[..., Ended]
+
+
+def never(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+    """Where nothing may be delivered."""
+    raise AssertionError((mail, registration, transport))
+
+
+def flags(inputs: Mapping[str, str]) -> list[str]:
+    return [
+        word
+        for name, value in inputs.items()
+        if name != "password"
+        for word in (f"--{name}", value)
+    ]
+
+
+def parsed(content: bytes) -> EmailMessage:
+    mail = message_from_bytes(content, policy=default)
+    assert isinstance(mail, EmailMessage)
+    return mail
+
+
+def text_of(content: bytes) -> str:
+    part = parsed(content).get_body(("plain",))
+    assert part is not None
+    text = part.get_content()
+    assert isinstance(text, str)
+    return text
+
+
+def refusal(recipient: str, text: str = "no such mailbox") -> Refusal:
+    return Refusal(recipient=recipient, reply=Reply(code=550, enhanced="5.1.1", text=text))
