@@ -1,0 +1,168 @@
+"""What a user may say, validated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chainloop_smtp.model.job import JobResult, JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """RFC 5322 section 3.4: an addr-spec, with a display name or without.
+
+    Attributes:
+        addr_spec: ``local-part@domain``; the domain in its ASCII form (IDNA A-labels).
+        name: Display name as a person reads it, unquoted. Empty when there is none.
+    """
+
+    addr_spec: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the last ``@``."""
+        return self.addr_spec.rpartition("@")[2]
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.addr_spec}>" if self.name else self.addr_spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """The six keys of Chainloop's smtp registration schema, validated.
+
+    Attributes:
+        from_: Sender; the schema's key is ``from``.
+        to: One recipient at least.
+        port: TCP port, 1 to 65535. The schema carries it as a string.
+        user: Empty only with ``auth: none``.
+        password: Never shown: not in a repr, a mail, a log or a summary.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    from_: Mailbox
+    to: tuple[Mailbox, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Chainloop's smtp attachment: what is added when the integration meets a workflow."""
+
+    cc: tuple[Mailbox, ...] = ()
+
+
+class Tls(StrEnum):
+    """How the connection is protected. ``AUTO`` decides by the port."""
+
+    AUTO = "auto"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+    NONE = "none"
+
+
+class Auth(StrEnum):
+    """SASL mechanism. ``AUTO`` takes the first one that both sides know."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    LOGIN = "login"
+    CRAM_MD5 = "cram-md5"
+    NONE = "none"
+
+
+class Require(StrEnum):
+    """How many recipients have to be accepted for the step to succeed."""
+
+    ALL = "all"
+    ANY = "any"
+
+
+class EnvValues(StrEnum):
+    """What the mail shows of the attested environment variables."""
+
+    SHOW = "show"
+    NAMES = "names"
+    HIDE = "hide"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """How a mail travels to the submission server.
+
+    Attributes:
+        tls_ca_file: Path of a PEM bundle to trust besides the system's; empty: the system's only.
+        timeout: Seconds for one network step.
+        deadline: Seconds for everything that touches the network.
+    """
+
+    tls: Tls = Tls.AUTO
+    tls_ca_file: str = ""
+    auth: Auth = Auth.AUTO
+    timeout: float = 30.0
+    deadline: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything a user may say, validated.
+
+    Attributes:
+        attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself; empty:
+            the run is not attested.
+        workflow_run_id: A UUID to ask the ``chainloop`` command for; empty: nothing to ask.
+        policy_evaluations: One source of the same forms as ``attestation``; empty: none.
+        job_status: None when not said.
+        output_dir: Empty: the caller chooses.
+    """
+
+    registration: Registration
+    attachment: Attachment = Attachment()
+    bcc: tuple[Mailbox, ...] = ()
+    reply_to: tuple[Mailbox, ...] = ()
+    envelope_from: Mailbox | None = None
+    attestation: str = field(default="", repr=False)
+    workflow_run_id: str = ""
+    policy_evaluations: str = field(default="", repr=False)
+    job_status: JobStatus | None = None
+    needs: tuple[JobResult, ...] = ()
+    env_values: EnvValues = EnvValues.SHOW
+    transport: Transport = Transport()
+    require: Require = Require.ALL
+    fail_on_error: bool = True
+    dry_run: bool = False
+    output_dir: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """Neither this job nor an earlier one is said to have gone otherwise."""
+        return self.job_status in (None, JobStatus.SUCCESS) and all(
+            need.result is JobStatus.SUCCESS for need in self.needs
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the user handed over, unread.
+
+    Attributes:
+        documents: Each about the same run. Empty when the run is not attested.
+        policy_evaluations: The bundle that the attestation refers to; None when not given.
+    """
+
+    documents: tuple[bytes, ...] = field(default=(), repr=False)
+    policy_evaluations: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """Chainloop's description of an integration, with its two schemas."""
+
+    id: str
+    version: str
+    description: str
+    registration_schema: Mapping[str, object]
+    attachment_schema: Mapping[str, object]

@@ -1,0 +1,47 @@
+"""The judgement on a run."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PolicyStatus(StrEnum):
+    """Chainloop's six words (policy_status.go)."""
+
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+    PASSED = "PASSED"
+    SKIPPED = "SKIPPED"
+    WARNING = "WARNING"
+    BLOCKED = "BLOCKED"
+    BYPASSED = "BYPASSED"
+
+
+class Outcome(StrEnum):
+    """What happened, in one word for the reader and for the workflow."""
+
+    PASSED = "passed"
+    VIOLATIONS = "violations"
+    BLOCKED = "blocked"
+    BYPASSED = "bypassed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    NOT_ATTESTED = "not-attested"
+    ATTESTED = "attested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The judgement on a run.
+
+    Attributes:
+        reason: Why, where the outcome alone does not say: ``not pushed``, ``dry run``,
+            ``job build failed``. Empty otherwise.
+        policy_status: None when there is no attestation to judge, or when it refers to
+            evaluations and says nothing of them.
+        missing: Names of required materials that nobody added, and of groups of which
+            one was required, such as ``tests (junit or cobertura)``.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    policy_status: PolicyStatus | None = None
+    missing: tuple[str, ...] = ()
