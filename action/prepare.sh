@@ -51,6 +51,8 @@ try() {
     0) exit 0 ;;
     "$failed") exit 1 ;;
     "$unsuitable") ;;
+    # Ended from outside: the job is cancelled.
+    130 | 143) exit "$status" ;;
     *) echo "$1 cannot be started" ;;
   esac
 }

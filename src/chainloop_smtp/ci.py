@@ -15,6 +15,7 @@ from typing import TextIO
 
 from chainloop_smtp.errors import ChainloopSmtpError, Problem
 
+_LONGEST_SUMMARY = 1_000_000  # octets
 _SHORTEST_MASK = 4  # characters; a shorter piece of a secret would blot out half of the log
 
 
@@ -96,7 +97,14 @@ class Console:
             self._append(self._output_file, text, "the outputs")
 
     def summary(self, markdown: str) -> None:
-        """Appends to the job summary; nothing happens where there is none."""
+        """Appends to the job summary; nothing happens where there is none.
+
+        GitHub drops a step's summary of over 1 MiB, so a longer one is cut, and says so.
+        """
+        octets = markdown.encode("utf-8", "replace")
+        if len(octets) > _LONGEST_SUMMARY:
+            kept = octets[:_LONGEST_SUMMARY].decode("utf-8", "ignore").rpartition("\n")[0]
+            markdown = f"{kept}\n\n_Cut here: the whole is in the mail._"
         if self._summary_file:
             self._append(self._summary_file, markdown.rstrip("\n") + "\n\n", "the job summary")
 

@@ -1,6 +1,7 @@
 """Mail and Delivery -> files. The only stage that writes into the output folder."""
 
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -67,8 +68,16 @@ def _reply(reply: Reply) -> dict[str, object]:
 def _write(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_bytes(content)
+        # A new file that takes the name's place when it is whole: what lies there, a link that
+        # somebody planted included, is neither followed nor left with its own mode.
+        part = path.with_name(f".{os.urandom(8).hex()}.part")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+        try:
+            part.replace(path)
+        except OSError:
+            part.unlink()
+            raise
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         raise OptionsError(

@@ -51,11 +51,11 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
     """Chainloop's rule (policy_status.go), in its order; only active violations count."""
     policies = attestation.policies
     has_violations = bool(policies.violation_count) or policies.has_violations
+    if policies.is_blocked and not policies.evaluations:
+        # Evaluations that are only referred to: Chainloop's own word is all there is.
+        return PolicyStatus.BLOCKED
     if not policies.evaluation_count and not has_violations:
-        # Evaluations that are only referred to may not even be counted; then all that is known
-        # is whether they blocked the run.
-        if policies.is_blocked:
-            return PolicyStatus.BLOCKED
+        # Evaluations that are only referred to may not even be counted.
         is_undescribed = attestation.run.state is not None and not attestation.is_recorded
         is_unknown = bool(policies.reference) or is_undescribed
         return None if is_unknown else PolicyStatus.NOT_APPLICABLE

@@ -1,5 +1,7 @@
 """The whole program with evidence of every origin: joined, referred to, asked for."""
 
+import io
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +22,8 @@ from builders import (
     stored_evaluations,
     violation,
 )
+from chainloop_smtp import cli
+from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 from program import INPUTS, Post, Program, never, text_of
 
@@ -184,3 +188,98 @@ def test_an_interrupted_run_says_what_is_not_known(program: Program) -> None:
     assert "Traceback" not in ended.log
     assert ended.outputs["sent"] == "false"
     assert time.monotonic() - started < 30
+
+
+def test_waiting_for_standard_input_is_not_charged_to_the_network() -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            time.sleep(1.2)
+            return super().read(size)
+
+    environ = {"CHAINLOOP_SMTP_INPUTS": json.dumps(INPUTS), "PATH": ""}
+    post = Post()
+    argv = ("send", "--attestation", "-", "--deadline", "1")
+    code = cli.main(
+        argv, environ, stdin=Slow(encoded(cli_push(STATEMENT))), stdout=io.StringIO(), deliver=post
+    )
+    assert code == 0
+    assert post.transports[0].deadline == 1
+
+
+def test_a_failed_push_that_printed_only_noise_does_not_keep_the_mail_back(
+    program: Program, tmp_path: Path
+) -> None:
+    inputs = {"attestation": written(tmp_path, push=b"sbom: looks fine\n")}
+    assert "FAILED: " in mailed(program, job_status="failure", **inputs)
+    assert "no JSON document" in refused(program, job_status="success", **inputs)
+
+
+def test_a_failing_command_does_not_keep_the_mail_about_a_failed_job_back(
+    program: Program, tmp_path: Path
+) -> None:
+    environ = stand_in(tmp_path, "print('ERR not found', file=sys.stderr); sys.exit(1)")
+    post = Post()
+    inputs = INPUTS | {"workflow-run-id": RUN_ID, "job-status": "failure"}
+    ended = program("send", inputs=inputs, environ=environ, post=post)
+    assert ended.code == 0
+    assert ("warning", "The attestation cannot be read") in ended.annotations
+    assert "FAILED: " in text_of(post.mails[0].content)
+
+
+def test_every_problem_is_told_at_once_that_of_the_authorities_too(program: Program) -> None:
+    inputs = INPUTS | {"port": "99999", "tls-ca-file": "/nowhere/ca.pem"}
+    ended = program("send", inputs=inputs, post=never)
+    assert ended.code == 2
+    assert "port: " in ended.stderr
+    assert "tls-ca-file: " in ended.stderr
+
+
+# --- what cannot be written --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sent"),
+    [(None, 0, "true"), (DeliveryError(Problem("smtp", "no answer")), 5, "false")],
+    ids=["delivered", "not delivered"],
+)
+def test_a_receipt_that_cannot_be_written_does_not_change_what_became_of_the_mail(
+    program: Program, tmp_path: Path, error: Exception | None, code: int, sent: str
+) -> None:
+    (tmp_path / "out" / "receipt.json").mkdir(parents=True)
+    inputs = INPUTS | {"output-dir": str(tmp_path / "out")}
+    ended = program("send", inputs=inputs, post=Post(error=error))
+    assert ended.code == code
+    assert ended.outputs["sent"] == sent
+    assert ended.outputs["receipt"] == ""
+    assert ("warning", "no receipt") in ended.annotations
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_a_link_in_the_output_folder_is_replaced_and_not_followed(
+    program: Program, tmp_path: Path
+) -> None:
+    folder, victim = tmp_path / "out", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious")
+    (folder / "receipt.json").symlink_to(victim)
+    ended = program("send", inputs=INPUTS | {"output-dir": str(folder)}, post=Post())
+    assert ended.code == 0
+    assert victim.read_text() == "precious"
+    receipt = folder / "receipt.json"
+    assert not receipt.is_symlink()
+    assert receipt.stat().st_mode & 0o777 == 0o600
+
+
+# --- bounds ------------------------------------------------------------------------------------
+
+
+def test_values_and_the_job_summary_are_bounded(program: Program, tmp_path: Path) -> None:
+    environment = {f"V{number}": "x" * 60_000 for number in range(150)}
+    document = encoded(cli_push(statement(environment=environment)))
+    post = Post()
+    inputs = INPUTS | {"attestation": written(tmp_path, push=document)}
+    ended = program("send", inputs=inputs, post=post)
+    assert ended.code == 0
+    assert "x (cut, 60,000 characters)" in " ".join(text_of(post.mails[0].content).split())
+    assert len(ended.summary.encode()) < 1024 * 1024
+    assert "Cut here: the whole is in the mail" in ended.summary

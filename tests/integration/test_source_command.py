@@ -11,6 +11,7 @@ import pytest
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.source import command
 
+LIMIT = 1 << 20
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
 
 
@@ -32,7 +33,7 @@ def stand_in(folder: Path, script: str) -> dict[str, str]:
 
 def failure(environ: dict[str, str], deadline: float = 30) -> str:
     with pytest.raises(AttestationError) as caught:
-        command.describe(RUN_ID, environ, deadline)
+        command.describe(RUN_ID, environ, deadline, LIMIT)
     return str(caught.value)
 
 
@@ -42,13 +43,13 @@ def test_the_command_is_asked_for_the_run_as_json_with_chainloops_own_environmen
     environ = stand_in(
         folder, "json.dump([sys.argv[1:], os.environ['CHAINLOOP_TOKEN']], sys.stdout)"
     )
-    printed = json.loads(command.describe(RUN_ID, environ, 30))
+    printed = json.loads(command.describe(RUN_ID, environ, 30, LIMIT))
     assert printed == [["workflow", "run", "describe", "--id", RUN_ID, "-o", "json"], "t0k3n"]
 
 
 def test_a_log_on_standard_error_does_not_matter(folder: Path) -> None:
     environ = stand_in(folder, "print('INF hello', file=sys.stderr); print('{}')")
-    assert command.describe(RUN_ID, environ, 30).strip() == b"{}"
+    assert command.describe(RUN_ID, environ, 30, LIMIT).strip() == b"{}"
 
 
 @pytest.mark.parametrize("code", [1, 3, 4])
@@ -89,3 +90,26 @@ def test_a_command_that_cannot_be_started_is_an_error(folder: Path) -> None:
     program.write_text("#!/nowhere/interpreter\n")
     program.chmod(0o755)
     assert "cannot be started" in failure({"PATH": str(folder)})
+
+
+def test_more_than_the_limit_is_refused(folder: Path) -> None:
+    script = "print('{' + ' ' * (1 << 20) + '}')"
+    assert "printed more than 1 MiB" in failure(stand_in(folder, script))
+
+
+@pytest.mark.parametrize("element", ["", ".", "tools"])
+def test_a_command_in_the_workspace_is_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, element: str
+) -> None:
+    stand_in(folder, "print('{}')")
+    (folder / "tools").mkdir()
+    (folder / "tools" / "chainloop").symlink_to(folder / "chainloop")
+    monkeypatch.chdir(folder)
+    assert "no chainloop command on PATH" in failure({"PATH": f"{element}:/nowhere"})
+
+
+def test_inputs_in_the_environment_do_not_reach_the_command(folder: Path) -> None:
+    environ = stand_in(folder, "json.dump(dict(os.environ), sys.stdout)")
+    printed = command.describe(RUN_ID, environ | {"INPUT_PASSWORD": "hunter2"}, 30, LIMIT)
+    assert "CHAINLOOP_TOKEN" in json.loads(printed)
+    assert b"hunter2" not in printed

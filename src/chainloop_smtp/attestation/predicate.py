@@ -148,17 +148,25 @@ def _remotes(node: Node) -> tuple[str, ...]:
 def _policies(node: Node) -> Policies:
     digest = node.get("policyEvaluationsRef").get("digest").text("sha256")
     violation_count = node.integer("policyViolationsCount") or 0
+    evaluation_count = node.integer("policyEvaluationsCount") or 0
+    skipped_count = node.integer("policySkippedCount") or 0
+    has_violations = violation_count > 0 or bool(node.flag("policyHasViolations"))
+    passed_count = node.integer("policyPassedCount") or 0
+    if not passed_count and not has_violations:
+        # The count of the passed is younger than that of all: without a violation, they are the
+        # ones that were not skipped.
+        passed_count = max(evaluation_count - skipped_count, 0)
     said = Policies(
         reference=f"sha256:{digest}" if digest else "",
-        evaluation_count=node.integer("policyEvaluationsCount") or 0,
+        evaluation_count=evaluation_count,
         violation_count=violation_count,
-        passed_count=node.integer("policyPassedCount") or 0,
-        skipped_count=node.integer("policySkippedCount") or 0,
+        passed_count=passed_count,
+        skipped_count=skipped_count,
         suppressed_count=node.integer("policySuppressedCount"),
         strategy=policies.strategy_of(node.text("policyCheckBlockingStrategy")),
         is_bypassed=node.flag("policyBlockBypassEnabled"),
         is_blocked=node.flag("policyAttBlocked"),
-        has_violations=violation_count > 0 or bool(node.flag("policyHasViolations")),
+        has_violations=has_violations,
         has_gated_violations=bool(node.flag("policyHasGatedViolations")),
     )
     evaluations = policies.read_map(node.get("policyEvaluations", "policy_evaluations"))

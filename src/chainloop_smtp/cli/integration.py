@@ -7,8 +7,8 @@ from typing import cast
 from chainloop_smtp import message, options, outbox
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.send import refusals
-from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import Options, Plugin
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
+from chainloop_smtp.model import Plugin
 
 _REGISTRATION = ("to", "from", "user", "password", "host", "port")
 
@@ -49,7 +49,7 @@ def register(run: Run) -> int:
     """Validates a registration and sends the mail that proves it."""
     problems = _unavailable(run.arguments.id)
     given = run.inputs(_opts(run.arguments.opt, problems))
-    parsed = _parsed(given, problems)
+    parsed = run.validated(given, *problems)
     plugin = options.plugin()
     name = run.arguments.name or parsed.registration.host
     now, message_id = run.now(), run.message_id(parsed)
@@ -58,10 +58,13 @@ def register(run: Run) -> int:
         eml = outbox.write_mail(run.folder(parsed), mail)
         run.console.say(f"Dry run, nothing is sent. The mail: {eml}")
     else:
-        result = run.deliver(mail, parsed.registration, parsed.transport)
-        failure = refusals(result, parsed.require)
-        if failure:
-            raise failure
+        try:
+            result = run.deliver(mail, parsed.registration, parsed.transport)
+            if failure := refusals(result, parsed.require):
+                raise failure
+        except DeliveryError:
+            run.console.say(f"The mail is kept: {outbox.write_mail(run.folder(parsed), mail)}")
+            raise
         for each in result.refused:
             run.console.warning("recipient refused", f"{each.recipient}: {each.reply}")
         accepted = ", ".join(result.accepted)
@@ -83,17 +86,6 @@ def _unavailable(identifier: str) -> list[Problem]:
     if identifier == "smtp":
         return []
     return [Problem("integration", f"{quoted(identifier)} is not available", "There is one: smtp.")]
-
-
-def _parsed(given: Mapping[str, str], problems: Sequence[Problem]) -> Options:
-    """The options, with what is wrong about them told together with what is known already."""
-    try:
-        parsed = options.parse(given)
-    except OptionsError as error:
-        raise OptionsError(*problems, *error.problems) from error
-    if problems:
-        raise OptionsError(*problems)
-    return parsed
 
 
 def _opts(pairs: Sequence[str], problems: list[Problem]) -> dict[str, str]:

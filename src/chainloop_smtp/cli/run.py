@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from chainloop_smtp import options
+from chainloop_smtp import delivery, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transport
@@ -60,6 +60,29 @@ class Run:
             )
         self.console.mask(given.get("user", ""), given.get("password", ""))
         return given
+
+    def validated(self, given: Mapping[str, str], *further: Problem) -> Options:
+        """The inputs validated, and the authorities that they name looked at.
+
+        Args:
+            further: Problems found before.
+
+        Raises:
+            OptionsError: With every problem at once.
+        """
+        problems = list(further)
+        parsed = None
+        try:
+            parsed = options.parse(given)
+        except OptionsError as error:
+            problems += error.problems
+        try:
+            delivery.check_authorities(given.get("tls-ca-file", ""))
+        except OptionsError as error:
+            problems += error.problems
+        if parsed is None or problems:
+            raise OptionsError(*problems)
+        return parsed
 
     def folder(self, parsed: Options) -> Path:
         """Where mails and receipts are left: the user's choice, else the runner's own temp."""

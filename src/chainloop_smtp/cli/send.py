@@ -1,19 +1,19 @@
 """The main story: options, evidence, verdict, mail, delivery, report."""
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
-from chainloop_smtp import attestation, delivery, message, options, outbox, source, verdict
+from chainloop_smtp import attestation, message, outbox, source, verdict
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.errors import AttestationError, DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import (
     Attestation,
     Auth,
     Delivery,
+    Evidence,
     Job,
     Mail,
     Options,
@@ -54,12 +54,10 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
             "skipped", "A fork's pull request and Dependabot get no secrets; no mail is sent."
         )
         return 0
-    parsed = options.parse(given)
-    delivery.check_authorities(parsed.transport.tls_ca_file)
+    parsed = run.validated(given)
     job = source.job(run.environ, parsed.job_status, parsed.needs)
-    started = time.monotonic()
-    attested = _attestation(run, parsed)
-    spent = time.monotonic() - started
+    evidence = _evidence(run, parsed)
+    attested = _attestation(run, parsed, evidence)
     judged = verdict.judge(attested, job)
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
@@ -77,7 +75,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
         return 0
     # The deadline holds for everything that touches the network, fetching evidence included.
-    left = max(parsed.transport.deadline - spent, 0.001)
+    left = max(parsed.transport.deadline - evidence.network_seconds, 0.001)
     parsed = replace(parsed, transport=replace(parsed.transport, deadline=left))
     return _deliver(run, parsed, mail, folder, outputs)
 
@@ -86,11 +84,25 @@ def _is_without_secrets(given: Mapping[str, str], job: Job) -> bool:
     return job.is_fork and not given.get("password") and given.get("auth") != Auth.NONE
 
 
-def _attestation(run: Run, parsed: Options) -> Attestation | None:
+def _evidence(run: Run, parsed: Options) -> Evidence:
+    """What the options name. The mail about a failed job does not wait for a failing command."""
+    try:
+        return source.read(parsed, run.environ, run.stdin)
+    except AttestationError as error:
+        if parsed.is_success or not parsed.workflow_run_id:
+            raise
+        run.console.warning(error.title, str(error))
+        return Evidence()
+
+
+def _attestation(run: Run, parsed: Options, evidence: Evidence) -> Attestation | None:
     """What the evidence says of the run, or None where nothing was attested."""
-    evidence = source.read(parsed, run.environ, run.stdin)
-    if evidence.documents:
-        attested = reduce(attestation.join, map(attestation.parse, evidence.documents))
+    documents = evidence.documents
+    if not parsed.is_success:
+        # A push that failed may have printed no more than what its policies print.
+        documents = tuple(document for document in documents if b"{" in document)
+    if documents:
+        attested = reduce(attestation.join, map(attestation.parse, documents))
         if evidence.policy_evaluations is None:
             return attested
         return attestation.with_evaluations(attested, evidence.policy_evaluations)
@@ -120,8 +132,12 @@ def _deliver(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[
     except DeliveryError as error:
         failure = error
     outputs["sent"] = "false" if failure else "true"
-    receipt = outbox.write_receipt(folder, mail, parsed.registration, result, run.now())
-    outputs["receipt"] = str(receipt)
+    try:
+        receipt = outbox.write_receipt(folder, mail, parsed.registration, result, run.now())
+        outputs["receipt"] = str(receipt)
+    except OptionsError as error:
+        # What became of the mail is what counts, and is told below.
+        run.console.warning("no receipt", str(error))
     reasons = (
         "".join(f"\n- {message.md(str(each))}" for each in failure.problems) if failure else ""
     )

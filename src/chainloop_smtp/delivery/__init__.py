@@ -160,7 +160,14 @@ class _Session:
         if data_reply is None or data_reply.code != 354:
             self._quit()
             raise self._refusal("the server refused the mail before its content", data_reply)
-        return accepted, refused, self._send_content(mail, is_pipelined)
+        try:
+            return accepted, refused, self._send_content(mail, is_pipelined)
+        except DeliveryError as error:
+            told = (
+                Problem(each.recipient, f"the server had refused this recipient: {each.reply}")
+                for each in refused
+            )
+            raise DeliveryError(*error.problems, *told) from error
 
     def _greet(self) -> None:
         """EHLO (RFC 5321 section 4.1.1.1), under a name that strict servers accept."""

@@ -19,6 +19,9 @@ _HIDDEN = re.compile(r"[\u202a-\u202e\u2066-\u2069\ufeff]")
 _CONTROLS = re.compile(r"[\x00-\x09\x0e-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
+# What no reader reads to its end, a mail server may not take either.
+_LONGEST = 10_000  # characters
+
 # Prose in which a line break means something; elsewhere it becomes a blank.
 _MANY_LINES = frozenset({"message", "description", "recommendation"})
 
@@ -46,6 +49,8 @@ def clean(value: T, *, is_prose: bool = False) -> T:
 
 
 def _string(text: str, is_prose: bool) -> str:
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]} (cut, {len(text):,} characters)"
     # Most values are plain words: one cheap look saves five searches.
     if text.isascii() and text.isprintable():
         return text

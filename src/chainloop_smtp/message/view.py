@@ -270,6 +270,7 @@ def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             Fact("Finished", finished),
             Fact("Runner", _runner(attestation.runner)),
             Fact("Runner workflow", attestation.runner.workflow_file),
+            Fact("Unreadable", _unreadable(attestation.bad_material_count)),
             Fact("Run ID", run.id, "code"),
             Fact("Attestation", digest, "code"),
         ]
@@ -282,6 +283,10 @@ def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
     ]
     return tuple(row for row in rows if row.value)
+
+
+def _unreadable(number: int) -> str:
+    return wording.count(number, "entry", "entries") + " among the materials" if number else ""
 
 
 def _runner(runner: Runner) -> str:

@@ -138,10 +138,9 @@ class Options:
 
     @property
     def is_success(self) -> bool:
-        """Neither this job nor an earlier one is said to have gone otherwise."""
-        return self.job_status in (None, JobStatus.SUCCESS) and all(
-            need.result is JobStatus.SUCCESS for need in self.needs
-        )
+        """Neither this job nor an earlier one is said to have failed or been cancelled."""
+        bad = (JobStatus.FAILURE, JobStatus.CANCELLED)
+        return self.job_status not in bad and all(need.result not in bad for need in self.needs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +150,12 @@ class Evidence:
     Attributes:
         documents: Each about the same run. Empty when the run is not attested.
         policy_evaluations: The bundle that the attestation refers to; None when not given.
+        network_seconds: Spent on URLs and on the ``chainloop`` command.
     """
 
     documents: tuple[bytes, ...] = field(default=(), repr=False)
     policy_evaluations: bytes | None = field(default=None, repr=False)
+    network_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

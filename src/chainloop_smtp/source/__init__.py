@@ -2,17 +2,18 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from chainloop_smtp.errors import AttestationError, Problem, quoted
-from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options
+from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
 
-MAX_BYTES = 100 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024  # what the reader takes
 _MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
-_MAY_LACK_SECRETS = ("pull_request", "push")
+# `pull_request_target` has the secrets of the repository, whoever opened the pull request.
+_MAY_LACK_SECRETS = ("pull_request", "pull_request_review", "pull_request_review_comment", "push")
 
 
 def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evidence:
@@ -29,12 +30,8 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     Raises:
         AttestationError: It cannot be read.
     """
-    ends = time.monotonic() + options.transport.deadline
-
-    def left() -> float:
-        return max(ends - time.monotonic(), 0.001)
-
-    read_one = partial(_read, stdin=stdin, timeout=options.transport.timeout, left=left)
+    network = _Network(options.transport)
+    read_one = partial(_read, stdin=stdin, network=network)
     documents = [
         octets
         for name in _names(options.attestation)
@@ -43,14 +40,46 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     if options.workflow_run_id:
         from chainloop_smtp.source import command
 
-        documents.append(command.describe(options.workflow_run_id, environ, left()))
+        with network:
+            documents.append(
+                command.describe(options.workflow_run_id, environ, network.left, MAX_BYTES)
+            )
     evaluations = None
     if options.policy_evaluations:
         octets = read_one(
             "policy-evaluations", options.policy_evaluations, is_wanted=options.is_success
         )
         evaluations = octets if octets or options.is_success else None
-    return Evidence(documents=tuple(documents), policy_evaluations=evaluations)
+    return Evidence(
+        documents=tuple(documents),
+        policy_evaluations=evaluations,
+        network_seconds=network.spent,
+    )
+
+
+class _Network:
+    """The time that touches the network; waiting for a file or for standard input does not.
+
+    Attributes:
+        spent: Seconds, of all the blocks that were entered with it.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.timeout = transport.timeout
+        self.spent = 0.0
+        self._deadline = transport.deadline
+        self._started = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds; never none, so that a step can still say that it had too few."""
+        return max(self._deadline - self.spent, 0.001)
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.spent += time.monotonic() - self._started
 
 
 def _names(attestation: str) -> tuple[str, ...]:
@@ -71,8 +100,7 @@ def _read(
     *,
     is_wanted: bool,
     stdin: BinaryIO,
-    timeout: float,
-    left: Callable[[], float],
+    network: _Network,
 ) -> bytes:
     """One source: JSON text, standard input, a URL, or a file."""
     if _is_text(name):
@@ -83,7 +111,8 @@ def _read(
         # Imported here: it is dear, and most evidence lies in the workspace.
         from chainloop_smtp.source import url
 
-        return url.fetch(option, name, timeout, left(), MAX_BYTES)
+        with network:
+            return url.fetch(option, name, network.timeout, network.left, MAX_BYTES)
     try:
         with Path(name).open("rb") as file:
             return _bounded(file, option, name)
@@ -128,7 +157,7 @@ def job(environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobRe
         sha=environ.get("GITHUB_SHA", ""),
         actor=environ.get("GITHUB_ACTOR", ""),
         event=event,
-        is_fork=event.startswith(_MAY_LACK_SECRETS) and _is_fork(environ),
+        is_fork=event in _MAY_LACK_SECRETS and _is_fork(environ),
     )
 
 
