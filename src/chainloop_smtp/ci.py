@@ -88,7 +88,7 @@ class Console:
     def outputs(self, values: Mapping[str, str]) -> None:
         """The step's outputs, one heredoc each, so that no value can start another."""
         if self.is_json:
-            self.data(json.dumps(values, indent=2))
+            self.data(json.dumps({name: _typed(name, values[name]) for name in values}, indent=2))
         if self._output_file:
             text = ""
             for name, value in values.items():
@@ -143,6 +143,11 @@ def _print(text: str, stream: TextIO) -> None:
         # The reader, such as head, has seen enough; what is to be done gets done all the same.
         # What is left in the buffer must not fail at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _typed(name: str, value: str) -> object:
+    """An output, which a runner knows as text only, as JSON knows it."""
+    return json.loads(value) if name in ("sent", "accepted", "refused", "attempts") else value
 
 
 def plain(text: str) -> str:

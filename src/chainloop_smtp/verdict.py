@@ -101,6 +101,8 @@ def _absence(attestation: Attestation | None, missing: tuple[str, ...]) -> str:
     """Why nothing is recorded, in a few words."""
     if attestation and attestation.is_dry_run:
         return "dry run"
+    if attestation and attestation.run.state is RunState.IN_PROGRESS:
+        return "in progress"
     if missing:
         return f"{len(missing)} material{'s' if len(missing) > 1 else ''} missing"
     return "not pushed"

@@ -160,7 +160,7 @@ def test_a_recipient_put_off_does_not_stop_the_other(
     )
 
     assert finished.returncode == 5
-    assert json.loads(outputs_of(finished)["accepted"]) == [TO]
+    assert outputs_of(finished)["accepted"] == [TO]
     assert b"450 4.2.0" in finished.stderr
     assert GREYLISTED.encode() in finished.stderr
     mail_server.settle()
@@ -170,7 +170,7 @@ def test_a_recipient_put_off_does_not_stop_the_other(
 def test_a_mail_too_large_for_the_server_is_refused_by_name_and_kept(
     mail_server: MailServer, tmp_path: Path
 ) -> None:
-    notes = {f"note-{number}": "x" * 40_000 for number in range(50)}
+    notes = {f"note-{number}": "x" * 9_000 for number in range(150)}
     finished = chainloop_smtp(
         "send",
         *flags(mail_server),

@@ -315,7 +315,7 @@ def test_no_text_of_others_becomes_a_command_or_an_output(program: Program) -> N
     assert ended.outputs["sent"] == "true"
     ended = program("send", inputs=inputs, post=post)
     assert ended.code == 5
-    assert ended.annotations == [("error", "The mail was not delivered")]
+    assert ended.annotations == [("error", "The mail did not reach everybody")]
 
 
 # --- where inputs come from --------------------------------------------------------------------
@@ -471,16 +471,20 @@ def test_with_json_standard_output_is_the_outputs_alone(
     assert ended.code == 0
     printed = json.loads(ended.stdout)
     assert list(printed) == list(NOTHING)
-    assert printed["sent"] == "true"
+    assert printed["sent"] is True
+    assert printed["accepted"] == ["security@example.com"]
+    assert printed["attempts"] == 1
     assert "Sent to 1 recipient" in ended.stderr
     if is_actions:
-        assert ended.outputs == printed
+        as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in printed.items()}
+        assert ended.outputs == as_text
 
 
 def test_with_json_a_failure_prints_the_outputs_too(program: Program) -> None:
     ended = program("send", "-o", "json", inputs={}, post=never)
     assert ended.code == 2
-    assert json.loads(ended.stdout) == NOTHING
+    nothing = {"sent": False, "accepted": [], "refused": [], "attempts": 0}
+    assert json.loads(ended.stdout) == NOTHING | nothing
     assert "The options are not right" in ended.stderr
 
 

@@ -96,7 +96,7 @@ def test_one_refused_recipient_is_weighed_by_what_is_required(
     assert "550 5.1.1 no such mailbox" in ended.log
     if require == "all":
         assert "require: any" in ended.stderr
-        assert ended.annotations == [("error", "The mail was not delivered")]
+        assert ended.annotations == [("error", "The mail did not reach everybody")]
     else:
         assert ended.annotations == [("warning", "recipient refused")]
 

@@ -1224,3 +1224,20 @@ def test_nothing_is_pipelined_where_the_server_does_not_offer_it() -> None:
         a_mail().content + b".\r\n",
         b"QUIT\r\n",
     ]
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()], ids=["pipelined", "one by one"])
+def test_refused_recipients_are_told_even_when_the_content_is_rejected(
+    extensions: tuple[str, ...],
+) -> None:
+    steps = changed(
+        script(extensions=extensions, recipients=2),
+        rcpt_1=Step(reply=b"550 5.1.1 nobody\r\n"),
+        content=Step(reply=b"554 5.7.1 rejected\r\n"),
+    )
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server, a_mail("a@example.test", "b@example.test")))
+
+    assert "the server rejected the mail: 554 5.7.1 rejected" in said
+    assert "a@example.test: the server had refused this recipient: 550 5.1.1 nobody" in said
+    assert server.failure == ""

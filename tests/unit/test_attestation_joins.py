@@ -206,3 +206,13 @@ def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, words:
         attestation.with_evaluations(attestation.parse(builders.encoded(STATEMENT)), bundle)
 
     assert words in str(caught.value)
+
+
+def test_stored_evaluations_beside_others_bring_no_verdict_that_is_not_shown() -> None:
+    """The verdict is that of the evaluations that are kept, and of no others."""
+    first = attestation.parse(builders.encoded(STATEMENT))
+    gated = builders.evaluation("other", violations=["no"], is_gate=True)
+    joined = attestation.with_evaluations(first, builders.stored_evaluations([gated])).policies
+    shown = [each for each in joined.evaluations if each.active_violations]
+    assert joined.has_violations == bool(shown)
+    assert joined.has_gated_violations == any(each.is_gate for each in shown)

@@ -215,3 +215,21 @@ def test_no_word_on_the_strategy_is_no_strategy() -> None:
     told = read(builders.statement(strategy="TOMORROW"))
 
     assert told.policies.strategy is None
+
+
+@pytest.mark.parametrize(
+    ("said", "passed"),
+    [
+        ({"policyEvaluationsCount": 3}, 3),
+        ({"policyEvaluationsCount": 3, "policySkippedCount": 1}, 2),
+        ({"policyEvaluationsCount": 3, "policyPassedCount": 1, "policySkippedCount": 2}, 1),
+        ({"policyEvaluationsCount": 3, "policyViolationsCount": 1}, 0),
+        ({"policyEvaluationsCount": 3, "policyHasViolations": True}, 0),
+    ],
+    ids=["none skipped", "one skipped", "said", "violations counted", "violations exist"],
+)
+def test_without_a_violation_what_was_not_skipped_has_passed(
+    said: dict[str, object], passed: int
+) -> None:
+    counted = builders.statement(predicate=said)
+    assert attestation.parse(builders.encoded(counted)).policies.passed_count == passed

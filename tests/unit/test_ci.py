@@ -320,8 +320,9 @@ def test_a_runners_file_that_cannot_be_written_is_a_warning(tmp_path: Path) -> N
 
 def test_with_json_the_outputs_are_printed_too(tmp_path: Path) -> None:
     terminal = Terminal(runner(tmp_path), is_json=True)
-    terminal.console.outputs({"sent": "true", "digest": "##[error]x"})
-    assert json.loads(terminal.stdout) == {"sent": "true", "digest": "##[error]x"}
+    terminal.console.outputs({"sent": "true", "digest": "##[error]x", "accepted": '["a@b.c"]'})
+    printed = {"sent": True, "digest": "##[error]x", "accepted": ["a@b.c"]}
+    assert json.loads(terminal.stdout) == printed
     assert heredocs((tmp_path / "output").read_text("utf-8"))["sent"] == "true"
 
 

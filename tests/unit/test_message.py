@@ -558,7 +558,7 @@ HOSTILE = (
     "</td></table><img src=x onerror=alert(1)>",
     '" onmouseover="alert(1)',
     "' style='background:url(https://evil.test)",
-    "{{ 7*7 }}",
+    "{{ 7777*7777 }}",
     "{% raw %}{{ self }}",
     "](javascript:alert(1))",
     "[click](https://evil.test)",
@@ -859,7 +859,7 @@ def test_no_value_becomes_markup_or_a_header(
     check_markdown(mail.summary)
     for form in (mail.html, mail.text, mail.summary, mail.subject):
         check_characters(form)
-        assert "49" not in form or "49" in repr((attestation, job, NOW))
+        assert "60481729" not in form
     message = headers_of(mail)
     assert len(message.keys()) == 9
     assert "Bcc" not in message

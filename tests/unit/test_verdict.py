@@ -48,6 +48,12 @@ def attested(policies: Policies) -> Attestation:
             Outcome.PASSED,
         ),
         (VIOLATED, PolicyStatus.WARNING, Outcome.VIOLATIONS),
+        # Only counts are at hand, and Chainloop's own word.
+        (
+            Policies(evaluation_count=3, passed_count=3, reference="sha256:ab", is_blocked=True),
+            PolicyStatus.BLOCKED,
+            Outcome.BLOCKED,
+        ),
         (replace(VIOLATED, is_bypassed=True), PolicyStatus.WARNING, Outcome.VIOLATIONS),
         (
             replace(VIOLATED, strategy=Strategy.ADVISORY, skipped_count=1),
@@ -165,7 +171,7 @@ def test_blocked_stands_before_failed_before_cancelled_before_not_attested_befor
         (RunState.EXPIRED, "storm", Outcome.FAILED, "storm"),
         (RunState.CANCELED, "", Outcome.CANCELLED, "run cancelled"),
         (RunState.CANCELED, "storm", Outcome.CANCELLED, "storm"),
-        (RunState.IN_PROGRESS, "", Outcome.NOT_ATTESTED, "not pushed"),
+        (RunState.IN_PROGRESS, "", Outcome.NOT_ATTESTED, "in progress"),
     ],
 )
 def test_the_state_of_a_described_run_counts(

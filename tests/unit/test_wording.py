@@ -20,6 +20,7 @@ from chainloop_smtp.model import (
     Outcome,
     Policies,
     Run,
+    RunState,
     Verdict,
     Version,
     Violation,
@@ -398,3 +399,12 @@ def test_jobs_are_listed_with_this_one_last() -> None:
         ("build", "success"),
         ("mail", "success"),
     ]
+
+
+def test_a_run_that_goes_on_is_not_attested_yet() -> None:
+    run = Run(id="1b2f7a7e-4a38-4c0e-9f0d-6a1f3a9b2c41", state=RunState.IN_PROGRESS)
+    attestation = Attestation(shape="workflow run describe", is_recorded=False, run=run)
+    open_ = Verdict(outcome=Outcome.NOT_ATTESTED, reason="in progress")
+    words = wording.word(attestation, NOBODY, open_)
+    assert words.headline.endswith("is not attested yet")
+    assert words.lead == "No attestation is recorded for this run yet (in progress)."

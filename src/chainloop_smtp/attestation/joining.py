@@ -118,6 +118,8 @@ def _named(first: tuple[Annotation, ...], second: tuple[Annotation, ...]) -> tup
 def policies_filled(first: Policies, second: Policies) -> Policies:
     """The evaluations of whoever tells more of them: a predicate may hold a part or none."""
     fuller, other = (first, second) if _fullness(first) >= _fullness(second) else (second, first)
+    # Where both hold evaluations, the verdict is that of the ones that are shown.
+    others = () if first.evaluations and second.evaluations else (other,)
     return replace(
         fuller,
         reference=first.reference or second.reference,
@@ -125,8 +127,8 @@ def policies_filled(first: Policies, second: Policies) -> Policies:
         strategy=_said(first.strategy, second.strategy),
         is_bypassed=_said(first.is_bypassed, second.is_bypassed),
         is_blocked=_said(first.is_blocked, second.is_blocked),
-        has_violations=first.has_violations or second.has_violations,
-        has_gated_violations=first.has_gated_violations or second.has_gated_violations,
+        has_violations=any(one.has_violations for one in (fuller, *others)),
+        has_gated_violations=any(one.has_gated_violations for one in (fuller, *others)),
     )
 
 

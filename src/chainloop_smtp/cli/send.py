@@ -141,7 +141,10 @@ def _deliver(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[
     reasons = (
         "".join(f"\n- {message.md(str(each))}" for each in failure.problems) if failure else ""
     )
-    run.console.summary(f"{mail.summary}\n{_account(result)}\n{reasons}")
+    account = f"{_account(result)}\n{reasons}\n"
+    # What went wrong stands first; where all is well, the evidence does.
+    parts = (account, mail.summary) if failure else (mail.summary, account)
+    run.console.summary("\n".join(parts))
     if result and result.accepted:
         run.console.say(_account(result))
     if failure is None:
@@ -168,7 +171,10 @@ def refusals(result: Delivery, require: Require) -> DeliveryError | None:
         hint = "Mend the addresses, or write require: any if this is enough."
         others = "the other recipient" if number == 1 else f"the other {number} recipients"
         problems.append(Problem("delivery", f"the mail went to {others}", hint))
-    return DeliveryError(*problems)
+    failure = DeliveryError(*problems)
+    if result.accepted:
+        failure.title = "The mail did not reach everybody"
+    return failure
 
 
 def _account(result: Delivery | None) -> str:

@@ -196,7 +196,9 @@ class _Session:
             raise self._error(
                 f"no common way to log in: the server offers {' '.join(offered) or 'none'}, "
                 f"auth is {self._transport.auth}",
-                "A relay that needs no login takes auth: none."
+                "The server may offer a login only over TLS: write tls: auto."
+                if not offered and not self.connection.tls
+                else "A relay that needs no login takes auth: none."
                 if not offered
                 else "Set auth to one of the mechanisms that the server offers.",
             )

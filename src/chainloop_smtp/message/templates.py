@@ -120,7 +120,10 @@ def fact(row: view.Fact) -> str:
 
 
 def md(text: str) -> str:
-    """A value as Markdown text: nothing in it is markup, at the start of a line either."""
+    """A value as Markdown text: nothing in it is markup, at the start of a line either.
+
+    GitHub still makes a link of what looks like a URL, and shows where it leads.
+    """
     return _MARKERS.sub(r"\1\\\2", text.translate(_MARKDOWN))
 
 

@@ -303,7 +303,7 @@ def _signing(attestation: Attestation | None) -> tuple[Fact, ...]:
     signing = attestation.signing
     timestamps = signing.timestamp_count
     rows = (
-        Fact("Verified", "by Chainloop's control plane" if signing.is_verified else ""),
+        Fact("Verified", _verified(attestation)),
         Fact("Certificate", signing.certificate),
         Fact("Identity", ", ".join(signing.certificate_sans)),
         Fact("Issuer", signing.certificate_issuer),
@@ -315,6 +315,13 @@ def _signing(attestation: Attestation | None) -> tuple[Fact, ...]:
         Fact("Built with", attestation.builder, "code"),
     )
     return tuple(row for row in rows if row.value)
+
+
+def _verified(attestation: Attestation) -> str:
+    """Who checked the signature; that nobody did is worth a word where something is recorded."""
+    if attestation.signing.is_verified:
+        return "by Chainloop's control plane"
+    return "signature not checked" if attestation.is_recorded else ""
 
 
 def _annotations(attestation: Attestation | None) -> tuple[Fact, ...]:

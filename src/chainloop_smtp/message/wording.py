@@ -13,6 +13,7 @@ from chainloop_smtp.model import (
     JobStatus,
     Outcome,
     Policies,
+    RunState,
     Strategy,
     Verdict,
 )
@@ -238,7 +239,11 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
         case Outcome.CANCELLED:
             return f"{what} was cancelled"
         case _:
-            return f"{what} was not attested"
+            return (
+                f"{what} is not attested yet"
+                if _is_open(attestation)
+                else f"{what} was not attested"
+            )
 
 
 def _blockers(attestation: Attestation | None) -> list[str]:
@@ -304,7 +309,17 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
                 if verdict.missing
                 else ""
             )
-            return f"No attestation was recorded for this run{reason}.{missing}"
+            recorded = (
+                "is recorded for this run yet"
+                if _is_open(attestation)
+                else ("was recorded for this run")
+            )
+            return f"No attestation {recorded}{reason}.{missing}"
+
+
+def _is_open(attestation: Attestation | None) -> bool:
+    """The run goes on, and may still be attested."""
+    return attestation is not None and attestation.run.state is RunState.IN_PROGRESS
 
 
 def _recorded(is_recorded: bool) -> str:
