@@ -19,7 +19,8 @@ from chainloop_smtp.model import (
 )
 
 _WEB = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
-_UNBROKEN = re.compile(r"\S{21}")
+# Lines break behind a hyphen anyway, so a name of many short words needs no help.
+_UNBROKEN = re.compile(r"[^\s-]{21}")
 _MESSAGE_LINES = 20
 
 
@@ -82,7 +83,7 @@ def is_web(url: str) -> bool:
 
 
 def is_unbroken(text: str) -> bool:
-    """Holds a run of over 20 characters without a blank, which may have to break anywhere."""
+    """Holds over 20 characters without a blank or hyphen, which may have to break anywhere."""
     return bool(_UNBROKEN.search(text))
 
 
