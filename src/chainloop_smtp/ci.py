@@ -42,9 +42,14 @@ class Console:
         self._output_file = environ.get("GITHUB_OUTPUT", "") if self.is_actions else ""
         self._summary_file = environ.get("GITHUB_STEP_SUMMARY", "") if self.is_actions else ""
 
-    def mask(self, user: str, password: str) -> None:
-        """Has the runner blot out the password wherever its log would show it."""
-        self._secrets = _forms(user, password)
+    def mask(self, user: str, password: str, *others: str) -> None:
+        """Has the runner blot out every secret wherever its log would show it.
+
+        Args:
+            others: Secrets that are sent as they are.
+        """
+        forms = [*_forms(user, password), *(form for each in others for form in _forms("", each))]
+        self._secrets = list(dict.fromkeys(forms))
         for form in self._secrets if self.is_actions else ():
             # Escaped, not cleaned: a mask has to be exactly what is to be masked.
             escaped = form.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

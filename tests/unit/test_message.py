@@ -32,6 +32,7 @@ from chainloop_smtp.model import (
     Attachment,
     Attestation,
     Commit,
+    Composition,
     EnvValues,
     Evaluation,
     Finding,
@@ -408,7 +409,9 @@ def test_there_is_no_cc_header_without_cc_and_never_a_bcc() -> None:
 def test_replies_and_bounces_go_where_they_are_told() -> None:
     options = replace(
         OPTIONS,
-        reply_to=(Mailbox(addr_spec="a@example.test"), Mailbox(addr_spec="b@example.test")),
+        composition=Composition(
+            reply_to=(Mailbox(addr_spec="a@example.test"), Mailbox(addr_spec="b@example.test")),
+        ),
         envelope_from=Mailbox(addr_spec="bounces@example.test"),
     )
     mail = written(RECORDED, options=options)
@@ -462,7 +465,9 @@ def test_environment_variables_are_shown_as_told(
             Annotation(name="B_NAME", value=""),
         ),
     )
-    mail = written(attestation, options=replace(OPTIONS, env_values=env_values))
+    mail = written(
+        attestation, options=replace(OPTIONS, composition=Composition(env_values=env_values))
+    )
 
     for form in (mail.text, Html(mail.html).text, mail.summary.replace("\\", "")):
         assert ("A_NAME" in form) == names
@@ -472,7 +477,7 @@ def test_environment_variables_are_shown_as_told(
 
 def test_without_environment_variables_there_is_no_section_of_them() -> None:
     for env_values in EnvValues:
-        options = replace(OPTIONS, env_values=env_values)
+        options = replace(OPTIONS, composition=Composition(env_values=env_values))
         mail = written(replace(RECORDED, environment=()), options=options)
         assert "Environment variables" not in mail.html
         assert "ENVIRONMENT VARIABLES" not in mail.text

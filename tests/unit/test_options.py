@@ -12,6 +12,7 @@ from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model import (
     Attachment,
     Auth,
+    Composition,
     EnvValues,
     JobResult,
     JobStatus,
@@ -115,13 +116,15 @@ def test_every_input_finds_its_place() -> None:
         ),
         attachment=Attachment(cc=(Mailbox(addr_spec="team@example.com"),)),
         bcc=(Mailbox(addr_spec="archive@example.com"), Mailbox(addr_spec="ledger@example.com")),
-        reply_to=(Mailbox(addr_spec="jane@example.com", name="Jane Doe"),),
         envelope_from=Mailbox(addr_spec="bounces@example.com"),
         attestation="attestation.json",
         policy_evaluations="policies.json",
         job_status=JobStatus.FAILURE,
         needs=(JobResult(name="build", result=JobStatus.SUCCESS),),
-        env_values=EnvValues.NAMES,
+        composition=Composition(
+            reply_to=(Mailbox(addr_spec="jane@example.com", name="Jane Doe"),),
+            env_values=EnvValues.NAMES,
+        ),
         transport=Transport(
             tls=Tls.IMPLICIT,
             tls_ca_file="ca.pem",

@@ -36,7 +36,7 @@ class Run:
     deliver: Deliver
 
     def inputs(self, opts: dict[str, str] | None = None) -> dict[str, str]:
-        """Every input that is given, normalised, with its password masked from here on.
+        """Every input that is given, normalised, with the secrets masked from here on.
 
         Later ones win: the JSON variable, a secret's own variable where the JSON has none,
         ``--opt``, flags, standard input.
@@ -58,7 +58,8 @@ class Run:
                 # Bytes that are not UTF-8 are kept as such, for the options to refuse.
                 {"password": self.stdin.read(_LONGEST_PASSWORD).decode(errors="surrogateescape")}
             )
-        self.console.mask(given.get("user", ""), given.get("password", ""))
+        others = (given.get(name, "") for name in options.SECRETS if name != "password")
+        self.console.mask(given.get("user", ""), given.get("password", ""), *others)
         return given
 
     def validated(self, given: Mapping[str, str], *further: Problem) -> Options:

@@ -37,7 +37,7 @@ def compose(
     """
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict)
-    facts = view.facts(attestation, job, words, options.env_values)
+    facts = view.facts(attestation, job, words, options.composition.env_values)
     return _mail(facts, options, now=now, message_id=message_id)
 
 
@@ -89,8 +89,8 @@ def _mail(facts: dict[str, object], options: Options, *, now: datetime, message_
     ]
     if cc:
         headers.insert(3, mime.mailboxes("Cc", cc))
-    if options.reply_to:
-        headers.insert(3, mime.mailboxes("Reply-To", options.reply_to))
+    if options.composition.reply_to:
+        headers.insert(3, mime.mailboxes("Reply-To", options.composition.reply_to))
     # `=_` cannot stand in quoted-printable (RFC 2045 section 6.7), so no part can hold it.
     boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
     return Mail(

@@ -36,6 +36,7 @@ from chainloop_smtp.model.mail import (
 from chainloop_smtp.model.options import (
     Attachment,
     Auth,
+    Composition,
     EnvValues,
     Evidence,
     Mailbox,
@@ -58,6 +59,7 @@ __all__ = [
     "Attestation",
     "Auth",
     "Commit",
+    "Composition",
     "Delivery",
     "EnvValues",
     "Evaluation",

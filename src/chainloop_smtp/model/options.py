@@ -107,6 +107,18 @@ class Transport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """What the user says of the mail's form.
+
+    Attributes:
+        reply_to: Where answers go; empty: to the sender.
+    """
+
+    reply_to: tuple[Mailbox, ...] = ()
+    env_values: EnvValues = EnvValues.SHOW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Everything a user may say, validated.
 
@@ -122,14 +134,13 @@ class Options:
     registration: Registration
     attachment: Attachment = Attachment()
     bcc: tuple[Mailbox, ...] = ()
-    reply_to: tuple[Mailbox, ...] = ()
     envelope_from: Mailbox | None = None
     attestation: str = field(default="", repr=False)
     workflow_run_id: str = ""
     policy_evaluations: str = field(default="", repr=False)
     job_status: JobStatus | None = None
     needs: tuple[JobResult, ...] = ()
-    env_values: EnvValues = EnvValues.SHOW
+    composition: Composition = Composition()
     transport: Transport = Transport()
     require: Require = Require.ALL
     fail_on_error: bool = True

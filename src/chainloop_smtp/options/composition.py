@@ -1,0 +1,12 @@
+"""Inputs -> Composition: what the user says of the mail's form."""
+
+from chainloop_smtp.model import Composition, EnvValues
+from chainloop_smtp.options.values import Values
+
+
+def composition(values: Values) -> Composition:
+    """What the mail shows, and how."""
+    return Composition(
+        reply_to=values.mailboxes("reply-to"),
+        env_values=values.word("env-values", EnvValues),
+    )

@@ -1,0 +1,50 @@
+"""Inputs -> where the evidence is, and how the jobs went."""
+
+import json
+import re
+
+from chainloop_smtp.errors import quoted
+from chainloop_smtp.model import JobResult, JobStatus
+from chainloop_smtp.options.values import Values
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def run_id(values: Values) -> str:
+    """``workflow-run-id``: a UUID; empty when not given."""
+    given = values.text("workflow-run-id")
+    if given and not _UUID.fullmatch(given):
+        hint = "It is the attestationID that `chainloop attestation init -o json` prints."
+        values.wrong("workflow-run-id", f"{quoted(given)} is not a UUID", hint)
+    if given and "attestation" in values:
+        values.wrong("workflow-run-id", "attestation is given too", "Give one of them.")
+    return given
+
+
+def job_status(values: Values) -> JobStatus | None:
+    """``job-status``; None when not said."""
+    return values.word("job-status", JobStatus) if "job-status" in values else None
+
+
+def needs(values: Values) -> tuple[JobResult, ...]:
+    """GitHub's ``needs`` context: an object of {job id: {result, outputs}}."""
+    text, hint = values.text("needs"), "Write needs: ${{ toJSON(needs) }}."
+    if not text:
+        return ()
+    try:
+        jobs = json.loads(text)
+    except (ValueError, RecursionError):
+        values.wrong("needs", "is not JSON", hint)
+        return ()
+    if not isinstance(jobs, dict):
+        values.wrong("needs", "is not a JSON object of jobs", hint)
+        return ()
+    results = []
+    for name, job in jobs.items():
+        result = job.get("result") if isinstance(job, dict) else None
+        if result in tuple(JobStatus):
+            results.append(JobResult(name=name, result=JobStatus(result)))
+        else:
+            why = f"job {quoted(name)} has no result of {', '.join(JobStatus)}"
+            values.wrong("needs", why, hint)
+    return tuple(results)

@@ -1,0 +1,84 @@
+"""The inputs of one run, and the problems found in them: what every part of the options reads."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from chainloop_smtp.errors import Problem, quoted
+from chainloop_smtp.model import Mailbox
+from chainloop_smtp.options import addresses
+
+_LONGEST_WAIT = 24 * 60 * 60  # seconds
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+class Values:
+    """The inputs by name, normalised, defaults filled in; and what is found wrong with them.
+
+    Attributes:
+        problems: Added to by every method that finds one; what it then gives back is a stand-in.
+    """
+
+    def __init__(self, given: Mapping[str, str], problems: list[Problem]) -> None:
+        self._given = given
+        self.problems = problems
+
+    def __contains__(self, name: str) -> bool:
+        """The input is given, or has a default."""
+        return name in self._given
+
+    def text(self, name: str) -> str:
+        """The input as it is; empty when it is not given."""
+        return self._given.get(name, "")
+
+    def word(self, name: str, words: type[Word]) -> Word:
+        """One of an input's words, which has a default."""
+        return words(self._given[name])
+
+    def is_true(self, name: str) -> bool:
+        """A boolean, which has a default."""
+        return self._given[name].lower() == "true"
+
+    def seconds(self, name: str) -> float:
+        """Seconds to wait: more than none, a day at most."""
+        value, hint = self._given[name], "Write seconds, such as 30 or 2.5."
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.wrong(name, f"{quoted(value)} is not a number", hint)
+            return 0.0
+        # Written so that NaN fails too.
+        if not 0 < seconds <= _LONGEST_WAIT:
+            why = f"{quoted(value)} is not more than 0 and at most {_LONGEST_WAIT}"
+            self.wrong(name, why, hint)
+        return seconds
+
+    def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
+        """The mailboxes of one input; those that are none are reported and left out."""
+        members = addresses.split(self.text(name))
+        if not members and name in self:
+            self.wrong(name, f"{quoted(self.text(name))} holds no address")
+        found = []
+        for member in members:
+            display_name, addr_spec = addresses.name_and_addr_spec(member)
+            try:
+                found.append(addresses.mailbox(display_name, addr_spec))
+            except ValueError as error:
+                self.problems.append(addresses.problem(name, addr_spec, str(error)))
+        return tuple(found)
+
+    def mailbox(self, name: str) -> Mailbox | None:
+        """The one mailbox of an input; None when there is none."""
+        members = addresses.split(self.text(name))
+        if len(members) > 1:
+            self.wrong(
+                name,
+                f"{len(members)} addresses are given where one belongs",
+                'A display name with a comma stands in quotes: "Doe, Jane" <jane@example.com>.',
+            )
+        return next(iter(self.mailboxes(name)), None)
+
+    def wrong(self, name: str, why: str, hint: str = "") -> None:
+        """Reports a problem of one input."""
+        self.problems.append(Problem(name, why, hint))
