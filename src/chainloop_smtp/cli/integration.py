@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from chainloop_smtp import message, options, outbox
+from chainloop_smtp.cli.post import refusals
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.send import refusals
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Plugin
 

@@ -1,0 +1,41 @@
+"""The evidence that the options name -> what it says of the run."""
+
+from functools import reduce
+
+from chainloop_smtp import attestation, source
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.model import Attestation, Evidence, Options
+
+
+def read(run: Run, parsed: Options) -> Evidence:
+    """What the options name. The mail about a failed job does not wait for a failing command."""
+    try:
+        return source.read(parsed, run.environ, run.stdin)
+    except AttestationError as error:
+        if parsed.is_success or not parsed.workflow_run_id:
+            raise
+        run.console.warning(error.title, str(error))
+        return Evidence()
+
+
+def attested(run: Run, parsed: Options, evidence: Evidence) -> Attestation | None:
+    """What the evidence says of the run, or None where nothing was attested."""
+    documents = evidence.documents
+    if not parsed.is_success:
+        # A push that failed may have printed no more than what its policies print.
+        documents = tuple(document for document in documents if b"{" in document)
+    if documents:
+        attested = reduce(attestation.join, map(attestation.parse, documents))
+        if evidence.policy_evaluations is None:
+            return attested
+        return attestation.with_evaluations(attested, evidence.policy_evaluations)
+    if parsed.attestation and parsed.is_success:
+        run.console.warning(
+            "the attestation is empty",
+            "The Chainloop command printed nothing, so the mail says that the run was not "
+            "attested; the log of the step that ran it says why. Let `chainloop attestation push "
+            "-o json > attestation.json` stand on a line of its own: with a pipe or $(…) around "
+            "it, bash hides its exit code.",
+        )
+    return None
