@@ -17,6 +17,7 @@ STAGES = (
     "source",
     "attestation",
     "verdict",
+    "difference",
     "message",
     "delivery",
     "outbox",

@@ -22,6 +22,12 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.changes import (
+    Breach,
+    Changes,
+    Replacement,
+    Shift,
+)
 from chainloop_smtp.model.job import (
     Job,
     JobResult,
@@ -58,6 +64,8 @@ __all__ = [
     "Attachment",
     "Attestation",
     "Auth",
+    "Breach",
+    "Changes",
     "Commit",
     "Composition",
     "Delivery",
@@ -79,11 +87,13 @@ __all__ = [
     "PolicyStatus",
     "Refusal",
     "Registration",
+    "Replacement",
     "Reply",
     "Require",
     "Run",
     "RunState",
     "Runner",
+    "Shift",
     "Signing",
     "Strategy",
     "Tls",

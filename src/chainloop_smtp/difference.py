@@ -1,0 +1,243 @@
+"""Two Attestations of one workflow -> Changes: what a reviewer asks for first."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+from chainloop_smtp.model import (
+    Attestation,
+    Breach,
+    Changes,
+    Finding,
+    Material,
+    Outcome,
+    Policies,
+    Replacement,
+    Shift,
+    Signing,
+    Workflow,
+)
+
+T = TypeVar("T")
+Key = Callable[[T], Hashable]
+
+# Chainloop names a material that nobody named by the clock (Crafter.AddMaterialContractFree).
+_MADE_UP = re.compile(r"material-\d{10,}")
+
+
+def refusal(previous: Attestation, current: Attestation) -> str:
+    """Why the two are not to be compared, in a few words; empty when they are."""
+    if not previous.is_recorded:
+        return "the earlier run was not attested"
+    if not current.is_recorded and not current.materials:
+        return "this run is not attested"
+    if previous.run.id and previous.run.id == current.run.id:
+        return "both are of the same run"
+    before, after = previous.workflow, current.workflow
+    if before.id and before.id == after.id:
+        return ""
+    names = [
+        (noun, one, other)
+        for noun, one, other in zip(_NOUNS, _names(before), _names(after), strict=True)
+        if one and other
+    ]
+    if not names:
+        return "they do not say which workflow they are of"
+    return next(
+        (
+            f"the earlier one is of {noun} {one}, this one of {other}"
+            for noun, one, other in names
+            if one != other
+        ),
+        "",
+    )
+
+
+def compare(
+    previous: Attestation, current: Attestation, *, before: Outcome, after: Outcome
+) -> Changes:
+    """What differs between an earlier run of a workflow and this one.
+
+    Materials are the same by name, and changed when their digest is another. Violations are the
+    same by policy, material, finding and component, or else by message; the version of a
+    component and the line of a file do not count, since they change without anybody's doing.
+
+    Args:
+        before: The earlier run's outcome by its evidence alone.
+        after: This run's outcome, by the same measure.
+    """
+    materials, removed, added = _paired(
+        _added(previous),
+        _added(current),
+        lambda one: (one.name, one.type, *_content(one)),
+        lambda one: one.name,
+        lambda one: (one.type, *_content(one)) if _MADE_UP.fullmatch(one.name) else None,
+        lambda one: (one.type, one.value) if _MADE_UP.fullmatch(one.name) else None,
+    )
+    renamed = {one.name: other.name for one, other in materials}
+    is_known = _is_known(previous.policies) and _is_known(current.policies)
+    resolved, introduced = _violations(
+        _breaches(previous.policies, renamed), _breaches(current.policies, {})
+    )
+    return Changes(
+        previous=previous,
+        added=added,
+        removed=removed,
+        replaced=tuple(
+            Replacement(before=one, after=other) for one, other in materials if _differ(one, other)
+        ),
+        introduced=introduced if is_known else (),
+        resolved=resolved if is_known else (),
+        are_violations_known=is_known,
+        violation_count=_shift(
+            str(previous.policies.violation_count), str(current.policies.violation_count)
+        ),
+        contract=_shift(_contract(previous.workflow), _contract(current.workflow)),
+        strategy=_shift(previous.policies.strategy or "", current.policies.strategy or ""),
+        signer=_shift(*_signers(previous.signing, current.signing)),
+        outcome=_shift(before, after),
+    )
+
+
+_NOUNS = ("organization", "project", "workflow", "workflow ID")
+
+
+def _names(workflow: Workflow) -> tuple[str, str, str, str]:
+    return workflow.organization, workflow.project, workflow.name, workflow.id
+
+
+def _added(attestation: Attestation) -> tuple[Material, ...]:
+    """Without those that a contract asks for and nobody added."""
+    return tuple(one for one in attestation.materials if one.is_set)
+
+
+def _content(material: Material) -> tuple[str, str, str]:
+    return material.value, material.tag, material.digest
+
+
+def _differ(one: Material, other: Material) -> bool:
+    """By digest; a string has none in some documents, and is its own content."""
+    if one.digest and other.digest:
+        return one.digest != other.digest
+    return (one.value, one.tag) != (other.value, other.tag)
+
+
+def _is_known(policies: Policies) -> bool:
+    """The violations are at hand, or there are none."""
+    if not (policies.violation_count or policies.has_violations):
+        # Evaluations that are only referred to may not even be counted.
+        return bool(policies.evaluation_count) or not policies.reference
+    return bool(policies.evaluations)
+
+
+def _breaches(policies: Policies, renamed: dict[str, str]) -> tuple[Breach, ...]:
+    return tuple(
+        Breach(
+            policy=evaluation.name,
+            material=renamed.get(evaluation.material, evaluation.material),
+            is_gate=evaluation.is_gate,
+            violation=violation,
+        )
+        for evaluation in policies.evaluations
+        for violation in evaluation.active_violations
+    )
+
+
+def _violations(
+    before: Sequence[Breach], after: Sequence[Breach]
+) -> tuple[tuple[Breach, ...], tuple[Breach, ...]]:
+    """Those of the earlier run only, and those of the later run only."""
+    _, left, right = _paired(before, after, _by_finding)
+    # A statement has no findings, the description of the same run has: there the message counts,
+    # which Chainloop fills with the finding's own. Two findings are never the same by message.
+    (plain, found), (plain_after, found_after) = _split(left), _split(right)
+    _, plain, plain_after = _paired(plain, plain_after, _by_message)
+    _, plain, found_after = _paired(plain, found_after, _by_message)
+    _, found, plain_after = _paired(found, plain_after, _by_message)
+    return _in_order((*plain, *found), before), _in_order((*plain_after, *found_after), after)
+
+
+def _split(breaches: Iterable[Breach]) -> tuple[tuple[Breach, ...], tuple[Breach, ...]]:
+    """Those without a finding that can be recognised, and the rest."""
+    plain: list[Breach] = []
+    found: list[Breach] = []
+    for each in breaches:
+        (plain if _by_finding(each) is None else found).append(each)
+    return tuple(plain), tuple(found)
+
+
+def _in_order(some: Iterable[Breach], all_: Sequence[Breach]) -> tuple[Breach, ...]:
+    kept = {id(each) for each in some}
+    return tuple(each for each in all_ if id(each) in kept)
+
+
+def _by_finding(breach: Breach) -> Hashable:
+    finding = breach.violation.finding
+    if finding is None or not finding.id:
+        return None
+    return (breach.policy, breach.material, finding.kind, finding.id, *_place(finding))
+
+
+def _place(finding: Finding) -> tuple[str, str]:
+    """Component and file, without version and line."""
+    path, colon, line = finding.location.rpartition(":")
+    return finding.component, path if colon and line.isdigit() else finding.location
+
+
+def _by_message(breach: Breach) -> Hashable:
+    return breach.policy, breach.material, " ".join(breach.violation.message.split())
+
+
+def _contract(workflow: Workflow) -> str:
+    if not workflow.contract_revision:
+        return ""
+    return f"{workflow.contract_name} revision {workflow.contract_revision}".strip()
+
+
+def _signers(before: Signing, after: Signing) -> tuple[str, str]:
+    """Who signed, as far as both documents say it in the same or in comparable words."""
+    one, other = _signer(before), _signer(after)
+    if one and other:
+        return one, other
+    return before.authority, after.authority
+
+
+def _signer(signing: Signing) -> str:
+    """The certificate's names, else its subject, else the key."""
+    if names := ", ".join(signing.certificate_sans) or signing.certificate:
+        issuer = f", issued by {signing.certificate_issuer}" if signing.certificate_issuer else ""
+        return f"certificate {names}{issuer}"
+    return f"key {signing.key_hint}" if signing.key_hint else ""
+
+
+def _shift(before: str, after: str) -> Shift | None:
+    """None where nothing changed, and where one of the two does not say."""
+    return Shift(before=before, after=after) if before and after and before != after else None
+
+
+def _paired(
+    before: Sequence[T], after: Sequence[T], *keys: Key[T]
+) -> tuple[tuple[tuple[T, T], ...], tuple[T, ...], tuple[T, ...]]:
+    """Members of both that are the same by the first key, then by the next; and what is left.
+
+    Members that are alike are paired in their order, each once. A key of None pairs with nothing.
+    """
+    pairs: list[tuple[T, T]] = []
+    left, right = list(before), list(after)
+    for key in keys:
+        waiting: dict[Hashable, list[int]] = defaultdict(list)
+        for position in reversed(range(len(right))):
+            waiting[key(right[position])].append(position)
+        taken: set[int] = set()
+        rest = []
+        for each in left:
+            place = key(each)
+            if place is not None and waiting[place]:
+                taken.add(position := waiting[place].pop())
+                pairs.append((each, right[position]))
+            else:
+                rest.append(each)
+        left = rest
+        right = [each for position, each in enumerate(right) if position not in taken]
+    return tuple(pairs), tuple(left), tuple(right)
