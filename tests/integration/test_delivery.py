@@ -17,7 +17,8 @@ import pytest
 import trustme
 
 from chainloop_smtp.delivery import send
-from chainloop_smtp.delivery.connection import Connection, Deadline, monotonic, tls_context
+from chainloop_smtp.delivery.connection import Connection, tls_context
+from chainloop_smtp.delivery.deadline import Deadline, monotonic
 from chainloop_smtp.errors import DeliveryError, OptionsError
 from chainloop_smtp.model import (
     Auth,
@@ -985,7 +986,7 @@ def test_nothing_that_happens_at_quit_is_a_failure(extensions: tuple[str, ...], 
 
 
 def test_a_drip_at_quit_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainloop_smtp.delivery._QUIT_PATIENCE", 0.5)
+    monkeypatch.setattr("chainloop_smtp.delivery.session._QUIT_PATIENCE", 0.5)
     steps = changed(script(), quit=Step(reply=b"221 " + b"x" * 120, pause=0.1))
     started = time.monotonic()
     with Scripted(steps) as server:

@@ -7,11 +7,11 @@ comes out printable.
 
 import socket
 import ssl
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from chainloop_smtp.delivery.deadline import Deadline
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Reply
 
@@ -19,49 +19,6 @@ from chainloop_smtp.model import Reply
 _LONGEST_LINE = 4096
 _LONGEST_REPLY = 64 * 1024
 _CHUNK = 64 * 1024
-
-
-class Deadline:
-    """Seconds left for everything that touches the network.
-
-    Args:
-        seconds: In all.
-        timeout: For one step.
-        where: ``host:port``, for the error.
-    """
-
-    def __init__(
-        self, seconds: float, timeout: float, where: str, clock: Callable[[], float]
-    ) -> None:
-        self._ends = clock() + seconds
-        self._seconds = seconds
-        self._timeout = timeout
-        self._where = where
-        self._clock = clock
-
-    def after(self, seconds: float) -> float:
-        """The moment so many seconds from now, for `step`."""
-        return self._clock() + seconds
-
-    def step(self, until: float | None = None) -> float:
-        """Seconds that the next network step may take.
-
-        Args:
-            until: A moment to end at, where that is before the deadline.
-
-        Raises:
-            DeliveryError: None are left.
-        """
-        left = (self._ends if until is None else min(self._ends, until)) - self._clock()
-        if left <= 0:
-            raise DeliveryError(
-                Problem(
-                    self._where,
-                    f"the deadline of {self._seconds:g} seconds is over",
-                    "The server is slow or silent; if it is known to be slow, raise deadline.",
-                )
-            )
-        return min(left, self._timeout)
 
 
 class Connection:
@@ -371,8 +328,3 @@ def _trust(ca_file: str, context: ssl.SSLContext) -> None:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         why = f"{quoted(ca_file)} cannot be read: {why.lower()}"
         raise OptionsError(Problem("tls-ca-file", why)) from error
-
-
-def monotonic() -> float:
-    """Seconds since some moment, never backwards."""
-    return time.monotonic()

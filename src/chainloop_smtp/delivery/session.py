@@ -1,0 +1,212 @@
+"""Registration -> a session: connected, greeted, secured, logged in. Step by step, or all at once.
+
+RFC 5321 section 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from chainloop_smtp.delivery import auth
+from chainloop_smtp.delivery.connection import Connection, place, tls_context
+from chainloop_smtp.delivery.deadline import Deadline
+from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.model import Auth, Registration, Reply, Tls, Transport
+
+IMPLICIT_TLS_PORTS = (465, 2465, 8465)
+_QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
+_LONGEST_COMMAND = 512  # octets with CRLF: RFC 5321 section 4.5.3.1.4
+
+
+class Session:
+    """A connection and what the server has said of itself.
+
+    The steps are methods, in the order in which they stand here; `open` takes them all.
+
+    Attributes:
+        connection: What the steps talk over.
+        extensions: What EHLO offered last: parameters by keyword, in upper case.
+        mechanism: SASL mechanism used; empty: none.
+        tls: How the connection is protected; never `Tls.AUTO`.
+    """
+
+    def __init__(
+        self, registration: Registration, transport: Transport, clock: Callable[[], float]
+    ) -> None:
+        """Connects.
+
+        Raises:
+            DeliveryError: No address of the host could be reached.
+            OptionsError: ``tls-ca-file`` is not usable.
+        """
+        self._registration = registration
+        self._transport = transport
+        self.tls = transport.tls
+        if self.tls is Tls.AUTO:
+            is_implicit = registration.port in IMPLICIT_TLS_PORTS
+            self.tls = Tls.IMPLICIT if is_implicit else Tls.STARTTLS
+        # Before the connection, so that a wrong file costs nobody a connection.
+        self._context = None if self.tls is Tls.NONE else tls_context(transport.tls_ca_file)
+        self.mechanism = ""
+        self.extensions: Mapping[str, str] = {}
+        where = place(registration.host, registration.port)
+        self.connection = Connection(
+            registration.host,
+            registration.port,
+            Deadline(transport.deadline, transport.timeout, where, clock),
+            secrets=_spellings(registration),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.connection.__exit__(kind, error, traceback)
+
+    def open(self) -> None:
+        """From the server's greeting to a logged-in session.
+
+        Raises:
+            DeliveryError: The server, or the connection, does not let us in.
+        """
+        self.greet()
+        self.hello()
+        if self.tls is Tls.STARTTLS:
+            self.start_tls()
+            # RFC 3207 section 4.2: what was learned in clear is forgotten.
+            self.hello()
+        if self._registration.user:
+            self.log_in()
+
+    def greet(self) -> None:
+        """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
+        if self.tls is Tls.IMPLICIT and self._context:
+            self.connection.start_tls(self._context)
+        greeting = self.connection.read()
+        if greeting.code != 220:
+            raise self.refusal("the server does not take mail now", greeting)
+
+    def hello(self) -> None:
+        """EHLO (RFC 5321 section 4.1.1.1), under a name that strict servers accept."""
+        (reply,) = self.connection.exchange(f"EHLO {self.connection.own_literal}".encode("ascii"))
+        if reply.code != 250:
+            raise self.refusal("the server refused EHLO", reply)
+        words = (line.decode("ascii", "replace").upper() for line in self.connection.lines[1:])
+        self.extensions = {
+            name: value for name, _, value in (word.partition(" ") for word in words)
+        }
+
+    def start_tls(self) -> None:
+        """STARTTLS and the handshake (RFC 3207 section 4)."""
+        if "STARTTLS" not in self.extensions:
+            raise self.error(
+                "the server offers no STARTTLS, so nothing was sent to it",
+                "Port 465 usually wants tls: implicit. If the server has no TLS at all, and "
+                "only then: tls: none.",
+            )
+        (reply,) = self.connection.exchange(b"STARTTLS")
+        if reply.code != 220:
+            raise self.refusal("the server refused STARTTLS", reply)
+        if self._context:
+            self.connection.start_tls(self._context)
+
+    def log_in(self) -> None:
+        """AUTH (RFC 4954)."""
+        if not self.connection.tls and not self.connection.is_loopback:
+            raise self.error(
+                "the password was not sent, since the connection has no TLS",
+                "Use tls: auto, or auth: none for a relay that needs no login.",
+            )
+        mechanism = self._common_mechanism()
+        self.mechanism = mechanism.value.upper()
+        reply = self._authenticate(mechanism)
+        if reply.code != 235:
+            raise self.refusal(
+                "the server cannot check the password now"
+                if 400 <= reply.code < 500
+                else f"the server refused the login of {self._registration.user}",
+                reply,
+                "Check user and password; many providers want an app password or an API key here "
+                "instead of the account's own password.",
+            )
+
+    def farewell(self, command: bytes = b"QUIT\r\n") -> None:
+        """QUIT and its 221 (RFC 5321 section 4.1.1.10); what goes wrong here changes nothing.
+
+        Args:
+            command: With its line end; empty when it is sent already.
+        """
+        try:
+            if command:
+                self.connection.write(command)
+            self.connection.read(patience=_QUIT_PATIENCE)
+        except DeliveryError:
+            pass
+
+    def refusal(self, why: str, reply: Reply | None, hint: str = "") -> DeliveryError:
+        """The error that a reply makes."""
+        return self.error(f"{why}: {reply}" if reply else why, hint)
+
+    def error(self, why: str, hint: str = "") -> DeliveryError:
+        """An error about this server."""
+        return DeliveryError(Problem(self.connection.where, why, hint))
+
+    def _common_mechanism(self) -> Auth:
+        offered = self.extensions.get("AUTH", "").split()
+        # Exchange and others of old: `AUTH=LOGIN` as a keyword of its own.
+        for name, value in self.extensions.items():
+            if name.startswith("AUTH="):
+                offered += [name[5:], *value.split()]
+        mechanism = auth.choose(self._transport.auth, offered)
+        if mechanism is None:
+            raise self.error(
+                f"no common way to log in: the server offers {' '.join(offered) or 'none'}, "
+                f"auth is {self._transport.auth}",
+                "The server may offer a login only over TLS: write tls: auto."
+                if not offered and not self.connection.tls
+                else "A relay that needs no login takes auth: none."
+                if not offered
+                else "Set auth to one of the mechanisms that the server offers.",
+            )
+        return mechanism
+
+    def _authenticate(self, mechanism: Auth) -> Reply:
+        user, password = self._registration.user, self._registration.password
+        command = b"AUTH " + self.mechanism.encode("ascii")
+        initial = auth.initial_response(mechanism, user, password)
+        turn = 0
+        if initial is not None:
+            with_initial = command + b" " + base64.b64encode(initial)
+            # RFC 4954 section 4: where it makes the command too long, it waits for a challenge.
+            if len(with_initial) + 2 <= _LONGEST_COMMAND:
+                command, turn = with_initial, 1
+        (reply,) = self.connection.exchange(command)
+        while reply.code == 334:
+            try:
+                challenge = base64.b64decode(self.connection.lines[-1].strip(), validate=True)
+                response = auth.answer(mechanism, user, password, challenge, turn)
+            except (binascii.Error, ValueError) as error:
+                # RFC 4954 section 4: a lone "*" cancels the exchange.
+                self.connection.exchange(b"*")
+                raise self.error(f"{self.mechanism} failed: {error}") from error
+            (reply,) = self.connection.exchange(base64.b64encode(response))
+            turn += 1
+        return reply
+
+
+def _spellings(registration: Registration) -> tuple[str, ...]:
+    """The password in the forms in which a server could echo it."""
+    user, password = registration.user.encode(), registration.password.encode()
+    if not password:
+        return ()
+    encoded = (
+        base64.b64encode(octets).decode() for octets in (password, b"\0" + user + b"\0" + password)
+    )
+    return (registration.password, *encoded)
