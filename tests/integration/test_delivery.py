@@ -1242,3 +1242,13 @@ def test_refused_recipients_are_told_even_when_the_content_is_rejected(
     assert "the server rejected the mail: 554 5.7.1 rejected" in said
     assert "a@example.test: the server had refused this recipient: 550 5.1.1 nobody" in said
     assert server.failure == ""
+
+
+def test_a_refusal_says_what_it_means_and_what_to_do() -> None:
+    steps = changed(script(extensions=()), mail=Step(reply=b"553 5.1.8 who are you?\r\n"))
+    del steps["rcpt 1"], steps["data"], steps["content"]
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server))
+
+    assert "check from and envelope-from" in said
+    assert server.failure == ""

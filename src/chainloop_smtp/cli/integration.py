@@ -60,7 +60,7 @@ def register(run: Run) -> int:
     else:
         try:
             result = run.deliver(mail, parsed.registration, parsed.transport)
-            if failure := refusals(result, parsed.require):
+            if failure := refusals(result, parsed):
                 raise failure
         except DeliveryError:
             run.console.say(f"The mail is kept: {outbox.write_mail(run.folder(parsed), mail)}")

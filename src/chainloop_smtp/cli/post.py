@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from chainloop_smtp import message, outbox
+from chainloop_smtp import delivery, message, outbox
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import Delivery, Mail, Options, Require, Tls
@@ -25,7 +25,7 @@ def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str,
     outputs["attempts"] = "1"
     try:
         result = run.deliver(mail, parsed.registration, parsed.transport)
-        failure = refusals(result, parsed.require)
+        failure = refusals(result, parsed)
         outputs["accepted"] = json.dumps(result.accepted)
         outputs["refused"] = json.dumps([each.recipient for each in result.refused])
         outputs["attempts"] = str(result.attempts)
@@ -58,12 +58,16 @@ def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str,
     return 0
 
 
-def refusals(result: Delivery, require: Require) -> DeliveryError | None:
+def refusals(result: Delivery, parsed: Options) -> DeliveryError | None:
     """The failure that refused recipients make, by what the user requires."""
-    if not result.refused or (result.accepted and require is Require.ANY):
+    if not result.refused or (result.accepted and parsed.require is Require.ANY):
         return None
     problems = [
-        Problem(each.recipient, f"the server refused this recipient: {each.reply}")
+        Problem(
+            each.recipient,
+            f"the server refused this recipient: {each.reply}",
+            delivery.hint(parsed.registration.host, each.reply),
+        )
         for each in result.refused
     ]
     if result.accepted:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from chainloop_smtp.delivery.connection import check_authorities
 from chainloop_smtp.delivery.deadline import monotonic
+from chainloop_smtp.delivery.hints import hint
 from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS, Session
 from chainloop_smtp.delivery.transaction import transact
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 
-__all__ = ["IMPLICIT_TLS_PORTS", "check_authorities", "send"]
+__all__ = ["IMPLICIT_TLS_PORTS", "check_authorities", "hint", "send"]
 
 
 def send(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from chainloop_smtp.delivery import auth
+from chainloop_smtp.delivery import auth, hints
 from chainloop_smtp.delivery.connection import Connection, place, tls_context
 from chainloop_smtp.delivery.deadline import Deadline
 from chainloop_smtp.errors import DeliveryError, Problem
@@ -151,8 +151,13 @@ class Session:
             pass
 
     def refusal(self, why: str, reply: Reply | None, hint: str = "") -> DeliveryError:
-        """The error that a reply makes."""
-        return self.error(f"{why}: {reply}" if reply else why, hint)
+        """The error that a reply makes.
+
+        Args:
+            hint: What to do next, where the reply does not say more.
+        """
+        told = hints.hint(self._registration.host, reply) if reply else ""
+        return self.error(f"{why}: {reply}" if reply else why, told or hint)
 
     def error(self, why: str, hint: str = "") -> DeliveryError:
         """An error about this server."""
