@@ -52,7 +52,8 @@ def register(run: Run) -> int:
     parsed = run.validated(given, *problems)
     plugin = options.plugin()
     name = run.arguments.name or parsed.registration.host
-    now, message_id = run.now(), run.message_id(parsed)
+    now = run.now()
+    message_id = message.random_id(parsed.registration.from_.domain, run.entropy())
     mail = message.compose_registration(plugin, name, parsed, now=now, message_id=message_id)
     if parsed.dry_run:
         eml = outbox.write_mail(run.folder(parsed), mail)

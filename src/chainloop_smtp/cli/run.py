@@ -106,9 +106,9 @@ class Run:
         """The present moment, in UTC."""
         return datetime.now(UTC)
 
-    def message_id(self, parsed: Options) -> str:
-        """A Message-ID that no other mail has, in the sender's domain, without its brackets."""
-        return f"{os.urandom(16).hex()}@{parsed.registration.from_.domain}"
+    def entropy(self) -> bytes:
+        """Random bytes for a Message-ID that no other mail is to have."""
+        return os.urandom(16)
 
     def _check_stdin(self, given: Mapping[str, str]) -> None:
         """Standard input is there once, and not at all in a step that only gives inputs."""

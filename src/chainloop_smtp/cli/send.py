@@ -50,7 +50,8 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
     outputs["digest"] = attested.digest if attested else ""
-    now, message_id = run.now(), run.message_id(parsed)
+    now = run.now()
+    message_id = message.message_id(attested, job, judged, parsed, entropy=run.entropy())
     mail = message.compose(attested, job, judged, parsed, now=now, message_id=message_id)
     folder = run.folder(parsed)
     outputs["message-id"] = mail.message_id

@@ -7,13 +7,14 @@ Both are pure: the time and the Message-ID are given.
 import hashlib
 from datetime import datetime
 
-from chainloop_smtp.message import mime, view, wording
+from chainloop_smtp.message import headers, identity, mime, view, wording
 from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.identity import message_id, random_id
 from chainloop_smtp.message.templates import md, render
 from chainloop_smtp.message.wording import Tone, Wording
 from chainloop_smtp.model import Attestation, Job, Mail, Mailbox, Options, Plugin, Verdict
 
-__all__ = ["compose", "compose_registration", "md"]
+__all__ = ["compose", "compose_registration", "md", "message_id", "random_id"]
 
 
 def compose(
@@ -36,9 +37,13 @@ def compose(
         MessageError: A template is broken.
     """
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
-    words = wording.word(attestation, job, verdict)
+    words = wording.word(attestation, job, verdict, options.composition.thread)
     facts = view.facts(attestation, job, words, options.composition.env_values)
-    return _mail(facts, options, now=now, message_id=message_id)
+    fields = [
+        *headers.threading(identity.thread(attestation, job, options)),
+        *headers.about(attestation, job, verdict, options),
+    ]
+    return _mail(facts, fields, options, now=now, message_id=message_id)
 
 
 def compose_registration(
@@ -70,27 +75,35 @@ def compose_registration(
         view.Fact("To", ", ".join(map(str, registration.to))),
     )
     facts = view.registration(words, tuple(row for row in rows if row.value))
-    return _mail(facts, options, now=now, message_id=message_id)
+    return _mail(facts, [], options, now=now, message_id=message_id)
 
 
-def _mail(facts: dict[str, object], options: Options, *, now: datetime, message_id: str) -> Mail:
+def _mail(
+    facts: dict[str, object],
+    fields: list[bytes],
+    options: Options,
+    *,
+    now: datetime,
+    message_id: str,
+) -> Mail:
     registration, cc = options.registration, options.attachment.cc
     subject = " ".join(render("subject.txt.j2", facts).split())
     text = _blank_lines_once(render("mail.txt.j2", facts))
     html = render("mail.html.j2", facts)
-    headers = [
+    head = [
         mime.date(now),
         mime.mailboxes("From", [registration.from_]),
         mime.mailboxes("To", registration.to),
         mime.structured("Message-ID", f"<{message_id}>"),
         mime.unstructured("Subject", subject),
-        # RFC 3834 section 5: nobody's holiday responder answers this.
-        mime.structured("Auto-Submitted", "auto-generated"),
+        *headers.automatic(),
+        *fields,
+        *headers.own(options.composition.headers),
     ]
     if cc:
-        headers.insert(3, mime.mailboxes("Cc", cc))
+        head.insert(3, mime.mailboxes("Cc", cc))
     if options.composition.reply_to:
-        headers.insert(3, mime.mailboxes("Reply-To", options.composition.reply_to))
+        head.insert(3, mime.mailboxes("Reply-To", options.composition.reply_to))
     # `=_` cannot stand in quoted-printable (RFC 2045 section 6.7), so no part can hold it.
     boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
     return Mail(
@@ -98,7 +111,7 @@ def _mail(facts: dict[str, object], options: Options, *, now: datetime, message_
         recipients=_once((*registration.to, *cc, *options.bcc)),
         message_id=f"<{message_id}>",
         subject=subject,
-        content=mime.alternative(headers, text, html, boundary),
+        content=mime.alternative(head, text, html, boundary),
         text=text,
         html=html,
         summary=_blank_lines_once(render("summary.md.j2", facts)),

@@ -79,6 +79,20 @@ def unstructured(name: str, value: str) -> bytes:
     return _folded(name, _encoded_words(" ".join(words), len(name) + 2))
 
 
+def verbatim(name: str, value: str) -> bytes:
+    """A header whose ASCII value a program reads: folded at its blanks, and never encoded.
+
+    Args:
+        value: Without control characters; with its name, of 998 octets at most.
+    """
+    return _folded(name, value.split())
+
+
+def named(name: str, phrase: str, identifier: str) -> bytes:
+    """A header of a phrase and an identifier in angle brackets, such as List-Id (RFC 2919)."""
+    return _folded(name, [*_phrase(phrase, len(name) + 2), f"<{identifier}>"])
+
+
 def mailboxes(name: str, members: Sequence[Mailbox]) -> bytes:
     """An address header (RFC 5322 section 3.6.2 and 3.6.3): at least one mailbox, comma between."""
     words: list[str] = []

@@ -15,6 +15,7 @@ from chainloop_smtp.model import (
     Policies,
     RunState,
     Strategy,
+    Thread,
     Verdict,
 )
 
@@ -83,7 +84,9 @@ class Wording:
     describe: str
 
 
-def word(attestation: Attestation | None, job: Job, verdict: Verdict) -> Wording:
+def word(
+    attestation: Attestation | None, job: Job, verdict: Verdict, thread: Thread = Thread.RUN
+) -> Wording:
     """The words for one run, from cleaned facts."""
     tone = _TONES[verdict.outcome]
     badge = _badge(attestation, verdict)
@@ -92,7 +95,9 @@ def word(attestation: Attestation | None, job: Job, verdict: Verdict) -> Wording
         tone=tone,
         glyph=_GLYPHS[tone],
         badge=badge,
-        subject=_subject(attestation, job, verdict, badge),
+        subject=(_stable_subject if thread is Thread.REF else _subject)(
+            attestation, job, verdict, badge
+        ),
         headline=_headline(attestation, job, verdict),
         lead=lead,
         preheader=_preheader(attestation, verdict, lead),
@@ -125,12 +130,16 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def ref(attestation: Attestation | None, job: Job) -> str:
     """Branch or tag; ``#123`` for a pull request. Empty when not known."""
-    attested = _environment(attestation)
-    full = attested.get("GITHUB_REF") or job.ref
+    full = full_ref(attestation, job)
     kind, _, name = full.removeprefix("refs/").partition("/")
     if kind == "pull":
         return "#" + name.partition("/")[0]
     return name if kind in ("heads", "tags") and full.startswith("refs/") else full
+
+
+def full_ref(attestation: Attestation | None, job: Job) -> str:
+    """The git ref as the CI names it, such as ``refs/heads/main``. Empty when not known."""
+    return _environment(attestation).get("GITHUB_REF") or job.ref
 
 
 def sha(attestation: Attestation | None, job: Job) -> str:
@@ -190,6 +199,34 @@ def _subject(attestation: Attestation | None, job: Job, verdict: Verdict, badge:
         workflow = _cut(workflow, max(room - len(branch), 4))
         tail = f" {branch}{commit}" if branch or commit else ""
     return " ".join(f"{head}{workflow}{tail}".split())
+
+
+def _stable_subject(attestation: Attestation | None, job: Job, verdict: Verdict, badge: str) -> str:
+    """``[project] [Outcome, sha7, detail] workflow ref``: what changes stands in brackets.
+
+    Mail programs that look at subjects before they join a thread leave out leading brackets (RFC
+    5256 section 2.1, and Gmail), so ``workflow ref`` is cut by what all mails of a thread share.
+    """
+    project = _unbracketed(_cut(_project(attestation, job), _PROJECT))
+    head = f"[{project}] "
+    room = _SUBJECT - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
+    workflow, branch = _unbracketed(_workflow(attestation, job)), ref(attestation, job)
+    if len(f"{workflow} {branch}".strip()) > room:
+        branch = _cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
+        workflow = _cut(workflow, room - 1 - len(branch) if branch else room)
+    stem = " ".join(f"{workflow} {_unbracketed(branch)}".split())
+    changing = ", ".join(filter(None, (badge, sha(attestation, job)[:7])))
+    detail = _unbracketed(_detail(attestation, verdict))
+    if detail and len(f"{head}[{changing}, {detail}] {stem}") <= _SUBJECT:
+        changing += f", {detail}"
+    return " ".join(f"{head}[{changing}] {stem}".split())
+
+
+_LONGEST_BADGE = "Blocked by policy"
+
+
+def _unbracketed(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")")
 
 
 def _cut(text: str, length: int) -> str:

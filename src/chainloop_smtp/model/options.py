@@ -89,6 +89,27 @@ class EnvValues(StrEnum):
     HIDE = "hide"
 
 
+class Thread(StrEnum):
+    """Which mails stand together in one conversation of a mail program."""
+
+    RUN = "run"
+    REF = "ref"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """One header field of the user's own (RFC 5322 section 3.6.8).
+
+    Attributes:
+        name: ASCII, and no name that the protocol or this program owns.
+        value: On one line, without control characters; it may hold more than ASCII.
+    """
+
+    name: str
+    value: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transport:
     """How a mail travels to the submission server.
@@ -112,10 +133,13 @@ class Composition:
 
     Attributes:
         reply_to: Where answers go; empty: to the sender.
+        headers: The user's own, in their order; each name once.
     """
 
     reply_to: tuple[Mailbox, ...] = ()
     env_values: EnvValues = EnvValues.SHOW
+    thread: Thread = Thread.RUN
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

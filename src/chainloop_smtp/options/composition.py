@@ -1,6 +1,7 @@
 """Inputs -> Composition: what the user says of the mail's form."""
 
-from chainloop_smtp.model import Composition, EnvValues
+from chainloop_smtp.model import Composition, EnvValues, Thread
+from chainloop_smtp.options import headers
 from chainloop_smtp.options.values import Values
 
 
@@ -9,4 +10,6 @@ def composition(values: Values) -> Composition:
     return Composition(
         reply_to=values.mailboxes("reply-to"),
         env_values=values.word("env-values", EnvValues),
+        thread=values.word("thread", Thread),
+        headers=headers.headers(values),
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chainloop_smtp.model import Auth, EnvValues, Require, Tls
+from chainloop_smtp.model import Auth, EnvValues, Require, Thread, Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,14 @@ INPUTS = (
         default="show",
         choices=tuple(EnvValues),
     ),
+    Input(
+        name="thread",
+        help="What stands in one conversation: the attempts of one run (run), the runs of one "
+        "branch or tag (ref), or nothing (none).",
+        default="run",
+        choices=tuple(Thread),
+    ),
+    Input(name="headers", help="Further header fields, one a line: 'Name: value'."),
     Input(
         name="tls",
         help="auto (implicit on ports 465, 2465, 8465, else STARTTLS), starttls, implicit or none.",

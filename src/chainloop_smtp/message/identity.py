@@ -1,0 +1,102 @@
+"""Facts -> the names that mails have among themselves: Message-ID, and the root of a thread."""
+
+import hashlib
+import json
+
+from chainloop_smtp.message import wording
+from chainloop_smtp.model import Attestation, Job, Options, Thread, Verdict
+
+
+def message_id(
+    attestation: Attestation | None,
+    job: Job,
+    verdict: Verdict,
+    options: Options,
+    *,
+    entropy: bytes,
+) -> str:
+    """The Message-ID, without angle brackets (RFC 5322 section 3.6.4).
+
+    In a CI run it is a function of what the mail is about and of where it goes, so that the same
+    mail has the same id however often it is made: of the CI run, its attempt and job, the
+    attested run, its digest and the outcome, and the route (server, From, To and Cc). Two mails
+    with one id therefore tell the same to the same people, and the second may be left out; another
+    attempt, another outcome or another route has another id. Bcc is no part of it: a recipient
+    who guesses one could prove it. Elsewhere nothing says whether two mails are meant to be
+    one, so each id is new.
+
+    Args:
+        entropy: At least 16 random bytes; used where there is no CI run.
+    """
+    registration = options.registration
+    domain = registration.from_.domain
+    if not job.run_id:
+        return random_id(domain, entropy)
+    workflow = attestation.workflow if attestation else None
+    run = (job.server_url, job.repository, job.run_id, job.run_attempt, job.name)
+    attested = (
+        (
+            workflow.organization,
+            workflow.project,
+            workflow.name,
+            attestation.run.id,
+            attestation.digest,
+        )
+        if attestation and workflow
+        else ()
+    )
+    route = (
+        registration.host.lower(),
+        registration.port,
+        registration.from_.addr_spec,
+        sorted(each.addr_spec for each in registration.to),
+        sorted(each.addr_spec for each in options.attachment.cc),
+    )
+    return f"{_digest('mail', run, attested, verdict.outcome.value, route)}@{domain}"
+
+
+def random_id(domain: str, entropy: bytes) -> str:
+    """A Message-ID that no other mail has, without angle brackets.
+
+    Args:
+        entropy: At least 16 random bytes.
+    """
+    return f"{entropy.hex()[:32]}@{domain}"
+
+
+def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
+    """Id of the root that all mails of one thread answer; empty where there is no thread.
+
+    ``run``: the CI run, whatever its attempts attest, since the one that failed early attested
+    nothing; without a CI run, the attested one. ``ref``: organisation, project, workflow and full
+    ref, so that a branch and a tag of one name are two threads.
+    """
+    domain = options.registration.from_.domain
+    attested = {each.name: each.value for each in attestation.environment} if attestation else {}
+    organization = attestation.workflow.organization if attestation else ""
+    whose = (organization, *names(attestation, job))
+    match options.composition.thread:
+        case Thread.RUN:
+            repository = attested.get("GITHUB_REPOSITORY") or job.repository
+            if run := attested.get("GITHUB_RUN_ID") or job.run_id:
+                return f"thread-{_digest('run', repository, run)}@{domain}"
+            if attestation and (run := attestation.run.id):
+                return f"thread-{_digest('attested run', *whose, run)}@{domain}"
+        case Thread.REF:
+            if ref := wording.full_ref(attestation, job):
+                return f"thread-{_digest('ref', *whose, ref)}@{domain}"
+    return ""
+
+
+def names(attestation: Attestation | None, job: Job) -> tuple[str, str]:
+    """Project and workflow, Chainloop's where it says them, else repository and CI workflow."""
+    workflow = attestation.workflow if attestation else None
+    return (
+        (workflow.project if workflow else "") or job.repository.rpartition("/")[2],
+        (workflow.name if workflow else "") or job.workflow,
+    )
+
+
+def _digest(*facts: object) -> str:
+    """32 hexadecimal digits. JSON between the facts, so that no two lists of them look alike."""
+    return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()[:32]

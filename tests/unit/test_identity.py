@@ -1,0 +1,203 @@
+"""Message-IDs and the roots of threads: what makes two mails one, and two mails a conversation."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from chainloop_smtp.message import identity
+from chainloop_smtp.model import (
+    Annotation,
+    Attachment,
+    Attestation,
+    Composition,
+    Job,
+    Mailbox,
+    Options,
+    Outcome,
+    Registration,
+    Run,
+    Thread,
+    Verdict,
+    Workflow,
+)
+
+ENTROPY = bytes(range(16))
+OPTIONS = Options(
+    registration=Registration(
+        host="smtp.example.test",
+        port=587,
+        user="ci",
+        password="secret",
+        from_=Mailbox(addr_spec="ci@example.test"),
+        to=(Mailbox(addr_spec="a@example.test"), Mailbox(addr_spec="b@example.test")),
+    ),
+)
+ATTESTATION = Attestation(
+    shape="attestation push -o json",
+    is_recorded=True,
+    digest="sha256:00",
+    run=Run(id="8f14e45f"),
+    workflow=Workflow(organization="lakeside", project="harbour", name="release"),
+)
+JOB = Job(
+    server_url="https://github.com",
+    repository="lakeside/harbour",
+    workflow="Release",
+    run_id="7",
+    run_attempt="1",
+    name="attest",
+    ref="refs/heads/main",
+)
+PASSED = Verdict(outcome=Outcome.PASSED)
+
+
+def message_id(
+    attestation: Attestation | None = ATTESTATION,
+    job: Job = JOB,
+    verdict: Verdict = PASSED,
+    options: Options = OPTIONS,
+    entropy: bytes = ENTROPY,
+) -> str:
+    return identity.message_id(attestation, job, verdict, options, entropy=entropy)
+
+
+def thread(mode: Thread, attestation: Attestation | None = ATTESTATION, job: Job = JOB) -> str:
+    options = replace(OPTIONS, composition=Composition(thread=mode))
+    return identity.thread(attestation, job, options)
+
+
+def registered(**more: object) -> Options:
+    return replace(OPTIONS, registration=replace(OPTIONS.registration, **more))  # type: ignore[arg-type]  # a test's own
+
+
+# --- Message-ID --------------------------------------------------------------------------------
+
+
+def test_the_same_mail_has_the_same_id_whenever_it_is_made() -> None:
+    first = message_id()
+
+    assert re.fullmatch(r"[0-9a-f]{32}@example\.test", first)
+    assert message_id(entropy=bytes(16)) == first
+
+
+DIFFERENT: dict[str, Callable[[], str]] = {
+    "another run": lambda: message_id(job=replace(JOB, run_id="8")),
+    "another attempt": lambda: message_id(job=replace(JOB, run_attempt="2")),
+    "another job": lambda: message_id(job=replace(JOB, name="tell")),
+    "another repository": lambda: message_id(job=replace(JOB, repository="lakeside/boats")),
+    "another workflow attested": lambda: message_id(
+        replace(ATTESTATION, workflow=replace(ATTESTATION.workflow, name="nightly"))
+    ),
+    "another attested run": lambda: message_id(replace(ATTESTATION, run=Run(id="9a"))),
+    "another digest": lambda: message_id(replace(ATTESTATION, digest="sha256:01")),
+    "nothing attested": lambda: message_id(None),
+    "another outcome": lambda: message_id(verdict=Verdict(outcome=Outcome.FAILED)),
+    "another server": lambda: message_id(options=registered(host="smtp2.example.test")),
+    "another port": lambda: message_id(options=registered(port=465)),
+    "another sender": lambda: message_id(
+        options=registered(from_=Mailbox(addr_spec="cd@example.test"))
+    ),
+    "another recipient": lambda: message_id(
+        options=registered(to=(Mailbox(addr_spec="c@example.test"),))
+    ),
+    "a copy": lambda: message_id(
+        options=replace(OPTIONS, attachment=Attachment(cc=(Mailbox(addr_spec="b@example.test"),)))
+    ),
+}
+
+
+@pytest.mark.parametrize("change", DIFFERENT)
+def test_another_mail_has_another_id(change: str) -> None:
+    assert DIFFERENT[change]() != message_id()
+    others = [other() for name, other in DIFFERENT.items() if name != change]
+    assert DIFFERENT[change]() not in others
+
+
+def test_how_the_route_is_written_makes_no_other_mail() -> None:
+    boxes = tuple(replace(each, name="Named") for each in reversed(OPTIONS.registration.to))
+
+    assert message_id(options=registered(to=boxes, host="SMTP.example.test")) == message_id()
+    assert message_id(options=registered(user="cd", password="other")) == message_id()
+
+
+def test_an_id_proves_no_blind_copy_to_whoever_guesses_it() -> None:
+    options = replace(OPTIONS, bcc=(Mailbox(addr_spec="audit@example.test"),))
+
+    assert message_id(options=options) == message_id()
+
+
+def test_outside_of_ci_every_mail_is_one_of_its_own() -> None:
+    job = replace(JOB, run_id="")
+
+    assert message_id(job=job) == f"{ENTROPY.hex()}@example.test"
+    assert message_id(job=job, entropy=bytes(16)) == f"{'00' * 16}@example.test"
+
+
+def test_what_no_encoding_carries_still_has_an_id() -> None:
+    workflow = replace(ATTESTATION.workflow, project="\ud800")
+
+    assert message_id(replace(ATTESTATION, workflow=workflow)).endswith("@example.test")
+
+
+# --- threads -----------------------------------------------------------------------------------
+
+
+def test_the_attempts_of_one_run_are_one_thread_whatever_they_attest() -> None:
+    root = thread(Thread.RUN)
+
+    assert re.fullmatch(r"thread-[0-9a-f]{32}@example\.test", root)
+    assert thread(Thread.RUN, job=replace(JOB, run_attempt="2", name="tell")) == root
+    assert thread(Thread.RUN, None) == root
+    assert thread(Thread.RUN, replace(ATTESTATION, run=Run(id="9a"), digest="")) == root
+    assert thread(Thread.RUN, job=replace(JOB, run_id="8")) != root
+    assert thread(Thread.RUN, job=replace(JOB, repository="lakeside/boats")) != root
+
+
+def test_a_mail_sent_by_another_run_joins_the_thread_of_the_attested_one() -> None:
+    environment = (
+        Annotation(name="GITHUB_REPOSITORY", value="lakeside/harbour"),
+        Annotation(name="GITHUB_RUN_ID", value="7"),
+    )
+    elsewhere = replace(JOB, repository="lakeside/mails", run_id="99")
+
+    assert thread(Thread.RUN, replace(ATTESTATION, environment=environment), elsewhere) == thread(
+        Thread.RUN
+    )
+
+
+def test_without_ci_the_attested_run_is_the_thread() -> None:
+    root = thread(Thread.RUN, job=Job())
+
+    assert root
+    assert root != thread(Thread.RUN)
+    assert thread(Thread.RUN, replace(ATTESTATION, run=Run(id="9a")), Job()) != root
+    assert thread(Thread.RUN, replace(ATTESTATION, run=Run()), Job()) == ""
+    assert thread(Thread.RUN, None, Job()) == ""
+
+
+def test_the_runs_of_one_branch_are_one_thread() -> None:
+    root = thread(Thread.REF)
+
+    later = replace(ATTESTATION, run=Run(id="9a"), digest="sha256:01")
+    assert thread(Thread.REF, later, replace(JOB, run_id="8", sha="aa")) == root
+    assert root != thread(Thread.RUN)
+    whose = ATTESTATION.workflow
+    for workflow in (
+        replace(whose, organization="other"),
+        replace(whose, project="other"),
+        replace(whose, name="other"),
+    ):
+        assert thread(Thread.REF, replace(ATTESTATION, workflow=workflow)) != root
+    for ref in ("refs/heads/next", "refs/tags/main", "refs/pull/7/merge"):
+        assert thread(Thread.REF, job=replace(JOB, ref=ref)) != root
+
+
+def test_without_a_branch_there_is_no_thread_of_it() -> None:
+    assert thread(Thread.REF, job=replace(JOB, ref="")) == ""
+    assert thread(Thread.REF, None)
+
+
+def test_none_is_no_thread() -> None:
+    assert thread(Thread.NONE) == ""
