@@ -43,14 +43,15 @@ class Console:
         self._summary_file = environ.get("GITHUB_STEP_SUMMARY", "") if self.is_actions else ""
 
     def mask(self, user: str, password: str, *others: str) -> None:
-        """Has the runner blot out every secret wherever its log would show it.
+        """Has the runner blot out every secret, from here on, wherever its log would show it.
 
         Args:
             others: Secrets that are sent as they are.
         """
         forms = [*_forms(user, password), *(form for each in others for form in _forms("", each))]
-        self._secrets = list(dict.fromkeys(forms))
-        for form in self._secrets if self.is_actions else ():
+        new = [form for form in dict.fromkeys(forms) if form not in self._secrets]
+        self._secrets += new
+        for form in new if self.is_actions else ():
             # Escaped, not cleaned: a mask has to be exactly what is to be masked.
             escaped = form.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
             _print(f"::add-mask::{escaped}", self._log)
@@ -192,8 +193,8 @@ def _escaped(text: str, more: str = "") -> str:
 def _forms(user: str, password: str) -> list[str]:
     """The password and what it looks like after the usual transformations.
 
-    A line of its own for each line, since logs are masked line by line; base64 alone (AUTH LOGIN)
-    and with the user (AUTH PLAIN); escaped as in JSON.
+    A line of its own for each line, since logs are masked line by line; base64 alone (AUTH LOGIN),
+    with the user (AUTH PLAIN) and as a part of any other text; escaped as in JSON.
     """
     # Options refuse what is not UTF-8, but the mask comes first.
     encoded = (text.encode(errors="replace") for text in (password, f"\0{user}\0{password}"))
@@ -201,7 +202,21 @@ def _forms(user: str, password: str) -> list[str]:
         password,
         *password.splitlines(),
         *(base64.b64encode(octets).decode("ascii") for octets in encoded),
+        *_inner_base64(password.encode(errors="replace")),
         json.dumps(password)[1:-1],
         json.dumps(password, ensure_ascii=False)[1:-1],
     ]
     return list(dict.fromkeys(form for form in forms if len(form.strip()) >= _SHORTEST_MASK))
+
+
+def _inner_base64(octets: bytes) -> list[str]:
+    """What base64 of a longer text holds, wherever in it the octets begin.
+
+    Three octets become four characters; those at the ends depend on the neighbours too.
+    """
+    found = []
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + octets).decode("ascii")
+        whole = (before + len(octets)) * 8 // 6
+        found.append(text[(0, 2, 3)[before] : whole])
+    return found

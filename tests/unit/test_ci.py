@@ -196,11 +196,34 @@ def masks(user: str, password: str) -> list[str]:
     return [command.data for command in found]
 
 
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "user=jane"])
+@pytest.mark.parametrize("after", ["", "x", "xy", "\x01\x01"])
+def test_base64_of_any_text_with_the_password_in_it_is_masked(before: str, after: str) -> None:
+    echoed = base64.b64encode(f"{before}correct horse{after}".encode()).decode()
+    assert any(mask in echoed for mask in masks("jane", "correct horse"))
+
+
+def test_what_is_masked_later_is_added_and_said_once() -> None:
+    stdout = io.StringIO()
+    console = Console({"GITHUB_ACTIONS": "true"}, stdout=stdout, stderr=stdout)
+    console.mask("jane", "correct horse")
+    first = stdout.getvalue()
+    console.mask("jane", "correct horse", "battery staple")
+    assert first in stdout.getvalue()
+    assert stdout.getvalue().count("::add-mask::correct horse\n") == 1
+    console.bug("Traceback: correct horse, battery staple")
+    assert "Traceback: ***, ***" in stdout.getvalue()
+
+
 def test_the_password_is_masked_in_the_forms_it_travels_in() -> None:
     assert masks("jane", 'pa"ss\\wörd') == [
         'pa"ss\\wörd',
         base64.b64encode('pa"ss\\wörd'.encode()).decode(),
         base64.b64encode('\0jane\0pa"ss\\wörd'.encode()).decode(),
+        # Any base64 of a longer text holds one of these three.
+        "cGEic3Ncd8O2cm",
+        "BhInNzXHfDtnJk",
+        "wYSJzc1x3w7ZyZ",
         'pa\\"ss\\\\w\\u00f6rd',
         'pa\\"ss\\\\wörd',
     ]

@@ -23,7 +23,7 @@ def table(heading: str) -> dict[str, list[str]]:
     return {
         name: [cell.strip() for cell in row[1:]]
         for row in rows[2:]
-        for name in re.findall(r"`([a-z-]+)`", row[0])
+        for name in re.findall(r"`([a-z0-9-]+)`", row[0])
     }
 
 
@@ -43,8 +43,8 @@ def test_a_default_is_one_of_the_words_allowed(each: options.Input) -> None:
     assert each.help.endswith(".")
 
 
-def test_only_the_password_is_a_secret() -> None:
-    assert options.SECRETS == ("password",)
+def test_secrets_are_what_a_login_is_made_of() -> None:
+    assert options.SECRETS == ("password", "oauth2-client-secret", "oauth2-refresh-token")
 
 
 def test_the_actions_outputs_are_those_that_a_run_sets() -> None:

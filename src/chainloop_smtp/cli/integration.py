@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from chainloop_smtp import message, options, outbox
+from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import refusals
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
@@ -59,7 +60,9 @@ def register(run: Run) -> int:
         eml = outbox.write_mail(run.folder(parsed), mail)
         run.console.say(f"Dry run, nothing is sent. The mail: {eml}")
     else:
+        advise(run, parsed)
         try:
+            parsed = authorised(run, parsed)
             result = run.deliver(mail, parsed.registration, parsed.transport)
             if failure := refusals(result, parsed):
                 raise failure

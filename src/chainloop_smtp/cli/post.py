@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from chainloop_smtp import delivery, message, outbox
+from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import Delivery, Mail, Options, Require, Tls
@@ -20,10 +21,12 @@ def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str,
     """
     if parsed.transport.tls is Tls.NONE:
         run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
+    advise(run, parsed)
     result: Delivery | None = None
     failure: DeliveryError | None = None
     outputs["attempts"] = "1"
     try:
+        parsed = authorised(run, parsed)
         result = run.deliver(mail, parsed.registration, parsed.transport)
         failure = refusals(result, parsed)
         outputs["accepted"] = json.dumps(result.accepted)

@@ -58,8 +58,8 @@ class Run:
                 # Bytes that are not UTF-8 are kept as such, for the options to refuse.
                 {"password": self.stdin.read(_LONGEST_PASSWORD).decode(errors="surrogateescape")}
             )
-        others = (given.get(name, "") for name in options.SECRETS if name != "password")
-        self.console.mask(given.get("user", ""), given.get("password", ""), *others)
+        secrets = options.secrets(given)
+        self.console.mask(given.get("user", ""), given.get("password", ""), *secrets)
         return given
 
     def validated(self, given: Mapping[str, str], *further: Problem) -> Options:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from chainloop_smtp import message, outbox, source, verdict
+from chainloop_smtp import message, options, outbox, source, verdict
 from chainloop_smtp.cli import evidence
 from chainloop_smtp.cli.post import post
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.model import Auth, Job
+from chainloop_smtp.model import Auth
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {
@@ -36,7 +36,7 @@ def send(run: Run) -> int:
 
 def _send(run: Run, outputs: dict[str, str]) -> int:
     given = run.inputs()
-    if _is_without_secrets(given, source.job(run.environ, None, ())):
+    if _is_without_secrets(run, given):
         outputs["skipped"] = "no secrets in a pull request from a fork"
         run.console.notice(
             "skipped", "A fork's pull request and Dependabot get no secrets; no mail is sent."
@@ -69,5 +69,10 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     return post(run, parsed, mail, folder, outputs)
 
 
-def _is_without_secrets(given: Mapping[str, str], job: Job) -> bool:
-    return job.is_fork and not given.get("password") and given.get("auth") != Auth.NONE
+def _is_without_secrets(run: Run, given: Mapping[str, str]) -> bool:
+    """A fork's job that could only fail, since it has nothing to log in with."""
+    if given.get("auth") == Auth.NONE or any(given.get(name) for name in options.SECRETS):
+        return False
+    has_identity = "ACTIONS_ID_TOKEN_REQUEST_URL" in run.environ
+    is_federated = given.get("oauth2-federated", "").lower() == "true"
+    return source.job(run.environ, None, ()).is_fork and not (is_federated and has_identity)

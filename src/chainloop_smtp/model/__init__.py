@@ -40,6 +40,7 @@ from chainloop_smtp.model.mail import (
     Reply,
 )
 from chainloop_smtp.model.options import (
+    AccessToken,
     Attachment,
     Auth,
     Composition,
@@ -47,8 +48,12 @@ from chainloop_smtp.model.options import (
     Evidence,
     Header,
     Mailbox,
+    OAuth2,
+    OAuth2Provider,
     Options,
     Plugin,
+    Proxy,
+    ProxyKind,
     Registration,
     Require,
     Thread,
@@ -62,6 +67,7 @@ from chainloop_smtp.model.verdict import (
 )
 
 __all__ = [
+    "AccessToken",
     "Annotation",
     "Attachment",
     "Attestation",
@@ -83,11 +89,15 @@ __all__ = [
     "Mail",
     "Mailbox",
     "Material",
+    "OAuth2",
+    "OAuth2Provider",
     "Options",
     "Outcome",
     "Plugin",
     "Policies",
     "PolicyStatus",
+    "Proxy",
+    "ProxyKind",
     "Refusal",
     "Registration",
     "Replacement",

@@ -71,7 +71,65 @@ class Auth(StrEnum):
     PLAIN = "plain"
     LOGIN = "login"
     CRAM_MD5 = "cram-md5"
+    SCRAM_SHA_256 = "scram-sha-256"
+    XOAUTH2 = "xoauth2"
+    OAUTHBEARER = "oauthbearer"
     NONE = "none"
+
+
+class ProxyKind(StrEnum):
+    """How a proxy is spoken to: its URL's scheme."""
+
+    HTTP = "http"
+    SOCKS5 = "socks5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """What stands between this machine and the mail server, and looks its name up.
+
+    Attributes:
+        user: Empty: the proxy asks for no login.
+    """
+
+    kind: ProxyKind
+    host: str
+    port: int
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+class OAuth2Provider(StrEnum):
+    """Who issues access tokens. ``OTHER`` is known by nothing but its token endpoint."""
+
+    MICROSOFT = "microsoft"
+    GOOGLE = "google"
+    OTHER = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth2:
+    """How to get an access token (RFC 6749), validated: one grant, and all that it needs.
+
+    Attributes:
+        tenant: Microsoft: the directory's id or domain. Google with ``is_federated``: the workload
+            identity provider's resource name, ``projects/…/providers/…``.
+        client_id: Google with ``is_federated``: the service account's address.
+        client_secret: Google without a refresh token: the service account's key, a JSON text.
+        refresh_token: Empty: another grant than that of a refresh token.
+        scope: Empty: the provider's own for sending mail.
+        token_url: Wins over the provider's own; empty only where there is a provider.
+        is_federated: The job's own identity stands in for a stored secret.
+    """
+
+    provider: OAuth2Provider = OAuth2Provider.OTHER
+    tenant: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    scope: str = ""
+    token_url: str = ""
+    is_federated: bool = False
 
 
 class Require(StrEnum):
@@ -116,13 +174,24 @@ class Transport:
 
     Attributes:
         tls_ca_file: Path of a PEM bundle to trust besides the system's; empty: the system's only.
+        tls_fingerprint: SHA-256 of the server's certificate, 64 lower-case hexadecimal digits; it
+            stands instead of all trust in authorities. Empty: those are asked.
+        tls_client_cert: Path of a PEM file with our own certificate; empty: we have none.
+        tls_client_key: Path of its key; empty: the key stands in ``tls_client_cert``.
+        has_token: What the registration has for a password is an OAuth access token.
+        proxy: None: the connection is direct.
         timeout: Seconds for one network step.
         deadline: Seconds for everything that touches the network.
     """
 
     tls: Tls = Tls.AUTO
     tls_ca_file: str = ""
+    tls_fingerprint: str = ""
+    tls_client_cert: str = ""
+    tls_client_key: str = ""
     auth: Auth = Auth.AUTO
+    has_token: bool = False
+    proxy: Proxy | None = None
     timeout: float = 30.0
     deadline: float = 120.0
 
@@ -152,6 +221,7 @@ class Options:
         workflow_run_id: A UUID to ask the ``chainloop`` command for; empty: nothing to ask.
         policy_evaluations: One source of the same forms as ``attestation``; empty: none.
         job_status: None when not said.
+        oauth2: How to get the token that stands in for a password; None: there is a password.
         output_dir: Empty: the caller chooses.
     """
 
@@ -166,6 +236,7 @@ class Options:
     needs: tuple[JobResult, ...] = ()
     composition: Composition = Composition()
     transport: Transport = Transport()
+    oauth2: OAuth2 | None = None
     require: Require = Require.ALL
     fail_on_error: bool = True
     dry_run: bool = False
@@ -190,6 +261,18 @@ class Evidence:
 
     documents: tuple[bytes, ...] = field(default=(), repr=False)
     policy_evaluations: bytes | None = field(default=None, repr=False)
+    network_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """What stands in for a password, for an hour or so.
+
+    Attributes:
+        network_seconds: Spent on getting it.
+    """
+
+    value: str = field(repr=False)
     network_seconds: float = 0.0
 
 

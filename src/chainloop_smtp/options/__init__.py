@@ -12,11 +12,12 @@ from chainloop_smtp.model import Options, Plugin, Require
 from chainloop_smtp.options import evidence, schemas
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import BY_NAME, INPUTS, SECRETS, Input
+from chainloop_smtp.options.oauth2 import oauth2
 from chainloop_smtp.options.registration import attachment, registration
-from chainloop_smtp.options.transport import transport
+from chainloop_smtp.options.transport import proxy_secrets, transport
 from chainloop_smtp.options.values import Values
 
-__all__ = ["INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin"]
+__all__ = ["INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin", "secrets"]
 
 
 def parse(raw: Mapping[str, object]) -> Options:
@@ -43,6 +44,7 @@ def parse(raw: Mapping[str, object]) -> Options:
         needs=evidence.needs(values),
         composition=composition(values),
         transport=transport(values),
+        oauth2=oauth2(values),
         require=values.word("require", Require),
         fail_on_error=values.is_true("fail-on-error"),
         dry_run=values.is_true("dry-run"),
@@ -65,6 +67,12 @@ def normalise(raw: Mapping[str, object]) -> dict[str, str]:
         for name, value in raw.items()
         if (text := _text(value).strip())
     }
+
+
+def secrets(given: Mapping[str, str]) -> tuple[str, ...]:
+    """What stands in normalised inputs and may be seen by nobody, the password left out."""
+    named = (given.get(name, "") for name in SECRETS if name != "password")
+    return (*filter(None, named), *proxy_secrets(given.get("proxy", "")))
 
 
 def plugin() -> Plugin:

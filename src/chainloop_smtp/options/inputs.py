@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chainloop_smtp.model import Auth, EnvValues, Require, Thread, Tls
+from chainloop_smtp.model import Auth, EnvValues, OAuth2Provider, Require, Thread, Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +81,59 @@ INPUTS = (
     ),
     Input(name="tls-ca-file", help="PEM file of certificate authorities to trust as well."),
     Input(
+        name="tls-fingerprint",
+        help="SHA-256 fingerprint of the server's certificate, to trust that one and no authority.",
+    ),
+    Input(name="tls-client-cert", help="PEM file with a certificate to show to the server."),
+    Input(
+        name="tls-client-key",
+        help="PEM file with its private key, where tls-client-cert does not hold it.",
+    ),
+    Input(
         name="auth",
-        help="auto, plain, login, cram-md5 or none. No credential crosses a connection without "
-        "TLS, loopback excepted.",
+        help="auto, plain, login, cram-md5, scram-sha-256, xoauth2, oauthbearer or none. No "
+        "credential crosses a connection without TLS, loopback excepted.",
         default="auto",
         choices=tuple(Auth),
+    ),
+    Input(
+        name="oauth2-provider",
+        help="Fetch an access token instead of having a password: microsoft, google, or empty with "
+        "oauth2-token-url.",
+        choices=tuple(filter(None, OAuth2Provider)),
+    ),
+    Input(
+        name="oauth2-tenant",
+        help="microsoft: the directory's id or domain. google with oauth2-federated: the workload "
+        "identity provider, projects/.../providers/....",
+    ),
+    Input(
+        name="oauth2-client-id",
+        help="The application's id. google with oauth2-federated: the service account's address.",
+    ),
+    Input(
+        name="oauth2-client-secret",
+        help="The application's secret. google: also a service account's key, as JSON.",
+        is_secret=True,
+    ),
+    Input(
+        name="oauth2-refresh-token",
+        help="A refresh token, for a mailbox whose owner has agreed.",
+        is_secret=True,
+    ),
+    Input(name="oauth2-scope", help="Empty: the provider's scope for sending mail."),
+    Input(
+        name="oauth2-token-url", help="Token endpoint, where it is not the provider's usual one."
+    ),
+    Input(
+        name="oauth2-federated",
+        help="true: the job's own GitHub identity (id-token: write) instead of a stored secret.",
+        default="false",
+        choices=BOOLEAN,
+    ),
+    Input(
+        name="proxy",
+        help="http:// (CONNECT) or socks5:// proxy to reach the mail server through.",
     ),
     Input(name="timeout", help="Seconds for one network step.", default="30"),
     Input(name="deadline", help="Seconds for everything that touches the network.", default="120"),

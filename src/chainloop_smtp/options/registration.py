@@ -3,6 +3,7 @@
 from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import Attachment, Auth, Mailbox, Registration
 from chainloop_smtp.options import addresses, schemas
+from chainloop_smtp.options.oauth2 import fetches_token
 from chainloop_smtp.options.values import Values
 
 _LOGIN = ("user", "password")
@@ -14,12 +15,15 @@ def registration(values: Values) -> Registration:
     _check_schema(values)
     _check_login(values)
     has_login = values.text("auth") != Auth.NONE
+    sender = values.mailbox("from") or _NOBODY
+    # A token is one mailbox's; where nobody says otherwise, the sender's.
+    user = values.text("user") or (sender.addr_spec if fetches_token(values) else "")
     return Registration(
         host=_host(values),
         port=_port(values),
-        user=values.text("user") if has_login else "",
+        user=user if has_login else "",
         password=values.text("password") if has_login else "",
-        from_=values.mailbox("from") or _NOBODY,
+        from_=sender,
         to=values.mailboxes("to"),
     )
 
@@ -42,10 +46,11 @@ def _check_schema(values: Values) -> None:
             document[name] = specs[0]
     schema = schemas.Schema("registration")
     for name, problem in schema.problems(document):
-        # The schema knows no relay without login; `auth: none` is the one case for it.
-        is_relay = name in _LOGIN and values.text("auth") == Auth.NONE
+        # The schema knows no relay without login, and no token that is yet to be fetched.
+        needs_no_login = values.text("auth") == Auth.NONE or fetches_token(values)
+        may_lack = name in _LOGIN and needs_no_login
         # What is given and holds no address is no address, and not missing.
-        if not (name not in document and (is_relay or name in values)):
+        if not (name not in document and (may_lack or name in values)):
             values.problems.append(problem)
     for recipient in recipients[1:]:
         values.problems += [

@@ -1,0 +1,59 @@
+"""GitHub's runner -> the job's own identity, a JWT that others trust instead of a secret.
+
+https://docs.github.com/actions/reference/security/oidc
+"""
+
+import binascii
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.token.endpoint import Client
+
+
+def client_assertion(client: Client, environ: Mapping[str, str], audience: str) -> dict[str, str]:
+    """What stands in a form instead of ``client_secret`` (RFC 7523 section 2.2)."""
+    return {
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": job_token(client, environ, audience),
+    }
+
+
+def job_token(client: Client, environ: Mapping[str, str], audience: str) -> str:
+    """The job's token for one audience; the client remembers whom it names, for its errors.
+
+    Raises:
+        DeliveryError: The job may not have one, or this is no GitHub job.
+    """
+    url = environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
+    bearer = environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+    if not url or not bearer:
+        raise DeliveryError(
+            Problem(
+                "oauth2-federated",
+                "this job has no identity that it may show",
+                "Give the job `permissions:` with `id-token: write`. A fork's pull request and act "
+                "have none, nor has anything outside GitHub Actions.",
+            )
+        )
+    joint = "&" if "?" in url else "?"
+    answer = client.ask(f"{url}{joint}audience={quote(audience, safe='')}", bearer=bearer)
+    token = client.secret(answer, "value")
+    client.subject = _subject(token)
+    return token
+
+
+def _subject(token: str) -> str:
+    """The claim by which others know the job, such as ``repo:octo/app:ref:refs/heads/main``.
+
+    Nobody checks the signature here: it only goes into the text of an error.
+    """
+    payload = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return ""
+    subject = claims.get("sub") if isinstance(claims, dict) else None
+    return subject if isinstance(subject, str) else ""

@@ -1,0 +1,376 @@
+"""Raw inputs -> TLS, proxy and OAuth2, or every problem at once."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chainloop_smtp import options
+from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.model import Auth, OAuth2, OAuth2Provider, Proxy, ProxyKind
+from chainloop_smtp.options.transport import proxy_secrets
+
+INPUTS = {
+    "host": "smtp.office365.com",
+    "port": "587",
+    "from": "Reports <reports@example.com>",
+    "to": "security@example.com",
+}
+PASSWORD = {"user": "jane", "password": "correct horse"}
+PIN = "AB:12:" + ":".join(["0f"] * 30)
+DIGITS = "ab12" + "0f" * 30
+POOL = "projects/123456/locations/global/workloadIdentityPools/github/providers/my-repo"
+MICROSOFT = {
+    "oauth2-provider": "microsoft",
+    "oauth2-tenant": "example.onmicrosoft.com",
+    "oauth2-client-id": "f0e1",
+}
+GOOGLE = {"oauth2-provider": "google"}
+OTHER = {"oauth2-token-url": "https://id.example.com/token", "oauth2-client-id": "f0e1"}
+KEY = '{"client_email": "a@b.c", "private_key": "-----BEGIN"}'
+
+
+def problems(inputs: dict[str, str]) -> list[Problem]:
+    with pytest.raises(OptionsError) as refusal:
+        options.parse(INPUTS | inputs)
+    return list(refusal.value.problems)
+
+
+def problem(inputs: dict[str, str]) -> Problem:
+    (only,) = problems(inputs)
+    return only
+
+
+def oauth2(inputs: dict[str, str]) -> OAuth2:
+    found = options.parse(INPUTS | inputs).oauth2
+    assert found is not None
+    return found
+
+
+# --- certificates ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        PIN,
+        DIGITS,
+        f"sha256 Fingerprint={PIN}",
+        f"SHA256:{DIGITS}",
+        f"SHA-256={PIN.lower()}",
+        PIN.replace(":", " "),
+    ],
+    ids=["colons", "digits", "as openssl prints it", "with its name", "lower case", "blanks"],
+)
+def test_a_fingerprint_is_taken_as_people_copy_it(written: str) -> None:
+    parsed = options.parse(INPUTS | PASSWORD | {"tls-fingerprint": written})
+    assert parsed.transport.tls_fingerprint == DIGITS
+
+
+@pytest.mark.parametrize("written", ["AB:12", "0f" * 20, "0g" * 32, "0f" * 33])
+def test_what_is_no_sha_256_fingerprint_is_refused(written: str) -> None:
+    where, why, hint = (
+        (found := problem(PASSWORD | {"tls-fingerprint": written})).where,
+        found.why,
+        found.hint,
+    )
+    assert where == "tls-fingerprint"
+    assert "64 hexadecimal digits" in why
+    assert "openssl x509" in hint
+
+
+def test_a_fingerprint_and_authorities_are_one_too_many() -> None:
+    found = problem(PASSWORD | {"tls-fingerprint": PIN, "tls-ca-file": "ca.pem"})
+    assert (found.where, found.why) == ("tls-fingerprint", "tls-ca-file is given too")
+
+
+def test_without_tls_there_is_nothing_to_do_for_certificates() -> None:
+    names = ["tls-ca-file", "tls-fingerprint", "tls-client-cert", "tls-client-key"]
+    found = problems(PASSWORD | {"tls": "none"} | dict.fromkeys(names, DIGITS))
+    assert [each.where for each in found] == names
+    assert problem(PASSWORD | {"tls": "none", "tls-ca-file": "ca.pem"}).where == "tls-ca-file"
+
+
+def test_a_key_without_its_certificate_is_refused() -> None:
+    assert problem(PASSWORD | {"tls-client-key": "key.pem"}).where == "tls-client-cert"
+
+
+def test_a_client_certificate_may_hold_its_key() -> None:
+    transport = options.parse(INPUTS | PASSWORD | {"tls-client-cert": "both.pem"}).transport
+    assert (transport.tls_client_cert, transport.tls_client_key) == ("both.pem", "")
+
+
+# --- proxy -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://proxy.test:3128", Proxy(kind=ProxyKind.HTTP, host="proxy.test", port=3128)),
+        ("HTTP://proxy.test:3128/", Proxy(kind=ProxyKind.HTTP, host="proxy.test", port=3128)),
+        ("socks5://[::1]:1080", Proxy(kind=ProxyKind.SOCKS5, host="::1", port=1080)),
+        (
+            "socks5h://jane:p%40ss:w%2Frd@10.0.0.1:1080",
+            Proxy(
+                kind=ProxyKind.SOCKS5,
+                host="10.0.0.1",
+                port=1080,
+                user="jane",
+                password="p@ss:w/rd",
+            ),
+        ),
+    ],
+    ids=["http", "upper case", "an IPv6 literal", "with a login"],
+)
+def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
+    assert options.parse(INPUTS | PASSWORD | {"proxy": url}).transport.proxy == proxy
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://secret@proxy.test:443", "its scheme is not one of http, socks5, socks5h"),
+        ("proxy.test:3128", "its scheme is not one of"),
+        ("http://:secret@:80", "it names no host"),
+        ("http://u:secret@pro xy:80", "it names no host"),
+        ("http://u:secret@proxy.test", "it names no port"),
+        ("http://u:secret@proxy.test:0", "it names no port"),
+        ("http://u:secret@proxy.test:99999", "is not a URL"),
+        ("http://[::1", "is not a URL"),
+        ("http://proxy.test:80/secret", "something stands behind its port"),
+    ],
+)
+def test_what_is_no_proxy_is_refused_without_being_shown(url: str, why: str) -> None:
+    found = problem(PASSWORD | {"proxy": url})
+    assert found.where == "proxy"
+    assert why in found.why
+    assert "secret" not in str(found)
+
+
+def test_the_login_of_a_proxy_is_a_secret() -> None:
+    given = {"proxy": "http://jane:p%40ss:w@rd@proxy.test:80", "password": "x", "to": "y"}
+    assert options.secrets(given) == ("p%40ss:w@rd", "p@ss:w@rd")
+    assert proxy_secrets("http://proxy.test:80") == ()
+    parsed = options.parse(INPUTS | PASSWORD | {"proxy": given["proxy"]})
+    assert "jane:" not in repr(parsed)
+    assert "p@ss" not in repr(parsed)
+
+
+# --- tokens ------------------------------------------------------------------------------------
+
+
+def test_without_any_of_its_inputs_there_is_no_token() -> None:
+    parsed = options.parse(INPUTS | PASSWORD)
+    assert parsed.oauth2 is None
+    assert not parsed.transport.has_token
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        (
+            MICROSOFT | {"oauth2-client-secret": "s3cret"},
+            OAuth2(
+                provider=OAuth2Provider.MICROSOFT,
+                tenant="example.onmicrosoft.com",
+                client_id="f0e1",
+                client_secret="s3cret",
+            ),
+        ),
+        (
+            MICROSOFT | {"oauth2-federated": "true", "oauth2-scope": "a/.default"},
+            OAuth2(
+                provider=OAuth2Provider.MICROSOFT,
+                tenant="example.onmicrosoft.com",
+                client_id="f0e1",
+                scope="a/.default",
+                is_federated=True,
+            ),
+        ),
+        (
+            MICROSOFT | {"oauth2-refresh-token": "r3fresh"},
+            OAuth2(
+                provider=OAuth2Provider.MICROSOFT,
+                tenant="example.onmicrosoft.com",
+                client_id="f0e1",
+                refresh_token="r3fresh",
+            ),
+        ),
+        (
+            GOOGLE | {"oauth2-client-secret": KEY},
+            OAuth2(provider=OAuth2Provider.GOOGLE, client_secret=KEY),
+        ),
+        (
+            GOOGLE
+            | {
+                "oauth2-client-id": "f0e1",
+                "oauth2-client-secret": "s3cret",
+                "oauth2-refresh-token": "r3fresh",
+            },
+            OAuth2(
+                provider=OAuth2Provider.GOOGLE,
+                client_id="f0e1",
+                client_secret="s3cret",
+                refresh_token="r3fresh",
+            ),
+        ),
+        (
+            GOOGLE
+            | {
+                "oauth2-federated": "true",
+                "oauth2-client-id": "mail@p.iam.gserviceaccount.com",
+                "oauth2-tenant": f"https://iam.googleapis.com/{POOL}",
+            },
+            OAuth2(
+                provider=OAuth2Provider.GOOGLE,
+                tenant=POOL,
+                client_id="mail@p.iam.gserviceaccount.com",
+                is_federated=True,
+            ),
+        ),
+        (
+            OTHER | {"oauth2-client-secret": "s3cret"},
+            OAuth2(
+                client_id="f0e1",
+                client_secret="s3cret",
+                token_url="https://id.example.com/token",
+            ),
+        ),
+        (
+            {
+                "oauth2-provider": "microsoft",
+                "oauth2-client-id": "f0e1",
+                "oauth2-client-secret": "s3cret",
+                "oauth2-token-url": "https://login.microsoftonline.us/t/oauth2/v2.0/token",
+            },
+            OAuth2(
+                provider=OAuth2Provider.MICROSOFT,
+                client_id="f0e1",
+                client_secret="s3cret",
+                token_url="https://login.microsoftonline.us/t/oauth2/v2.0/token",
+            ),
+        ),
+    ],
+    ids=[
+        "microsoft, secret",
+        "microsoft, federated",
+        "microsoft, refresh token",
+        "google, key",
+        "google, refresh token",
+        "google, federated",
+        "other, secret",
+        "microsoft, another cloud",
+    ],
+)
+def test_each_grant_has_what_it_needs(inputs: dict[str, str], found: OAuth2) -> None:
+    parsed = options.parse(INPUTS | inputs)
+    assert parsed.oauth2 == found
+    assert parsed.transport.has_token
+    for secret in ("s3cret", "r3fresh", "BEGIN"):
+        assert secret not in repr(parsed)
+
+
+def test_a_token_is_for_the_sender_unless_user_says_otherwise() -> None:
+    inputs = INPUTS | MICROSOFT | {"oauth2-federated": "true"}
+    assert options.parse(inputs).registration.user == "reports@example.com"
+    assert options.parse(inputs).registration.password == ""
+    inputs |= {"user": "shared@example.com"}
+    assert options.parse(inputs).registration.user == "shared@example.com"
+
+
+def test_a_token_of_ones_own_is_a_password() -> None:
+    parsed = options.parse(INPUTS | PASSWORD | {"auth": "xoauth2"})
+    assert parsed.transport.auth is Auth.XOAUTH2
+    assert parsed.registration.password == "correct horse"
+    assert parsed.oauth2 is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wheres"),
+    [
+        (MICROSOFT, ["oauth2-client-secret"]),
+        (
+            {"oauth2-provider": "microsoft"},
+            ["oauth2-tenant", "oauth2-client-secret"],
+        ),
+        (
+            {"oauth2-provider": "microsoft", "oauth2-federated": "true"},
+            ["oauth2-tenant", "oauth2-client-id"],
+        ),
+        (MICROSOFT | {"oauth2-tenant": "a/b", "oauth2-federated": "true"}, ["oauth2-tenant"]),
+        (
+            MICROSOFT
+            | {
+                "oauth2-federated": "true",
+                "oauth2-client-secret": "s3cret",
+                "oauth2-refresh-token": "r3fresh",
+            },
+            ["oauth2-client-secret", "oauth2-refresh-token"],
+        ),
+        (GOOGLE | {"oauth2-client-secret": "s3cret"}, ["oauth2-client-secret"]),
+        (
+            GOOGLE | {"oauth2-refresh-token": "r3fresh"},
+            ["oauth2-client-id", "oauth2-client-secret"],
+        ),
+        (
+            GOOGLE | {"oauth2-federated": "true", "oauth2-client-id": "f0e1"},
+            ["oauth2-tenant", "oauth2-client-id"],
+        ),
+        (
+            GOOGLE
+            | {"oauth2-federated": "true", "oauth2-client-id": "a@b.c", "oauth2-tenant": "pool"},
+            ["oauth2-tenant"],
+        ),
+        ({"oauth2-federated": "true"}, ["oauth2-provider", "oauth2-client-id"]),
+        (
+            OTHER | {"oauth2-token-url": "http://id.example.com", "oauth2-client-secret": "s"},
+            ["oauth2-token-url"],
+        ),
+        (
+            OTHER | {"oauth2-token-url": "https://u:s3cret@h/", "oauth2-client-secret": "s"},
+            ["oauth2-token-url"],
+        ),
+        (
+            MICROSOFT | {"oauth2-federated": "true", "auth": "plain"},
+            ["auth"],
+        ),
+        (
+            MICROSOFT | {"oauth2-federated": "true", "auth": "none"},
+            ["auth"],
+        ),
+        (
+            MICROSOFT | {"oauth2-federated": "true"} | PASSWORD,
+            ["password"],
+        ),
+        (MICROSOFT | {"oauth2-federated": "yes"}, ["oauth2-client-secret", "oauth2-federated"]),
+    ],
+)
+def test_what_a_grant_lacks_or_has_too_much_is_told_at_once(
+    inputs: dict[str, str], wheres: list[str]
+) -> None:
+    assert [each.where for each in problems(inputs)] == wheres
+
+
+def test_the_secrets_of_a_token_are_secrets() -> None:
+    given = {"oauth2-client-secret": "s3cret", "oauth2-refresh-token": "r3fresh", "to": "y"}
+    assert options.secrets(given) == ("s3cret", "r3fresh")
+
+
+CONNECTION = [
+    each.name
+    for each in options.INPUTS
+    if each.name.startswith(("oauth2", "tls")) or each.name in ("auth", "proxy", "password")
+]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(CONNECTION),
+        st.text(max_size=40) | st.sampled_from(["microsoft", "google", "true", KEY, POOL, PIN]),
+    )
+)
+@example({"proxy": "http://[", "oauth2-token-url": "https://["})
+def test_no_inputs_whatever_are_anything_but_options_or_problems(given: dict[str, str]) -> None:
+    with suppress(OptionsError):
+        assert options.parse(INPUTS | given).registration.host
