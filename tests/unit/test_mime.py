@@ -56,7 +56,7 @@ def a_message(
         mime.structured("Message-ID", "<1@example.test>"),
         mime.unstructured("Subject", subject),
     ]
-    return mime.alternative(headers, text, html, BOUNDARY)
+    return mime.message(headers, text, html, BOUNDARY)
 
 
 def parsed(octets: bytes) -> tuple[EmailMessage, Message]:

@@ -111,7 +111,7 @@ def _mail(
         recipients=_once((*registration.to, *cc, *options.bcc)),
         message_id=f"<{message_id}>",
         subject=subject,
-        content=mime.alternative(head, text, html, boundary),
+        content=mime.message(head, text, html, boundary),
         text=text,
         html=html,
         summary=_blank_lines_once(render("summary.md.j2", facts)),

@@ -20,6 +20,12 @@ _ATEXT = frozenset(
 )
 # RFC 2047 section 5 (3): what may stand for itself in an encoded-word anywhere, phrases included.
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+# RFC 2231 section 7: attribute-char, what stands for itself in an extended parameter.
+_ATTRIBUTE_CHAR = frozenset(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`{|}~"
+)
+_PARAMETER = 60  # characters of a parameter's value on one line
+_BASE64_LINE = 76  # RFC 2045 section 6.8
 # A line that b2a_qp made too long: it encodes a blank at the end after having measured the line.
 _TOO_LONG = re.compile(rb"^(.{74,75})(=20|=09)$", re.MULTILINE)
 # What ends a line somewhere, and what a mail program could take for something else than text.
@@ -28,29 +34,41 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def alternative(headers: Iterable[bytes], text: str, html: str, boundary: str) -> bytes:
-    """A whole message: multipart/alternative, the plainest part first (RFC 2046 section 5.1.4).
+def message(
+    headers: Iterable[bytes], text: str, html: str, boundary: str, parts: Sequence[bytes] = ()
+) -> bytes:
+    """A whole message: the text, the HTML, and behind them what is attached.
+
+    It is multipart/alternative, the plainest part first (RFC 2046 section 5.1.4); where there are
+    attachments, that is the first part of multipart/mixed (section 5.1.3).
 
     Args:
         headers: Finished header fields, each with its CRLF.
         text: Lines end in LF, as in ``html``; another line end becomes one.
-        boundary: Must hold ``=_``, which quoted-printable cannot.
+        boundary: Must hold ``=_``, which neither quoted-printable nor base64 can.
+        parts: From `attachment`.
     """
-    delimiter = f"--{boundary}".encode("ascii")
-    return b"".join(
-        (
-            *headers,
-            b"MIME-Version: 1.0\r\n",
-            f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'.encode(
-                "ascii"
-            ),
-            delimiter + b"\r\n",
-            _part("plain", text),
-            b"\r\n" + delimiter + b"\r\n",
-            _part("html", html),
-            b"\r\n" + delimiter + b"--\r\n",
-        )
-    )
+    body = _multipart("alternative", boundary, [_part("plain", text), _part("html", html)])
+    if parts:
+        # Neither delimiter may begin with the other (RFC 2046 section 5.1.2).
+        body = _multipart("mixed", f"={boundary}", [b"".join(body), *parts])
+    return b"".join((*headers, b"MIME-Version: 1.0\r\n", *body))
+
+
+def attachment(name: str, media_type: str, content: bytes) -> bytes:
+    """One attached part: base64 (RFC 2045 section 6.8), so that every octet arrives as it is.
+
+    Args:
+        name: Of one line; without path, and without a quote or backslash.
+        media_type: ``type/subtype``, with parameters or without.
+    """
+    encoded = binascii.b2a_base64(content, newline=False)
+    lines = [encoded[at : at + _BASE64_LINE] for at in range(0, len(encoded), _BASE64_LINE)]
+    return (
+        f"Content-Type: {media_type}\r\n"
+        "Content-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: attachment;\r\n {_file_name(name)}\r\n\r\n"
+    ).encode("ascii") + b"\r\n".join(lines)
 
 
 def structured(name: str, value: str) -> bytes:
@@ -104,6 +122,40 @@ def mailboxes(name: str, members: Sequence[Mailbox]) -> bytes:
         else:
             words.append(member.addr_spec + comma)
     return _folded(name, words)
+
+
+def _multipart(subtype: str, boundary: str, parts: Sequence[bytes]) -> list[bytes]:
+    """Header and body of a multipart entity, in pieces (RFC 2046 section 5.1.1)."""
+    delimiter = f"--{boundary}".encode("ascii")
+    pieces = [
+        f'Content-Type: multipart/{subtype};\r\n boundary="{boundary}"\r\n\r\n'.encode("ascii")
+    ]
+    for part in parts:
+        pieces += [delimiter, b"\r\n", part, b"\r\n"]
+    return [*pieces, delimiter, b"--\r\n"]
+
+
+def _file_name(name: str) -> str:
+    """The parameter ``filename``: as it is, or as RFC 2231 has it (sections 3 and 4), folded."""
+    if name.isascii() and len(name) <= _PARAMETER:
+        return f'filename="{name}"'
+    pieces, piece = [], "utf-8''"
+    for each in map(_percent_encoded, name):
+        if len(piece) + len(each) > _PARAMETER:
+            pieces.append(piece)
+            piece = ""
+        piece += each
+    pieces.append(piece)
+    if len(pieces) == 1:
+        return f"filename*={piece}"
+    return ";\r\n ".join(f"filename*{number}*={each}" for number, each in enumerate(pieces))
+
+
+def _percent_encoded(character: str) -> str:
+    return "".join(
+        chr(each) if each in _ATTRIBUTE_CHAR else f"%{each:02X}"
+        for each in character.encode("utf-8", "replace")
+    )
 
 
 def _part(subtype: str, text: str) -> bytes:

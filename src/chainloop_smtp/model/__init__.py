@@ -35,7 +35,9 @@ from chainloop_smtp.model.job import (
 )
 from chainloop_smtp.model.mail import (
     Delivery,
+    File,
     Mail,
+    Part,
     Refusal,
     Reply,
 )
@@ -44,6 +46,7 @@ from chainloop_smtp.model.options import (
     Attachment,
     Auth,
     Composition,
+    Enclosures,
     EnvValues,
     Evidence,
     Header,
@@ -77,9 +80,11 @@ __all__ = [
     "Commit",
     "Composition",
     "Delivery",
+    "Enclosures",
     "EnvValues",
     "Evaluation",
     "Evidence",
+    "File",
     "Finding",
     "FindingKind",
     "Header",
@@ -93,6 +98,7 @@ __all__ = [
     "OAuth2Provider",
     "Options",
     "Outcome",
+    "Part",
     "Plugin",
     "Policies",
     "PolicyStatus",

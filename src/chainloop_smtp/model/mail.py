@@ -4,6 +4,33 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """Something to attach, as it was found.
+
+    Attributes:
+        name: What it is called there; anybody's text. A path's last part is its name.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """An attachment, ready for any number of mails.
+
+    Attributes:
+        name: File name that is safe on every system, and that no other part of the mail has.
+        content: As given.
+        encoded: Header and body of the MIME part: 7-bit, CRLF line ends, none at its end.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    encoded: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """One composed mail: its envelope (RFC 5321) and its message (RFC 5322).
 
@@ -15,6 +42,7 @@ class Mail:
         text: The plain text part before its encoding; LF line ends.
         html: The HTML part before its encoding; LF line ends.
         summary: The same facts as Markdown, for the job summary.
+        parts: What is attached.
     """
 
     sender: str
@@ -25,6 +53,7 @@ class Mail:
     text: str = field(repr=False)
     html: str = field(repr=False)
     summary: str = field(repr=False, default="")
+    parts: tuple[Part, ...] = field(repr=False, default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

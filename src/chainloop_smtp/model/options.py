@@ -197,6 +197,23 @@ class Transport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosures:
+    """What is attached to the mail (an attachment is something else to Chainloop).
+
+    Attributes:
+        has_evidence: The documents, exactly as they were given.
+        has_report: All facts as JSON.
+        patterns: Of files, relative to the workspace.
+        max_size: Octets of all of it before its encoding.
+    """
+
+    has_evidence: bool = False
+    has_report: bool = False
+    patterns: tuple[str, ...] = ()
+    max_size: int = 10_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Composition:
     """What the user says of the mail's form.
 
@@ -209,6 +226,7 @@ class Composition:
     env_values: EnvValues = EnvValues.SHOW
     thread: Thread = Thread.RUN
     headers: tuple[Header, ...] = ()
+    enclosures: Enclosures = Enclosures()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from chainloop_smtp.model import Composition, EnvValues, Thread
 from chainloop_smtp.options import headers
+from chainloop_smtp.options.enclosures import enclosures
 from chainloop_smtp.options.values import Values
 
 
@@ -12,4 +13,5 @@ def composition(values: Values) -> Composition:
         env_values=values.word("env-values", EnvValues),
         thread=values.word("thread", Thread),
         headers=headers.headers(values),
+        enclosures=enclosures(values),
     )

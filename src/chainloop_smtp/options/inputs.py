@@ -74,6 +74,16 @@ INPUTS = (
     ),
     Input(name="headers", help="Further header fields, one a line: 'Name: value'."),
     Input(
+        name="attach",
+        help="What is attached, one a line: attestation (the evidence as it was given), report "
+        "(all facts as JSON), or files of the workspace such as dist/*.json.",
+    ),
+    Input(
+        name="attach-max-size",
+        help="The most of it, before its encoding: a number and B, kB, MB, GB, KiB, MiB or GiB.",
+        default="10MB",
+    ),
+    Input(
         name="tls",
         help="auto (implicit on ports 465, 2465, 8465, else STARTTLS), starttls, implicit or none.",
         default="auto",

@@ -1,0 +1,124 @@
+"""Facts -> JSON: everything that is known of a run, for programs. Described by `report.json`.
+
+The names are those of the model in camelCase, so what the model learns is in the report. They are
+part of what others rely on: `schemas/report.json` describes each, and the tests hold the two
+together. A string that the evidence does not say is empty, anything else is null.
+"""
+
+import json
+import re
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
+from enum import Enum
+from math import isfinite
+
+from chainloop_smtp import __version__
+from chainloop_smtp.model import (
+    Attestation,
+    Changes,
+    EnvValues,
+    Evaluation,
+    Job,
+    Policies,
+    Run,
+    Verdict,
+)
+
+SCHEMA = "urn:chainloop-smtp:schema:report:1"
+FILE_NAME = "chainloop-report.json"
+
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+
+
+def report(
+    attestation: Attestation | None,
+    job: Job,
+    verdict: Verdict,
+    changes: Changes | None,
+    env_values: EnvValues,
+    now: datetime,
+) -> bytes:
+    """The report, the same octets for the same facts.
+
+    Args:
+        env_values: What it holds of the attested environment variables, as in the mail.
+        now: Aware, in UTC.
+    """
+    document = {
+        "schema": SCHEMA,
+        "generator": {"name": "chainloop-smtp", "version": __version__},
+        "createdAt": now,
+        "envValues": env_values,
+        "verdict": verdict,
+        "job": job,
+        "attestation": attestation and _shown(attestation, env_values),
+        "changes": changes,
+    }
+    # ASCII, so that no invisible or reordering character shows a reader something else.
+    return json.dumps(_plain(document), indent=2).encode("ascii") + b"\n"
+
+
+def _shown(attestation: Attestation, env_values: EnvValues) -> Attestation:
+    if env_values is EnvValues.SHOW:
+        return attestation
+    names = attestation.environment if env_values is EnvValues.NAMES else ()
+    return replace(attestation, environment=tuple(replace(each, value="") for each in names))
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value)
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, float):
+        # JSON knows no infinity.
+        return value if isfinite(value) else None
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [each.name for each in fields(value)]
+        return {_camel(name): _plain(getattr(value, name)) for name in names} | _derived(value)
+    return value
+
+
+def _derived(value: object) -> dict[str, object]:
+    """What follows from a value's fields, and what stands for one of them."""
+    match value:
+        case Run(duration=duration):
+            return {"durationSeconds": duration.total_seconds() if duration else None}
+        case Attestation(materials=materials):
+            return {"materialCount": sum(each.is_set for each in materials)}
+        case Policies(evaluations=evaluations):
+            gated = (len(each.active_violations) for each in evaluations if each.is_gate)
+            return {"gatedViolationCount": sum(gated)}
+        case Evaluation():
+            return {"result": _result(value)}
+        case Job():
+            return {"runUrl": value.run_url}
+        case Changes(previous=previous):
+            # Its facts are in the report of its own run.
+            return {
+                "previous": {
+                    "runId": previous.run.id,
+                    "digest": previous.digest,
+                    "finishedAt": _plain(previous.run.finished_at),
+                    "viewUrl": previous.view_url,
+                }
+            }
+    return {}
+
+
+def _result(evaluation: Evaluation) -> str:
+    if evaluation.active_violations:
+        return "violated"
+    return "skipped" if evaluation.is_skipped else "passed"
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.rstrip("_").split("_")
+    return first + "".join(map(str.capitalize, rest))

@@ -1,0 +1,278 @@
+"""Patterns -> files of the workspace. Nothing outside it is read, whatever lies in it.
+
+A pull request's author writes what is in the workspace, links included: ``report.json`` may point
+at ``/proc/self/environ`` or at a key in the home folder. So a match counts by where it really is,
+and is opened folder by folder from the workspace's own, so that no link made in between is
+followed.
+"""
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model import File
+
+_MOST_FILES = 100
+_MOST_ENTRIES = 100_000  # looked at for all patterns together
+_MOST_FOLDERS = 60  # below each other
+_SHOWN = 10
+# Not files, though they look so; only a workspace of "/" could hold them.
+_NEVER = (Path("/proc"), Path("/sys"), Path("/dev"))
+_MAGIC = re.compile(r"[*?\[]")
+# What is no regular file is never waited for, and what Windows calls text mode never used.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def collect(
+    patterns: Sequence[str],
+    environ: Mapping[str, str],
+    limit: int,
+    others: Sequence[File] = (),
+) -> tuple[tuple[File, ...], tuple[str, ...]]:
+    """The files that the patterns match, and the patterns that match none.
+
+    They come in the order of the patterns, those of one pattern by name, each file once.
+
+    Args:
+        patterns: Relative to the workspace, or absolute and inside it. ``*``, ``?`` and ``[…]``
+            match within a name, ``**`` any folders; a hidden name only where the dot is written.
+        environ: For the workspace; where it names none, that is the current folder.
+        limit: Octets of all files together, the others included.
+        others: What is attached besides.
+
+    Raises:
+        OptionsError: With every problem: a pattern or match outside the workspace, a match that
+            is no file or cannot be read, too many of them, or too large together.
+    """
+    workspace = Workspace(environ.get("GITHUB_WORKSPACE") or ".")
+    problems: list[Problem] = []
+    unmatched: list[str] = []
+    names: dict[Path, str] = {}
+    for pattern in patterns:
+        try:
+            found = workspace.matches(pattern)
+        except _Refusal as refusal:
+            problems.append(_problem(pattern, refusal))
+            continue
+        for name in found:
+            names.setdefault(workspace.real(name), name)
+        if not found:
+            unmatched.append(pattern)
+    if len(names) > _MOST_FILES:
+        why = f"{len(names):,} files are matched, at most {_MOST_FILES} can be attached"
+        problems.append(Problem("attach", why, "Pack them into one archive in a step before."))
+        names = {}
+    sizes = [(each.name, len(each.content)) for each in others]
+    left = limit - sum(size for _, size in sizes)
+    files = []
+    for name in names.values():
+        try:
+            content, size = workspace.read(name, max(left, 0))
+        except (_Refusal, OSError) as error:
+            problems.append(_problem(name, error))
+            continue
+        sizes.append((name, size))
+        left -= size
+        files.append(File(name=name, content=content))
+    if left < 0 and not problems:
+        problems.append(too_large(sizes, limit))
+    if problems:
+        raise OptionsError(*problems)
+    return tuple(files), tuple(unmatched)
+
+
+def too_large(sizes: Iterable[tuple[str, int]], limit: int) -> Problem:
+    """What to say when attachments are too large together: the largest of them, by name."""
+    ordered = sorted(sizes, key=lambda each: (-each[1], each[0]))
+    total = sum(size for _, size in ordered)
+    told = [f"{quoted(name)} {size:,}" for name, size in ordered[:_SHOWN]]
+    told += [f"and {len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
+    return Problem(
+        "attach-max-size",
+        f"the attachments have {total:,} octets together, {limit:,} are allowed: {', '.join(told)}",
+        "Attach less, or raise attach-max-size: most servers take 10 to 25 MB, and a mail is "
+        "larger by a third than what is attached to it.",
+    )
+
+
+class _Refusal(Exception):  # noqa: N818  # never leaves this module
+    """Why a pattern or a match is not attached."""
+
+
+class Workspace:
+    """A folder, and what lies in it.
+
+    Args:
+        has_descriptors: Folders can be opened and used to open what is in them. Not on Windows,
+            where a file is compared after opening with what its path leads to.
+    """
+
+    def __init__(self, path: str, has_descriptors: bool = os.open in os.supports_dir_fd) -> None:
+        self._given = Path(path)
+        self._root = _real(self._given)
+        self._has_descriptors = has_descriptors
+        self._entries = 0
+
+    def matches(self, pattern: str) -> tuple[str, ...]:
+        """Names relative to the workspace, with slashes, sorted; no folders among them."""
+        components = self._components(pattern)
+        found = sorted({tuple(each) for each in self._walk((), components)})
+        is_literal = not _MAGIC.search(pattern)
+        names = ["/".join(each) for each in found]
+        return tuple(name for name in names if is_literal or not (self._root / name).is_dir())
+
+    def real(self, name: str) -> Path:
+        """What a match is the same by: where it really is."""
+        return _real(self._root / name)
+
+    def read(self, name: str, limit: int) -> tuple[bytes, int]:
+        """Content and size of a match. Over the limit only the size is right.
+
+        Raises:
+            _Refusal: It is no file of the workspace.
+            OSError: It cannot be read.
+        """
+        real = _real(self._root / name, is_strict=True)
+        self._check_inside(real)
+        with os.fdopen(self._open(real), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _Refusal(_kind(status.st_mode))
+            if not self._has_descriptors and not (
+                os.path.samestat(status, real.lstat()) and _real(real) == real
+            ):
+                raise _Refusal("has changed while it was opened")
+            content = file.read(limit + 1)
+        return content, max(len(content), status.st_size)
+
+    def _open(self, real: Path) -> int:
+        """A descriptor of the file; where folders have them too, no link on the way is followed."""
+        if not self._has_descriptors:
+            self._check_file(real.lstat().st_mode)
+            return os.open(real, _FLAGS)
+        *folders, name = real.relative_to(self._root).parts
+        folder = os.open(self._root, _FLAGS | os.O_DIRECTORY)
+        try:
+            for each in folders:
+                inner = os.open(each, _FLAGS | os.O_DIRECTORY, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            # Before it is opened, since to open a device may already do something.
+            self._check_file(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+            return os.open(name, _FLAGS, dir_fd=folder)
+        finally:
+            os.close(folder)
+
+    def _check_file(self, mode: int) -> None:
+        if not stat.S_ISREG(mode):
+            raise _Refusal(_kind(mode))
+
+    def _check_inside(self, real: Path) -> None:
+        if not real.is_relative_to(self._root):
+            raise _Refusal("leads out of the workspace")
+        if any(real.is_relative_to(each) for each in _NEVER):
+            raise _Refusal("is no file, but a part of the running system")
+
+    def _components(self, pattern: str) -> list[str]:
+        """The pattern's names, from the workspace on."""
+        path = pattern.replace(os.sep, "/")
+        if Path(pattern).is_absolute():
+            bases = (f"{each.as_posix()}/" for each in (self._given, self._root))
+            base = next((each for each in bases if path.startswith(each)), None)
+            if base is None:
+                raise _Refusal("is outside the workspace")
+            path = path.removeprefix(base)
+        components = [each for each in path.split("/") if each not in ("", ".")]
+        if ".." in components:
+            raise _Refusal("is outside the workspace")
+        if not components or "\0" in path or (os.sep == "\\" and ":" in path):
+            raise _Refusal("is not a path")
+        if components[-1] == "**":
+            components.append("*")
+        # One `**` says as much as two.
+        return [
+            each
+            for position, each in enumerate(components)
+            if each != "**" or components[position - 1 : position] != ["**"]
+        ]
+
+    def _walk(
+        self, folder: tuple[str, ...], components: Sequence[str]
+    ) -> Iterator[tuple[str, ...]]:
+        """Names of all that matches below a folder, as their components."""
+        if len(folder) > _MOST_FOLDERS:
+            raise _Refusal(f"goes through more than {_MOST_FOLDERS} folders below each other")
+        first, rest = components[0], components[1:]
+        if first == "**":
+            yield from self._walk(folder, rest)
+            for entry in self._listed(folder):
+                # No link: it may lead back to where it lies.
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                    yield from self._walk((*folder, entry.name), components)
+            return
+        for name in self._named(folder, first):
+            path = self._root.joinpath(*folder, name)
+            if not rest:
+                yield (*folder, name)
+            elif path.is_dir():
+                self._check_inside(_real(path))
+                yield from self._walk((*folder, name), rest)
+
+    def _named(self, folder: tuple[str, ...], component: str) -> list[str]:
+        """Names in a folder that one component matches."""
+        if not _MAGIC.search(component):
+            path = self._root.joinpath(*folder, component)
+            return [component] if os.path.lexists(path) else []
+        return [
+            entry.name
+            for entry in self._listed(folder)
+            if fnmatch.fnmatchcase(entry.name, component)
+            and (component.startswith(".") or not entry.name.startswith("."))
+        ]
+
+    def _listed(self, folder: tuple[str, ...]) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self._root.joinpath(*folder)) as entries:
+                found = []
+                for entry in entries:
+                    self._entries += 1
+                    if self._entries > _MOST_ENTRIES:
+                        raise _Refusal(f"has to look at more than {_MOST_ENTRIES:,} files")
+                    found.append(entry)
+                return found
+        except OSError as error:
+            raise _Refusal(f"cannot be looked for: {str(error.strerror).lower()}") from error
+
+
+def _real(path: Path, *, is_strict: bool = False) -> Path:
+    """Without any link. pathlib's own way calls a loop of links a bug (before Python 3.13)."""
+    return Path(os.path.realpath(path, strict=is_strict))
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "is a folder"), (stat.S_ISLNK, "is a link"))
+    return next((words for is_one, words in kinds if is_one(mode)), "is a device, pipe or socket")
+
+
+def _problem(name: str, error: Exception) -> Problem:
+    why = str(error)
+    if isinstance(error, OSError):
+        why = f"cannot be read: {str(error.strerror).lower()}"
+    return Problem(f"attach {quoted(name)}", why, _HINTS.get(why, ""))
+
+
+_HINTS = {
+    "is a folder": "Write what in it is to be attached, such as dist/*.json.",
+    "is outside the workspace": "Copy it into the workspace in a step before.",
+    "leads out of the workspace": "A link is attached only where it stays inside.",
+}
