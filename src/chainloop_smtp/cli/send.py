@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from chainloop_smtp import message, options, outbox, source, verdict
-from chainloop_smtp.cli import evidence
+from chainloop_smtp.cli import enclosures, evidence
 from chainloop_smtp.cli.post import post
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.model import Auth
@@ -51,8 +52,14 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
     outputs["digest"] = attested.digest if attested else ""
     now = run.now()
+    report = partial(
+        message.report, attested, job, judged, None, parsed.composition.env_values, now
+    )
+    enclosed = enclosures.enclosed(run, parsed, found, report)
     message_id = message.message_id(attested, job, judged, parsed, entropy=run.entropy())
-    mail = message.compose(attested, job, judged, parsed, now=now, message_id=message_id)
+    mail = message.compose(
+        attested, job, judged, parsed, now=now, message_id=message_id, enclosed=enclosed
+    )
     folder = run.folder(parsed)
     outputs["message-id"] = mail.message_id
     outputs["eml"] = str(outbox.write_mail(folder, mail))

@@ -69,8 +69,16 @@ def _check_size(session: Session, mail: Mail) -> None:
     if limit.isdigit() and 0 < int(limit) < len(mail.content):
         _quit(session)
         raise session.error(
-            f"the mail has {len(mail.content):,} octets, the server takes {int(limit):,}"
+            f"the mail has {len(mail.content):,} octets, the server takes {int(limit):,}",
+            _heaviest(mail),
         )
+
+
+def _heaviest(mail: Mail) -> str:
+    """What to do about a mail that is too large; the octets are those before their encoding."""
+    ordered = sorted(mail.parts, key=lambda part: -len(part.content))[:3]
+    named = (f"{part.name} ({len(part.content):,} octets)" for part in ordered)
+    return f"The heaviest attachments: {', '.join(named)}. Attach less." if ordered else ""
 
 
 def _exchange_groups(session: Session, commands: list[bytes]) -> list[Reply]:

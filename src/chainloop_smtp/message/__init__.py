@@ -10,11 +10,23 @@ from datetime import datetime
 from chainloop_smtp.message import headers, identity, mime, view, wording
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.identity import message_id, random_id
+from chainloop_smtp.message.parts import parts
+from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
+from chainloop_smtp.message.report import report
 from chainloop_smtp.message.templates import md, render
 from chainloop_smtp.message.wording import Tone, Wording
-from chainloop_smtp.model import Attestation, Job, Mail, Mailbox, Options, Plugin, Verdict
+from chainloop_smtp.model import Attestation, Job, Mail, Mailbox, Options, Part, Plugin, Verdict
 
-__all__ = ["compose", "compose_registration", "md", "message_id", "random_id"]
+__all__ = [
+    "REPORT_NAME",
+    "compose",
+    "compose_registration",
+    "md",
+    "message_id",
+    "parts",
+    "random_id",
+    "report",
+]
 
 
 def compose(
@@ -25,11 +37,13 @@ def compose(
     *,
     now: datetime,
     message_id: str,
+    enclosed: tuple[Part, ...] = (),
 ) -> Mail:
     """The mail about one run.
 
     Args:
         attestation: None when there is none.
+        enclosed: What is attached, from `parts`; the same value serves any number of mails.
         now: Aware, in UTC.
         message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
 
@@ -38,12 +52,12 @@ def compose(
     """
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
-    facts = view.facts(attestation, job, words, options.composition.env_values)
+    facts = view.facts(attestation, job, words, options.composition.env_values, enclosed)
     fields = [
         *headers.threading(identity.thread(attestation, job, options)),
         *headers.about(attestation, job, verdict, options),
     ]
-    return _mail(facts, fields, options, now=now, message_id=message_id)
+    return _mail(facts, fields, options, now=now, message_id=message_id, enclosed=enclosed)
 
 
 def compose_registration(
@@ -85,6 +99,7 @@ def _mail(
     *,
     now: datetime,
     message_id: str,
+    enclosed: tuple[Part, ...] = (),
 ) -> Mail:
     registration, cc = options.registration, options.attachment.cc
     subject = " ".join(render("subject.txt.j2", facts).split())
@@ -111,10 +126,11 @@ def _mail(
         recipients=_once((*registration.to, *cc, *options.bcc)),
         message_id=f"<{message_id}>",
         subject=subject,
-        content=mime.message(head, text, html, boundary),
+        content=mime.message(head, text, html, boundary, [each.encoded for each in enclosed]),
         text=text,
         html=html,
         summary=_blank_lines_once(render("summary.md.j2", facts)),
+        parts=enclosed,
     )
 
 

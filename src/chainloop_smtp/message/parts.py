@@ -1,5 +1,6 @@
 """Files -> Parts: names that are safe on every system, media types, and the encoding, once."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -38,6 +39,7 @@ def parts(files: Iterable[File]) -> tuple[Part, ...]:
             Part(
                 name=name,
                 content=file.content,
+                digest=f"sha256:{hashlib.sha256(file.content).hexdigest()}",
                 encoded=mime.attachment(name, _media_type(name), file.content),
             )
         )

@@ -13,6 +13,7 @@ from chainloop_smtp.model import (
     FindingKind,
     Job,
     Material,
+    Part,
     Policies,
     Runner,
     Violation,
@@ -39,7 +40,11 @@ class Fact(NamedTuple):
 
 
 def facts(
-    attestation: Attestation | None, job: Job, words: Wording, env_values: EnvValues
+    attestation: Attestation | None,
+    job: Job,
+    words: Wording,
+    env_values: EnvValues,
+    enclosed: tuple[Part, ...] = (),
 ) -> dict[str, object]:
     """Everything that a template may use, by name."""
     policies = attestation.policies if attestation else Policies()
@@ -50,6 +55,7 @@ def facts(
         "Signature": _signing(attestation),
         "Annotations": _annotations(attestation),
         "Environment variables": _environment(attestation, env_values),
+        "Attached files": _enclosed(enclosed),
     }
     return {
         "attestation": attestation,
@@ -160,6 +166,14 @@ def _is_untold(policies: Policies) -> bool:
 def _gated_note(policies: Policies) -> str:
     gated = sum(len(each.active_violations) for each in policies.evaluations if each.is_gate)
     return f"{gated} in a gate" if gated else ""
+
+
+def _enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
+    """Name, size and digest of each file, to check what arrived by."""
+    return tuple(
+        Fact(each.name, f"{wording.count(len(each.content), 'octet')}, {each.digest}", "code")
+        for each in parts
+    )
 
 
 class _Marked(NamedTuple):

@@ -22,11 +22,13 @@ class Part:
     Attributes:
         name: File name that is safe on every system, and that no other part of the mail has.
         content: As given.
+        digest: ``sha256:<hex>`` of the content.
         encoded: Header and body of the MIME part: 7-bit, CRLF line ends, none at its end.
     """
 
     name: str
     content: bytes = field(repr=False)
+    digest: str
     encoded: bytes = field(repr=False)
 
 

@@ -1,0 +1,351 @@
+"""Files of the workspace, real ones: what is found, and what is never read, whatever lies there."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.model import File
+from chainloop_smtp.source import files
+from chainloop_smtp.source.files import Workspace, collect
+
+SECRET = b"what lies outside is nobody's business"
+LIMIT = 1000
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    path = tmp_path / "outside"
+    path.mkdir()
+    (path / "secret.json").write_bytes(SECRET)
+    return path
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, outside: Path) -> Path:
+    del outside
+    root = tmp_path / "workspace"
+    for name in (
+        "a.json",
+        "b.json",
+        "notes.txt",
+        ".hidden.json",
+        "dist/c.json",
+        "dist/deep/d.json",
+        "dist/deep/.cache/e.json",
+        "node/modules/f.json",
+        "[1].json",
+    ):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"content of {name}".encode())
+    return root
+
+
+def found(workspace: Path, *patterns: str, limit: int = LIMIT) -> list[str]:
+    collected, _ = collect(patterns, {"GITHUB_WORKSPACE": str(workspace)}, limit)
+    for file in collected:
+        assert file.content == (workspace / file.name).read_bytes()
+    return [file.name for file in collected]
+
+
+def refused(workspace: Path, *patterns: str, limit: int = LIMIT) -> list[str]:
+    with pytest.raises(OptionsError) as caught:
+        collect(patterns, {"GITHUB_WORKSPACE": str(workspace)}, limit)
+    text = str(caught.value)
+    assert SECRET.decode() not in text
+    return [f"{each.where}: {each.why}" for each in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["a.json"], ["a.json"]),
+        (["./dist//c.json"], ["dist/c.json"]),
+        (["*.json"], ["[1].json", "a.json", "b.json"]),
+        (["?.json"], ["a.json", "b.json"]),
+        (["[ab].json"], ["a.json", "b.json"]),
+        (["[!a].json"], ["b.json"]),
+        (["[[]1].json"], ["[1].json"]),
+        (["*"], ["[1].json", "a.json", "b.json", "notes.txt"]),
+        (["*/*.json"], ["dist/c.json"]),
+        (["dist/**"], ["dist/c.json", "dist/deep/d.json"]),
+        (["dist/**/**/*.json"], ["dist/c.json", "dist/deep/d.json"]),
+        (["**/d.json"], ["dist/deep/d.json"]),
+        (["**/deep/*.json"], ["dist/deep/d.json"]),
+        ([".hidden.json"], [".hidden.json"]),
+        ([".*"], [".hidden.json"]),
+        (["dist/deep/.cache/*"], ["dist/deep/.cache/e.json"]),
+        (["**/.cache/*"], ["dist/deep/.cache/e.json"]),
+        (["b.json", "*.json"], ["b.json", "[1].json", "a.json"]),
+    ],
+    ids=str,
+)
+def test_patterns_find_files_in_one_order_each_once(
+    workspace: Path, patterns: list[str], names: list[str]
+) -> None:
+    assert found(workspace, *patterns) == names
+
+
+def test_an_absolute_pattern_may_stand_inside_the_workspace(workspace: Path) -> None:
+    assert found(workspace, f"{workspace}/dist/*.json") == ["dist/c.json"]
+
+
+def test_without_a_runner_the_workspace_is_the_current_folder(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+
+    collected, unmatched = collect(["a.json", "nothing-*"], {}, LIMIT)
+
+    assert [file.name for file in collected] == ["a.json"]
+    assert unmatched == ("nothing-*",)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["none.json", "*.none", "none/**", "a.json/x", "a\ud800", "**/x"]
+)
+def test_a_pattern_that_matches_nothing_is_told_of(workspace: Path, pattern: str) -> None:
+    assert collect([pattern], {"GITHUB_WORKSPACE": str(workspace)}, LIMIT) == ((), (pattern,))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("../outside/secret.json", "is outside the workspace"),
+        ("dist/../../outside/*.json", "is outside the workspace"),
+        ("**/..", "is outside the workspace"),
+        ("/etc/passwd", "is outside the workspace"),
+        ("/proc/self/environ", "is outside the workspace"),
+        (".", "is not a path"),
+        ("a\0b", "is not a path"),
+        ("dist", "is a folder"),
+    ],
+)
+def test_a_pattern_never_leads_out(workspace: Path, pattern: str, why: str) -> None:
+    (problem,) = refused(workspace, pattern)
+    assert problem.endswith(why)
+
+
+def test_a_sibling_whose_name_begins_alike_is_outside(workspace: Path) -> None:
+    (sibling := workspace.with_name("workspace-of-others")).mkdir()
+    (sibling / "x.json").write_bytes(SECRET)
+
+    (problem,) = refused(workspace, f"{sibling}/x.json")
+    assert problem.endswith("is outside the workspace")
+
+
+def test_links_that_stay_inside_are_followed_and_fold_with_what_they_lead_to(
+    workspace: Path,
+) -> None:
+    (workspace / "link.json").symlink_to("dist/c.json")
+    (workspace / "folder").symlink_to("dist")
+
+    assert found(workspace, "link.json", "dist/c.json") == ["link.json"]
+    assert found(workspace, "folder/*.json") == ["folder/c.json"]
+
+
+@pytest.mark.parametrize("pattern", ["evil.json", "*.json", "**/*.json"])
+@pytest.mark.parametrize(
+    "target", ["../outside/secret.json", "/proc/self/environ", "/etc/passwd", "/dev/zero"]
+)
+def test_a_link_that_leads_out_is_never_read(workspace: Path, pattern: str, target: str) -> None:
+    (workspace / "evil.json").symlink_to(target)
+
+    assert refused(workspace, pattern) == ["attach 'evil.json': leads out of the workspace"]
+
+
+def test_a_folder_that_leads_out_is_never_entered(workspace: Path, outside: Path) -> None:
+    (workspace / "evil").symlink_to(outside)
+
+    assert refused(workspace, "evil/secret.json") == [
+        "attach 'evil/secret.json': leads out of the workspace"
+    ]
+    assert refused(workspace, "*/secret.json") == [
+        "attach '*/secret.json': leads out of the workspace"
+    ]
+    # Any folders: links are none of them.
+    assert collect(["**/secret.json"], {"GITHUB_WORKSPACE": str(workspace)}, LIMIT)[0] == ()
+
+
+def test_a_chain_of_links_is_judged_by_its_end(workspace: Path) -> None:
+    (workspace / "one").symlink_to("two")
+    (workspace / "two").symlink_to("../outside/secret.json")
+
+    assert refused(workspace, "one") == ["attach 'one': leads out of the workspace"]
+
+
+def test_links_that_lead_nowhere_or_in_circles_are_errors(workspace: Path) -> None:
+    (workspace / "nowhere").symlink_to("nothing")
+    (workspace / "circle").symlink_to("circle")
+    (workspace / "dist" / "up").symlink_to("..")
+
+    assert refused(workspace, "nowhere", "circle") == [
+        "attach 'nowhere': cannot be read: no such file or directory",
+        "attach 'circle': cannot be read: too many levels of symbolic links",
+    ]
+    assert found(workspace, "dist/**/*.json") == ["dist/c.json", "dist/deep/d.json"]
+
+
+def test_what_is_no_file_is_neither_read_nor_waited_for(workspace: Path) -> None:
+    os.mkfifo(workspace / "pipe.json")
+    with socket.socket(socket.AF_UNIX) as listening:
+        os.chdir(workspace)
+        listening.bind("socket.json")
+
+        assert refused(workspace, "pipe.json", "socket.json") == [
+            "attach 'pipe.json': is a device, pipe or socket",
+            "attach 'socket.json': is a device, pipe or socket",
+        ]
+
+
+@pytest.fixture(autouse=True)
+def _same_folder() -> Iterator[None]:
+    before = Path.cwd()
+    yield
+    os.chdir(before)
+
+
+@pytest.mark.parametrize("pattern", ["proc/self/environ", "proc/self/status", "dev/null"])
+def test_the_running_system_is_no_file_even_in_a_workspace_of_everything(pattern: str) -> None:
+    (problem,) = refused(Path("/"), pattern)
+    assert problem.endswith("is no file, but a part of the running system")
+
+
+class Swapping(Workspace):
+    """Somebody else is at work in the workspace while a match is opened."""
+
+    def __init__(self, path: Path, has_descriptors: bool, victim: str, target: Path) -> None:
+        super().__init__(str(path), has_descriptors)
+        self._victim, self._target = path / victim, target
+
+    def _check_inside(self, real: Path) -> None:
+        super()._check_inside(real)
+        if not self._victim.is_symlink():
+            self._victim.rename(self._victim.with_name("was"))
+            self._victim.symlink_to(self._target)
+
+
+@pytest.mark.parametrize("has_descriptors", [True, False], ids=["descriptors", "compared"])
+@pytest.mark.parametrize(
+    ("name", "victim", "target"),
+    [
+        ("a.json", "a.json", "secret.json"),
+        ("dist/secret.json", "dist", ""),
+    ],
+    ids=["the file", "its folder"],
+)
+def test_a_link_put_in_the_way_after_the_check_is_not_followed(
+    workspace: Path, outside: Path, has_descriptors: bool, name: str, victim: str, target: str
+) -> None:
+    (workspace / "dist" / "secret.json").write_bytes(b"harmless")
+    swapped = Swapping(workspace, has_descriptors, victim, outside / target)
+
+    # A refusal of ours, or the system's own: either way nothing is read.
+    with pytest.raises(Exception, match=r"link|changed|Not a directory"):
+        swapped.read(name, LIMIT)
+
+
+@pytest.mark.parametrize("has_descriptors", [True, False], ids=["descriptors", "compared"])
+def test_both_ways_to_open_a_file_read_it(workspace: Path, has_descriptors: bool) -> None:
+    content, size = Workspace(str(workspace), has_descriptors).read("dist/deep/d.json", LIMIT)
+
+    assert content == b"content of dist/deep/d.json"
+    assert size == len(content)
+
+
+def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(workspace / "pipe")
+    monkeypatch.setattr(Workspace, "_check_file", lambda *_: None)
+
+    assert refused(workspace, "pipe") == ["attach 'pipe': is a device, pipe or socket"]
+
+
+# --- how much ----------------------------------------------------------------------------------
+
+
+def test_files_that_are_too_large_together_are_named_with_their_sizes(workspace: Path) -> None:
+    (workspace / "large.bin").write_bytes(b"x" * 1500)
+    others = [File(name="attestation.json", content=b"y" * 300)]
+
+    with pytest.raises(OptionsError) as caught:
+        collect(["a.json", "large.bin"], {"GITHUB_WORKSPACE": str(workspace)}, LIMIT, others)
+
+    (problem,) = caught.value.problems
+    assert problem.where == "attach-max-size"
+    assert problem.why == (
+        "the attachments have 1,817 octets together, 1,000 are allowed: 'large.bin' 1,500, "
+        "'attestation.json' 300, 'a.json' 17"
+    )
+
+
+def test_what_is_as_large_as_allowed_is_attached(workspace: Path) -> None:
+    (workspace / "large.bin").write_bytes(b"x" * LIMIT)
+
+    assert found(workspace, "large.bin") == ["large.bin"]
+    (problem,) = refused(workspace, "large.bin", limit=LIMIT - 1)
+    assert "1,000 octets together, 999 are allowed" in problem
+
+
+def test_what_comes_besides_files_counts_alone(workspace: Path) -> None:
+    others = [File(name="report.json", content=b"y" * (LIMIT + 1))]
+
+    with pytest.raises(OptionsError, match="1,001 octets together"):
+        collect([], {"GITHUB_WORKSPACE": str(workspace)}, LIMIT, others)
+
+
+def test_a_list_of_many_names_the_largest(workspace: Path) -> None:
+    for number in range(30):
+        (workspace / f"part-{number:02}.bin").write_bytes(b"x" * (100 + number))
+
+    (problem,) = refused(workspace, "part-*.bin")
+    assert "'part-29.bin' 129, 'part-28.bin' 128" in problem
+    assert problem.endswith("and 20 more")
+
+
+def test_too_many_files_are_too_many(workspace: Path) -> None:
+    for number in range(101):
+        (workspace / f"part-{number:03}.bin").touch()
+
+    (problem,) = refused(workspace, "part-*.bin")
+    assert problem == "attach: 101 files are matched, at most 100 can be attached"
+
+
+def test_looking_for_files_comes_to_an_end(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_MOST_ENTRIES", 5)
+
+    (problem,) = refused(workspace, "**/*.json")
+    assert problem.endswith("has to look at more than 5 files")
+
+
+def test_folders_below_each_other_come_to_an_end(workspace: Path) -> None:
+    deep = workspace.joinpath(*["d"] * 70)
+    deep.mkdir(parents=True)
+
+    (problem,) = refused(workspace, "**/*.json")
+    assert problem.endswith("goes through more than 60 folders below each other")
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", denied)
+
+    (problem,) = refused(workspace, "*.json")
+    assert problem.endswith("cannot be looked for: permission denied")
+
+
+def test_every_problem_is_told_at_once(workspace: Path) -> None:
+    (workspace / "evil").symlink_to("/etc/passwd")
+
+    assert len(refused(workspace, "../x", "evil", "dist", "a.json")) == 3
