@@ -1,0 +1,113 @@
+"""The configuration file: registrations, and what attaches them to workflows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chainloop_smtp.model.attestation import FindingKind
+from chainloop_smtp.model.verdict import Outcome
+
+
+class Trigger(StrEnum):
+    """The words of ``send-on``."""
+
+    ALWAYS = "always"
+    PASSED = "passed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    VIOLATED = "violated"
+    BLOCKED = "blocked"
+    BYPASSED = "bypassed"
+    NOT_ATTESTED = "not-attested"
+    CHANGED = "changed"
+    FIXED = "fixed"
+    NEW_VIOLATIONS = "new-violations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """When an attachment applies: every one that is given has to hold.
+
+    Attributes:
+        workflows: Globs over the Chainloop workflow's name or id, one of which has to match. Empty
+            means any, here and below.
+        projects: Globs over the Chainloop project's name.
+        branches: Globs over the branch; for a pull request, over that of its head.
+        tags: Globs over the tag.
+        events: Globs over GitHub's event name.
+        outcomes: One of them is the run's.
+        policies: Globs over the names of policies, one of which has an active violation.
+        findings: A finding of one of these kinds is among the active violations.
+    """
+
+    workflows: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    policies: tuple[str, ...] = ()
+    findings: tuple[FindingKind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one entry of either list says in the words of the inputs.
+
+    Attributes:
+        place: ``file:line:column`` of the entry.
+        given: Inputs by name, as text.
+        variables: Names of the environment variables that hold an input, by input.
+        places: ``file:line:column`` of each input, by input.
+    """
+
+    place: str
+    given: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationEntry:
+    """A mail destination under its name.
+
+    Attributes:
+        id: A UUID that follows from the name.
+        created_at: As the file says it; empty when it does not.
+    """
+
+    name: str
+    id: str
+    entry: Entry
+    description: str = ""
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentEntry:
+    """A registration attached to the runs that its conditions name.
+
+    Attributes:
+        id: A UUID that follows from all that the entry says.
+        registration: Name of a registration of the same file.
+        created_at: As the file says it; empty when it does not.
+    """
+
+    id: str
+    registration: str
+    entry: Entry
+    conditions: Conditions = Conditions()
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A configuration file, in the order of its entries.
+
+    Attributes:
+        path: As the user wrote it; empty when there is no file.
+    """
+
+    path: str = ""
+    registrations: tuple[RegistrationEntry, ...] = ()
+    attachments: tuple[AttachmentEntry, ...] = ()

@@ -1,0 +1,287 @@
+"""Text of a configuration file -> Configuration.
+
+Two lists: registrations, and the attachments that send what they match through one of them. Every
+problem is reported at once, each with its file, line and column. Values stay text here: they are
+inputs, and checked as such once the defaults of the step stand behind them.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model import (
+    AttachmentEntry,
+    Conditions,
+    Configuration,
+    Entry,
+    FindingKind,
+    Outcome,
+    RegistrationEntry,
+)
+from chainloop_smtp.options.configuration import keys
+from chainloop_smtp.options.configuration.document import Node, Scalar, Sequence, Table, compose
+from chainloop_smtp.options.inputs import SECRETS
+
+__all__ = ["is_label", "is_variable", "parse"]
+
+_LISTS = ("registrations", "attachments")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A label as in RFC 1123, with lower case only, as Chainloop and Kubernetes want a name to be.
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def parse(text: str, path: str) -> Configuration:
+    """The two lists of a configuration file, as far as they can be judged by themselves.
+
+    Args:
+        path: As the user wrote it, for the places.
+
+    Raises:
+        OptionsError: With every problem found.
+    """
+    reader = _Reader(path)
+    lists = reader.lists(compose(text, path))
+    registrations = reader.registrations(lists.get("registrations", ()))
+    names = {each.name for each in registrations}
+    attachments = reader.attachments(lists.get("attachments", ()), names)
+    if reader.problems:
+        raise OptionsError(*sorted(dict.fromkeys(reader.problems), key=_position))
+    return Configuration(path=path, registrations=registrations, attachments=attachments)
+
+
+def is_label(name: str) -> bool:
+    """A DNS-1123 label: what Chainloop takes for the name of a registration."""
+    return bool(_LABEL.fullmatch(name))
+
+
+def is_variable(name: str) -> bool:
+    """A name that every shell takes for a variable's."""
+    return bool(_VARIABLE.fullmatch(name))
+
+
+def _position(problem: Problem) -> tuple[int, int]:
+    line, column = problem.where.rsplit(":", 2)[1:]
+    return int(line), int(column)
+
+
+class _Reader:
+    """Nodes -> entries. What is wrong is kept in ``problems``; what stands in for it is no matter.
+
+    Attributes:
+        problems: Each at its place in the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.problems: list[Problem] = []
+
+    def lists(self, root: Node | None) -> dict[str, tuple[Node, ...]]:
+        """The items of each of the two lists that is there."""
+        if root is None or (isinstance(root, Scalar) and root.text is None):
+            return {}
+        if not isinstance(root, Table):
+            hint = f"Write {_LISTS[0]}: and {_LISTS[1]}:, each with a list below."
+            self._wrong(root, "the file is no mapping", hint)
+            return {}
+        found = {}
+        for key, value in root.entries:
+            name = key.text or ""
+            # As in other formats, a place of one's own for anchors.
+            if name.startswith("x-"):
+                continue
+            if name not in _LISTS:
+                self._unknown(key, _LISTS, "a configuration file")
+            elif isinstance(value, Sequence):
+                found[name] = value.items
+            elif not (isinstance(value, Scalar) and value.text is None):
+                self._wrong(value, f"{name} is no list", "Begin each entry with a dash: - name: …")
+        return found
+
+    def registrations(self, items: Iterable[Node]) -> tuple[RegistrationEntry, ...]:
+        """The registrations, each with a name of its own."""
+        found: dict[str, RegistrationEntry] = {}
+        for item in items:
+            entry, words = self._entry(item, keys.registration(), keys.REGISTRATION_WORDS)
+            name = _only(words.get("name", ()))
+            if not all(map(is_label, name.split("."))) or len(name) > 253:
+                why = f"{quoted(name)} is no name for a registration" if name else "has no name"
+                hint = "Write name: with small letters, digits and dashes, 63 of them at most."
+                self._wrong(item, why, hint)
+            elif name in found:
+                why = f"the name {quoted(name)} is taken already, at {found[name].entry.place}"
+                self._wrong(item, why, "Give each registration a name of its own.")
+            else:
+                found[name] = RegistrationEntry(
+                    name=name,
+                    id=_id("registration", name),
+                    entry=entry,
+                    description=_only(words.get("description", ())),
+                    created_at=_only(words.get("created-at", ())),
+                )
+        return tuple(found.values())
+
+    def attachments(
+        self, items: Iterable[Node], registrations: set[str]
+    ) -> tuple[AttachmentEntry, ...]:
+        """The attachments, each to one of the registrations."""
+        found = []
+        twins: dict[str, int] = {}
+        for item in items:
+            own = (*keys.CONDITIONS, "registration", "created-at")
+            entry, words = self._entry(item, keys.attachment(), own)
+            registration = _only(words.get("registration", ()))
+            if not registration:
+                hint = "Write registration: and the name of one."
+                self._wrong(item, "names no registration", hint)
+            elif registration not in registrations:
+                hint = _nearest(registration, registrations, "There is none in this file.")
+                self._wrong(item, f"there is no registration {quoted(registration)}", hint)
+            conditions = Conditions(
+                workflows=words.get("workflow", ()),
+                projects=words.get("project", ()),
+                branches=words.get("branch", ()),
+                tags=words.get("tag", ()),
+                events=words.get("event", ()),
+                outcomes=self._words(entry, "outcome", words, Outcome),
+                policies=words.get("policy", ()),
+                findings=self._words(entry, "findings", words, FindingKind),
+            )
+            said = {name: value for name, value in words.items() if name != "created-at"}
+            found.append(
+                AttachmentEntry(
+                    id=_unique_id(said, entry, twins),
+                    registration=registration,
+                    entry=entry,
+                    conditions=conditions,
+                    created_at=_only(words.get("created-at", ())),
+                )
+            )
+        return tuple(found)
+
+    def _entry(
+        self, item: Node, known: tuple[str, ...], own: tuple[str, ...]
+    ) -> tuple[Entry, dict[str, tuple[str, ...]]]:
+        """One entry: its inputs, and apart from them the words of its own."""
+        given: dict[str, str] = {}
+        variables: dict[str, str] = {}
+        places: dict[str, str] = {}
+        words: dict[str, tuple[str, ...]] = {}
+        if not isinstance(item, Table):
+            self._wrong(item, "the entry is no mapping", "Write key: value below its dash.")
+        for key, value in item.entries if isinstance(item, Table) else ():
+            name = key.text or ""
+            if name not in known:
+                kind = "a registration" if "name" in known else "an attachment"
+                self._unknown(key, known, kind)
+                continue
+            places[name] = self._place(key)
+            if isinstance(value, Table) and name not in own:
+                if variable := self._variable(name, value):
+                    variables[name] = variable
+            elif name in SECRETS:
+                self._secret(name, value)
+            elif (texts := self._texts(name, value)) and name in own:
+                words[name] = texts if name in _FREE else _split(texts)
+            elif texts:
+                given[name] = "\n".join(texts)
+        entry = Entry(place=self._place(item), given=given, variables=variables, places=places)
+        return entry, words
+
+    def _variable(self, name: str, value: Table) -> str:
+        """The name inside ``{env: NAME}``."""
+        names = [(key.text, each) for key, each in value.entries]
+        match names:
+            case [("env", Scalar(text=str(variable)))] if is_variable(variable):
+                return variable
+        hint = f"Write {name}: {{env: NAME}}, with the name of an environment variable."
+        self._wrong(value, f"{name} is a mapping, but not of env to a variable's name", hint)
+        return ""
+
+    def _secret(self, name: str, value: Node) -> None:
+        if isinstance(value, Scalar) and not value.text:
+            return
+        variable = f"SMTP_{name.upper().replace('-', '_')}"
+        self._wrong(
+            value,
+            f"{name} stands in the file itself, where everybody reads it",
+            f"Change it at the server, then write {name}: {{env: {variable}}} and give the step "
+            f"env: {variable}: ${{{{ secrets.{variable} }}}}.",
+        )
+
+    def _texts(self, name: str, value: Node) -> tuple[str, ...]:
+        """A text, or each of a list of them; what is null is not given."""
+        if isinstance(value, Table):
+            self._wrong(value, f"{name} is a mapping where a text belongs")
+            return ()
+        texts = []
+        for each in value.items if isinstance(value, Sequence) else (value,):
+            if not isinstance(each, Scalar):
+                self._wrong(each, f"{name} holds something else than texts")
+            elif each.text is not None and each.text.strip():
+                texts.append(each.text.strip())
+        return tuple(texts)
+
+    def _words(
+        self, entry: Entry, name: str, words: Mapping[str, tuple[str, ...]], kind: type[Word]
+    ) -> tuple[Word, ...]:
+        """Texts as members of a closed set."""
+        found = []
+        for text in words.get(name, ()):
+            if text in tuple(kind):
+                found.append(kind(text))
+            else:
+                why = f"{quoted(text)} is not one of the words of {name}"
+                hint = f"Write one of: {', '.join(kind)}."
+                self.problems.append(Problem(entry.places[name], why, hint))
+        return tuple(found)
+
+    def _unknown(self, key: Scalar, known: Iterable[str], what: str) -> None:
+        name = key.text or ""
+        hint = keys.home(name) or _nearest(name, known, f"There are: {', '.join(known)}.")
+        self._wrong(key, f"{quoted(name)} is no key of {what}", hint)
+
+    def _wrong(self, node: Node, why: str, hint: str = "") -> None:
+        self.problems.append(Problem(self._place(node), why, hint))
+
+    def _place(self, node: Node) -> str:
+        return f"{self._path}:{node.span}"
+
+
+_FREE = ("description",)
+
+
+def _split(texts: Iterable[str]) -> tuple[str, ...]:
+    """One word or several in each text, separated by commas or lines."""
+    parts = (part.strip() for text in texts for part in re.split(r"[,\n]", text))
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
+def _only(texts: tuple[str, ...]) -> str:
+    return ", ".join(texts)
+
+
+def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    import difflib
+
+    nearest = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {nearest[0]}?" if nearest else otherwise
+
+
+def _unique_id(words: Mapping[str, tuple[str, ...]], entry: Entry, twins: dict[str, int]) -> str:
+    """The same for the same entry, wherever in the file it stands; its twin gets another."""
+    said = json.dumps([words, entry.given, entry.variables], sort_keys=True)
+    twins[said] = twins.get(said, 0) + 1
+    return _id("attachment", f"{twins[said]} {said}")
+
+
+def _id(kind: str, text: str) -> str:
+    """A name-based UUID (RFC 9562 section 5.5) of our own namespace."""
+    import uuid
+
+    namespace = uuid.uuid5(uuid.NAMESPACE_DNS, "chainloop-smtp.invalid")
+    return str(uuid.uuid5(namespace, f"{kind} {text}"))

@@ -1,0 +1,260 @@
+"""YAML text -> a bounded tree of nodes that know their places. The only module that knows PyYAML.
+
+A plain scalar means the text that is written: ``no``, ``on``, ``0587`` and ``22:22`` are not what
+YAML 1.1 would make of them. Only ``null``, ``~`` and nothing at all are no value. Anchors, aliases
+and merge keys work; tags are refused, since nothing here is made by naming a type.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import yaml
+
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+
+MAX_BYTES = 1024 * 1024
+_MAX_DEPTH = 12
+_MAX_NODES = 100_000  # with every alias written out
+_NULLS = ("", "~", "null", "Null", "NULL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Where a node is written.
+
+    Attributes:
+        line: Of its first character, from 0, as all of these.
+        column: In characters, from 0.
+        end_line: Of the character behind its last one; for a block, of its last content.
+        end_column: Of that character.
+    """
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.line + 1}:{self.column + 1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
+    """A text; ``None`` where YAML says null."""
+
+    span: Span
+    text: str | None
+    size: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequence:
+    """A list. ``is_flow``: written in brackets."""
+
+    span: Span
+    items: tuple["Node", ...]
+    size: int
+    is_flow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A mapping with its merge keys carried out: each key once, with where the key stands."""
+
+    span: Span
+    entries: tuple[tuple[Scalar, "Node"], ...]
+    size: int
+    is_flow: bool
+
+
+Node: TypeAlias = Scalar | Sequence | Table
+
+
+def compose(text: str, name: str) -> Node | None:
+    """The one document of a file; None when there is nothing in it.
+
+    Args:
+        name: Of the file, for the errors.
+
+    Raises:
+        OptionsError: It is no YAML, or more of it than a configuration has any use for.
+    """
+    # libyaml where PyYAML has it: twenty times as fast, and the same events.
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    composer = _Composer(name)
+    if len(text.encode(errors="replace")) > MAX_BYTES:
+        raise OptionsError(Problem(name, f"is larger than {MAX_BYTES // 1024**2} MiB"))
+    try:
+        found = composer.document(yaml.parse(text, Loader=loader))
+    except yaml.MarkedYAMLError as error:
+        why = " ".join(filter(None, (error.context, error.problem)))
+        where = _place(name, error.problem_mark)
+        raise OptionsError(Problem(where, f"is no YAML: {why}", _hint(why))) from error
+    except (yaml.YAMLError, UnicodeError) as error:
+        why = "it holds a character that YAML does not allow"
+        raise OptionsError(Problem(name, f"is no YAML: {why}")) from error
+    if composer.problems:
+        raise OptionsError(*composer.problems)
+    return found
+
+
+def _place(name: str, mark: Any) -> str:
+    return f"{name}:{mark.line + 1}:{mark.column + 1}"
+
+
+def _hint(why: str) -> str:
+    if "cannot start any token" in why:
+        return "Indent with blanks and not with tabs; a text that begins with @ stands in quotes."
+    if "alias" in why or "anchor" in why:
+        return "A text that begins with * or & stands in quotes, as globs do: workflow: '*'."
+    return ""
+
+
+class _Composer:
+    """Events -> nodes. What is wrong without ending the reading is kept in ``problems``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._anchors: dict[str, Node | None] = {}
+        self.problems: list[Problem] = []
+
+    def document(self, events: Iterator[Any]) -> Node | None:
+        found: Node | None = None
+        for event in events:
+            if isinstance(event, yaml.NodeEvent):
+                found = self._node(event, events, 1)
+            elif isinstance(event, yaml.DocumentStartEvent) and found is not None:
+                raise self._error(event, "a second document begins", "Write one, without ---.")
+        return found
+
+    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        if event.tag is not None and event.tag != "!":
+            why = f"the tag {quoted(event.tag)} is not taken"
+            self.problems.append(self._problem(event, why, "Leave it out: values are texts."))
+        if depth > _MAX_DEPTH:
+            raise self._error(event, f"is nested over {_MAX_DEPTH} levels deep")
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        node: Node
+        if isinstance(event, yaml.ScalarEvent):
+            is_null = event.implicit[0] and event.value in _NULLS
+            node = Scalar(span=_scalar_span(event), text=None if is_null else event.value)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(event, events, depth)
+        else:
+            node = self._table(event, events, depth)
+        if node.size > _MAX_NODES:
+            raise self._error(event, f"holds more than {_MAX_NODES} values, aliases written out")
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: Any) -> Node:
+        known = event.anchor in self._anchors
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            why = "refers to what it stands in" if known else "refers to no anchor before it"
+            raise self._error(
+                event, f"the alias {quoted('*' + event.anchor)} {why}", _hint("alias")
+            )
+        return node
+
+    def _sequence(self, start: Any, events: Iterator[Any], depth: int) -> Sequence:
+        items: list[Node] = []
+        last, size = _start(start), 1
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                last = _flow_end(start, event) or last
+                break
+            item = self._node(event, events, depth + 1)
+            items.append(item)
+            last = _end(event, item)
+            size = self._added(size, item, event)
+        return Sequence(
+            span=_span(start, last), items=tuple(items), size=size, is_flow=bool(start.flow_style)
+        )
+
+    def _table(self, start: Any, events: Iterator[Any], depth: int) -> Table:
+        entries: dict[str | None, tuple[Scalar, Node]] = {}
+        merged: list[Table] = []
+        last, size = _start(start), 1
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                last = _flow_end(start, event) or last
+                break
+            key = self._node(event, events, depth + 1)
+            of_value = next(events)
+            value = self._node(of_value, events, depth + 1)
+            last = _end(of_value, value)
+            size = self._added(size, value, of_value)
+            if not isinstance(key, Scalar):
+                raise self._error(start, "a key is no plain word")
+            if key.text == "<<":
+                merged += self._merged(value)
+            elif key.text in entries:
+                first = entries[key.text][0].span.line + 1
+                why = f"the key {quoted(key.text or '')} is given twice, first in line {first}"
+                self.problems.append(Problem(f"{self._name}:{key.span}", why, "Keep one of them."))
+            else:
+                entries[key.text] = (key, value)
+        for table in merged:
+            for key, value in table.entries:
+                entries.setdefault(key.text, (key, value))
+        return Table(
+            span=_span(start, last),
+            entries=tuple(entries.values()),
+            size=size,
+            is_flow=bool(start.flow_style),
+        )
+
+    def _merged(self, value: Node) -> list[Table]:
+        """What ``<<`` names: a mapping, or a list of them, the earlier ones stronger."""
+        tables = value.items if isinstance(value, Sequence) else (value,)
+        found = [each for each in tables if isinstance(each, Table)]
+        if len(found) != len(tables):
+            why = "the merge key << takes mappings only"
+            self.problems.append(Problem(f"{self._name}:{value.span}", why, "Write <<: *anchor."))
+        return found
+
+    def _added(self, size: int, node: Node, event: Any) -> int:
+        if size + node.size > _MAX_NODES:
+            raise self._error(event, f"holds more than {_MAX_NODES} values, aliases written out")
+        return size + node.size
+
+    def _problem(self, event: Any, why: str, hint: str = "") -> Problem:
+        return Problem(_place(self._name, event.start_mark), why, hint)
+
+    def _error(self, event: Any, why: str, hint: str = "") -> OptionsError:
+        return OptionsError(*self.problems, self._problem(event, why, hint))
+
+
+_Point: TypeAlias = tuple[int, int]
+
+
+def _start(event: Any) -> _Point:
+    return event.start_mark.line, event.start_mark.column
+
+
+def _scalar_span(event: Any) -> Span:
+    """A block scalar ends at the start of the first line that is none of it any more."""
+    return _span(event, (event.end_mark.line, event.end_mark.column))
+
+
+def _flow_end(start: Any, end: Any) -> _Point | None:
+    """The bracket that closes a flow collection; None for a block, which ends with its content."""
+    return (end.end_mark.line, end.end_mark.column) if start.flow_style else None
+
+
+def _end(event: Any, node: Node) -> _Point:
+    """Where a child ends in the text: an alias ends as itself and not where its anchor does."""
+    if isinstance(event, yaml.AliasEvent):
+        return event.end_mark.line, event.end_mark.column
+    return node.span.end_line, node.span.end_column
+
+
+def _span(start: Any, end: _Point) -> Span:
+    line, column = _start(start)
+    return Span(line=line, column=column, end_line=end[0], end_column=end[1])

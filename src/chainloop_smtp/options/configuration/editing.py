@@ -1,0 +1,190 @@
+"""Text of a configuration file -> the same text with one entry more, or some less.
+
+All else in it, comments and order included, stays as it is: lines are put in or taken out, and the
+result is read again. Where that does not give what was asked for, the file is left to its author.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.model import AttachmentEntry, Configuration, Entry, RegistrationEntry
+from chainloop_smtp.options import configuration
+from chainloop_smtp.options.configuration.document import Node, Sequence, Span, Table, compose
+
+_HEADER = "# Where Chainloop SMTP mails each run to. Commands edit this file; so may you.\n"
+# What every reader of YAML, old or new, takes for the very text.
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._@<>/+=-]*[A-Za-z0-9._@>/+=-])?")
+_NOT_PLAIN = re.compile(
+    r"(?i)y|n|yes|no|on|off|true|false|null|[0-9.eEx_+-]*[.eEx_+-][0-9.eEx_+-]*"
+)
+# YAML 1.1 section 4.2: the line breaks that its marks count.
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+Value: TypeAlias = str | Mapping[str, str]
+
+
+def add(text: str, path: str, kind: str, entry: Mapping[str, Value]) -> str:
+    """The text with an entry at the end of one of its lists.
+
+    Args:
+        kind: ``registrations`` or ``attachments``.
+        entry: By key, in the order to write them; ``{"env": NAME}`` for a variable.
+
+    Raises:
+        OptionsError: The file is not right, or is written in a way that this cannot extend.
+    """
+    before = configuration.parse(text, path)
+    lines = _Lines(text)
+    value = _value(text, path, kind)
+    if value is None:
+        lines.append(
+            ([""] if text.strip() else [_HEADER.rstrip()]) + [f"{kind}:", *_yaml(entry, 2)]
+        )
+    elif not isinstance(value, Sequence) or not value.items:
+        lines.cut(value.span)
+        lines.insert(value.span.line + 1, _yaml(entry, 2))
+    elif value.is_flow:
+        lines.insert_text(value.span, f", {json.dumps(entry)}")
+    else:
+        lines.insert(lines.last(value.span, value.span.column) + 1, _yaml(entry, value.span.column))
+    if _meaning(before) == _meaning(_read_again(str(lines), path), kind, slice(-1)):
+        return str(lines)
+    raise _by_hand(path, "an entry cannot be added")
+
+
+def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
+    """The text without the entries at these positions of one of its lists.
+
+    Raises:
+        OptionsError: As for `add`; also where other entries refer to what would go.
+    """
+    before = configuration.parse(text, path)
+    lines = _Lines(text)
+    value = _value(text, path, kind)
+    if isinstance(value, Sequence) and not value.is_flow:
+        for position in sorted(positions, reverse=True):
+            span, dash = value.items[position].span, value.span.column
+            lines.drop(lines.dash(span.line, dash), lines.last(span, dash))
+    kept = _meaning(before)
+    kept[kind] = [each for at, each in enumerate(kept[kind]) if at not in positions]
+    if kept == _meaning(_read_again(str(lines), path)):
+        return str(lines)
+    raise _by_hand(path, "the entry cannot be taken out")
+
+
+def _value(text: str, path: str, kind: str) -> Node | None:
+    """What stands behind a list's key; None where there is no such key."""
+    root = compose(text, path)
+    entries = root.entries if isinstance(root, Table) else ()
+    return next((value for key, value in entries if key.text == kind), None)
+
+
+def _yaml(entry: Mapping[str, Value], column: int) -> list[str]:
+    """An entry as lines of a block list whose dashes stand in that column."""
+    written = []
+    for key, value in entry.items():
+        if not isinstance(value, str):
+            written.append(f"{key}: {{env: {value['env']}}}")
+        elif "\n" in value:
+            written += [f"{key}:", *(f"  - {_scalar(line)}" for line in value.split("\n"))]
+        else:
+            written.append(f"{key}: {_scalar(value)}")
+    indent = " " * column
+    return [f"{indent}{'  ' if at else '- '}{line}" for at, line in enumerate(written)]
+
+
+def _scalar(text: str) -> str:
+    """A text in YAML: plain where that is safe, else in double quotes, as in JSON."""
+    is_plain = _PLAIN.fullmatch(text) and not _NOT_PLAIN.fullmatch(text)
+    return text if is_plain else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _read_again(text: str, path: str) -> Configuration:
+    try:
+        return configuration.parse(text, path)
+    except OptionsError as error:
+        raise _by_hand(path, f"the file would not be right any more: {error}") from error
+
+
+def _by_hand(path: str, why: str) -> OptionsError:
+    hint = "Edit the file by hand, or write its lists one entry below the other, each with a dash."
+    return OptionsError(Problem(path, f"{why} without touching the rest", hint))
+
+
+def _meaning(
+    found: Configuration, kind: str = "", part: slice | None = None
+) -> dict[str, list[RegistrationEntry | AttachmentEntry]]:
+    """What both lists say, wherever it stands; of one of them only a part."""
+    lists: dict[str, list[RegistrationEntry | AttachmentEntry]] = {
+        "registrations": [replace(each, entry=_bare(each.entry)) for each in found.registrations],
+        "attachments": [
+            replace(each, id="", entry=_bare(each.entry)) for each in found.attachments
+        ],
+    }
+    if part is not None:
+        lists[kind] = lists[kind][part]
+    return lists
+
+
+def _bare(entry: Entry) -> Entry:
+    return replace(entry, place="", places={})
+
+
+class _Lines:
+    """A text as lines, with whatever ends each of them."""
+
+    def __init__(self, text: str) -> None:
+        breaks = [match.end() for match in _BREAK.finditer(text)]
+        ends = [*breaks, len(text)]
+        self._lines = [text[start:end] for start, end in zip([0, *breaks], ends, strict=True)]
+        if not self._lines[-1]:
+            self._lines.pop()
+        self._break = "\r\n" if "\r\n" in text else "\n"
+
+    def __str__(self) -> str:
+        return "".join(self._lines)
+
+    def append(self, lines: list[str]) -> None:
+        self.insert(len(self._lines), lines)
+
+    def insert(self, at: int, lines: list[str]) -> None:
+        if 0 < at == len(self._lines) and not _BREAK.search(self._lines[-1]):
+            self._lines[-1] += self._break
+        self._lines[at:at] = [line + self._break for line in lines]
+
+    def insert_text(self, span: Span, text: str) -> None:
+        """Puts a text before the bracket that ends the span."""
+        line, column = self._lines[span.end_line], span.end_column - 1
+        self._lines[span.end_line] = line[:column] + text + line[column:]
+
+    def cut(self, span: Span) -> None:
+        """Takes a span within one line out; a longer one stays, for the reading to stumble on."""
+        if span.line == span.end_line:
+            line = self._lines[span.line]
+            self._lines[span.line] = line[: span.column].rstrip() + line[span.end_column :]
+
+    def drop(self, first: int, last: int) -> None:
+        del self._lines[first : last + 1]
+
+    def dash(self, line: int, column: int) -> int:
+        """The line of the dash before an entry, which may stand above what it begins."""
+        while line > 0 and not self._lines[line][column:].startswith("-"):
+            line -= 1
+        return line
+
+    def last(self, span: Span, dash: int) -> int:
+        """The last line of an entry: its content, and comments below that are set in further."""
+        last = span.end_line - (span.end_column == 0 and span.end_line > span.line)
+        while last > span.line and not self._lines[last].strip():
+            last -= 1
+        while last + 1 < len(self._lines):
+            following = self._lines[last + 1]
+            bare = following.lstrip(" ")
+            if not bare.startswith("#") or len(following) - len(bare) <= dash:
+                break
+            last += 1
+        return last

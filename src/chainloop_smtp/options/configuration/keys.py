@@ -1,0 +1,65 @@
+"""Which keys an entry of the configuration file may have: an input's name, or a word of its own."""
+
+from chainloop_smtp.options.inputs import INPUTS
+
+# About the run that all mails tell of, so never in the file.
+_RUN = frozenset(
+    (
+        "attestation",
+        "config",
+        "dry-run",
+        "github-token",
+        "job-status",
+        "needs",
+        "output-dir",
+        "policy-evaluations",
+        "previous-attestation",
+        "workflow-run-id",
+    )
+)
+# About the server and the way there, so only in a registration.
+_DELIVERY = frozenset(
+    (
+        "auth",
+        "deadline",
+        "envelope-from",
+        "fail-on-error",
+        "from",
+        "host",
+        "password",
+        "port",
+        "proxy",
+        "timeout",
+        "user",
+    )
+)
+_DELIVERY_GROUPS = ("tls", "oauth2", "ehlo")
+
+REGISTRATION_WORDS = ("name", "description", "created-at")
+CONDITIONS = ("workflow", "project", "branch", "tag", "event", "outcome", "policy", "findings")
+ATTACHMENT_WORDS = ("registration", *CONDITIONS, "send-on", "created-at")
+
+
+def registration() -> tuple[str, ...]:
+    """Every key of a registration, its own words first."""
+    inputs = (each.name for each in INPUTS if each.name not in _RUN)
+    return (*REGISTRATION_WORDS, *inputs)
+
+
+def attachment() -> tuple[str, ...]:
+    """Every key of an attachment, its own words first."""
+    inputs = (each.name for each in INPUTS if each.name not in _RUN and not _is_delivery(each.name))
+    return tuple(dict.fromkeys((*ATTACHMENT_WORDS, *inputs)))
+
+
+def home(name: str) -> str:
+    """Where a known key belongs that is not taken; empty when it is not known."""
+    if name in _RUN:
+        return "It is an input of the step, the same for every mail."
+    if name in ATTACHMENT_WORDS:
+        return "It belongs into an attachment."
+    return "It belongs into a registration." if name in registration() else ""
+
+
+def _is_delivery(name: str) -> bool:
+    return name in _DELIVERY or name.partition("-")[0] in _DELIVERY_GROUPS

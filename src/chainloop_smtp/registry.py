@@ -1,0 +1,107 @@
+"""Path <-> text of the configuration file. The only stage that reads or writes it."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+
+DEFAULTS = (".github/chainloop-smtp.yml", "chainloop-smtp.yml")
+_MAX_BYTES = 1024 * 1024
+_PATIENCE = 10.0  # seconds to wait for another program's edit
+_PAUSE = 0.02  # seconds
+
+
+def find(given: str) -> str:
+    """The path given, else that of the first default file there is; empty when there is none."""
+    return given or next((path for path in DEFAULTS if Path(path).is_file()), "")
+
+
+def read(path: str, *, is_required: bool = True) -> str:
+    """Text of the file; empty when it is not there and need not be.
+
+    Raises:
+        OptionsError: It cannot be read, or is no UTF-8.
+    """
+    try:
+        # Bytes first: line ends are to be written back as they are.
+        with Path(path).open("rb") as file:
+            octets = file.read(_MAX_BYTES + 1)
+        if len(octets) > _MAX_BYTES:
+            raise _error(path, f"is larger than {_MAX_BYTES // 1024**2} MiB")
+        return octets.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        if not is_required:
+            return ""
+        hint = "Paths are relative to the workspace: does a step before this one check it out?"
+        raise _error(path, "there is no such file", hint) from error
+    except UnicodeDecodeError as error:
+        raise _error(path, f"is not UTF-8 at byte {error.start + 1}") from error
+    except (OSError, ValueError) as error:
+        raise _error(path, f"cannot be read: {_reason(error)}") from error
+
+
+def update(path: str, change: Callable[[str], str], *, patience: float = _PATIENCE) -> None:
+    """Rewrites the file as a whole, so that nobody ever reads half of it or loses an edit.
+
+    Args:
+        change: Old text to new text; called while no other program edits the file.
+        patience: Seconds.
+
+    Raises:
+        OptionsError: It cannot be written, another program keeps it locked, or ``change`` says so.
+    """
+    try:
+        # Where the name is a link, what it names is edited.
+        target = Path(path).resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise _error(path, f"cannot be written: {_reason(error)}") from error
+    lock = target.with_name(f".{target.name}.lock")
+    _acquire(path, lock, patience)
+    try:
+        before = read(str(target), is_required=False)
+        after = change(before)
+        if after != before:
+            _replace(path, target, after)
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _acquire(path: str, lock: Path, patience: float) -> None:
+    """Makes the lock file, which only one program can."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError as error:
+            if time.monotonic() > deadline:
+                hint = f"If no chainloop-smtp is running, delete {lock}."
+                raise _error(path, "another program is editing it", hint) from error
+            time.sleep(_PAUSE)
+        except OSError as error:
+            raise _error(path, f"cannot be written: {_reason(error)}") from error
+        else:
+            return
+
+
+def _replace(path: str, target: Path, text: str) -> None:
+    part = target.with_name(f".{os.urandom(8).hex()}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(text.encode("utf-8"))
+        if target.exists():
+            part.chmod(target.stat().st_mode & 0o777)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise _error(path, f"cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else "not a path"
+
+
+def _error(path: str, why: str, hint: str = "") -> OptionsError:
+    return OptionsError(Problem(f"config {quoted(path)}", why, hint))
