@@ -60,6 +60,10 @@ class Console:
         """A line of the log or of the terminal."""
         _print(plain(text), self._log)
 
+    def aside(self, text: str) -> None:
+        """A line for whoever watches, beside what a program may read."""
+        _print(plain(text), self._stderr)
+
     def data(self, text: str) -> None:
         """One JSON document for a program to read (``-o json``).
 

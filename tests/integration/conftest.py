@@ -15,8 +15,9 @@ from smtpserver import Certificates, Mailboxes, certificates
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     """Runs the program with GitHub's environment, its own streams and a folder of its own."""
+    monkeypatch.chdir(tmp_path)
 
     def run(
         *argv: str,

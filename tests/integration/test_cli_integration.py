@@ -121,6 +121,7 @@ def test_a_registration_as_json_shows_no_password(program: Program) -> None:
     assert ended.code == 0
     printed = json.loads(ended.stdout)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", printed.pop("createdAt"))
+    assert re.fullmatch(r"[0-9a-f-]{36}", printed.pop("id"))
     assert printed == {
         "name": "ses",
         "kind": "smtp",

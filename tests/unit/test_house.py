@@ -14,6 +14,7 @@ MODULES = {
 }
 STAGES = (
     "options",
+    "registry",
     "source",
     "attestation",
     "verdict",
@@ -30,6 +31,7 @@ GROUND = ("model", "errors")
 DOORS = {
     "jsonschema": {"options/schemas.py"},
     "email_validator": {"options/addresses.py"},
+    "yaml": {"options/configuration/document.py"},
     "jinja2": {"message/templates.py"},
     "aiosmtpd": {"cli/demo.py"},
     "trustme": {"cli/demo.py"},

@@ -3,12 +3,11 @@
 import argparse
 import io
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import BinaryIO, NoReturn, TextIO
 
-from chainloop_smtp import __version__, delivery, options
+from chainloop_smtp import __version__, delivery, options, registry
 from chainloop_smtp.ci import Console
-from chainloop_smtp.cli.integration import available, describe, register
 from chainloop_smtp.cli.run import Deliver, Run
 from chainloop_smtp.cli.send import send
 from chainloop_smtp.errors import ChainloopSmtpError, OptionsError, Problem
@@ -60,6 +59,9 @@ def main(
 
         console.bug(traceback.format_exc())
         return 1
+
+
+Command = Callable[[Run], int]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -114,22 +116,83 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "demo", _demo, "mail a sample to an embedded mail server")
 
     group = _group(commands, "integration", "Chainloop's own words for registering mail")
-    available_group = _group(group, "available", "what can be registered")
-    command = _command(available_group, "list", available, "the integrations", alias="ls")
-    command = _command(available_group, "describe", describe, "an integration and its options")
+    available = _group(group, "available", "what can be registered")
+    command = _command(
+        available, "list", _lazy("integration", "available"), "the integrations", "ls"
+    )
+    command = _command(
+        available, "describe", _lazy("integration", "describe"), "an integration and its options"
+    )
     command.add_argument("id", nargs="?", metavar="ID", help="smtp")
     command.add_argument("--name", help="the same, as Chainloop's CLI takes it")
     command.add_argument("--full", action="store_true", help="with the two JSON schemas")
-    registered = _group(group, "registered", "registrations")
-    command = _command(registered, "add", register, "validate, and send the registration mail")
+    _add_registered(_group(group, "registered", "registrations"))
+    attached = _group(group, "attached", "attachments to workflows")
+    _add_attached(attached)
+    older = _group(commands, "workflow", "the older spelling of integration attached")
+    _add_attach(_group(older, "integration", "attachments to workflows"), "attach")
+    return parser
+
+
+def _add_registered(group: "_Subparsers[_Parser]") -> None:
+    command = _command(
+        group, "add", _lazy("registered", "add"), "validate, send the registration mail, and store"
+    )
     command.add_argument("id", metavar="ID", help="smtp")
     command.add_argument("--name", help="of the registration; the host when left out")
     command.add_argument("--description", help="free text")
     command.add_argument(
         "--opt", action="append", default=[], metavar="KEY=VALUE", help="a registration input"
     )
+    command.add_argument(
+        "--password-env",
+        metavar="NAME",
+        help="variable that the file names for the password; CHAINLOOP_SMTP_PASSWORD_ and the "
+        "registration's name when left out",
+    )
     _add_inputs(command)
-    return parser
+    _add_config(command)
+    _add_config(_command(group, "list", _lazy("registered", "list_"), "the registrations", "ls"))
+    for word, function, text in (
+        ("describe", "describe", "a registration, and what it needs"),
+        ("delete", "delete", "take a registration and its attachments out of the file"),
+    ):
+        command = _command(group, word, _lazy("registered", function), text)
+        command.add_argument("id", nargs="?", metavar="NAME", help="of the registration, or its id")
+        command.add_argument("--name", help="the same, as Chainloop's CLI takes it")
+        _add_config(command)
+
+
+def _add_attached(group: "_Subparsers[_Parser]") -> None:
+    _add_attach(group, "add", "attach")
+    command = _command(group, "list", _lazy("attached", "list_"), "the attachments", "ls")
+    command.add_argument("--project", help="only those that this project would meet")
+    command.add_argument("--workflow", help="only those that this workflow would meet")
+    _add_config(command)
+    command = _command(
+        group, "delete", _lazy("attached", "delete"), "take an attachment out of the file", "detach"
+    )
+    command.add_argument("--id", required=True, help="as the list shows it")
+    _add_config(command)
+
+
+def _add_attach(group: "_Subparsers[_Parser]", name: str, alias: str = "") -> None:
+    command = _command(
+        group, name, _lazy("attached", "add"), "attach a registration to workflows", alias
+    )
+    command.add_argument("--integration", required=True, help="name or id of the registration")
+    command.add_argument("--workflow", required=True, help="its name or id; a glob is fine")
+    command.add_argument("--project", help="its name; a glob is fine; any when left out")
+    command.add_argument(
+        "--opt", action="append", default=[], metavar="KEY=VALUE", help="an attachment input: cc=…"
+    )
+    _add_config(command)
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", metavar="PATH", help=f"the file [{' or '.join(registry.DEFAULTS)}]"
+    )
 
 
 _Subparsers = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
@@ -183,7 +246,18 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(run: Run) -> int:
-    # Imported here: nobody's workflow needs an embedded mail server.
+    # Imported here, as below: nobody's workflow needs an embedded mail server.
     from chainloop_smtp.cli.demo import demo
 
     return demo(run, main)
+
+
+def _lazy(module: str, function: str) -> Command:
+    """A command whose module is imported when it is given."""
+
+    def command(run: Run) -> int:
+        from importlib import import_module
+
+        return int(getattr(import_module(f"{__name__}.{module}"), function)(run))
+
+    return command

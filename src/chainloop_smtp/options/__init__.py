@@ -20,12 +20,14 @@ from chainloop_smtp.options.values import Values
 __all__ = ["INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin", "secrets"]
 
 
-def parse(raw: Mapping[str, object]) -> Options:
+def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
     """All options of one run, validated.
 
     Args:
         raw: By input name, in any case, with ``-`` or ``_``. A value is a string, another JSON or
             YAML scalar, or a list of them. Empty means not given.
+        is_whole: False: a configuration file says the rest, so nothing of the registration need
+            be given; what is not is empty.
 
     Raises:
         OptionsError: With every problem found.
@@ -33,7 +35,7 @@ def parse(raw: Mapping[str, object]) -> Options:
     problems: list[Problem] = []
     values = Values(_with_defaults(normalise(raw), problems), problems)
     options = Options(
-        registration=registration(values),
+        registration=registration(values, is_whole=is_whole),
         attachment=attachment(values),
         bcc=values.mailboxes("bcc"),
         envelope_from=values.mailbox("envelope-from"),

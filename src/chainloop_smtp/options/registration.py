@@ -10,9 +10,13 @@ _LOGIN = ("user", "password")
 _NOBODY = Mailbox(addr_spec="")
 
 
-def registration(values: Values) -> Registration:
-    """The six keys of the registration schema."""
-    _check_schema(values)
+def registration(values: Values, *, is_whole: bool = True) -> Registration:
+    """The six keys of the registration schema.
+
+    Args:
+        is_whole: False: none of them need be given.
+    """
+    _check_schema(values, is_whole=is_whole)
     _check_login(values)
     has_login = values.text("auth") != Auth.NONE
     sender = values.mailbox("from") or _NOBODY
@@ -37,7 +41,7 @@ def attachment(values: Values) -> Attachment:
     return Attachment(cc=values.mailboxes("cc"))
 
 
-def _check_schema(values: Values) -> None:
+def _check_schema(values: Values, *, is_whole: bool) -> None:
     """The registration against its schema, each recipient on its own."""
     document = {name: values.text(name) for name in ("host", "port", *_LOGIN) if name in values}
     recipients = _addr_specs(values, "to")
@@ -50,7 +54,8 @@ def _check_schema(values: Values) -> None:
         needs_no_login = values.text("auth") == Auth.NONE or fetches_token(values)
         may_lack = name in _LOGIN and needs_no_login
         # What is given and holds no address is no address, and not missing.
-        if not (name not in document and (may_lack or name in values)):
+        is_elsewhere = name in values or may_lack or not is_whole
+        if name in document or not is_elsewhere:
             values.problems.append(problem)
     for recipient in recipients[1:]:
         values.problems += [

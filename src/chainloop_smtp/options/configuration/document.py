@@ -146,8 +146,6 @@ class _Composer:
             node = self._sequence(event, events, depth)
         else:
             node = self._table(event, events, depth)
-        if node.size > _MAX_NODES:
-            raise self._error(event, f"holds more than {_MAX_NODES} values, aliases written out")
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
@@ -165,14 +163,12 @@ class _Composer:
     def _sequence(self, start: Any, events: Iterator[Any], depth: int) -> Sequence:
         items: list[Node] = []
         last, size = _start(start), 1
-        for event in events:
-            if isinstance(event, yaml.SequenceEndEvent):
-                last = _flow_end(start, event) or last
-                break
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
             item = self._node(event, events, depth + 1)
             items.append(item)
             last = _end(event, item)
             size = self._added(size, item, event)
+        last = _flow_end(start, event) or last
         return Sequence(
             span=_span(start, last), items=tuple(items), size=size, is_flow=bool(start.flow_style)
         )
@@ -181,10 +177,7 @@ class _Composer:
         entries: dict[str | None, tuple[Scalar, Node]] = {}
         merged: list[Table] = []
         last, size = _start(start), 1
-        for event in events:
-            if isinstance(event, yaml.MappingEndEvent):
-                last = _flow_end(start, event) or last
-                break
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self._node(event, events, depth + 1)
             of_value = next(events)
             value = self._node(of_value, events, depth + 1)
@@ -200,6 +193,7 @@ class _Composer:
                 self.problems.append(Problem(f"{self._name}:{key.span}", why, "Keep one of them."))
             else:
                 entries[key.text] = (key, value)
+        last = _flow_end(start, event) or last
         for table in merged:
             for key, value in table.entries:
                 entries.setdefault(key.text, (key, value))
@@ -235,23 +229,27 @@ _Point: TypeAlias = tuple[int, int]
 
 
 def _start(event: Any) -> _Point:
-    return event.start_mark.line, event.start_mark.column
+    return _point(event.start_mark)
+
+
+def _point(mark: Any) -> _Point:
+    return mark.line, mark.column
 
 
 def _scalar_span(event: Any) -> Span:
     """A block scalar ends at the start of the first line that is none of it any more."""
-    return _span(event, (event.end_mark.line, event.end_mark.column))
+    return _span(event, _point(event.end_mark))
 
 
 def _flow_end(start: Any, end: Any) -> _Point | None:
     """The bracket that closes a flow collection; None for a block, which ends with its content."""
-    return (end.end_mark.line, end.end_mark.column) if start.flow_style else None
+    return _point(end.end_mark) if start.flow_style else None
 
 
 def _end(event: Any, node: Node) -> _Point:
     """Where a child ends in the text: an alias ends as itself and not where its anchor does."""
     if isinstance(event, yaml.AliasEvent):
-        return event.end_mark.line, event.end_mark.column
+        return _point(event.end_mark)
     return node.span.end_line, node.span.end_column
 
 

@@ -4,7 +4,6 @@ All else in it, comments and order included, stays as it is: lines are put in or
 result is read again. Where that does not give what was asked for, the file is left to its author.
 """
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -16,13 +15,13 @@ from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration.document import Node, Sequence, Span, Table, compose
 
 _HEADER = "# Where Chainloop SMTP mails each run to. Commands edit this file; so may you.\n"
-# What every reader of YAML, old or new, takes for the very text.
-_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._@<>/+=-]*[A-Za-z0-9._@>/+=-])?")
-_NOT_PLAIN = re.compile(
-    r"(?i)y|n|yes|no|on|off|true|false|null|[0-9.eEx_+-]*[.eEx_+-][0-9.eEx_+-]*"
-)
+# What every reader of YAML, old or new, takes for the very text, or for a plain number.
+_PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9 ._@<>/+=-]*[A-Za-z0-9._@>/+=-])?|0|[1-9][0-9]*")
+_NOT_PLAIN = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
 # YAML 1.1 section 4.2: the line breaks that its marks count.
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+# What a text that nobody would write so by hand is complained of with.
+_BROKEN = ("is no YAML", "the alias", "there is no registration", "a second document")
 
 Value: TypeAlias = str | Mapping[str, str]
 
@@ -48,12 +47,11 @@ def add(text: str, path: str, kind: str, entry: Mapping[str, Value]) -> str:
         lines.cut(value.span)
         lines.insert(value.span.line + 1, _yaml(entry, 2))
     elif value.is_flow:
-        lines.insert_text(value.span, f", {json.dumps(entry)}")
+        lines.insert_text(value.span, f", {_flow(entry)}")
     else:
         lines.insert(lines.last(value.span, value.span.column) + 1, _yaml(entry, value.span.column))
-    if _meaning(before) == _meaning(_read_again(str(lines), path), kind, slice(-1)):
-        return str(lines)
-    raise _by_hand(path, "an entry cannot be added")
+    after = _meaning(_read_again(str(lines), path), kind, slice(-1))
+    return _checked(lines, after == _meaning(before), path, "an entry cannot be added")
 
 
 def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
@@ -71,9 +69,8 @@ def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
             lines.drop(lines.dash(span.line, dash), lines.last(span, dash))
     kept = _meaning(before)
     kept[kind] = [each for at, each in enumerate(kept[kind]) if at not in positions]
-    if kept == _meaning(_read_again(str(lines), path)):
-        return str(lines)
-    raise _by_hand(path, "the entry cannot be taken out")
+    after = _meaning(_read_again(str(lines), path))
+    return _checked(lines, after == kept, path, "the entry cannot be taken out")
 
 
 def _value(text: str, path: str, kind: str) -> Node | None:
@@ -97,17 +94,48 @@ def _yaml(entry: Mapping[str, Value], column: int) -> list[str]:
     return [f"{indent}{'  ' if at else '- '}{line}" for at, line in enumerate(written)]
 
 
+def _flow(entry: Mapping[str, Value]) -> str:
+    """An entry in braces."""
+    values = (
+        f"{key}: {_quoted(value)}" if isinstance(value, str) else f"{key}: {{env: {value['env']}}}"
+        for key, value in entry.items()
+    )
+    return "{" + ", ".join(values) + "}"
+
+
 def _scalar(text: str) -> str:
-    """A text in YAML: plain where that is safe, else in double quotes, as in JSON."""
+    """A text in YAML: plain where that is safe, else in double quotes."""
     is_plain = _PLAIN.fullmatch(text) and not _NOT_PLAIN.fullmatch(text)
-    return text if is_plain else json.dumps(text, ensure_ascii=not text.isprintable())
+    return text if is_plain else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """In double quotes (YAML 1.1 section 9.1.2)."""
+    escaped = {'"': '\\"', "\\": "\\\\"}
+    inside = (
+        escaped.get(each, each if each.isprintable() else f"\\U{ord(each):08X}") for each in text
+    )
+    return f'"{"".join(inside)}"'
 
 
 def _read_again(text: str, path: str) -> Configuration:
+    """What the edit has made of the file.
+
+    Raises:
+        OptionsError: No file any more that can be read; or the entry itself is not right.
+    """
     try:
         return configuration.parse(text, path)
     except OptionsError as error:
-        raise _by_hand(path, f"the file would not be right any more: {error}") from error
+        if all(each.why.startswith(_BROKEN) for each in error.problems):
+            raise _by_hand(path, f"the file would not be right any more: {error}") from error
+        raise
+
+
+def _checked(lines: "_Lines", is_right: bool, path: str, why: str) -> str:
+    if not is_right:
+        raise _by_hand(path, why)
+    return str(lines)
 
 
 def _by_hand(path: str, why: str) -> OptionsError:

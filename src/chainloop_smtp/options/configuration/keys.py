@@ -52,6 +52,11 @@ def attachment() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*ATTACHMENT_WORDS, *inputs)))
 
 
+def is_of_mail(name: str) -> bool:
+    """The input may differ from mail to mail."""
+    return name not in _RUN
+
+
 def home(name: str) -> str:
     """Where a known key belongs that is not taken; empty when it is not known."""
     if name in _RUN:

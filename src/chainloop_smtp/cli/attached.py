@@ -1,0 +1,161 @@
+"""The commands of attachments: ``integration attached add``, ``list``, ``delete``."""
+
+import json
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from chainloop_smtp import options, registry
+from chainloop_smtp.cli import registered
+from chainloop_smtp.cli.integration import print_table
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model import AttachmentEntry, Configuration
+from chainloop_smtp.options import configuration
+from chainloop_smtp.options.configuration import editing, keys
+
+_HEAD = ("ID", "KIND", "CONFIG", "WORKFLOW", "ATTACHED AT")
+# Flags of their own, or written by the command.
+_NOT_OPTS = ("registration", "workflow", "project", "created-at")
+
+
+def add(run: Run) -> int:
+    """Attaches a registration to the workflows that match."""
+    found = registered.load(run)
+    problems: list[Problem] = []
+    opts = _opts(run.arguments.opt, problems)
+    if problems:
+        raise OptionsError(*problems)
+    entry: dict[str, editing.Value] = {
+        "registration": registered.by_name(found, run.arguments.integration).name,
+        "workflow": run.arguments.workflow,
+    }
+    if run.arguments.project:
+        entry["project"] = run.arguments.project
+    stamp = {"created-at": registered.stamp(run.now())}
+    after: list[Configuration] = []
+
+    def change(text: str) -> str:
+        changed = editing.add(text, found.path, "attachments", entry | opts | stamp)
+        after.append(configuration.parse(changed, found.path))
+        return changed
+
+    registry.update(found.path, change)
+    (stored,) = after
+    if run.console.is_json:
+        run.console.data(json.dumps([_item(stored, stored.attachments[-1])], indent=3))
+    else:
+        _print(run, stored, stored.attachments[-1:])
+    return 0
+
+
+def list_(run: Run) -> int:
+    """Lists the attachments of the file: all, or those that a workflow or project would meet."""
+    found = registered.load(run)
+    attachments = [
+        each
+        for each in found.attachments
+        if _meets(run.arguments.workflow, each.conditions.workflows)
+        and _meets(run.arguments.project, each.conditions.projects)
+    ]
+    if run.console.is_json:
+        run.console.data(json.dumps([_item(found, each) for each in attachments], indent=3))
+    elif attachments:
+        _print(run, found, attachments)
+    else:
+        which = "such attachments" if found.attachments else "attachments"
+        run.console.say(f"There are no {which} in {found.path}.")
+    return 0
+
+
+def delete(run: Run) -> int:
+    """Takes one attachment out of the file."""
+    found = registered.load(run)
+    wanted = run.arguments.id
+
+    def change(text: str) -> str:
+        now = configuration.parse(text, found.path).attachments
+        positions = [at for at, each in enumerate(now) if each.id == wanted]
+        if not positions:
+            hint = "`integration attached list` shows the ids. Editing an attachment changes its."
+            why = f"there is no attachment {quoted(wanted)} in {found.path}"
+            raise OptionsError(Problem("id", why, hint))
+        return editing.remove(text, found.path, "attachments", positions)
+
+    registry.update(found.path, change)
+    run.console.aside("integration detached!")
+    return 0
+
+
+def _opts(pairs: Sequence[str], problems: list[Problem]) -> dict[str, editing.Value]:
+    """``key=value`` pairs: ``cc``, and whatever else an attachment of the file may say."""
+    given: dict[str, str] = {}
+    conditions: dict[str, editing.Value] = {}
+    known = [name for name in keys.attachment() if name not in _NOT_OPTS]
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            problems.append(Problem("opt", "an option has no '='", "Write --opt key=value."))
+        elif key not in known:
+            hint = f"There are: {', '.join(known)}."
+            problems.append(Problem("opt", f"{quoted(key)} is no attachment input", hint))
+        elif key in keys.CONDITIONS:
+            conditions[key] = value
+        else:
+            given[key] = value
+    try:
+        options.parse(given, is_whole=False)
+    except OptionsError as error:
+        problems += error.problems
+    return conditions | given
+
+
+def _meets(name: str | None, globs: Sequence[str]) -> bool:
+    return not name or not globs or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _item(found: Configuration, attachment: AttachmentEntry) -> dict[str, object]:
+    """As ``chainloop integration attached list -o json`` prints one."""
+    registration = registered.by_name(found, attachment.registration)
+    return {
+        "id": attachment.id,
+        "createdAt": attachment.created_at or None,
+        "config": _config(attachment) or None,
+        "integration": registered.item(registration),
+        "workflow": {
+            "name": ", ".join(attachment.conditions.workflows) or "*",
+            "project": ", ".join(attachment.conditions.projects) or "*",
+        },
+    }
+
+
+def _config(attachment: AttachmentEntry) -> dict[str, str]:
+    conditions = attachment.conditions
+    further = {
+        "branch": conditions.branches,
+        "tag": conditions.tags,
+        "event": conditions.events,
+        "outcome": conditions.outcomes,
+        "policy": conditions.policies,
+        "findings": conditions.findings,
+    }
+    said = {name: ", ".join(words) for name, words in further.items() if words}
+    return said | registered.config(attachment.entry.given, attachment.entry.variables)
+
+
+def _print(run: Run, found: Configuration, attachments: Sequence[AttachmentEntry]) -> None:
+    rows = []
+    for each in attachments:
+        entry = registered.by_name(found, each.registration).entry
+        merged: Mapping[str, str] = registered.config(entry.given, entry.variables) | _config(each)
+        workflow = ", ".join(each.conditions.workflows) or "*"
+        project = ", ".join(each.conditions.projects) or "*"
+        rows.append(
+            (
+                each.id,
+                options.plugin().id,
+                registered.lines({"integration": each.registration} | dict(merged)),
+                f"{project}/{workflow}",
+                each.created_at,
+            )
+        )
+    print_table(run, _HEAD, rows)

@@ -1,0 +1,368 @@
+"""Registrations and attachments by command: Chainloop's words, kept in a file of the repository."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chainloop_smtp import delivery
+from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from program import INPUTS, PASSWORD, Post, Program, never, parsed
+from smtpserver import Certificates, Mailboxes
+
+FILE = Path(".github/chainloop-smtp.yml")
+ADD = ("integration", "registered", "add", "smtp")
+LIST = ("integration", "registered", "list")
+ATTACH = ("integration", "attached", "add")
+OPTS = [word for name, value in INPUTS.items() for word in ("--opt", f"{name}={value}")]
+
+
+def added(program: Program, name: str = "ses", *more: str) -> None:
+    assert program(*ADD, "--name", name, *OPTS, *more).code == 0
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of each line; a cell that a row's further lines leave empty is lost."""
+    return [re.split(r" {2,}", line.strip()) for line in table.splitlines()]
+
+
+# --- the plugin's README -----------------------------------------------------------------------
+
+README = """
+chainloop integration registered add smtp --opt user=AHDHSYEE7e73 --opt password=kjsdfda8asd**** --opt host=email-smtp.us-east-1.amazonaws.com --opt port=587 --opt to=platform-team@example.com --opt from=notifier@example.com
+chainloop integration attached add --workflow $WID --integration $IID --opt cc=security@example.com
+chainloop workflow integration attach --workflow $WID --integration $IID
+"""  # noqa: E501  # the lines as they stand there
+
+
+@pytest.fixture
+def ses(tls: Certificates) -> "tuple[Mailboxes, Callable[..., Delivery]]":
+    """A server that knows README's user, and a way to it in place of Amazon's."""
+    server = Mailboxes(
+        tls=tls.server, mechanisms=("PLAIN",), accounts={"AHDHSYEE7e73": "kjsdfda8asd****"}
+    )
+
+    def deliver(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+        assert registration.host == "email-smtp.us-east-1.amazonaws.com"
+        here = replace(registration, host="127.0.0.1", port=server.port)
+        return delivery.send(mail, here, replace(transport, tls_ca_file=str(tls.ca_file)))
+
+    return server, deliver
+
+
+def test_the_lines_of_the_plugins_readme_work_with_our_name_in_them(
+    program: Program, ses: tuple[Mailboxes, Callable[..., Delivery]]
+) -> None:
+    server, deliver = ses
+    lines = [
+        line.replace("chainloop ", "chainloop-smtp ", 1) for line in README.split("\n") if line
+    ]
+    variables = {"WID": "harbour-build"}
+    with server.running():
+        for line in lines:
+            words = line
+            for name, value in variables.items():
+                words = words.replace(f"${name}", value)
+            name, *argv = shlex.split(words)
+            assert name == "chainloop-smtp"
+            ended = program(*argv, post=deliver, is_actions=False)
+            assert (ended.code, ended.stderr) == (0, "")
+            registered = json.loads(program(*LIST, "-o", "json").stdout)
+            variables["IID"] = registered[0]["id"]
+    (mail,) = server.mails
+    assert mail.recipients == ("platform-team@example.com",)
+    assert server.logins == [("PLAIN", "AHDHSYEE7e73")]
+    text = FILE.read_text("utf-8")
+    assert "kjsdfda8asd" not in text
+    assert re.sub(r'"20[0-9TZ:-]+"', "NOW", text).splitlines()[1:] == [
+        "registrations:",
+        "  - name: email-smtp.us-east-1.amazonaws.com",
+        "    host: email-smtp.us-east-1.amazonaws.com",
+        "    port: 587",
+        "    user: AHDHSYEE7e73",
+        "    password: {env: CHAINLOOP_SMTP_PASSWORD_EMAIL_SMTP_US_EAST_1_AMAZONAWS_COM}",
+        "    from: notifier@example.com",
+        "    to: platform-team@example.com",
+        "    created-at: NOW",
+        "",
+        "attachments:",
+        "  - registration: email-smtp.us-east-1.amazonaws.com",
+        "    workflow: harbour-build",
+        "    cc: security@example.com",
+        "    created-at: NOW",
+        "  - registration: email-smtp.us-east-1.amazonaws.com",
+        "    workflow: harbour-build",
+        "    created-at: NOW",
+    ]
+
+
+# --- registered add ----------------------------------------------------------------------------
+
+
+def test_a_registration_is_stored_once_its_mail_is_sent(program: Program) -> None:
+    post = Post()
+    argv = (*ADD, "--name", "ses", "--description", "On duty", *OPTS, "--tls", "starttls")
+    ended = program(*argv, "--timeout", "30", post=post, is_actions=False)
+    assert ended.code == 0
+    assert len(post.mails) == 1
+    text = FILE.read_text("utf-8")
+    assert "description: On duty" in text
+    assert "password: {env: CHAINLOOP_SMTP_PASSWORD_SES}" in text
+    assert "tls: starttls" in text
+    # A default says nothing.
+    assert "timeout" not in text
+    assert f"The registration ses is stored in {FILE}." in ended.stdout
+    assert "give it to `send` in the variable CHAINLOOP_SMTP_PASSWORD_SES" in ended.stdout
+    assert PASSWORD.encode() not in ended.everything()
+
+
+def test_the_variable_of_the_password_may_be_named(program: Program) -> None:
+    added(program, "ses", "--password-env", "SES_PASSWORD")
+    assert "password: {env: SES_PASSWORD}" in FILE.read_text("utf-8")
+
+
+def test_no_variable_can_be_called_so(program: Program) -> None:
+    ended = program(*ADD, "--name", "ses", *OPTS, "--password-env", "SES-PASSWORD", post=never)
+    assert ended.code == 2
+    assert "password-env: 'SES-PASSWORD' is no variable's name" in ended.stderr
+
+
+def test_a_file_of_ones_own_may_be_named(program: Program) -> None:
+    added(program, "ses", "--config", "mail/mine.yml")
+    assert "name: ses" in Path("mail/mine.yml").read_text("utf-8")
+    assert not FILE.exists()
+    ended = program(*LIST, "--config", "mail/mine.yml", "-o", "json")
+    assert [each["name"] for each in json.loads(ended.stdout)] == ["ses"]
+
+
+def test_a_taken_name_is_refused_before_a_mail_is_sent(program: Program) -> None:
+    added(program)
+    ended = program(*ADD, "--name", "ses", *OPTS, post=never)
+    assert ended.code == 2
+    assert f"name: 'ses' is taken: {FILE}:3:5" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["Ses", "a.b", "a_b", "-a", "a" * 64])
+def test_a_name_is_a_dns_label_as_chainloop_wants_it(program: Program, name: str) -> None:
+    ended = program(*ADD, f"--name={name}", *OPTS, post=never)
+    assert ended.code == 2
+    assert "is no name for a registration" in ended.stderr
+
+
+def test_an_ipv6_address_is_no_name(program: Program) -> None:
+    ended = program(*ADD, *OPTS, "--opt", "host=::1", post=never)
+    assert ended.code == 2
+    assert "name: is missing" in ended.stderr
+
+
+def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:
+    post = Post(error=DeliveryError(Problem("smtp.example.com:587", "it rains")))
+    assert program(*ADD, "--name", "ses", *OPTS, post=post).code == 5
+    assert program(*ADD, "--name", "ses", *OPTS, "--dry-run", post=never).code == 0
+    assert not FILE.exists()
+
+
+def test_a_file_that_cannot_be_written_is_told_after_the_mail(program: Program) -> None:
+    def post(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+        FILE.mkdir(parents=True)
+        return Post()(mail, registration, transport)
+
+    ended = program(*ADD, "--name", "ses", *OPTS, post=post)
+    assert ended.code == 2
+    assert "the mail was sent, but the registration is not stored" in ended.stderr
+
+
+def test_a_file_that_is_not_right_is_told_before_the_mail(program: Program) -> None:
+    FILE.parent.mkdir()
+    FILE.write_text("registrations:\n- name: a\n  hots: x\n", "utf-8")
+    ended = program(*ADD, "--name", "ses", *OPTS, post=never)
+    assert ended.code == 2
+    assert f"{FILE}:3:3: 'hots' is no key of a registration" in ended.stderr
+
+
+# --- registered list, describe, delete ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["list", "ls"])
+def test_registrations_are_listed_as_chainloop_lists_them(program: Program, word: str) -> None:
+    added(program, "ses", "--description", "On duty")
+    added(program, "relay")
+    ended = program("integration", "registered", word)
+    table = rows(ended.stdout)
+    assert table[0] == ["NAME", "DESCRIPTION", "KIND", "CONFIG", "CREATED AT"]
+    assert table[1][:4] == ["ses", "On duty", "smtp", "host: smtp.example.com"]
+    assert table[2] == ["port: 587"]
+    assert table[6][:3] == ["relay", "smtp", "host: smtp.example.com"]
+    assert "assword" not in ended.stdout.lower()
+
+
+def test_registrations_as_json_have_chainloops_keys_and_no_password(program: Program) -> None:
+    added(program)
+    (item,) = json.loads(program(*LIST, "-o", "json").stdout)
+    assert set(item) == {"id", "name", "kind", "description", "createdAt", "config"}
+    assert item["config"] == {name: INPUTS[name] for name in INPUTS if name != "password"}
+    again = json.loads(program(*LIST, "-o", "json").stdout)
+    assert again == [item]
+
+
+def test_an_empty_list_says_where_it_looked(program: Program) -> None:
+    assert program(*LIST).stdout == f"There are no registrations in {FILE}.\n"
+    assert json.loads(program(*LIST, "-o", "json").stdout) == []
+
+
+def test_a_registration_is_described_with_what_it_needs(program: Program) -> None:
+    added(program)
+    assert program(*ATTACH, "--workflow", "build", "--integration", "ses").code == 0
+    describe = ("integration", "registered", "describe")
+    ended = program(*describe, "ses", environ={"CHAINLOOP_SMTP_PASSWORD_SES": "x"})
+    assert f"Attached 1 time, in {FILE}." in ended.stdout
+    assert "Needs the variable CHAINLOOP_SMTP_PASSWORD_SES, which is set here." in ended.stdout
+    assert "which is not set here" in program(*describe, "--name", "ses").stdout
+    printed = json.loads(program(*describe, "ses", "-o", "json").stdout)
+    assert printed["variables"] == ["CHAINLOOP_SMTP_PASSWORD_SES"]
+    assert len(printed["attachments"]) == 1
+
+
+def test_an_unknown_registration_is_told_with_those_there_are(program: Program) -> None:
+    describe = ("integration", "registered", "describe")
+    ended = program(*describe)
+    assert ended.code == 2
+    assert "no registration without a name" in ended.stderr
+    assert "There are none: integration registered add smtp." in ended.stderr
+    added(program)
+    ended = program(*describe, "sse")
+    assert "no registration 'sse'" in ended.stderr
+    assert "There are: ses." in ended.stderr
+
+
+def test_deleting_a_registration_deletes_its_attachments_and_nothing_else(
+    program: Program,
+) -> None:
+    added(program, "ses")
+    added(program, "relay")
+    for name, workflow in (("ses", "build"), ("relay", "build"), ("ses", "release")):
+        assert program(*ATTACH, "--workflow", workflow, "--integration", name).code == 0
+    FILE.write_text(FILE.read_text("utf-8") + "# Mine.\n", "utf-8")
+    ended = program("integration", "registered", "delete", "--name", "ses")
+    assert (ended.code, ended.stdout) == (0, "")
+    first, second = ended.stderr.splitlines()
+    assert first == "Integration deregistered!"
+    assert re.fullmatch(r"With it went its 2 attachments: [0-9a-f-]{36}, [0-9a-f-]{36}\.", second)
+    assert [each["name"] for each in json.loads(program(*LIST, "-o", "json").stdout)] == ["relay"]
+    text = FILE.read_text("utf-8")
+    assert text.count("registration: relay") == 1
+    assert "ses" not in text
+    assert text.endswith("# Mine.\n")
+
+
+def test_a_registration_without_attachments_goes_alone(program: Program) -> None:
+    added(program)
+    ended = program("integration", "registered", "delete", "ses")
+    assert ended.stderr == "Integration deregistered!\n"
+    assert program("integration", "registered", "delete", "ses").code == 2
+
+
+# --- attached ----------------------------------------------------------------------------------
+
+
+def attached(program: Program, *argv: str) -> list[dict[str, object]]:
+    ended = program("integration", "attached", *argv, "-o", "json")
+    assert ended.code == 0
+    found: list[dict[str, object]] = json.loads(ended.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("integration", "attached", "add"),
+        ("integration", "attached", "attach"),
+        ("workflow", "integration", "attach"),
+    ],
+    ids=" ".join,
+)
+def test_an_attachment_is_printed_as_chainloop_prints_it(
+    program: Program, argv: Sequence[str]
+) -> None:
+    added(program)
+    more = ("--workflow", "build", "--project", "harbour", "--integration", "ses")
+    ended = program(*argv, *more, "--opt", "cc=team@example.com", "-o", "json")
+    assert ended.code == 0
+    (item,) = json.loads(ended.stdout)
+    assert set(item) == {"id", "createdAt", "config", "integration", "workflow"}
+    assert item["config"] == {"cc": "team@example.com"}
+    assert item["integration"]["name"] == "ses"
+    assert item["workflow"] == {"name": "build", "project": "harbour"}
+    assert attached(program, "list", "--project", "harbour") == [item]
+
+
+def test_attachments_are_listed_with_both_configurations_in_one(program: Program) -> None:
+    added(program)
+    argv = (*ATTACH, "--workflow", "build-*", "--integration", "ses")
+    ended = program(*argv, "--opt", "to=team@example.com", "--opt", "branch=main")
+    table = rows(ended.stdout)
+    assert table[0] == ["ID", "KIND", "CONFIG", "WORKFLOW", "ATTACHED AT"]
+    assert table[1][1:4] == ["smtp", "integration: ses", "*/build-*"]
+    assert ["to: team@example.com"] in table
+    assert ["branch: main"] in table
+    assert program("integration", "attached", "ls").stdout == ended.stdout
+
+
+def test_only_those_are_listed_that_a_workflow_would_meet(program: Program) -> None:
+    added(program)
+    for workflow, project in (("build-*", "harbour"), ("release", "*")):
+        argv = ("--workflow", workflow, "--project", project, "--integration", "ses")
+        assert program(*ATTACH, *argv).code == 0
+    assert len(attached(program, "list")) == 2
+    assert len(attached(program, "list", "--workflow", "build-1")) == 1
+    assert len(attached(program, "list", "--project", "quay")) == 1
+    ended = program("integration", "attached", "list", "--workflow", "x")
+    assert ended.stdout == f"There are no such attachments in {FILE}.\n"
+    ended = program("integration", "attached", "list", "--config", "none.yml")
+    assert ended.stdout == "There are no attachments in none.yml.\n"
+
+
+@pytest.mark.parametrize("word", ["delete", "detach"])
+def test_an_attachment_is_deleted_by_its_id(program: Program, word: str) -> None:
+    added(program)
+    for workflow in ("build", "release"):
+        assert program(*ATTACH, "--workflow", workflow, "--integration", "ses").code == 0
+    first, second = attached(program, "list")
+    ended = program("integration", "attached", word, "--id", str(first["id"]))
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "integration detached!\n")
+    assert attached(program, "list") == [second]
+    ended = program("integration", "attached", word, "--id", str(first["id"]))
+    assert ended.code == 2
+    assert "there is no attachment" in ended.stderr
+
+
+def test_every_problem_of_an_attachment_is_told_at_once(program: Program) -> None:
+    added(program)
+    argv = (*ATTACH, "--workflow", "build", "--integration", "ses")
+    ended = program(*argv, "--opt", "x", "--opt", "host=y", "--opt", "cc=nobody")
+    assert ended.code == 2
+    for why in ("an option has no '='", "'host' is no attachment input", "'nobody' is not an"):
+        assert why in ended.stderr
+    ended = program(*argv, "--opt", "outcome=green")
+    assert "'green' is not one of the words of outcome" in ended.stderr
+    assert attached(program, "list") == []
+
+
+@pytest.mark.parametrize("missing", ["--workflow", "--integration"])
+def test_what_chainloop_requires_is_required(program: Program, missing: str) -> None:
+    given = {"--workflow": "build", "--integration": "ses"}
+    argv = [word for pair in given.items() if pair[0] != missing for word in pair]
+    ended = program(*ATTACH, *argv)
+    assert ended.code == 2
+    assert missing in ended.stderr
+
+
+def test_what_was_registered_is_a_mail_that_can_be_read(program: Program) -> None:
+    post = Post()
+    assert program(*ADD, "--name", "ses", *OPTS, post=post).code == 0
+    assert parsed(post.mails[0].content)["Subject"] == "[smtp] Registered: ses"

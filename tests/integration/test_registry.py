@@ -1,0 +1,159 @@
+"""The configuration file on a real disk, edited by several programs at once."""
+
+import multiprocessing
+import stat
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from chainloop_smtp import registry
+from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.options import configuration
+from chainloop_smtp.options.configuration import editing
+
+
+def test_the_file_in_the_github_folder_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert registry.find("") == ""
+    Path("chainloop-smtp.yml").touch()
+    assert registry.find("") == "chainloop-smtp.yml"
+    Path(".github").mkdir()
+    Path(".github/chainloop-smtp.yml").touch()
+    assert registry.find("") == ".github/chainloop-smtp.yml"
+    assert registry.find("mine.yml") == "mine.yml"
+
+
+def test_a_text_is_read_with_its_line_ends_and_without_its_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_bytes("\ufeffa: ü\r\n".encode())
+    assert registry.read(str(path)) == "a: ü\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "there is no such file"),
+        (b"a: \xff", "is not UTF-8 at byte 4"),
+        (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB"),
+    ],
+    ids=["missing", "Latin-1", "large"],
+)
+def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes | None, why: str) -> None:
+    path = tmp_path / "a.yml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(OptionsError, match=why):
+        registry.read(str(path))
+
+
+@pytest.mark.parametrize("path", [".", "a\0b"], ids=["folder", "NUL"])
+def test_what_is_no_file_is_an_error_too(path: str) -> None:
+    with pytest.raises(OptionsError, match=r"cannot be (read|written)"):
+        registry.read(path)
+    with pytest.raises(OptionsError, match=r"cannot be (read|written)"):
+        registry.update(path, str.upper)
+
+
+def test_a_new_file_gets_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / ".github" / "a.yml"
+    registry.update(str(path), lambda text: text + "new\n")
+    assert path.read_text() == "new\n"
+    assert [each.name for each in path.parent.iterdir()] == ["a.yml"]
+
+
+def test_an_edit_keeps_the_mode_and_follows_a_link(tmp_path: Path) -> None:
+    path, link = tmp_path / "a.yml", tmp_path / "link.yml"
+    path.write_text("a\n")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    registry.update(str(link), lambda text: text + "b\n")
+    assert link.is_symlink()
+    assert path.read_text() == "a\nb\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_an_edit_that_changes_nothing_leaves_the_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("a\n")
+    before = path.stat().st_ino
+    registry.update(str(path), lambda text: text)
+    assert path.stat().st_ino == before
+
+
+def test_an_edit_that_fails_leaves_the_file_and_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("a\n")
+    with pytest.raises(ZeroDivisionError):
+        registry.update(str(path), lambda text: text * (1 // 0))
+    assert path.read_text() == "a\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.yml"]
+
+
+def test_a_folder_in_the_way_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+
+    def change(text: str) -> str:
+        path.mkdir()
+        return text + "new\n"
+
+    with pytest.raises(OptionsError, match="cannot be written"):
+        registry.update(str(path), change)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.yml"]
+
+
+def test_a_name_that_no_lock_can_have_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match="cannot be written: file name too long"):
+        registry.update(str(tmp_path / ("a" * 254)), lambda text: text)
+
+
+def test_a_lock_that_nobody_lifts_is_named(tmp_path: Path) -> None:
+    lock = tmp_path / ".a.yml.lock"
+    lock.touch()
+    with pytest.raises(OptionsError) as caught:
+        registry.update(str(tmp_path / "a.yml"), str, patience=0.05)
+    assert caught.value.problems[0].why == "another program is editing it"
+    assert caught.value.problems[0].hint.endswith(f"delete {lock}.")
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    lock, path = tmp_path / ".a.yml.lock", tmp_path / "a.yml"
+    lock.touch()
+    timer = threading.Timer(0.1, lock.unlink)
+    timer.start()
+    registry.update(str(path), lambda text: text + "late\n")
+    timer.join()
+    assert path.read_text() == "late\n"
+
+
+EACH = 8
+
+
+def _edit(path: str, number: int) -> None:
+    for turn in range(EACH):
+        name = f"r-{number}-{turn}"
+        registry.update(path, partial(_slowly, path=path, name=name))
+
+
+def _slowly(text: str, path: str, name: str) -> str:
+    time.sleep(0.001)
+    return editing.add(text, path, "registrations", {"name": name})
+
+
+def test_programs_that_edit_at_once_lose_no_edit(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.yml")
+    # Fresh interpreters, as programs are; no test's threads are copied.
+    context = multiprocessing.get_context("spawn")
+    programs = [context.Process(target=_edit, args=(path, number)) for number in range(4)]
+    for each in programs:
+        each.start()
+    for each in programs:
+        each.join(60)
+    assert [each.exitcode for each in programs] == [0] * 4
+    found = configuration.parse(registry.read(path), path)
+    expected = {f"r-{number}-{turn}" for number in range(4) for turn in range(EACH)}
+    assert {each.name for each in found.registrations} == expected

@@ -1,0 +1,288 @@
+"""Text of a configuration file -> its two lists, or every problem with its place."""
+
+import time
+from contextlib import suppress
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.model import Conditions, FindingKind, Outcome
+from chainloop_smtp.options import configuration
+from chainloop_smtp.options.configuration import document
+
+WHOLE = """\
+# yaml-language-server: $schema=configuration.json
+x-relay: &relay
+  host: smtp.example.com
+  port: 0587
+  user: no
+  password: {env: RELAY_PASSWORD}
+
+registrations:
+  - name: security
+    description: "Whoever is on duty, day and night"
+    <<: *relay
+    from: Reports <reports@example.com>
+    to: [security@example.com, soc@example.com]
+  - <<: *relay
+    name: legal
+    user: {env: LEGAL_USER}
+    to: legal@example.com
+
+attachments:
+  - registration: security
+    workflow: [build-*, release]
+    project: harbour
+    branch: main, release/*
+    tag: v*
+    event: push
+    outcome: [blocked, violations]
+    policy: cve-*
+    findings: vulnerability, sast
+    send-on: violated, blocked
+    cc: team@example.com
+  - registration: legal
+    findings: license
+    created-at: 2026-11-24T22:00:00Z
+"""
+
+
+def problems(text: str) -> list[tuple[str, str]]:
+    """Place within the file, and why, of each problem."""
+    with pytest.raises(OptionsError) as caught:
+        configuration.parse(text, "mail.yml")
+    return [(each.where.removeprefix("mail.yml:"), each.why) for each in caught.value.problems]
+
+
+def hint(text: str) -> str:
+    with pytest.raises(OptionsError) as caught:
+        configuration.parse(text, "mail.yml")
+    return caught.value.problems[0].hint
+
+
+def test_both_lists_are_read_with_what_their_anchors_stand_for() -> None:
+    found = configuration.parse(WHOLE, "mail.yml")
+    security, legal = found.registrations
+    assert (security.name, security.description) == (
+        "security",
+        "Whoever is on duty, day and night",
+    )
+    assert security.entry.given == {
+        "host": "smtp.example.com",
+        "port": "0587",
+        "user": "no",
+        "from": "Reports <reports@example.com>",
+        "to": "security@example.com\nsoc@example.com",
+    }
+    assert security.entry.variables == {"password": "RELAY_PASSWORD"}
+    assert legal.entry.variables == {"password": "RELAY_PASSWORD", "user": "LEGAL_USER"}
+    assert "user" not in legal.entry.given
+    first, second = found.attachments
+    assert first.conditions == Conditions(
+        workflows=("build-*", "release"),
+        projects=("harbour",),
+        branches=("main", "release/*"),
+        tags=("v*",),
+        events=("push",),
+        outcomes=(Outcome.BLOCKED, Outcome.VIOLATIONS),
+        policies=("cve-*",),
+        findings=(FindingKind.VULNERABILITY, FindingKind.SAST),
+    )
+    assert first.entry.given == {"send-on": "violated, blocked", "cc": "team@example.com"}
+    assert (second.registration, second.created_at) == ("legal", "2026-11-24T22:00:00Z")
+    assert first.entry.place == "mail.yml:20:5"
+    assert first.entry.places["cc"] == "mail.yml:30:5"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing yet\n", "---\n", "registrations:\nattachments: []\n", "~\n"]
+)
+def test_a_file_with_nothing_in_it_is_none_too_many(text: str) -> None:
+    found = configuration.parse(text, "mail.yml")
+    assert (found.registrations, found.attachments) == ((), ())
+
+
+def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() -> None:
+    head = "registrations: [{name: a}]\nattachments:\n"
+    one, other = "- {registration: a, cc: b@c.de}\n", "- {registration: a, created-at: x}\n"
+    first = configuration.parse(head + one + other + one, "mail.yml").attachments
+    second = configuration.parse(f"# new\n{head}{other}{one}", "other.yml").attachments
+    assert len({each.id for each in first}) == 3
+    assert [each.id for each in second] == [first[1].id, first[0].id]
+    registration = configuration.parse(head, "x").registrations[0]
+    assert (
+        registration.id
+        == configuration.parse("registrations: [{name: a}]", "y").registrations[0].id
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("- a\n", ("1:1", "the file is no mapping")),
+        ("registration: []\n", ("1:1", "'registration' is no key of a configuration file")),
+        ("registrations: x\n", ("1:16", "registrations is no list")),
+        ("registrations: {}\n", ("1:16", "registrations is no list")),
+        ("registrations:\n- x\n", ("2:3", "the entry is no mapping")),
+        ("registrations:\n- to: x\n", ("2:3", "has no name")),
+        ("registrations:\n- name: A\n", ("2:3", "'A' is no name for a registration")),
+        ("registrations:\n- name: a..b\n", ("2:3", "'a..b' is no name for a registration")),
+        (
+            "registrations:\n- {name: a}\n- {name: a}\n",
+            ("3:3", "the name 'a' is taken already, at mail.yml:2:3"),
+        ),
+        ("registrations:\n- name: a\n  hots: x\n", ("3:3", "'hots' is no key of a registration")),
+        (
+            "registrations:\n- name: a\n  password: hunter2\n",
+            ("3:13", "password stands in the file itself, where everybody reads it"),
+        ),
+        (
+            "registrations:\n- name: a\n  password: [hunter2]\n",
+            ("3:13", "password stands in the file itself, where everybody reads it"),
+        ),
+        (
+            "registrations:\n- name: a\n  to: {env: 1x}\n",
+            ("3:7", "to is a mapping, but not of env to a variable's name"),
+        ),
+        (
+            "registrations:\n- name: a\n  to: {file: x}\n",
+            ("3:7", "to is a mapping, but not of env to a variable's name"),
+        ),
+        ("registrations:\n- name: {env: A}\n", ("2:9", "name is a mapping where a text belongs")),
+        ("registrations:\n- name: a\n  to: [[x]]\n", ("3:8", "to holds something else than texts")),
+        ("attachments:\n- cc: a@b.de\n", ("2:3", "names no registration")),
+        ("attachments:\n- registration: a\n", ("2:3", "there is no registration 'a'")),
+        (
+            "attachments:\n- registration: a\n  outcome: green\n",
+            ("3:3", "'green' is not one of the words of outcome"),
+        ),
+        (
+            "attachments:\n- registration: a\n  host: x\n",
+            ("3:3", "'host' is no key of an attachment"),
+        ),
+        ("a: 1\na: 2\n", ("2:1", "the key 'a' is given twice, first in line 1")),
+        (
+            "a: !!python/name:os.system x\n",
+            ("1:4", "the tag 'tag:yaml.org,2002:python/name:os.system' is not taken"),
+        ),
+        ("a: !own x\n", ("1:4", "the tag '!own' is not taken")),
+        ("a: *b\n", ("1:4", "the alias '*b' refers to no anchor before it")),
+        ("a: &b [*b]\n", ("1:8", "the alias '*b' refers to what it stands in")),
+        ("<<: [1]\n", ("1:5", "the merge key << takes mappings only")),
+        ("? [a]\n: b\n", ("1:1", "a key is no plain word")),
+        ("a: 1\n---\na: 2\n", ("2:1", "a second document begins")),
+        ("a: " + "[" * 40, ("1:15", "is nested over 12 levels deep")),
+        (
+            "a: 'b\n",
+            ("2:1", "is no YAML: while scanning a quoted scalar found unexpected end of stream"),
+        ),
+        ("a:\n\tb: 1\n", ("2:1", "is no YAML: while scanning for the next token")),
+        ("workflow: *\n", ("1:12", "is no YAML: while scanning an alias")),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_and_column(
+    text: str, expected: tuple[str, str]
+) -> None:
+    place, why = expected
+    assert any(at == place and told.startswith(why) for at, told in problems(text))
+    with pytest.raises(OptionsError) as caught:
+        configuration.parse(text, "mail.yml")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+registrations:
+  - name: a
+    tsl: auto
+  - name: B
+    password: hunter2
+attachments:
+  - registration: b
+    findings: licence
+"""
+    assert [place for place, _ in problems(text)] == ["3:5", "4:5", "5:15", "7:5", "8:5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("registrations: [{name: a, hots: x}]", "Did you mean host?"),
+        ("registrations: [{name: a, workflow: x}]", "It belongs into an attachment."),
+        (
+            "registrations: [{name: a, dry-run: x}]",
+            "It is an input of the step, the same for every mail.",
+        ),
+        (
+            "registrations: [{name: a}]\nattachments: [{registration: a, tls: none}]",
+            "It belongs into a registration.",
+        ),
+        ("registrations: [{name: a}]\nattachments: [{registration: aa}]", "Did you mean a?"),
+        (
+            "a:\n\tb: 1\n",
+            "Indent with blanks and not with tabs; a text that begins with @ stands in quotes.",
+        ),
+        (
+            "workflow: *\n",
+            "A text that begins with * or & stands in quotes, as globs do: workflow: '*'.",
+        ),
+        ("a: 'b", ""),
+    ],
+)
+def test_the_next_step_is_told_too(text: str, expected: str) -> None:
+    assert hint(text) == expected
+
+
+def test_a_character_that_yaml_forbids_is_no_bug_of_ours() -> None:
+    for text in ("a: \x00", "a: \x07", "a: \ud800"):
+        with pytest.raises(OptionsError, match="a character that YAML does not allow"):
+            configuration.parse(text, "mail.yml")
+
+
+def test_a_billion_laughs_end_early() -> None:
+    rows = ["a0: &a0 [" + ", ".join(["ha"] * 10) + "]"]
+    for number in range(1, 30):
+        rows.append(f"a{number}: &a{number} [" + ", ".join([f"*a{number - 1}"] * 10) + "]")
+    started = time.monotonic()
+    with pytest.raises(OptionsError, match="more than 100000 values, aliases written out"):
+        configuration.parse("\n".join(rows), "mail.yml")
+    assert time.monotonic() - started < 5
+
+
+def test_too_many_values_and_too_many_bytes_are_refused() -> None:
+    with pytest.raises(OptionsError, match="more than 100000 values"):
+        document.compose("[" + "x," * 100_001 + "]", "mail.yml")
+    with pytest.raises(OptionsError, match="is larger than 1 MiB"):
+        document.compose("#" * (1024 * 1024 + 1), "mail.yml")
+
+
+def test_the_later_of_two_merged_mappings_is_the_weaker_one() -> None:
+    text = (
+        "x-a: &a {host: one, port: 25}\nx-b: &b {host: two, user: u}\n"
+        "registrations: [{<<: [*a, *b], name: n, port: 465}]"
+    )
+    (registration,) = configuration.parse(text, "mail.yml").registrations
+    assert registration.entry.given == {"host": "one", "port": "465", "user": "u"}
+
+
+def test_what_is_null_is_not_given() -> None:
+    text = "registrations: [{name: a, password: , user: null, to: [~, a@b.de, ' '], host: ''}]"
+    (registration,) = configuration.parse(text, "mail.yml").registrations
+    assert registration.entry.given == {"to": "a@b.de"}
+    assert registration.entry.variables == {}
+
+
+def test_without_libyaml_the_same_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_it = configuration.parse(WHOLE, "mail.yml")
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert configuration.parse(WHOLE, "mail.yml") == with_it
+
+
+@given(st.text(alphabet="ab:-[]{},&*!<\"'|>#\n \t~0", max_size=60))
+@example("registrations:\n- name: a\n  x: |\n   b")
+def test_no_text_breaks_the_reader(text: str) -> None:
+    with suppress(OptionsError):
+        configuration.parse(text, "mail.yml")
