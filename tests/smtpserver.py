@@ -332,9 +332,9 @@ def script(
     steps = {"tls": Step(then=Then.TLS)} if tls == "implicit" else {}
     steps["greeting"] = Step(reply=b"220 scripted ESMTP\r\n")
     if tls == "starttls":
-        steps["ehlo in clear"] = Step(expect=r"EHLO \[.+\]", reply=ehlo("STARTTLS", *extensions))
+        steps["ehlo in clear"] = Step(expect=r"EHLO \S+", reply=ehlo("STARTTLS", *extensions))
         steps["starttls"] = Step(expect="STARTTLS", reply=b"220 go on\r\n", then=Then.TLS)
-    steps["ehlo"] = Step(expect=r"EHLO \[.+\]", reply=ehlo(*offered))
+    steps["ehlo"] = Step(expect=r"EHLO \S+", reply=ehlo(*offered))
     if auth:
         steps["auth"] = Step(expect=f"AUTH {auth} .+", reply=b"235 2.7.0 welcome\r\n")
     steps["mail"] = Step(expect=r"MAIL FROM:<.+>( SIZE=\d+)?", reply=b"250 2.1.0 ok\r\n")

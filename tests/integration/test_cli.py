@@ -518,7 +518,7 @@ def test_every_command_has_help(command: Sequence[str], capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     assert printed.startswith(" ".join(("usage: chainloop-smtp", *command[:-1])))
     if command in (("send",), ("integration", "registered", "add")):
-        named = set(re.findall(r"--[a-z-]+", printed))
+        named = set(re.findall(r"--[a-z0-9-]+", printed))
         assert {f"--{each.name}" for each in options.INPUTS if not each.is_secret} <= named
         assert "--password-stdin" in named
         assert "--password" not in named

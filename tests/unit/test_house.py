@@ -38,8 +38,20 @@ DOORS = {
     "requests": {"source/url.py", "token/endpoint.py"},
     "Cryptodome": {"token/signature.py"},
     "subprocess": {"source/command.py"},
-    "ssl": {"delivery/connection.py", "cli/demo.py"},
-    "socket": {"delivery/connection.py", "cli/demo.py"},
+    "ssl": {
+        "delivery/connection.py",
+        "delivery/failures.py",
+        "delivery/tls.py",
+        "cli/demo.py",
+    },
+    "socket": {
+        "delivery/connection.py",
+        "delivery/dialing.py",
+        "delivery/failures.py",
+        "cli/demo.py",
+    },
+    "python_socks": {"delivery/dialing.py"},
+    "scramp": {"delivery/auth.py"},
     "argparse": {"cli/__init__.py", "cli/run.py"},
     "traceback": {"cli/__init__.py"},
 }

@@ -63,7 +63,7 @@ class Run:
         return given
 
     def validated(self, given: Mapping[str, str], *further: Problem) -> Options:
-        """The inputs validated, and the authorities that they name looked at.
+        """The inputs validated, and the certificates that they name looked at.
 
         Args:
             further: Problems found before.
@@ -78,7 +78,8 @@ class Run:
         except OptionsError as error:
             problems += error.problems
         try:
-            delivery.check_authorities(given.get("tls-ca-file", ""))
+            files = ("tls-ca-file", "tls-client-cert", "tls-client-key")
+            delivery.check_files(*(given.get(name, "") for name in files))
         except OptionsError as error:
             problems += error.problems
         if parsed is None or problems:

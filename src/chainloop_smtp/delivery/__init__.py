@@ -6,14 +6,14 @@ transaction, QUIT (`transaction`).
 
 from collections.abc import Callable
 
-from chainloop_smtp.delivery.connection import check_authorities
 from chainloop_smtp.delivery.deadline import monotonic
 from chainloop_smtp.delivery.hints import hint
 from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS, Session
+from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.delivery.transaction import transact
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 
-__all__ = ["IMPLICIT_TLS_PORTS", "check_authorities", "hint", "send"]
+__all__ = ["IMPLICIT_TLS_PORTS", "check_files", "hint", "send"]
 
 
 def send(
@@ -32,7 +32,7 @@ def send(
 
     Raises:
         DeliveryError: The mail was not accepted, or nobody knows whether it was.
-        OptionsError: ``tls-ca-file`` is not usable.
+        OptionsError: A file of the TLS options is not usable.
     """
     started = clock()
     with Session(registration, transport, clock) as session:

@@ -1,4 +1,4 @@
-"""Commands -> replies over one TCP connection. The only module that opens a socket.
+"""Commands -> replies over one TCP connection.
 
 RFC 5321 section 4.2 (replies), RFC 2920 (command pipelining), RFC 3207 (STARTTLS). Nothing here
 knows what a command means; what the server says is bounded in length, in lines and in time, and
@@ -9,16 +9,22 @@ import socket
 import ssl
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from chainloop_smtp.delivery import tls
 from chainloop_smtp.delivery.deadline import Deadline
-from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
-from chainloop_smtp.model import Reply
+from chainloop_smtp.delivery.dialing import dial, own_name, place
+from chainloop_smtp.delivery.echo import Blotter
+from chainloop_smtp.delivery.failures import GREETING, IMPLICIT_HINT, failure
+from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.model import Proxy, Reply
 
 # RFC 5321 section 4.5.3.1.5 says 512 octets a line; servers with long names or links write more.
 _LONGEST_LINE = 4096
 _LONGEST_REPLY = 64 * 1024
 _CHUNK = 64 * 1024
+# RFC 8446 section 5.1: how a record begins that says what is wrong, to those who speak no TLS.
+_ALERT = b"\x15\x03"
 
 
 class Connection:
@@ -36,15 +42,17 @@ class Connection:
         host: str,
         port: int,
         deadline: Deadline,
-        secrets: Sequence[str] = (),
+        proxy: Proxy | None = None,
+        secrets: Sequence[bytes] = (),
     ) -> None:
         """Connects, trying each of the host's addresses in turn.
 
         Args:
+            proxy: None: directly.
             secrets: What is blotted out of replies, should the server echo it.
 
         Raises:
-            DeliveryError: No address could be reached.
+            DeliveryError: No address, or not the proxy, could be reached.
         """
         self.where = place(host, port)
         self.round_trips = 1
@@ -53,10 +61,11 @@ class Connection:
         self.unsent = 0
         self._host = host.removesuffix(".")
         self._deadline = deadline
-        self._secrets = secrets
+        self._blotter = Blotter()
+        self.conceal(*secrets)
         self._buffer = b""
         self._must_wait = True
-        self._socket: socket.socket = self._connect(port)
+        self._socket, self._peer_address = dial(self._host, port, proxy, deadline)
         # Asked now: a socket forgets both ends as soon as the other side resets it.
         self._own_address: str = self._socket.getsockname()[0].partition("%")[0]
 
@@ -73,24 +82,39 @@ class Connection:
 
     @property
     def is_loopback(self) -> bool:
-        """The other end is this machine."""
+        """The other end is this machine; nobody knows that of what is behind a proxy."""
         import ipaddress
 
+        if not self._peer_address:
+            return False
         peer = ipaddress.ip_address(self._peer_address)
         mapped = getattr(peer, "ipv4_mapped", None)
         return (mapped or peer).is_loopback
 
     @property
-    def own_literal(self) -> str:
-        """This end as an address literal (RFC 5321 section 4.1.3), which any server must take."""
-        address = self._own_address
-        return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+    def own_name(self) -> str:
+        """What this end calls itself in EHLO."""
+        return own_name(socket.gethostname(), self._own_address)
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """The TLS handshake; certificate and host name are checked by the context.
+    def conceal(self, *secrets: bytes) -> None:
+        """Blots these out of replies too, from here on."""
+        self._blotter.add(*secrets)
+
+    def printable(self, text: str) -> str:
+        """What the server says, without our secrets and without control characters."""
+        # Blotted before anything is changed or cut, or a secret would not look like itself.
+        text = self._blotter.blotted(text)
+        return "".join(c if c.isprintable() else " " for c in text)
+
+    def start_tls(self, context: ssl.SSLContext, fingerprint: str = "") -> None:
+        """The TLS handshake; certificate and host name are checked by the context, or by a pin.
+
+        Args:
+            fingerprint: SHA-256 that the certificate has to have; empty: the context decides.
 
         Raises:
-            DeliveryError: The handshake failed, or the server sent bytes ahead of it.
+            DeliveryError: The handshake failed, the certificate is another one, or the server sent
+                bytes ahead of it.
         """
         if self._buffer:
             # RFC 3207 section 5: what came in clear must not count as said inside TLS.
@@ -100,6 +124,8 @@ class Connection:
             )
         try:
             self._socket.settimeout(self._deadline.step())
+            # For an IP literal, Python sends no server name (RFC 6066 section 3) and checks the
+            # certificate for the address.
             secured = context.wrap_socket(self._socket, server_hostname=self._host)
         except OSError as error:
             raise self._network_error("TLS handshake", error) from error
@@ -107,6 +133,11 @@ class Connection:
         if secured.version() is None:
             # A reset that comes before wrap_socket makes it return without any handshake.
             raise self._error("the server closed the connection before the TLS handshake")
+        if fingerprint and (found := tls.fingerprint(secured)) != fingerprint:
+            raise self._error(
+                f"the server's certificate has the SHA-256 fingerprint {found}, not the pinned one",
+                "If its operator confirms that it is new, write it into tls-fingerprint.",
+            )
         self._must_wait = True
         cipher = secured.cipher()
         self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
@@ -165,30 +196,12 @@ class Connection:
                 raise self._error(f"the server's reply is longer than {_LONGEST_REPLY} octets")
             if len(line) < 3 or not line[:3].isdigit() or line[3:4] not in (b"", b" ", b"-"):
                 raise self._error(
-                    f"the server does not speak SMTP: {self._printable(line)[:60]}",
+                    f"the server does not speak SMTP: {self.printable(_decoded(line))[:60]}",
                     "Is this the port of a mail server's submission service (587 or 465)?",
                 )
             lines.append(line)
             if line[3:4] != b"-":
                 return self._reply(lines)
-
-    def _connect(self, port: int) -> socket.socket:
-        """To the first of the host's addresses that answers, all within the one deadline."""
-        try:
-            found = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise self._network_error("connecting", error) from error
-        failure = OSError("it has no address")
-        for family, kind, protocol, _, address in found:
-            seconds = self._deadline.step()
-            try:
-                connected = _opened(socket.socket(family, kind, protocol), address, seconds)
-            except OSError as error:
-                failure = error
-            else:
-                self._peer_address = str(address[0]).partition("%")[0]
-                return connected
-        raise self._network_error("connecting", failure) from failure
 
     def _read_line(self, until: float | None) -> bytes:
         """One line without its end."""
@@ -199,11 +212,16 @@ class Connection:
                 self._socket.settimeout(self._deadline.step(until))
                 octets = self._socket.recv(_CHUNK)
             except OSError as error:
-                raise self._network_error("waiting for a reply", error) from error
+                during = "waiting for a reply" if self.lines else GREETING
+                raise self._network_error(during, error) from error
+            if not octets and self._buffer.startswith(_ALERT) and not self.tls:
+                raise self._error("the server speaks TLS, and not in clear", IMPLICIT_HINT)
             if not octets:
+                hint = "Its log says why; too many connections or a block list are usual."
+                is_greeted = bool(self.lines or self.tls)
                 raise self._error(
                     "the server closed the connection",
-                    "Its log says why; too many connections or a block list are usual.",
+                    hint if is_greeted else f"{hint} {IMPLICIT_HINT}",
                 )
             self.round_trips += self._must_wait
             self._must_wait = False
@@ -213,7 +231,7 @@ class Connection:
 
     def _reply(self, lines: list[bytes]) -> Reply:
         self.lines = [line[4:] for line in lines]
-        texts = [self._printable(line) for line in self.lines]
+        texts = [self.printable(_decoded(line)) for line in self.lines]
         # RFC 2034: the enhanced code stands at the start of every line's text.
         enhanced = texts[-1].partition(" ")[0]
         parts = enhanced.split(".")
@@ -226,105 +244,13 @@ class Connection:
             text="\n".join(texts).strip(),
         )
 
-    def _printable(self, octets: bytes) -> str:
-        text = octets.decode("utf-8", "replace")
-        # Before anything is changed or cut, or a secret would no longer look like itself.
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return "".join(c if c.isprintable() else " " for c in text)
-
     def _error(self, why: str, hint: str = "") -> DeliveryError:
         return DeliveryError(Problem(self.where, why, hint))
 
-    def _network_error(self, during: str, error: OSError | UnicodeError) -> DeliveryError:
-        """What the operating system or OpenSSL said, for somebody who knows neither."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return self._error(
-                f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}",
-                "A private certificate authority belongs into tls-ca-file. The certificate has to "
-                f"name {self._host} exactly.",
-            )
-        if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-            return self._error(f"the server closed the connection, {during}")
-        if isinstance(error, ssl.SSLError):
-            reason = (error.reason or "unknown").lower().replace("_", " ")
-            return self._error(
-                f"TLS failed during {during}: {reason}",
-                "A port that wants STARTTLS (587) takes tls: starttls; one that speaks TLS at once "
-                "(465) takes tls: implicit."
-                if "wrong version number" in reason or "record layer" in reason
-                else "",
-            )
-        if isinstance(error, TimeoutError):
-            return self._error(
-                f"no answer in time, {during}",
-                "Is the port right and open from here? Hosted runners cannot reach port 25, and a "
-                "server that speaks TLS at once needs tls: implicit.",
-            )
-        if isinstance(error, (socket.gaierror, UnicodeError)):
-            return self._error("the host name cannot be resolved", "Check the spelling of host.")
-        if isinstance(error, ConnectionRefusedError):
-            return self._error("the connection was refused", "Is the port right? Usual: 587, 465.")
-        return self._error(f"the connection failed, {during}: {error.strerror or error}")
+    def _network_error(self, during: str, error: OSError) -> DeliveryError:
+        return failure(self.where, self._host, during, error)
 
 
-def place(host: str, port: int) -> str:
-    """``host:port``, the host in brackets where it is an IPv6 literal."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _opened(unconnected: socket.socket, address: Any, seconds: float) -> socket.socket:
-    """The socket, connected; closed where that fails."""
-    try:
-        unconnected.settimeout(seconds)
-        unconnected.connect(address)
-        # Without it, a group of more than one TLS record waits for a delayed ACK: 40 ms each.
-        unconnected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError:
-        unconnected.close()
-        raise
-    return unconnected
-
-
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """A context that checks certificate and host name, trusting the system and ``ca_file``.
-
-    Args:
-        ca_file: Path of a PEM file; empty: the system's authorities only.
-
-    Raises:
-        OptionsError: The file cannot be read or holds no certificate.
-    """
-    context = ssl.create_default_context()
-    # RFC 8996: TLS 1.0 and 1.1 are not to be used.
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_file:
-        _trust(ca_file, context)
-    return context
-
-
-def check_authorities(ca_file: str) -> None:
-    """Finds out early, and without a connection, whether ``tls-ca-file`` is usable.
-
-    Raises:
-        OptionsError: It is not.
-    """
-    if ca_file:
-        _trust(ca_file, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-
-
-def _trust(ca_file: str, context: ssl.SSLContext) -> None:
-    """Adds the authorities of a PEM file.
-
-    Raises:
-        OptionsError: The file cannot be read or holds no certificate.
-    """
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except ssl.SSLError as error:
-        why = f"{quoted(ca_file)} holds no PEM certificate"
-        raise OptionsError(Problem("tls-ca-file", why)) from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        why = f"{quoted(ca_file)} cannot be read: {why.lower()}"
-        raise OptionsError(Problem("tls-ca-file", why)) from error
+def _decoded(octets: bytes) -> str:
+    """Servers of today write UTF-8 where they do not keep to ASCII."""
+    return octets.decode("utf-8", "replace")

@@ -24,6 +24,11 @@ class Deadline:
         self._where = where
         self._clock = clock
 
+    @property
+    def left(self) -> float:
+        """Seconds in all; negative when it is over."""
+        return self._ends - self._clock()
+
     def after(self, seconds: float) -> float:
         """The moment so many seconds from now, for `step`."""
         return self._clock() + seconds

@@ -4,14 +4,15 @@ RFC 5321 section 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS), RFC 4954 (AU
 """
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 from chainloop_smtp.delivery import auth, hints
-from chainloop_smtp.delivery.connection import Connection, place, tls_context
+from chainloop_smtp.delivery import tls as tls_
+from chainloop_smtp.delivery.connection import Connection
 from chainloop_smtp.delivery.deadline import Deadline
+from chainloop_smtp.delivery.dialing import place
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Auth, Registration, Reply, Tls, Transport
 
@@ -39,7 +40,7 @@ class Session:
 
         Raises:
             DeliveryError: No address of the host could be reached.
-            OptionsError: ``tls-ca-file`` is not usable.
+            OptionsError: A file of the TLS options is not usable.
         """
         self._registration = registration
         self._transport = transport
@@ -48,7 +49,7 @@ class Session:
             is_implicit = registration.port in IMPLICIT_TLS_PORTS
             self.tls = Tls.IMPLICIT if is_implicit else Tls.STARTTLS
         # Before the connection, so that a wrong file costs nobody a connection.
-        self._context = None if self.tls is Tls.NONE else tls_context(transport.tls_ca_file)
+        self._context = None if self.tls is Tls.NONE else tls_.context(transport)
         self.mechanism = ""
         self.extensions: Mapping[str, str] = {}
         where = place(registration.host, registration.port)
@@ -56,7 +57,8 @@ class Session:
             registration.host,
             registration.port,
             Deadline(transport.deadline, transport.timeout, where, clock),
-            secrets=_spellings(registration),
+            proxy=transport.proxy,
+            secrets=(registration.password.encode(),),
         )
 
     def __enter__(self) -> Self:
@@ -88,14 +90,14 @@ class Session:
     def greet(self) -> None:
         """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
         if self.tls is Tls.IMPLICIT and self._context:
-            self.connection.start_tls(self._context)
+            self.connection.start_tls(self._context, self._transport.tls_fingerprint)
         greeting = self.connection.read()
         if greeting.code != 220:
             raise self.refusal("the server does not take mail now", greeting)
 
     def hello(self) -> None:
         """EHLO (RFC 5321 section 4.1.1.1), under a name that strict servers accept."""
-        (reply,) = self.connection.exchange(f"EHLO {self.connection.own_literal}".encode("ascii"))
+        (reply,) = self.connection.exchange(f"EHLO {self.connection.own_name}".encode("ascii"))
         if reply.code != 250:
             raise self.refusal("the server refused EHLO", reply)
         words = (line.decode("ascii", "replace").upper() for line in self.connection.lines[1:])
@@ -115,7 +117,7 @@ class Session:
         if reply.code != 220:
             raise self.refusal("the server refused STARTTLS", reply)
         if self._context:
-            self.connection.start_tls(self._context)
+            self.connection.start_tls(self._context, self._transport.tls_fingerprint)
 
     def log_in(self) -> None:
         """AUTH (RFC 4954)."""
@@ -126,15 +128,21 @@ class Session:
             )
         mechanism = self._common_mechanism()
         self.mechanism = mechanism.value.upper()
-        reply = self._authenticate(mechanism)
+        reply, complaint = self._authenticate(mechanism)
         if reply.code != 235:
-            raise self.refusal(
-                "the server cannot check the password now"
+            what = "token" if mechanism in auth.TOKEN_PREFERENCE else "password"
+            why = (
+                f"the server cannot check the {what} now"
                 if 400 <= reply.code < 500
-                else f"the server refused the login of {self._registration.user}",
+                else f"the server refused the login of {self._registration.user}"
+            )
+            raise self.refusal(
+                f"{why} ({self.connection.printable(complaint)})" if complaint else why,
                 reply,
                 "Check user and password; many providers want an app password or an API key here "
-                "instead of the account's own password.",
+                "instead of the account's own password."
+                if what == "password"
+                else "The token is not for this mailbox, or its scope does not allow SMTP.",
             )
 
     def farewell(self, command: bytes = b"QUIT\r\n") -> None:
@@ -169,7 +177,7 @@ class Session:
         for name, value in self.extensions.items():
             if name.startswith("AUTH="):
                 offered += [name[5:], *value.split()]
-        mechanism = auth.choose(self._transport.auth, offered)
+        mechanism = auth.choose(self._transport.auth, offered, has_token=self._transport.has_token)
         if mechanism is None:
             raise self.error(
                 f"no common way to log in: the server offers {' '.join(offered) or 'none'}, "
@@ -182,36 +190,41 @@ class Session:
             )
         return mechanism
 
-    def _authenticate(self, mechanism: Auth) -> Reply:
-        user, password = self._registration.user, self._registration.password
+    def _authenticate(self, mechanism: Auth) -> tuple[Reply, str]:
+        """The server's verdict, and what it said before, where it said why."""
+        registration = self._registration
+        try:
+            exchange = auth.exchange(
+                mechanism,
+                registration.user,
+                registration.password,
+                registration.host,
+                registration.port,
+            )
+        except ValueError as error:
+            raise self.error(f"{self.mechanism} failed: {error}") from error
         command = b"AUTH " + self.mechanism.encode("ascii")
-        initial = auth.initial_response(mechanism, user, password)
-        turn = 0
+        initial = exchange.initial
         if initial is not None:
             with_initial = command + b" " + base64.b64encode(initial)
             # RFC 4954 section 4: where it makes the command too long, it waits for a challenge.
             if len(with_initial) + 2 <= _LONGEST_COMMAND:
-                command, turn = with_initial, 1
+                command, initial = with_initial, None
         (reply,) = self.connection.exchange(command)
         while reply.code == 334:
             try:
                 challenge = base64.b64decode(self.connection.lines[-1].strip(), validate=True)
-                response = auth.answer(mechanism, user, password, challenge, turn)
-            except (binascii.Error, ValueError) as error:
+                response = exchange.answer(challenge) if initial is None else initial
+            except ValueError as error:
                 # RFC 4954 section 4: a lone "*" cancels the exchange.
                 self.connection.exchange(b"*")
                 raise self.error(f"{self.mechanism} failed: {error}") from error
+            initial = None
+            self.connection.conceal(exchange.proof)
             (reply,) = self.connection.exchange(base64.b64encode(response))
-            turn += 1
-        return reply
-
-
-def _spellings(registration: Registration) -> tuple[str, ...]:
-    """The password in the forms in which a server could echo it."""
-    user, password = registration.user.encode(), registration.password.encode()
-    if not password:
-        return ()
-    encoded = (
-        base64.b64encode(octets).decode() for octets in (password, b"\0" + user + b"\0" + password)
-    )
-    return (registration.password, *encoded)
+        if reply.code == 235 and not exchange.is_over:
+            raise self.error(
+                f"{self.mechanism} failed: the server has not proved that it knows the password",
+                "It may be another server than you think.",
+            )
+        return reply, exchange.complaint

@@ -1,0 +1,217 @@
+"""Host and port -> a connected socket, directly or through a proxy."""
+
+import base64
+import socket
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
+
+from chainloop_smtp.delivery.deadline import Deadline
+from chainloop_smtp.delivery.failures import failure
+from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.model import Proxy, ProxyKind
+
+# Seconds for an address that is not the last one: one that is dead must not take all the time.
+_PATIENCE = 10.0
+_LONGEST_HEAD = 16 * 1024
+# Names that mean something on this network only: no server elsewhere can look them up.
+_LOCAL_DOMAINS = ("local", "localdomain", "localhost", "internal", "lan", "home", "arpa", "test")
+
+Result = TypeVar("Result")
+
+
+class Line(NamedTuple):
+    """An open connection.
+
+    Attributes:
+        peer: Address of the other end; empty where a proxy stands between.
+    """
+
+    socket: socket.socket
+    peer: str
+
+
+def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline) -> Line:
+    """Connects.
+
+    Raises:
+        DeliveryError: No address of the host, or not the proxy, could be reached.
+    """
+    if proxy is None:
+        return _direct(host, port, place(host, port), deadline)
+    where = f"proxy {place(proxy.host, proxy.port)}"
+    if proxy.kind is ProxyKind.SOCKS5:
+        return Line(_through_socks(proxy, where, host, port, deadline), "")
+    line = _direct(proxy.host, proxy.port, where, deadline)
+    try:
+        _ask_http(line.socket, proxy, where, place(_ascii(host), port), deadline)
+    except DeliveryError:
+        line.socket.close()
+        raise
+    except OSError as error:
+        line.socket.close()
+        raise failure(where, proxy.host, "asking for the mail server", error) from error
+    return Line(line.socket, "")
+
+
+def place(host: str, port: int) -> str:
+    """``host:port``, the host in brackets where it is an IPv6 literal."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def own_name(name: str, address: str) -> str:
+    """How this machine calls itself in EHLO (RFC 5321 sections 4.1.1.1 and 4.1.3).
+
+    Args:
+        name: The machine's own.
+        address: Of this end of the connection.
+
+    Returns:
+        The name where it is one that others may know, else an address literal, which any server
+        has to take; never ``localhost``.
+    """
+    labels = name.lower().split(".")
+    is_qualified = len(labels) > 1 and all(
+        label.replace("-", "").isalnum()
+        and label.isascii()
+        and label.strip("-") == label
+        and len(label) <= 63
+        for label in labels
+    )
+    if is_qualified and labels[-1] not in _LOCAL_DOMAINS and not labels[-1].isdigit():
+        return name
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def _direct(host: str, port: int, where: str, deadline: Deadline) -> Line:
+    """To the first of the host's addresses that answers, all within the one deadline."""
+    try:
+        found = _bounded(
+            partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM), deadline.step()
+        )
+    except (OSError, UnicodeError) as error:
+        raise failure(where, host, "looking up the host", error) from error
+    last = OSError("it has no address")
+    for further, (family, kind, protocol, _, address) in zip(
+        range(len(found) - 1, -1, -1), found, strict=True
+    ):
+        seconds = deadline.step()
+        patience = min(seconds, _PATIENCE, deadline.left / (further + 1)) if further else seconds
+        try:
+            connected = _opened(socket.socket(family, kind, protocol), address, patience)
+        except OSError as error:
+            last = error
+        else:
+            return Line(connected, str(address[0]).partition("%")[0])
+    raise failure(where, host, "connecting", last) from last
+
+
+def _opened(unconnected: socket.socket, address: Any, seconds: float) -> socket.socket:
+    """The socket, connected; closed where that fails."""
+    try:
+        unconnected.settimeout(seconds)
+        unconnected.connect(address)
+        _send_at_once(unconnected)
+    except OSError:
+        unconnected.close()
+        raise
+    return unconnected
+
+
+def _send_at_once(connected: socket.socket) -> None:
+    """Without it, a group of more than one TLS record waits for a delayed ACK: 40 ms each."""
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _through_socks(
+    proxy: Proxy, where: str, host: str, port: int, deadline: Deadline
+) -> socket.socket:
+    """RFC 1928 and RFC 1929; the proxy looks the host up."""
+    # Imported here: hardly anybody has a proxy.
+    import python_socks
+    from python_socks.sync import Proxy as Socks
+
+    seconds = deadline.step()
+    socks = Socks(
+        python_socks.ProxyType.SOCKS5,
+        proxy.host,
+        proxy.port,
+        proxy.user or None,
+        proxy.password if proxy.user else None,
+        rdns=True,
+    )
+    try:
+        connected = _bounded(partial(socks.connect, _ascii(host), port, timeout=seconds), seconds)
+        _send_at_once(connected)
+    except python_socks.ProxyError as error:
+        hint = "Is its login right, and does it let this runner reach that host and port?"
+        raise DeliveryError(Problem(where, f"it does not connect: {error}", hint)) from error
+    except (OSError, ValueError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        known = cause if isinstance(cause, (OSError, UnicodeError)) else OSError(str(cause))
+        raise failure(where, proxy.host, "asking for the mail server", known) from error
+    return connected
+
+
+def _ask_http(
+    connected: socket.socket, proxy: Proxy, where: str, target: str, deadline: Deadline
+) -> None:
+    """CONNECT (RFC 9110 section 9.3.6), with the login of RFC 7617.
+
+    By hand, since libraries for it take in more than the proxy's answer: they are made for
+    protocols in which the client speaks first, and would swallow a mail server's greeting.
+    """
+    head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
+    if proxy.user:
+        pair = base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode("ascii")
+        head += f"Proxy-Authorization: Basic {pair}\r\n"
+    connected.settimeout(deadline.step())
+    connected.sendall(f"{head}\r\n".encode("ascii"))
+    answer = b""
+    while not answer.endswith((b"\r\n\r\n", b"\n\n")):
+        connected.settimeout(deadline.step())
+        octet = connected.recv(1)
+        answer += octet
+        if not octet or len(answer) > _LONGEST_HEAD:
+            raise DeliveryError(Problem(where, "it does not answer as an HTTP proxy does"))
+    status = answer.split(maxsplit=2)[1:2]
+    if not answer.startswith(b"HTTP/1.") or not status or not status[0].isdigit():
+        raise DeliveryError(Problem(where, "it does not answer as an HTTP proxy does"))
+    if not status[0].startswith(b"2"):
+        code = status[0].decode("ascii")[:3]
+        hint = (
+            "Give its login in the URL: http://USER:PASSWORD@HOST:PORT."
+            if code == "407"
+            else "Does it let this runner reach that host and port? Many allow 443 only."
+        )
+        raise DeliveryError(Problem(where, f"it refuses {target}: HTTP {code}", hint))
+
+
+def _ascii(host: str) -> str:
+    """An IP literal, or a name in the form that travels (RFC 5890)."""
+    return host.encode("idna").decode("ascii")
+
+
+def _bounded(work: Callable[[], Result], seconds: float) -> Result:
+    """What the work gives; it is left behind in a thread of its own when it takes too long.
+
+    Raises:
+        TimeoutError: It did.
+    """
+    outcome: list[Result | Exception] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
+            outcome.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise TimeoutError
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
