@@ -18,6 +18,7 @@ STAGES = (
     "source",
     "attestation",
     "verdict",
+    "routing",
     "difference",
     "message",
     "token",

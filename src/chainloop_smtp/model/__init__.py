@@ -71,6 +71,10 @@ from chainloop_smtp.model.options import (
     Tls,
     Transport,
 )
+from chainloop_smtp.model.routing import (
+    Decision,
+    Previous,
+)
 from chainloop_smtp.model.verdict import (
     Outcome,
     PolicyStatus,
@@ -90,6 +94,7 @@ __all__ = [
     "Composition",
     "Conditions",
     "Configuration",
+    "Decision",
     "Delivery",
     "Enclosures",
     "Entry",
@@ -114,6 +119,7 @@ __all__ = [
     "Plugin",
     "Policies",
     "PolicyStatus",
+    "Previous",
     "Proxy",
     "ProxyKind",
     "Refusal",
