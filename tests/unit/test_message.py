@@ -24,17 +24,20 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from chainloop_smtp.difference import compare
 from chainloop_smtp.errors import MessageError
-from chainloop_smtp.message import compose, compose_registration, templates
+from chainloop_smtp.message import compose, compose_registration, parts, templates
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.model import (
     Annotation,
     Attachment,
     Attestation,
+    Changes,
     Commit,
     Composition,
     EnvValues,
     Evaluation,
+    File,
     Finding,
     FindingKind,
     Job,
@@ -82,9 +85,16 @@ def written(
     job: Job = Job(),  # noqa: B008  # frozen
     options: Options = OPTIONS,
     verdict: Verdict | None = None,
+    **more: Any,
 ) -> Mail:
     verdict = verdict or judge(attestation, job)
-    return compose(attestation, job, verdict, options, now=NOW, message_id="run.1@example.test")
+    id_ = "run.1@example.test"
+    return compose(attestation, job, verdict, options, now=NOW, message_id=id_, **more)
+
+
+def compared(previous: Attestation, current: Attestation) -> Changes:
+    before, after = (judge(each, Job()).outcome for each in (previous, current))
+    return compare(previous, current, before=before, after=after)
 
 
 def counted(*evaluations: Evaluation, **more: Any) -> Policies:
@@ -306,6 +316,24 @@ STATES: dict[str, tuple[Attestation | None, Job, str]] = {
 }
 
 
+EARLIER = replace(
+    with_policies(ADVISORY, *PASSED, strategy=Strategy.ADVISORY),
+    digest="sha256:1b9d6bcd8f1c4e7a92d05b3e6a7f48c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f607",
+    view_url="https://app.chainloop.dev/u/lakeside/workflow-runs/1b9d6bcd",
+    run=replace(
+        RECORDED.run,
+        id="1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed",
+        finished_at=datetime(2026, 3, 11, 9, 12, tzinfo=UTC),
+    ),
+    workflow=replace(RECORDED.workflow, contract_revision="6"),
+    materials=(
+        replace(RECORDED.materials[0], digest=f"sha256:{'7e' * 32}"),
+        Material(name="coverage", type="JACOCO_XML", value="jacoco.xml", digest="sha256:0c"),
+    ),
+    signing=Signing(certificate="CN=ci.lakeside.example", certificate_issuer="CN=Lakeside CA"),
+)
+
+
 def registration_mail(name: str = "smtp.example.test", options: Options = OPTIONS) -> Mail:
     plugin = Plugin(
         id="smtp", version="1.0", description="", registration_schema={}, attachment_schema={}
@@ -319,9 +347,17 @@ def golden_mails() -> Iterator[tuple[str, Mail]]:
     for name, (attestation, job, _) in STATES.items():
         yield name, written(attestation, job)
     yield "registration", registration_mail()
+    after = with_policies(GATE, SKIPPED, *PASSED, strategy=Strategy.ENFORCED)
+    yield "changed", written(after, JOB, changes=compared(EARLIER, after))
+    yield "nothing-changed", written(RECORDED, JOB, changes=compared(RECORDED, RECORDED))
+    files = [File(name="attestation.json", content=b"{}\n"), File(name="größe.txt", content=b"1")]
+    yield "attached", written(RECORDED, JOB, enclosed=parts(files))
 
 
-@pytest.mark.parametrize("name", [*STATES, "registration"])
+OTHERS = ("registration", "changed", "nothing-changed", "attached")
+
+
+@pytest.mark.parametrize("name", [*STATES, *OTHERS])
 def test_a_mail_is_its_golden_one_byte_for_byte(name: str) -> None:
     mail = dict(golden_mails())[name]
     forms = {
@@ -341,7 +377,7 @@ def test_a_mail_is_its_golden_one_byte_for_byte(name: str) -> None:
 def test_there_is_no_golden_mail_too_many() -> None:
     kept = {path.stem for path in GOLDEN.iterdir() if path.name != ".gitattributes"}
 
-    assert kept == {*STATES, "registration"}
+    assert kept == {*STATES, *OTHERS}
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -944,6 +980,28 @@ def facts_of(attestation: Attestation) -> Iterator[str]:
     yield attestation.runner.url
     if attestation.commit and attestation.commit.sha:
         yield from (attestation.commit.sha, attestation.commit.author_name)
+
+
+@slow
+@given(attestations(hostile), attestations(hostile))
+def test_what_changed_makes_no_markup_and_stands_in_both_parts(
+    previous: Attestation, current: Attestation
+) -> None:
+    changes = compared(previous, current)
+    mail = written(current, changes=changes)
+
+    check_html(mail.html)
+    check_markdown(mail.summary)
+    check_characters(mail.html + mail.text + mail.summary)
+    changes = clean(changes)
+    shown, text = packed(Html(mail.html).text), packed(mail.text)
+    for each in (*changes.added, *changes.removed):
+        for fact in (each.name, each.type, each.value, each.digest):
+            assert packed(fact) in text
+            assert packed(fact) in shown
+    for breach in (*changes.introduced, *changes.resolved):
+        assert packed(breach.policy) in text
+        assert packed(breach.policy) in shown
 
 
 @slow

@@ -1,11 +1,12 @@
 """The evidence that the options name -> what it says of the run."""
 
+from dataclasses import replace
 from functools import reduce
 
-from chainloop_smtp import attestation, source
+from chainloop_smtp import attestation, difference, source, verdict
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model import Attestation, Evidence, Options
+from chainloop_smtp.model import Attestation, Changes, Evidence, Job, Options
 
 
 def read(run: Run, parsed: Options) -> Evidence:
@@ -21,12 +22,14 @@ def read(run: Run, parsed: Options) -> Evidence:
 
 def attested(run: Run, parsed: Options, evidence: Evidence) -> Attestation | None:
     """What the evidence says of the run, or None where nothing was attested."""
+    for absence in evidence.absences:
+        run.console.notice("nothing to compare with", absence)
     documents = evidence.documents
     if not parsed.is_success:
         # A push that failed may have printed no more than what its policies print.
         documents = tuple(document for document in documents if b"{" in document)
     if documents:
-        attested = reduce(attestation.join, map(attestation.parse, documents))
+        attested = _joined(documents)
         if evidence.policy_evaluations is None:
             return attested
         return attestation.with_evaluations(attested, evidence.policy_evaluations)
@@ -39,3 +42,32 @@ def attested(run: Run, parsed: Options, evidence: Evidence) -> Attestation | Non
             "it, bash hides its exit code.",
         )
     return None
+
+
+def changes(run: Run, evidence: Evidence, attested: Attestation | None) -> Changes | None:
+    """What differs from the earlier run that the options name; None where nothing is compared.
+
+    Raises:
+        AttestationError: The earlier evidence is damaged, or is not Chainloop's.
+    """
+    if not evidence.previous:
+        return None
+    try:
+        previous = _joined(evidence.previous)
+    except AttestationError as error:
+        raise AttestationError(
+            *(replace(each, where=f"previous-attestation {each.where}") for each in error.problems)
+        ) from error
+    # Whether the job went well is not in the evidence, so for neither of the two it counts.
+    before = verdict.judge(previous, Job()).outcome
+    if attested is None:
+        refusal = "this run is not attested"
+    elif not (refusal := difference.refusal(previous, attested)):
+        after = verdict.judge(attested, Job()).outcome
+        return difference.compare(previous, attested, before=before, after=after)
+    run.console.warning("nothing is compared", f"previous-attestation: {refusal}.")
+    return None
+
+
+def _joined(documents: tuple[bytes, ...]) -> Attestation:
+    return reduce(attestation.join, map(attestation.parse, documents))

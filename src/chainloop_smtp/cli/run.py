@@ -16,7 +16,7 @@ from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transpor
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
 _LONGEST_PASSWORD = 64 * 1024
-_SOURCES = ("attestation", "policy-evaluations")
+_SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
 Deliver = Callable[[Mail, Registration, Transport], Delivery]
 

@@ -48,17 +48,25 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     found = evidence.read(run, parsed)
     attested = evidence.attested(run, parsed, found)
     judged = verdict.judge(attested, job)
+    changes = evidence.changes(run, found, attested)
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
     outputs["digest"] = attested.digest if attested else ""
     now = run.now()
     report = partial(
-        message.report, attested, job, judged, None, parsed.composition.env_values, now
+        message.report, attested, job, judged, changes, parsed.composition.env_values, now
     )
     enclosed = enclosures.enclosed(run, parsed, found, report)
     message_id = message.message_id(attested, job, judged, parsed, entropy=run.entropy())
     mail = message.compose(
-        attested, job, judged, parsed, now=now, message_id=message_id, enclosed=enclosed
+        attested,
+        job,
+        judged,
+        parsed,
+        now=now,
+        message_id=message_id,
+        changes=changes,
+        enclosed=enclosed,
     )
     folder = run.folder(parsed)
     outputs["message-id"] = mail.message_id

@@ -9,13 +9,24 @@ from datetime import datetime
 
 from chainloop_smtp.message import headers, identity, mime, view, wording
 from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.identity import message_id, random_id
 from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import report
 from chainloop_smtp.message.templates import md, render
 from chainloop_smtp.message.wording import Tone, Wording
-from chainloop_smtp.model import Attestation, Job, Mail, Mailbox, Options, Part, Plugin, Verdict
+from chainloop_smtp.model import (
+    Attestation,
+    Changes,
+    Job,
+    Mail,
+    Mailbox,
+    Options,
+    Part,
+    Plugin,
+    Verdict,
+)
 
 __all__ = [
     "REPORT_NAME",
@@ -37,12 +48,14 @@ def compose(
     *,
     now: datetime,
     message_id: str,
+    changes: Changes | None = None,
     enclosed: tuple[Part, ...] = (),
 ) -> Mail:
     """The mail about one run.
 
     Args:
         attestation: None when there is none.
+        changes: What differs from an earlier run; None when nothing was compared.
         enclosed: What is attached, from `parts`; the same value serves any number of mails.
         now: Aware, in UTC.
         message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
@@ -53,6 +66,7 @@ def compose(
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
     facts = view.facts(attestation, job, words, options.composition.env_values, enclosed)
+    facts["changes"] = comparison(clean(changes)) if changes else None
     fields = [
         *headers.threading(identity.thread(attestation, job, options)),
         *headers.about(attestation, job, verdict, options),

@@ -59,6 +59,7 @@ def facts(
     }
     return {
         "attestation": attestation,
+        "changes": None,
         "footer": _footer(job),
         "gated_note": _gated_note(policies),
         "job": job,

@@ -237,6 +237,7 @@ class Options:
         attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself; empty:
             the run is not attested.
         workflow_run_id: A UUID to ask the ``chainloop`` command for; empty: nothing to ask.
+        previous_attestation: An earlier run's, of the same forms; empty: nothing to compare.
         policy_evaluations: One source of the same forms as ``attestation``; empty: none.
         job_status: None when not said.
         oauth2: How to get the token that stands in for a password; None: there is a password.
@@ -249,6 +250,7 @@ class Options:
     envelope_from: Mailbox | None = None
     attestation: str = field(default="", repr=False)
     workflow_run_id: str = ""
+    previous_attestation: str = field(default="", repr=False)
     policy_evaluations: str = field(default="", repr=False)
     job_status: JobStatus | None = None
     needs: tuple[JobResult, ...] = ()
@@ -273,12 +275,16 @@ class Evidence:
 
     Attributes:
         documents: Each about the same run. Empty when the run is not attested.
+        previous: Documents about an earlier run. Empty when there is nothing to compare with.
         policy_evaluations: The bundle that the attestation refers to; None when not given.
+        absences: What was asked for and is not there, which is no reason to fail.
         network_seconds: Spent on URLs and on the ``chainloop`` command.
     """
 
     documents: tuple[bytes, ...] = field(default=(), repr=False)
+    previous: tuple[bytes, ...] = field(default=(), repr=False)
     policy_evaluations: bytes | None = field(default=None, repr=False)
+    absences: tuple[str, ...] = ()
     network_seconds: float = 0.0
 
 

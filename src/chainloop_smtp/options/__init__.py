@@ -41,6 +41,7 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         envelope_from=values.mailbox("envelope-from"),
         attestation=values.text("attestation"),
         workflow_run_id=evidence.run_id(values),
+        previous_attestation=values.text("previous-attestation"),
         policy_evaluations=values.text("policy-evaluations"),
         job_status=evidence.job_status(values),
         needs=evidence.needs(values),

@@ -49,6 +49,11 @@ INPUTS = (
         help="Instead of attestation: the run's id, for the chainloop command found on PATH.",
     ),
     Input(
+        name="previous-attestation",
+        help="An earlier attestation of the same workflow, of the same forms: the mail says what "
+        "changed since. Where there is none yet, nothing is compared.",
+    ),
+    Input(
         name="policy-evaluations",
         help="The policy evaluations, where the attestation only refers to them.",
     ),

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -50,11 +50,35 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
             "policy-evaluations", options.policy_evaluations, is_wanted=options.is_success
         )
         evaluations = octets if octets or options.is_success else None
+    previous, absences = _previous(options.previous_attestation, read_one)
     return Evidence(
         documents=tuple(documents),
+        previous=previous,
         policy_evaluations=evaluations,
+        absences=absences,
         network_seconds=network.spent,
     )
+
+
+def _previous(
+    given: str, read_one: Callable[..., bytes]
+) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """The documents about an earlier run, and those that are not to be had: the first has none."""
+    documents: list[bytes] = []
+    absences: list[str] = []
+    for name in _names(given):
+        try:
+            octets = read_one("previous-attestation", name, is_wanted=False)
+        except AttestationError as error:
+            if "://" not in name:
+                raise
+            absences += map(str, error.problems)
+            continue
+        if octets.strip():
+            documents.append(octets)
+        else:
+            absences.append(f"previous-attestation {quoted(name)}: is not there, or empty")
+    return tuple(documents), tuple(absences)
 
 
 class _Network:

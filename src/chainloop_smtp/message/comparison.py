@@ -1,0 +1,134 @@
+"""Changes -> what the mail says of them: three lines first, then each change."""
+
+from dataclasses import dataclass
+
+from chainloop_smtp.message import view, wording
+from chainloop_smtp.message.view import Fact
+from chainloop_smtp.model import Breach, Changes, Material, Replacement, Run, Shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The section on what changed.
+
+    Attributes:
+        title: Since when.
+        note: One line where nothing changed; empty otherwise.
+        summary: Three lines; empty where nothing changed.
+        details: Each change.
+    """
+
+    title: str
+    note: str = ""
+    summary: tuple[Fact, ...] = ()
+    details: tuple[Fact, ...] = ()
+
+
+def comparison(changes: Changes) -> Comparison:
+    """The section, from cleaned facts."""
+    since = _since(changes.previous.run)
+    if changes.is_empty:
+        return Comparison(title="Changes", note=f"Nothing changed since {since}.")
+    summary = (
+        Fact("Violations", _violations(changes)),
+        Fact("Materials", _materials(changes)),
+        Fact("Run", _run(changes)),
+    )
+    return Comparison(title=f"Changed since {since}", summary=summary, details=_details(changes))
+
+
+def _since(run: Run) -> str:
+    # What a push prints knows no end.
+    if when := run.finished_at or run.started_at:
+        return wording.moment(when)
+    return f"run {run.id}" if run.id else "the earlier run"
+
+
+def _violations(changes: Changes) -> str:
+    told = [
+        *_counted(len(changes.introduced), "new"),
+        *_counted(len(changes.resolved), "resolved"),
+    ]
+    if not changes.are_violations_known:
+        if changes.violation_count is None:
+            return "as many as before"
+        return _shifted(changes.violation_count)
+    return ", ".join(told) or "as before"
+
+
+def _materials(changes: Changes) -> str:
+    told = [
+        *_counted(len(changes.added), "added"),
+        *_counted(len(changes.removed), "removed"),
+        *_counted(len(changes.replaced), "changed"),
+    ]
+    return ", ".join(told) or "as before"
+
+
+def _run(changes: Changes) -> str:
+    changed = [key.lower() for key, shift in _shifts(changes) if shift]
+    return f"{', '.join(changed)} changed" if changed else "contract, strategy and signer as before"
+
+
+def _shifts(changes: Changes) -> tuple[tuple[str, Shift | None], ...]:
+    return (
+        ("Outcome", changes.outcome),
+        ("Contract", changes.contract),
+        ("Strategy", changes.strategy),
+        ("Signer", changes.signer),
+    )
+
+
+def _details(changes: Changes) -> tuple[Fact, ...]:
+    previous = changes.previous
+    rows = [
+        *(Fact(key, _shifted(shift)) for key, shift in _shifts(changes) if shift),
+        *(Fact("New violation", _breach(each)) for each in changes.introduced),
+        *(Fact("Resolved", _breach(each)) for each in changes.resolved),
+        *(Fact("Added", _material(each)) for each in changes.added),
+        *(Fact("Removed", _material(each)) for each in changes.removed),
+        *(Fact("Changed", _replacement(each)) for each in changes.replaced),
+        Fact("Compared with", previous.run.id, "code"),
+        Fact("Its attestation", previous.digest, "code", _link(previous.view_url)),
+    ]
+    return tuple(row for row in rows if row.value)
+
+
+def _link(url: str) -> str:
+    return url if view.is_web(url) else ""
+
+
+def _counted(number: int, word: str) -> list[str]:
+    return [f"{number:,} {word}"] if number else []
+
+
+def _shifted(shift: Shift) -> str:
+    return f"{shift.after} (before: {shift.before})"
+
+
+def _breach(breach: Breach) -> str:
+    """``vulnerability-gate on sbom (gate): CVE-2026-21441 (critical) in openssl 3.0.14``.
+
+    The first line of it: the whole of a new one needs attention anyway, and has its own section.
+    """
+    gate = " (gate)" if breach.is_gate else ""
+    where = breach.material or "the attestation"
+    return f"{breach.policy} on {where}{gate}: {view.lines(breach.violation)[0]}"
+
+
+def _material(material: Material) -> str:
+    """Name, type, value and digest, as far as there are."""
+    kind = f"({material.type})" if material.type else ""
+    return " ".join(filter(None, (material.name, kind, _value(material), material.digest)))
+
+
+def _replacement(replacement: Replacement) -> str:
+    """The name, and what it is now and was before: the digests, else the values."""
+    before, after = replacement.before, replacement.after
+    if before.digest and after.digest:
+        return f"{after.name}: {after.digest} (before: {before.digest})"
+    return f"{after.name}: {_value(after)} (before: {_value(before)})"
+
+
+def _value(material: Material) -> str:
+    return f"{material.value}:{material.tag}" if material.tag else material.value

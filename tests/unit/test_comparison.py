@@ -1,0 +1,136 @@
+"""What the mail says of what changed: three lines, then each change, in the reader's words."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from chainloop_smtp.message.comparison import comparison
+from chainloop_smtp.model import (
+    Attestation,
+    Breach,
+    Changes,
+    Material,
+    Replacement,
+    Run,
+    Shift,
+    Violation,
+)
+
+PREVIOUS = Attestation(
+    shape="a test",
+    is_recorded=True,
+    digest="sha256:aa",
+    view_url="https://app.example.test/1",
+    run=Run(id="1b9d", finished_at=datetime(2026, 3, 11, 9, 12, tzinfo=UTC)),
+)
+NEW = Breach(
+    policy="licenses", material="", is_gate=True, violation=Violation(message="AGPL\nnot allowed")
+)
+
+
+@pytest.mark.parametrize(
+    ("run", "since"),
+    [
+        (PREVIOUS.run, "11 Mar 2026, 09:12:00 UTC"),
+        (Run(started_at=PREVIOUS.run.finished_at), "11 Mar 2026, 09:12:00 UTC"),
+        (Run(id="1b9d"), "run 1b9d"),
+        (Run(), "the earlier run"),
+    ],
+)
+def test_it_says_since_when(run: Run, since: str) -> None:
+    changes = Changes(previous=replace(PREVIOUS, run=run))
+
+    assert comparison(changes).note == f"Nothing changed since {since}."
+    assert comparison(replace(changes, introduced=(NEW,))).title == f"Changed since {since}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "violations", "materials", "run"),
+    [
+        (
+            Changes(previous=PREVIOUS, introduced=(NEW,) * 2, resolved=(NEW,)),
+            "2 new, 1 resolved",
+            "as before",
+            "contract, strategy and signer as before",
+        ),
+        (
+            Changes(
+                previous=PREVIOUS,
+                added=(Material(name="a"),),
+                removed=(Material(name="b"),) * 1200,
+                replaced=(Replacement(before=Material(name="c"), after=Material(name="c")),),
+            ),
+            "as before",
+            "1 added, 1,200 removed, 1 changed",
+            "contract, strategy and signer as before",
+        ),
+        (
+            Changes(
+                previous=PREVIOUS,
+                are_violations_known=False,
+                violation_count=Shift(before="1", after="3"),
+                signer=Shift(before="a", after="b"),
+                outcome=Shift(before="passed", after="blocked"),
+            ),
+            "3 (before: 1)",
+            "as before",
+            "outcome, signer changed",
+        ),
+        (
+            Changes(
+                previous=PREVIOUS,
+                are_violations_known=False,
+                strategy=Shift(before="ADVISORY", after="ENFORCED"),
+            ),
+            "as many as before",
+            "as before",
+            "strategy changed",
+        ),
+    ],
+    ids=["violations", "materials", "only counted", "strategy"],
+)
+def test_three_lines_say_what_to_look_at(
+    changes: Changes, violations: str, materials: str, run: str
+) -> None:
+    assert [each.value for each in comparison(changes).summary] == [violations, materials, run]
+
+
+def test_each_change_has_a_row() -> None:
+    changes = Changes(
+        previous=PREVIOUS,
+        added=(Material(name="sbom", type="SBOM", value="a.json", digest="sha256:01"),),
+        removed=(Material(name="image", value="registry/x", tag="1"),),
+        replaced=(
+            Replacement(
+                before=Material(name="jar", digest="sha256:02"),
+                after=Material(name="jar", digest="sha256:03"),
+            ),
+            Replacement(
+                before=Material(name="version", value="1"),
+                after=Material(name="version", value="2"),
+            ),
+        ),
+        introduced=(NEW,),
+        resolved=(replace(NEW, material="sbom", is_gate=False),),
+        contract=Shift(before="release revision 3", after="release revision 4"),
+    )
+
+    assert [(each.key, each.value) for each in comparison(changes).details] == [
+        ("Contract", "release revision 4 (before: release revision 3)"),
+        ("New violation", "licenses on the attestation (gate): AGPL"),
+        ("Resolved", "licenses on sbom: AGPL"),
+        ("Added", "sbom (SBOM) a.json sha256:01"),
+        ("Removed", "image registry/x:1"),
+        ("Changed", "jar: sha256:03 (before: sha256:02)"),
+        ("Changed", "version: 2 (before: 1)"),
+        ("Compared with", "1b9d"),
+        ("Its attestation", "sha256:aa"),
+    ]
+
+
+@pytest.mark.parametrize(("url", "link"), [("https://a.test/1", "https://a.test/1"), ("x:1", "")])
+def test_only_a_web_page_is_linked(url: str, link: str) -> None:
+    changes = Changes(previous=replace(PREVIOUS, view_url=url), introduced=(NEW,))
+
+    assert comparison(changes).details[-1].url == link
