@@ -365,7 +365,10 @@ def test_a_byline_without_a_place_begins_with_the_time() -> None:
     ("violation", "line"),
     [
         (Violation(message="\n## Too old\nmore"), "Too old"),
-        (Violation(finding=Finding(kind=FindingKind.SAST, message="overflow", id="x")), "overflow"),
+        (
+            Violation(finding=Finding(kind=FindingKind.SAST, message="overflow", id="x")),
+            "x: overflow",
+        ),
         (Violation(finding=Finding(kind=FindingKind.LICENSE, id="GPL")), "GPL"),
         (Violation(subject="policy"), "policy"),
     ],
@@ -376,6 +379,23 @@ def test_the_preheader_quotes_the_worst_violation(violation: Violation, line: st
 
     said = words(Outcome.BLOCKED, policies=policies)
     assert said.preheader == f"{line}. 4 of 7 policies passed."
+
+
+def test_the_preheader_of_a_run_that_passed_tells_of_it() -> None:
+    attestation = Attestation(
+        shape="",
+        is_recorded=True,
+        run=Run(
+            started_at=datetime(2026, 3, 1, tzinfo=UTC),
+            finished_at=datetime(2026, 3, 1, 0, 5, 11, tzinfo=UTC),
+        ),
+        materials=(Material(name="sbom"), Material(name="vex", is_set=False)),
+        policies=Policies(evaluation_count=7, passed_count=7),
+        commit=Commit(sha="9c1d4e7f", author_name="Ada Quay"),
+    )
+
+    said = words(Outcome.PASSED, attestation).preheader
+    assert said == "All 7 policies passed, 1 material attested in 5 min 11 s by Ada Quay."
 
 
 def test_the_preheader_of_a_failed_run_is_its_reason() -> None:

@@ -5,20 +5,25 @@ Both are pure: the time and the Message-ID are given.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache, partial
+from typing import NamedTuple
 
-from chainloop_smtp.message import headers, identity, mime, view, wording
+from chainloop_smtp.message import budget, headers, identity, mime, view, wording
+from chainloop_smtp.message.budget import Limits, fitted
 from chainloop_smtp.message.clean import clean
-from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.identity import message_id, random_id
 from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import report
+from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.templates import md, render
 from chainloop_smtp.message.wording import Tone, Wording
 from chainloop_smtp.model import (
     Attestation,
     Changes,
+    File,
     Job,
     Mail,
     Mailbox,
@@ -39,6 +44,12 @@ __all__ = [
     "report",
 ]
 
+# Where to find what does not fit.
+_ATTACHED = "see the attached report"
+_MAILED = "see the report in the mail"
+# Materials, evaluations and violations that hardly ever fit into the HTML.
+_HEAVY = 200
+
 
 def compose(
     attestation: Attestation | None,
@@ -56,22 +67,31 @@ def compose(
     Args:
         attestation: None when there is none.
         changes: What differs from an earlier run; None when nothing was compared.
-        enclosed: What is attached, from `parts`; the same value serves any number of mails.
+        enclosed: What is attached, from `parts`; the same value serves any number of mails. The
+            report joins it where not everything fits into the mail.
         now: Aware, in UTC.
         message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
 
     Raises:
         MessageError: A template is broken.
     """
+    # Of the evidence as it came: a program that reads it does its own cleaning.
+    env_values = options.composition.env_values
+    whole = partial(report, attestation, job, verdict, changes, env_values, now)
+    raw = attestation
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
-    facts = view.facts(attestation, job, words, options.composition.env_values, enclosed)
-    facts["changes"] = comparison(clean(changes)) if changes else None
     fields = [
         *headers.threading(identity.thread(attestation, job, options)),
         *headers.about(attestation, job, verdict, options),
     ]
-    return _mail(facts, fields, options, now=now, message_id=message_id, enclosed=enclosed)
+    first = None if attestation and view.weight(attestation) > _HEAVY else 0
+    rendered = _rendered(partial(view.facts, raw, job, words, env_values, changes, enclosed), first)
+    if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
+        enclosed += parts([File(name=REPORT_NAME, content=whole())])
+        facts = partial(view.facts, raw, job, words, env_values, changes, enclosed)
+        rendered = _rendered(facts, rendered.html_step, rendered.text_step)
+    return _mail(rendered, fields, options, now=now, message_id=message_id, enclosed=enclosed)
 
 
 def compose_registration(
@@ -94,20 +114,63 @@ def compose_registration(
         byline="",
         describe="",
     )
-    rows = (
-        view.Fact("Plugin", f"{plugin.id}, version {plugin.version}"),
-        view.Fact("Host", registration.host, "code"),
-        view.Fact("Port", str(registration.port), "code"),
-        view.Fact("User", registration.user, "code"),
-        view.Fact("From", str(registration.from_)),
-        view.Fact("To", ", ".join(map(str, registration.to))),
+    registered = (
+        Fact("Plugin", f"{plugin.id}, version {plugin.version}"),
+        Fact("Host", registration.host, "code"),
+        Fact("Port", str(registration.port), "code"),
+        Fact("User", registration.user, "code"),
+        Fact("From", str(registration.from_)),
+        Fact("To", ", ".join(map(str, registration.to))),
     )
-    facts = view.registration(words, tuple(row for row in rows if row.value))
-    return _mail(facts, [], options, now=now, message_id=message_id)
+    facts = view.registration(words, tuple(row for row in registered if row.value))
+    return _mail(_rendered(lambda *_: facts), [], options, now=now, message_id=message_id)
+
+
+class _Rendered(NamedTuple):
+    """The forms of one mail, and how far its HTML and its text had to be cut."""
+
+    subject: str
+    html: str
+    html_step: int
+    text: str
+    text_step: int
+    summary: str
+
+    @property
+    def is_cut(self) -> bool:
+        return self.html_step > 0 or self.text_step > 0
+
+
+def _rendered(
+    facts: Callable[[Limits, str], dict[str, object]],
+    html_first: int | None = 0,
+    text_first: int = 0,
+) -> _Rendered:
+    """Each form within its size.
+
+    Args:
+        facts: From limits, and the place where the rest is, to what a template may use.
+        html_first: The step of the budget to try first; None: nothing is known.
+        text_first: The same for the text.
+    """
+    # The HTML and the text are mostly made of the same.
+    facts = cache(facts)
+
+    def form(template: str, elsewhere: str) -> Callable[[Limits], str]:
+        return lambda limits: render(template, facts(limits, elsewhere))
+
+    def plain(template: str, elsewhere: str) -> Callable[[Limits], str]:
+        return lambda limits: _blank_lines_once(form(template, elsewhere)(limits))
+
+    html, html_step = fitted(form("mail.html.j2", _ATTACHED), budget.HTML_OCTETS, html_first)
+    text, text_step = fitted(plain("mail.txt.j2", _ATTACHED), budget.TEXT_OCTETS, text_first)
+    summary, _ = fitted(plain("summary.md.j2", _MAILED), budget.SUMMARY_OCTETS)
+    subject = " ".join(render("subject.txt.j2", facts(Limits(), _ATTACHED)).split())
+    return _Rendered(subject, html, html_step, text, text_step, summary)
 
 
 def _mail(
-    facts: dict[str, object],
+    rendered: _Rendered,
     fields: list[bytes],
     options: Options,
     *,
@@ -116,15 +179,12 @@ def _mail(
     enclosed: tuple[Part, ...] = (),
 ) -> Mail:
     registration, cc = options.registration, options.attachment.cc
-    subject = " ".join(render("subject.txt.j2", facts).split())
-    text = _blank_lines_once(render("mail.txt.j2", facts))
-    html = render("mail.html.j2", facts)
     head = [
         mime.date(now),
         mime.mailboxes("From", [registration.from_]),
         mime.mailboxes("To", registration.to),
         mime.structured("Message-ID", f"<{message_id}>"),
-        mime.unstructured("Subject", subject),
+        mime.unstructured("Subject", rendered.subject),
         *headers.automatic(),
         *fields,
         *headers.own(options.composition.headers),
@@ -139,12 +199,15 @@ def _mail(
         sender=(options.envelope_from or registration.from_).addr_spec,
         recipients=_once((*registration.to, *cc, *options.bcc)),
         message_id=f"<{message_id}>",
-        subject=subject,
-        content=mime.message(head, text, html, boundary, [each.encoded for each in enclosed]),
-        text=text,
-        html=html,
-        summary=_blank_lines_once(render("summary.md.j2", facts)),
+        subject=rendered.subject,
+        content=mime.message(
+            head, rendered.text, rendered.html, boundary, [each.encoded for each in enclosed]
+        ),
+        text=rendered.text,
+        html=rendered.html,
+        summary=rendered.summary,
         parts=enclosed,
+        is_cut=rendered.is_cut,
     )
 
 

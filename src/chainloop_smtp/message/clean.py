@@ -20,37 +20,53 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0e-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 # What no reader reads to its end, a mail server may not take either.
-_LONGEST = 10_000  # characters
+LONGEST = 10_000  # characters
 
 # Prose in which a line break means something; elsewhere it becomes a blank.
 _MANY_LINES = frozenset({"message", "description", "recommendation"})
 
+# What is there to be copied and searched for, and is worth nothing in part.
+_IDS = frozenset({"digest", "id", "reference", "sha", "url", "view_url"})
 
-def clean(value: T, *, is_prose: bool = False) -> T:
+
+def clean(
+    value: T, *, longest: int | None = None, longest_id: int | None = None, is_prose: bool = False
+) -> T:
     """The value with every string in it cleaned, through dataclasses and tuples.
 
     Args:
+        longest: Characters of a string; a longer one is cut, and says so. Ten times as many for
+            prose. None: `LONGEST` for both.
+        longest_id: The same for digests, ids and links.
         is_prose: Whether the line breaks of a string are kept (as LF).
     """
     if isinstance(value, Enum):
         return value
     if isinstance(value, str):
-        return _string(value, is_prose)  # type: ignore[return-value]  # a str for a str
+        room = LONGEST if longest is None else longest * 10 if is_prose else longest
+        return _string(value, is_prose, min(room, LONGEST))  # type: ignore[return-value]  # a str for a str
     if isinstance(value, tuple):
-        return tuple(clean(item, is_prose=is_prose) for item in value)  # type: ignore[return-value]
+        return tuple(  # type: ignore[return-value]
+            clean(item, longest=longest, longest_id=longest_id, is_prose=is_prose) for item in value
+        )
     if is_dataclass(value) and not isinstance(value, type):
         return type(value)(
             **{
-                each.name: clean(getattr(value, each.name), is_prose=each.name in _MANY_LINES)
+                each.name: clean(
+                    getattr(value, each.name),
+                    longest=longest_id if each.name in _IDS else longest,
+                    longest_id=longest_id,
+                    is_prose=each.name in _MANY_LINES,
+                )
                 for each in fields(value)
             }
         )
     return value
 
 
-def _string(text: str, is_prose: bool) -> str:
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]} (cut, {len(text):,} characters)"
+def _string(text: str, is_prose: bool, longest: int) -> str:
+    if len(text) > longest:
+        text = f"{text[:longest]} (cut, {len(text):,} characters)"
     # Most values are plain words: one cheap look saves five searches.
     if text.isascii() and text.isprintable():
         return text

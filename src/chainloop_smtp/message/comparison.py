@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chainloop_smtp.message import view, wording
-from chainloop_smtp.message.view import Fact
+from chainloop_smtp.message import findings, links, wording
+from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.model import Breach, Changes, Material, Replacement, Run, Shift
 
 
@@ -16,12 +16,14 @@ class Comparison:
         note: One line where nothing changed; empty otherwise.
         summary: Three lines; empty where nothing changed.
         details: Each change.
+        more: What is left out of them, and where it is; empty when nothing.
     """
 
     title: str
     note: str = ""
     summary: tuple[Fact, ...] = ()
     details: tuple[Fact, ...] = ()
+    more: str = ""
 
 
 def comparison(changes: Changes) -> Comparison:
@@ -95,7 +97,7 @@ def _details(changes: Changes) -> tuple[Fact, ...]:
 
 
 def _link(url: str) -> str:
-    return url if view.is_web(url) else ""
+    return url if links.is_web(url) else ""
 
 
 def _counted(number: int, word: str) -> list[str]:
@@ -113,7 +115,7 @@ def _breach(breach: Breach) -> str:
     """
     gate = " (gate)" if breach.is_gate else ""
     where = breach.material or "the attestation"
-    return f"{breach.policy} on {where}{gate}: {view.lines(breach.violation)[0]}"
+    return f"{breach.policy} on {where}{gate}: {findings.lines(breach.violation)[0]}"
 
 
 def _material(material: Material) -> str:

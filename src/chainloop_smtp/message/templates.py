@@ -17,13 +17,16 @@ from jinja2 import FileSystemBytecodeCache, FunctionLoader, StrictUndefined, Tem
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.message import view, wording
+from chainloop_smtp.message import links, wording
+from chainloop_smtp.message.rows import Fact
 
 _COLUMNS = 78
 _MARKDOWN = str.maketrans(
     {character: f"\\{character}" for character in "\\`*_{}[]#|~$"}
     | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 )
+
+_DURATION = re.compile(r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b")
 
 # A list, a rule, or the underline of a heading (CommonMark sections 4 and 5).
 _MARKERS = re.compile(r"^(\s*\d*)([-+=.)])(?=[-=\s]*$|\s)", re.MULTILINE)
@@ -58,14 +61,12 @@ def _environment() -> ImmutableSandboxedEnvironment:
         "code": code,
         "count": wording.count,
         "fact": fact,
-        "first_line": lambda text: text.partition("\n")[0],
-        "lines": view.lines,
+        "joined": joined,
         "md": md,
         "noun": lambda number, noun: noun if number == 1 else noun + "s",
-        "result": view.result,
         "wrap": wrap,
     }
-    environment.tests |= {"unbroken": view.is_unbroken, "web": view.is_web}
+    environment.tests |= {"unbroken": links.is_unbroken, "web": links.is_web}
     return environment
 
 
@@ -96,14 +97,15 @@ def wrap(text: str, indent: str = "", first: str | None = None) -> str:
     Args:
         first: What the first line starts with, where that differs from ``indent``.
     """
-    # A number stays with its unit. U+001F is no blank to textwrap, and no value holds one.
-    joined = re.sub(
-        r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b", lambda found: found[0].replace(" ", "\x1f"), text
-    )
+    start = indent if first is None else first
+    if len(start) + len(text) <= _COLUMNS and text.isprintable() and text.strip() == text != "":
+        return start + text
+    # U+001F is no blank to textwrap, and no value holds one.
+    joined_words = joined(text, "\x1f")
     filled = textwrap.fill(
-        joined,
+        joined_words,
         _COLUMNS,
-        initial_indent=indent if first is None else first,
+        initial_indent=start,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
@@ -111,7 +113,12 @@ def wrap(text: str, indent: str = "", first: str | None = None) -> str:
     return filled.replace("\x1f", " ")
 
 
-def fact(row: view.Fact) -> str:
+def joined(text: str, blank: str = "\xa0") -> str:
+    """A duration stays in one piece: its blanks are such as do not break."""
+    return _DURATION.sub(lambda found: found[0].replace(" ", blank), text)
+
+
+def fact(row: Fact) -> str:
     """``  Key:             value``; a long value stands on a line of its own."""
     head = f"  {row.key + ':':<16} "
     if len(row.key) < 16 and len(head) + len(row.value) <= _COLUMNS:

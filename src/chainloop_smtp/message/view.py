@@ -1,42 +1,94 @@
-"""Facts -> what the templates see: rows, marks and links, chosen and sorted. No secret is here."""
+"""Facts -> what the templates see: chosen, marked, sorted, and cut to size. No secret is here.
 
-import re
+Every part of the mail is made of the same names, so that all of them say the same.
+"""
+
+from dataclasses import replace
 from typing import NamedTuple
 
-from chainloop_smtp.message import wording
-from chainloop_smtp.message.wording import Wording
+from chainloop_smtp.message import findings, rows, wording
+from chainloop_smtp.message.budget import Limits
+from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.comparison import Comparison, comparison
+from chainloop_smtp.message.rows import Fact
+from chainloop_smtp.message.wording import Tone, Wording
 from chainloop_smtp.model import (
     Attestation,
+    Changes,
     EnvValues,
     Evaluation,
-    Finding,
-    FindingKind,
     Job,
     Material,
     Part,
     Policies,
-    Runner,
-    Violation,
 )
 
-_WEB = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
-# Lines break behind a hyphen anyway, so a name of many short words needs no help.
-_UNBROKEN = re.compile(r"[^\s-]{21}")
-_MESSAGE_LINES = 20
 
-
-class Fact(NamedTuple):
-    """One row of a table of keys and values.
+class Attention(NamedTuple):
+    """A violated policy.
 
     Attributes:
-        kind: ``code`` for ids and digests, empty for words.
-        url: Where the value links to; empty when nowhere.
+        material: Its name; empty: the attestation as a whole.
+        description: Its first line.
+        findings: For each violation shown, its lines.
+        more: What is left out, and where it is; empty when nothing.
     """
 
-    key: str
+    name: str
+    is_gate: bool
+    material: str
+    description: str
+    findings: tuple[tuple[str, ...], ...]
+    more: str
+
+
+class Evaluated(NamedTuple):
+    """One evaluation and its result.
+
+    Attributes:
+        material: Its name, or ``attestation``.
+        reasons: Why it was skipped.
+    """
+
+    name: str
+    material: str
+    tone: Tone
+    glyph: str
+    word: str
+    reasons: tuple[str, ...]
+
+
+class Shown(NamedTuple):
+    """A material and what is wrong with it.
+
+    Attributes:
+        value: With its tag, where it has one.
+        mark: ``missing``, ``not added``, ``violation``, ``gate violated``; empty: nothing.
+        more: What is left out of the annotations, and where it is; empty when nothing.
+    """
+
+    name: str
+    type: str
     value: str
-    kind: str = ""
-    url: str = ""
+    digest: str
+    is_output: bool
+    mark: str
+    tone: Tone
+    glyph: str
+    annotations: tuple[Fact, ...]
+    more: str
+
+
+class Section(NamedTuple):
+    """A table of facts with its title.
+
+    Attributes:
+        more: What is left out, and where it is; empty when nothing.
+    """
+
+    title: str
+    rows: tuple[Fact, ...]
+    more: str
 
 
 def facts(
@@ -44,96 +96,234 @@ def facts(
     job: Job,
     words: Wording,
     env_values: EnvValues,
+    changes: Changes | None = None,
     enclosed: tuple[Part, ...] = (),
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+    elsewhere: str = "",
 ) -> dict[str, object]:
-    """Everything that a template may use, by name."""
-    policies = attestation.policies if attestation else Policies()
-    url = (attestation.runner.url if attestation else "") or job.run_url
-    sections = {
-        "Commit": _commit(attestation, job),
-        "Run": _run(attestation, job),
-        "Signature": _signing(attestation),
-        "Annotations": _annotations(attestation),
-        "Environment variables": _environment(attestation, env_values),
-        "Attached files": _enclosed(enclosed),
-    }
+    """Everything that a template may use, by name.
+
+    Args:
+        attestation: As it came; it is cleaned here, by the limits.
+        job: Cleaned.
+        elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
+    """
+    whole = clean(attestation, longest=limits.value, longest_id=limits.id)
+    cut = _Cut(limits, elsewhere)
+    policies = whole.policies if whole else Policies()
+    evaluations, passed = cut.evaluations(policies)
+    violated = [each for each in policies.evaluations if each.active_violations]
+    commit = tuple(cut.commit(row) for row in rows.commit(whole, job))
+    sections = (
+        Section("Commit", commit, ""),
+        Section("Run", rows.run(whole, job), ""),
+        Section("Signature", rows.signing(whole), ""),
+        cut.section("Annotations", rows.annotations(whole), limits.rows),
+        cut.section(
+            "Environment variables", rows.environment(whole, env_values), limits.environment
+        ),
+        cut.section("Attached files", rows.enclosed(enclosed), limits.rows),
+    )
     return {
-        "attestation": attestation,
-        "changes": None,
-        "footer": _footer(job),
+        "attention": cut.attention(violated),
+        "attention_more": cut.attention_more(violated),
+        "attestation": whole,
+        "byline": _byline(words, rows.commit_url(whole, job), wording.sha(whole, job)[:7]),
+        "changes": cut.changes(changes) if changes else None,
+        "evaluations": evaluations,
+        "evaluations_more": passed,
+        "footer": rows.footer(job) + cut.note,
         "gated_note": _gated_note(policies),
         "job": job,
-        "material_count": wording.material_count(attestation) if attestation else 0,
-        "materials": _materials(attestation),
+        "jobs": cut.section("Jobs", _jobs(job), limits.rows),
+        "material_count": wording.material_count(whole) if whole else 0,
+        "materials": cut.materials(whole),
+        "materials_more": cut.materials_more(whole),
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
-        "results": tuple(Fact(each.name, each.value) for each in wording.results(job)),
-        "run_url": url,
-        "sections": tuple((title, rows) for title, rows in sections.items() if rows),
-        "view_url": attestation.view_url if attestation else "",
-        "violated": tuple(each for each in policies.evaluations if each.active_violations),
+        "run_url": (whole.runner.url if whole else "") or job.run_url,
+        "sections": tuple(section for section in sections if section.rows),
+        "view_url": whole.view_url if whole else "",
         "wording": words,
     }
 
 
-def registration(words: Wording, rows: tuple[Fact, ...]) -> dict[str, object]:
+def weight(attestation: Attestation) -> int:
+    """How many things there are to show: materials, evaluations, violations."""
+    evaluations = attestation.policies.evaluations
+    violations = sum(len(each.violations) for each in evaluations)
+    return len(attestation.materials) + len(evaluations) + violations
+
+
+def registration(words: Wording, registered: tuple[Fact, ...]) -> dict[str, object]:
     """What the registration mail shows, under the same names."""
     shown = facts(None, Job(), words, EnvValues.HIDE)
     footer = "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
-    return shown | {"sections": (("Registration", rows),), "footer": footer}
+    return shown | {"sections": (Section("Registration", registered, ""),), "footer": footer}
 
 
-def is_web(url: str) -> bool:
-    """A link that may be a link: ``http`` or ``https``, and nothing that ends an attribute."""
-    return bool(_WEB.fullmatch(url))
+class _Cut:
+    """What the limits leave of each kind, and what is said of the rest.
 
+    Attributes:
+        note: Says that something is left out; empty when nothing is.
+    """
 
-def is_unbroken(text: str) -> bool:
-    """Holds over 20 characters without a blank or hyphen, which may have to break anywhere."""
-    return bool(_UNBROKEN.search(text))
+    def __init__(self, limits: Limits, elsewhere: str) -> None:
+        self._limits = limits
+        self._elsewhere = f": {elsewhere}" if elsewhere else ""
+        self.note = f" Not everything fits in here{self._elsewhere}." if limits != Limits() else ""
 
+    def attention(self, violated: list[Evaluation]) -> tuple[Attention, ...]:
+        return tuple(self._attention(each) for each in self._urgent(violated))
 
-def result(evaluation: Evaluation) -> tuple[str, str, str]:
-    """Tone, glyph and word of one evaluation."""
-    if evaluation.active_violations:
-        return (
-            ("danger", "✕", "Violated, gate") if evaluation.is_gate else ("warn", "!", "Violated")
+    def attention_more(self, violated: list[Evaluation]) -> str:
+        left = len(violated) - len(self._urgent(violated))
+        return self._more(left, "more violated policy", "more violated policies")
+
+    def _urgent(self, violated: list[Evaluation]) -> list[Evaluation]:
+        gated = [each for each in violated if each.is_gate]
+        advisory = [each for each in violated if not each.is_gate]
+        return [*gated[: self._limits.gated], *advisory[: self._limits.advisory]]
+
+    def _attention(self, each: Evaluation) -> Attention:
+        violations = each.active_violations
+        shown = violations[: self._limits.messages]
+        return Attention(
+            name=each.name,
+            is_gate=each.is_gate,
+            material=each.material,
+            description=next(iter(findings.unmarked(each.description)), ""),
+            findings=tuple(self._lines(findings.lines(violation)) for violation in shown),
+            more=self._more(len(violations) - len(shown), "more finding", "more findings"),
         )
-    return ("idle", "–", "Skipped") if evaluation.is_skipped else ("ok", "✓", "Passed")
+
+    def _lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        left = len(lines) - len(lines[: self._limits.lines])
+        note = self._more(left, "more line", "more lines")
+        return (*lines[: self._limits.lines], note) if note else lines
+
+    def evaluations(self, policies: Policies) -> tuple[tuple[Evaluated, ...], tuple[str, ...]]:
+        """The rows, and a line for each kind of row that is left out."""
+        named = [_evaluated(each) for each in policies.evaluations]
+        notes = []
+        if self._limits.passed is not None:
+            passed = [each.name for each in named if each.tone is Tone.OK]
+            named = [each for each in named if each.tone is not Tone.OK]
+            notes = [self._passed(passed)] if passed else []
+        shown = named[: self._limits.rows]
+        if left := len(named) - len(shown):
+            notes.insert(0, self._more(left, "more evaluation", "more evaluations"))
+        return tuple(shown), tuple(notes)
+
+    def _passed(self, names: list[str]) -> str:
+        """``38 passed: a, b, c and 35 more: see the attached report``."""
+        first = ", ".join(names[: self._limits.passed])
+        left = len(names) - (self._limits.passed or 0)
+        more = f" and {left:,} more{self._elsewhere}" if left > 0 else ""
+        return f"{len(names):,} passed: {first}{more}"
+
+    def materials(self, attestation: Attestation | None) -> tuple[Shown, ...]:
+        return tuple(self._material(*each) for each in self._weighty(attestation))
+
+    def materials_more(self, attestation: Attestation | None) -> str:
+        total = len(attestation.materials) if attestation else 0
+        left = total - len(self._weighty(attestation))
+        return self._more(left, "more material", "more materials")
+
+    def _weighty(self, attestation: Attestation | None) -> list[tuple[Material, str]]:
+        """Missing ones first; where there are too many, then those marked, and outputs."""
+        marked = _marked(attestation)
+        if self._limits.materials is not None and len(marked) > self._limits.materials:
+            marked.sort(key=lambda each: (each[1] != "missing", not each[1], not each[0].is_output))
+        return marked[: self._limits.materials]
+
+    def _material(self, material: Material, mark: str) -> Shown:
+        noted = material.annotations[: self._limits.annotations]
+        left = len(material.annotations) - len(noted)
+        tone, glyph = _MARKS.get(mark, (Tone.IDLE, ""))
+        return Shown(
+            name=material.name,
+            type=material.type,
+            value=f"{material.value}:{material.tag}" if material.tag else material.value,
+            digest=material.digest,
+            is_output=bool(material.is_output),
+            mark=mark,
+            tone=tone,
+            glyph=glyph,
+            annotations=tuple(Fact(each.name, each.value or "not set") for each in noted),
+            more=self._more(left, "more annotation", "more annotations"),
+        )
+
+    def section(self, title: str, facts: tuple[Fact, ...], limit: int | None) -> Section:
+        shown = facts[:limit]
+        return Section(title, shown, self._more(len(facts) - len(shown), "more", "more"))
+
+    def changes(self, changes: Changes) -> Comparison:
+        cleaned = clean(changes, longest=self._limits.value, longest_id=self._limits.id)
+        whole = comparison(cleaned)
+        details = self.section("", whole.details, self._limits.materials)
+        return replace(whole, details=details.rows, more=details.more)
+
+    def commit(self, row: Fact) -> Fact:
+        longest = self._limits.commit_message
+        if row.key != "Message" or longest is None or len(row.value) <= longest:
+            return row
+        return row._replace(value=f"{row.value[:longest]}... (cut)")
+
+    def _more(self, left: int, noun: str, plural: str) -> str:
+        return f"and {wording.count(left, noun, plural)}{self._elsewhere}" if left > 0 else ""
 
 
-def lines(violation: Violation) -> tuple[str, ...]:
-    """What a violation says: its finding in one line, then its message, each thing once."""
-    said = [_finding(violation.finding)] if violation.finding else []
-    message = [line.strip() for line in violation.message.splitlines() if line.strip()]
-    # Chainloop fills the message with the finding's own, or with its id.
-    if not said or " ".join(message) not in said[0]:
-        said += message
-    if len(said) > _MESSAGE_LINES:
-        left = len(said) - _MESSAGE_LINES
-        said = [*said[:_MESSAGE_LINES], f"(and {wording.count(left, 'more line')})"]
-    return tuple(filter(None, said)) or (violation.subject or "violated, no message given",)
+_MARKS = {
+    "missing": (Tone.WARN, "!"),
+    "not added": (Tone.IDLE, "–"),
+    "violation": (Tone.WARN, "!"),
+    "gate violated": (Tone.DANGER, "✕"),
+}
 
 
-def _finding(finding: Finding) -> str:
-    """``CVE-2026-21441 (critical, CVSS 9.8) in openssl 3.0.14-r0, fixed in 3.0.16-r0``."""
-    score = f"{finding.score:g}" if finding.score is not None else ""
-    if score and finding.kind is FindingKind.VULNERABILITY:
-        score = f"CVSS {score}"
-    notes = [finding.severity.lower(), score, finding.assessment.lower().replace("_", " ")]
-    text = finding.id or finding.message
-    text += f" ({', '.join(filter(None, notes))})" if any(notes) else ""
-    if finding.component:
-        text += f" in {finding.component}"
-        text += f" {finding.component_version}" if finding.component_version else ""
-    if finding.location:
-        text += f" at {finding.location}"
-    if finding.fixed_version:
-        text += f", fixed in {finding.fixed_version}"
-    if finding.kind is FindingKind.SAST and finding.id and finding.message:
-        text += f": {finding.message}"
-    return " ".join(text.split())
+def _evaluated(each: Evaluation) -> Evaluated:
+    if each.active_violations:
+        result = (
+            (Tone.DANGER, "✕", "Violated, gate") if each.is_gate else (Tone.WARN, "!", "Violated")
+        )
+    else:
+        result = (Tone.IDLE, "–", "Skipped") if each.is_skipped else (Tone.OK, "✓", "Passed")
+    return Evaluated(each.name, each.material or "attestation", *result, each.skip_reasons)
+
+
+def _marked(attestation: Attestation | None) -> list[tuple[Material, str]]:
+    """Materials with their marks, missing ones first."""
+    if attestation is None:
+        return []
+    violated = [each for each in attestation.policies.evaluations if each.active_violations]
+    gated = {each.material for each in violated if each.is_gate}
+    advisory = {each.material for each in violated}
+
+    def mark(material: Material) -> str:
+        if not material.is_set:
+            return "missing" if material.is_required else "not added"
+        if material.name in gated:
+            return "gate violated"
+        return "violation" if material.name in advisory else ""
+
+    marked = [(material, mark(material)) for material in attestation.materials]
+    return sorted(marked, key=lambda each: each[1] != "missing")
+
+
+def _jobs(job: Job) -> tuple[Fact, ...]:
+    """The jobs with their results, where more than one is known."""
+    results = wording.results(job)
+    return tuple(Fact(each.name, each.value) for each in results) if len(results) > 1 else ()
+
+
+def _byline(words: Wording, url: str, sha: str) -> tuple[Fact, ...]:
+    """The byline in pieces: the commit's with its page, if there is one."""
+    before, found, after = words.byline.partition(sha) if sha and url else (words.byline, "", "")
+    pieces = (Fact("", before), Fact("", found, "", url), Fact("", after))
+    return tuple(piece for piece in pieces if piece.value)
 
 
 def _policies_title(policies: Policies) -> str:
@@ -167,203 +357,3 @@ def _is_untold(policies: Policies) -> bool:
 def _gated_note(policies: Policies) -> str:
     gated = sum(len(each.active_violations) for each in policies.evaluations if each.is_gate)
     return f"{gated} in a gate" if gated else ""
-
-
-def _enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
-    """Name, size and digest of each file, to check what arrived by."""
-    return tuple(
-        Fact(each.name, f"{wording.count(len(each.content), 'octet')}, {each.digest}", "code")
-        for each in parts
-    )
-
-
-class _Marked(NamedTuple):
-    """A material and what is wrong with it."""
-
-    material: Material
-    mark: str
-
-
-def _materials(attestation: Attestation | None) -> tuple[_Marked, ...]:
-    """Materials with their marks, missing ones first."""
-    if attestation is None:
-        return ()
-    gated: set[str] = set()
-    violated: set[str] = set()
-    for each in attestation.policies.evaluations:
-        if each.active_violations:
-            (gated if each.is_gate else violated).add(each.material)
-
-    def mark(material: Material) -> str:
-        if not material.is_set:
-            return "missing" if material.is_required else "not added"
-        if material.name in gated:
-            return "gate violated"
-        return "violation" if material.name in violated else ""
-
-    marked = (_Marked(material, mark(material)) for material in attestation.materials)
-    return tuple(sorted(marked, key=lambda each: each.mark != "missing"))
-
-
-def _commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
-    sha = wording.sha(attestation, job)
-    if not sha:
-        return ()
-    commit = attestation.commit if attestation else None
-    environment = {each.name: each.value for each in attestation.environment} if attestation else {}
-    repository = environment.get("GITHUB_REPOSITORY") or job.repository
-    url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
-    rows = [
-        Fact("Commit", sha, "code", url if repository and is_web(url) else ""),
-        Fact("Branch or tag", wording.ref(attestation, job)),
-    ]
-    if commit:
-        author = f"{commit.author_name} <{commit.author_email}>".removesuffix(" <>")
-        signed = "signed" if commit.is_signed else ""
-        rows += [
-            Fact("Message", commit.message.partition("\n")[0]),
-            Fact("Author", author),
-            Fact("Signature", _signature(commit.verification, signed)),
-        ]
-    actor = environment.get("GITHUB_ACTOR") or job.actor
-    event = environment.get("GITHUB_EVENT_NAME") or job.event
-    rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
-    return tuple(row for row in rows if row.value)
-
-
-def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
-    """Where the attested repository lives; empty when neither the run's page nor the job says."""
-    page = attestation.runner.url if attestation else ""
-    server, found, _ = page.partition(f"/{repository}/actions/")
-    return server if found else job.server_url
-
-
-def _signature(verification: str, signed: str) -> str:
-    words = {
-        "verified": "signature verified",
-        "unverified": "signature not verified",
-        "unavailable": "verification unavailable",
-    }
-    return words.get(verification, signed)
-
-
-def _run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
-    rows: list[Fact] = []
-    if attestation:
-        workflow, run = attestation.workflow, attestation.run
-        contract = workflow.contract_name
-        if contract and workflow.contract_revision:
-            contract += f", revision {workflow.contract_revision}"
-        finished = wording.moment(run.finished_at) if run.finished_at else ""
-        if finished and run.duration is not None:
-            finished += f" ({wording.lapse(run.duration)})"
-        version = workflow.version
-        version_name = version.name if version else ""
-        if version_name and version and version.is_being_released:
-            version_name += " (released by this run)"
-        elif version_name and version and version.is_prerelease:
-            version_name += " (prerelease)"
-        digest = attestation.digest
-        if digest and attestation.signing.is_digest_verified is not None:
-            verified = attestation.signing.is_digest_verified
-            digest += (
-                " (digest verified)" if verified else " (NOT the digest of the bundle at hand)"
-            )
-        strategy = attestation.policies.strategy
-        rows += [
-            Fact("Organization", workflow.organization),
-            Fact("Team", workflow.team),
-            Fact("Project", workflow.project),
-            Fact("Version", version_name),
-            Fact("Workflow", workflow.name),
-            Fact("Workflow ID", workflow.id, "code"),
-            Fact("Contract", contract),
-            Fact("Policy strategy", strategy.value if strategy else ""),
-            Fact("Policy bypass", "requested" if attestation.policies.is_bypassed else ""),
-            Fact("State", run.state.value if run.state else ""),
-            Fact("Reason", run.reason),
-            Fact("Started", wording.moment(run.started_at) if run.started_at else ""),
-            Fact("Finished", finished),
-            Fact("Runner", _runner(attestation.runner)),
-            Fact("Runner workflow", attestation.runner.workflow_file),
-            Fact("Unreadable", _unreadable(attestation.bad_material_count)),
-            Fact("Run ID", run.id, "code"),
-            Fact("Attestation", digest, "code"),
-        ]
-    repository = job.repository
-    url = job.run_url if is_web(job.run_url) else ""
-    attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""
-    rows += [
-        Fact("CI workflow", " in ".join(filter(None, (job.workflow, repository)))),
-        Fact("CI job", job.name),
-        Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
-    ]
-    return tuple(row for row in rows if row.value)
-
-
-def _unreadable(number: int) -> str:
-    return wording.count(number, "entry", "entries") + " among the materials" if number else ""
-
-
-def _runner(runner: Runner) -> str:
-    notes = [runner.environment, "authenticated" if runner.is_authenticated else ""]
-    words = ", ".join(filter(None, notes))
-    type_ = runner.type.replace("RUNNER_TYPE_UNSPECIFIED", "")
-    return f"{type_} ({words})" if type_ and words else type_ or words
-
-
-def _signing(attestation: Attestation | None) -> tuple[Fact, ...]:
-    """Who signed, when, and who says so; nothing of it is verified here but the digest."""
-    if attestation is None:
-        return ()
-    signing = attestation.signing
-    timestamps = signing.timestamp_count
-    rows = (
-        Fact("Verified", _verified(attestation)),
-        Fact("Certificate", signing.certificate),
-        Fact("Identity", ", ".join(signing.certificate_sans)),
-        Fact("Issuer", signing.certificate_issuer),
-        Fact("Key", signing.key_hint, "code"),
-        Fact("Authority", signing.authority),
-        Fact("Timestamp authority", signing.timestamp_authority),
-        Fact("Timestamps", str(timestamps) if timestamps else ""),
-        Fact("Log index", ", ".join(signing.log_indexes)),
-        Fact("Built with", attestation.builder, "code"),
-    )
-    return tuple(row for row in rows if row.value)
-
-
-def _verified(attestation: Attestation) -> str:
-    """Who checked the signature; that nobody did is worth a word where something is recorded."""
-    if attestation.signing.is_verified:
-        return "by Chainloop's control plane"
-    return "signature not checked" if attestation.is_recorded else ""
-
-
-def _annotations(attestation: Attestation | None) -> tuple[Fact, ...]:
-    annotations = attestation.annotations if attestation else ()
-    return tuple(Fact(each.name, each.value or "not set") for each in annotations)
-
-
-def _environment(attestation: Attestation | None, env_values: EnvValues) -> tuple[Fact, ...]:
-    if attestation is None or env_values is EnvValues.HIDE:
-        return ()
-    if env_values is EnvValues.NAMES:
-        names = ", ".join(each.name for each in attestation.environment)
-        return (Fact("Names", names),) if names else ()
-    return tuple(
-        Fact(each.name, each.value or "not set", "code") for each in attestation.environment
-    )
-
-
-def _footer(job: Job) -> str:
-    by = f"job {job.name} of " if job.name else ""
-    if job.workflow and job.repository:
-        return (
-            f"Sent by {by}{job.workflow} in {job.repository}. To change who gets this mail or "
-            "when, edit the step of that workflow that sends it."
-        )
-    return (
-        "Sent by chainloop-smtp. To change who gets this mail or when, edit the command that "
-        "sends it."
-    )

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from chainloop_smtp.message import findings
 from chainloop_smtp.model import (
     Annotation,
     Attestation,
-    Evaluation,
     Job,
     JobStatus,
     Outcome,
@@ -21,6 +21,7 @@ from chainloop_smtp.model import (
 
 _SUBJECT = 78  # characters; what a desktop client shows in a list
 _PROJECT = 24
+_HEADLINE = 400
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.
 _RUN_ID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
@@ -98,7 +99,7 @@ def word(
         subject=(_stable_subject if thread is Thread.REF else _subject)(
             attestation, job, verdict, badge
         ),
-        headline=_headline(attestation, job, verdict),
+        headline=_cut(_headline(attestation, job, verdict), _HEADLINE),
         lead=lead,
         preheader=_preheader(attestation, verdict, lead),
         byline=_byline(attestation, job),
@@ -296,16 +297,7 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
     is_recorded = attestation is not None and attestation.is_recorded
     match verdict.outcome:
         case Outcome.PASSED if attestation:
-            skipped = policies.skipped_count
-            passed = (
-                f"{policies.passed_count} of {policies.evaluation_count} policies passed "
-                f"({skipped} skipped)"
-                if skipped or policies.passed_count < policies.evaluation_count
-                else "The policy passed"
-                if policies.evaluation_count == 1
-                else f"All {policies.evaluation_count} policies passed"
-            )
-            return f"{passed} and the attestation was recorded. Nothing to do."
+            return f"{_passed(policies)} and the attestation was recorded. Nothing to do."
         case Outcome.ATTESTED if attestation:
             # Only referred to is not the same as none (an attestation may hold just the digest).
             known = (
@@ -354,6 +346,13 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
             return f"No attestation {recorded}{reason}.{missing}"
 
 
+def _passed(policies: Policies) -> str:
+    total, skipped = policies.evaluation_count, policies.skipped_count
+    if skipped or policies.passed_count < total:
+        return f"{policies.passed_count} of {total} policies passed ({skipped} skipped)"
+    return "The policy passed" if total == 1 else f"All {total} policies passed"
+
+
 def _is_open(attestation: Attestation | None) -> bool:
     """The run goes on, and may still be attested."""
     return attestation is not None and attestation.run.state is RunState.IN_PROGRESS
@@ -385,19 +384,22 @@ def _preheader(attestation: Attestation | None, verdict: Verdict, lead: str) -> 
     policies = attestation.policies if attestation else Policies()
     worst = next((e for e in policies.evaluations if e.active_violations), None)
     if worst and verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
-        message = first_line(worst).rstrip(".")
+        message = findings.lines(worst.active_violations[0])[0].rstrip(".")
         score = f"{policies.passed_count} of {policies.evaluation_count} policies passed."
         return f"{_cut(message, 110)}. {score}"
+    if verdict.outcome is Outcome.PASSED and attestation:
+        return _cut(_account(attestation), 150)
     return _cut(lead, 150)
 
 
-def first_line(evaluation: Evaluation) -> str:
-    """The first active violation in one line: its message, else its finding, else its subject."""
-    violation = evaluation.active_violations[0]
-    lines = [line.strip(" #") for line in violation.message.splitlines()]
-    message = next((line for line in lines if line), "")
-    finding = violation.finding
-    return message or (finding.message or finding.id if finding else "") or violation.subject
+def _account(attestation: Attestation) -> str:
+    """``All 7 policies passed, 6 materials attested in 5 min 11 s by Ada Quay``."""
+    materials = count(material_count(attestation), "material")
+    duration = attestation.run.duration
+    lasted = f" in {lapse(duration)}" if duration is not None else ""
+    author = attestation.commit.author_name if attestation.commit else ""
+    by = f" by {author}" if author else ""
+    return f"{_passed(attestation.policies)}, {materials} attested{lasted}{by}."
 
 
 def _byline(attestation: Attestation | None, job: Job) -> str:
@@ -412,7 +414,7 @@ def _byline(attestation: Attestation | None, job: Job) -> str:
         when += f" after {lapse(run.duration)}" if run.duration is not None else ""
     elif run and run.started_at:
         when = f"started {moment(run.started_at)}"
-    return ", ".join(filter(None, (line, when)))
+    return _cut(", ".join(filter(None, (line, when))), _HEADLINE)
 
 
 def _describe(attestation: Attestation | None) -> str:

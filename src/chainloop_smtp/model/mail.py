@@ -45,6 +45,7 @@ class Mail:
         html: The HTML part before its encoding; LF line ends.
         summary: The same facts as Markdown, for the job summary.
         parts: What is attached.
+        is_cut: Not everything fits into the text or the HTML; the whole is in the report.
     """
 
     sender: str
@@ -56,6 +57,7 @@ class Mail:
     html: str = field(repr=False)
     summary: str = field(repr=False, default="")
     parts: tuple[Part, ...] = field(repr=False, default=())
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,205 @@
+"""Facts -> rows of keys and values, by section; what is empty is left out with its key."""
+
+from typing import NamedTuple
+
+from chainloop_smtp.message import wording
+from chainloop_smtp.message.links import is_web
+from chainloop_smtp.model import Attestation, EnvValues, Job, Part, Runner
+
+
+class Fact(NamedTuple):
+    """One row of a table of keys and values.
+
+    Attributes:
+        kind: ``code`` for ids and digests, empty for words.
+        url: Where the value links to; empty when nowhere.
+    """
+
+    key: str
+    value: str
+    kind: str = ""
+    url: str = ""
+
+
+def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
+    """What was built: commit, branch, author, who started it."""
+    sha = wording.sha(attestation, job)
+    if not sha:
+        return ()
+    commit = attestation.commit if attestation else None
+    environment = {each.name: each.value for each in attestation.environment} if attestation else {}
+    rows = [
+        Fact("Commit", sha, "code", commit_url(attestation, job)),
+        Fact("Branch or tag", wording.ref(attestation, job)),
+    ]
+    if commit:
+        author = f"{commit.author_name} <{commit.author_email}>".removesuffix(" <>")
+        signed = "signed" if commit.is_signed else ""
+        rows += [
+            Fact("Message", commit.message.partition("\n")[0]),
+            Fact("Author", author),
+            Fact("Signature", _signature(commit.verification, signed)),
+        ]
+    actor = environment.get("GITHUB_ACTOR") or job.actor
+    event = environment.get("GITHUB_EVENT_NAME") or job.event
+    rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
+    return tuple(row for row in rows if row.value)
+
+
+def commit_url(attestation: Attestation | None, job: Job) -> str:
+    """The commit's page; empty when it is not known."""
+    environment = {each.name: each.value for each in attestation.environment} if attestation else {}
+    repository = environment.get("GITHUB_REPOSITORY") or job.repository
+    sha = wording.sha(attestation, job)
+    url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
+    return url if repository and sha and is_web(url) else ""
+
+
+def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
+    """Where the attested repository lives; empty when neither the run's page nor the job says."""
+    page = attestation.runner.url if attestation else ""
+    server, found, _ = page.partition(f"/{repository}/actions/")
+    return server if found else job.server_url
+
+
+def _signature(verification: str, signed: str) -> str:
+    words = {
+        "verified": "signature verified",
+        "unverified": "signature not verified",
+        "unavailable": "verification unavailable",
+    }
+    return words.get(verification, signed)
+
+
+def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
+    """Whose run it is, by which contract, when, and where it ran."""
+    rows: list[Fact] = []
+    if attestation:
+        workflow, run = attestation.workflow, attestation.run
+        contract = workflow.contract_name
+        if contract and workflow.contract_revision:
+            contract += f", revision {workflow.contract_revision}"
+        finished = wording.moment(run.finished_at) if run.finished_at else ""
+        if finished and run.duration is not None:
+            finished += f" ({wording.lapse(run.duration)})"
+        version = workflow.version
+        version_name = version.name if version else ""
+        if version_name and version and version.is_being_released:
+            version_name += " (released by this run)"
+        elif version_name and version and version.is_prerelease:
+            version_name += " (prerelease)"
+        digest = attestation.digest
+        if digest and attestation.signing.is_digest_verified is not None:
+            verified = attestation.signing.is_digest_verified
+            digest += (
+                " (digest verified)" if verified else " (NOT the digest of the bundle at hand)"
+            )
+        strategy = attestation.policies.strategy
+        rows += [
+            Fact("Organization", workflow.organization),
+            Fact("Team", workflow.team),
+            Fact("Project", workflow.project),
+            Fact("Version", version_name),
+            Fact("Workflow", workflow.name),
+            Fact("Workflow ID", workflow.id, "code"),
+            Fact("Contract", contract),
+            Fact("Policy strategy", strategy.value if strategy else ""),
+            Fact("Policy bypass", "requested" if attestation.policies.is_bypassed else ""),
+            Fact("State", run.state.value if run.state else ""),
+            Fact("Reason", run.reason),
+            Fact("Started", wording.moment(run.started_at) if run.started_at else ""),
+            Fact("Finished", finished),
+            Fact("Runner", _runner(attestation.runner)),
+            Fact("Runner workflow", attestation.runner.workflow_file),
+            Fact("Unreadable", _unreadable(attestation.bad_material_count)),
+            Fact("Run ID", run.id, "code"),
+            Fact("Attestation", digest, "code"),
+        ]
+    repository = job.repository
+    url = job.run_url if is_web(job.run_url) else ""
+    attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""
+    rows += [
+        Fact("CI workflow", " in ".join(filter(None, (job.workflow, repository)))),
+        Fact("CI job", job.name),
+        Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
+    ]
+    return tuple(row for row in rows if row.value)
+
+
+def _unreadable(number: int) -> str:
+    return wording.count(number, "entry", "entries") + " among the materials" if number else ""
+
+
+def _runner(runner: Runner) -> str:
+    notes = [runner.environment, "authenticated" if runner.is_authenticated else ""]
+    words = ", ".join(filter(None, notes))
+    type_ = runner.type.replace("RUNNER_TYPE_UNSPECIFIED", "")
+    return f"{type_} ({words})" if type_ and words else type_ or words
+
+
+def signing(attestation: Attestation | None) -> tuple[Fact, ...]:
+    """Who signed, when, and who says so; nothing of it is verified here but the digest."""
+    if attestation is None:
+        return ()
+    signing = attestation.signing
+    timestamps = signing.timestamp_count
+    rows = (
+        Fact("Verified", _verified(attestation)),
+        Fact("Certificate", signing.certificate),
+        Fact("Identity", ", ".join(signing.certificate_sans)),
+        Fact("Issuer", signing.certificate_issuer),
+        Fact("Key", signing.key_hint, "code"),
+        Fact("Authority", signing.authority),
+        Fact("Timestamp authority", signing.timestamp_authority),
+        Fact("Timestamps", str(timestamps) if timestamps else ""),
+        Fact("Log index", ", ".join(signing.log_indexes)),
+        Fact("Built with", attestation.builder, "code"),
+    )
+    return tuple(row for row in rows if row.value)
+
+
+def _verified(attestation: Attestation) -> str:
+    """Who checked the signature; that nobody did is worth a word where something is recorded."""
+    if attestation.signing.is_verified:
+        return "by Chainloop's control plane"
+    return "signature not checked" if attestation.is_recorded else ""
+
+
+def annotations(attestation: Attestation | None) -> tuple[Fact, ...]:
+    """The run's own, as the attestation sorts them."""
+    annotations = attestation.annotations if attestation else ()
+    return tuple(Fact(each.name, each.value or "not set") for each in annotations)
+
+
+def environment(attestation: Attestation | None, env_values: EnvValues) -> tuple[Fact, ...]:
+    """The attested environment variables, as much of them as the user lets us show."""
+    if attestation is None or env_values is EnvValues.HIDE:
+        return ()
+    if env_values is EnvValues.NAMES:
+        names = ", ".join(each.name for each in attestation.environment)
+        return (Fact("Names", names),) if names else ()
+    return tuple(
+        Fact(each.name, each.value or "not set", "code") for each in attestation.environment
+    )
+
+
+def enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
+    """Name, size and digest of each file, to check what arrived by."""
+    return tuple(
+        Fact(each.name, f"{wording.count(len(each.content), 'octet')}, {each.digest}", "code")
+        for each in parts
+    )
+
+
+def footer(job: Job) -> str:
+    """Who sent this, and how to stop it."""
+    by = f"job {job.name} of " if job.name else ""
+    if job.workflow and job.repository:
+        return (
+            f"Sent by {by}{job.workflow} in {job.repository}. To change who gets this mail or "
+            "when, edit the step of that workflow that sends it."
+        )
+    return (
+        "Sent by chainloop-smtp. To change who gets this mail or when, edit the command that "
+        "sends it."
+    )

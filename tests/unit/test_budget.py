@@ -1,0 +1,268 @@
+"""What is shown where there is not room for everything: cut in order, and the counts are true."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainloop_smtp.message import budget, compose
+from chainloop_smtp.message.budget import Limits, fitted
+from chainloop_smtp.model import (
+    Annotation,
+    Attestation,
+    Evaluation,
+    Job,
+    JobResult,
+    JobStatus,
+    Mail,
+    Material,
+    Policies,
+    Run,
+    Violation,
+)
+from chainloop_smtp.verdict import judge
+from states import NOW, OPTIONS, RECORDED, Html
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def material(number: int, **more: object) -> Material:
+    return replace(
+        Material(
+            name=f"material-{number}",
+            type="ARTIFACT",
+            value=f"file-{number}.tar.gz",
+            digest=DIGEST,
+            annotations=tuple(Annotation(name=f"note-{each}", value="yes") for each in range(5)),
+        ),
+        **more,  # type: ignore[arg-type]  # what a test wants different
+    )
+
+
+def policies(*evaluations: Evaluation) -> Policies:
+    violated = [each for each in evaluations if each.active_violations]
+    return Policies(
+        evaluations=evaluations,
+        evaluation_count=len(evaluations),
+        violation_count=sum(len(each.active_violations) for each in evaluations),
+        passed_count=sum(not each.violations and not each.is_skipped for each in evaluations),
+        has_violations=bool(violated),
+        has_gated_violations=any(each.is_gate for each in violated),
+    )
+
+
+def violated(name: str, number: int, is_gate: bool = False) -> Evaluation:
+    messages = (f"{name} says no, {each}" for each in range(number))
+    return Evaluation(
+        name=name, is_gate=is_gate, violations=tuple(Violation(message=each) for each in messages)
+    )
+
+
+def written(attestation: Attestation, job: Job = Job()) -> Mail:  # noqa: B008  # frozen
+    return compose(
+        attestation, job, judge(attestation, job), OPTIONS, now=NOW, message_id="run.1@example.test"
+    )
+
+
+def stressed(**more: object) -> Attestation:
+    """60 violations in 6 policies, 40 passed, 80 materials, 60 variables: too much for HTML."""
+    evaluations = (
+        *(violated(f"gate-{each}", 10, is_gate=True) for each in range(2)),
+        *(violated(f"advice-{each}", 10) for each in range(4)),
+        *(Evaluation(name=f"good-{each}") for each in range(40)),
+    )
+    attestation = replace(
+        RECORDED,
+        policies=policies(*evaluations),
+        materials=tuple(material(each, is_output=each == 70) for each in range(80)),
+        environment=tuple(Annotation(name=f"NAME_{each}", value="v" * 400) for each in range(60)),
+    )
+    return replace(attestation, **more)  # type: ignore[arg-type]  # the same
+
+
+def test_what_fits_is_whole() -> None:
+    mail = written(RECORDED)
+
+    assert not mail.is_cut
+    assert mail.parts == ()
+    assert "see the attached report" not in mail.html + mail.text
+    assert "Not everything fits" not in mail.html + mail.text
+
+
+def test_what_does_not_fit_is_cut_and_says_where_it_is() -> None:
+    mail = written(stressed())
+    html = Html(mail.html).text
+
+    assert len(mail.html.encode()) <= budget.HTML_OCTETS
+    assert mail.is_cut
+    assert [part.name for part in mail.parts] == ["chainloop-report.json"]
+    assert "material-79" in mail.parts[0].content.decode()
+    assert "chainloop-report.json" in html
+    assert "and 40 more: see the attached report" in html  # of 60 variables
+    assert "(cut, 400 characters)" in html
+    assert "40 passed: good-0, good-1, good-2 and 37 more: see the attached report" in html
+    assert "Not everything fits in here: see the attached report." in html
+    # The text has room for it all.
+    assert "good-39" in mail.text
+    assert "file-79.tar.gz" in mail.text
+    assert "see the attached report" not in mail.text
+
+
+def test_counts_and_headings_tell_the_truth_whatever_is_cut() -> None:
+    mail = written(stressed())
+    html = Html(mail.html).text
+
+    for said in ("60 violations", "Policy evaluations (46)", "Materials (80)", "40 of 46"):
+        assert re.search(said.replace(" ", r"\s+").replace("(", r"\(").replace(")", r"\)"), html)
+    shown = re.search(r"and (\d+) more materials", html)
+    assert shown
+    assert html.count("file-") + int(shown[1]) == 80
+    # Outputs come before what is only there.
+    assert "file-70.tar.gz" in html
+
+
+def test_gates_are_cut_last_and_never_under_five() -> None:
+    many = tuple(violated(f"gate-{each}", 9, is_gate=True) for each in range(400))
+    html = Html(written(stressed(policies=policies(*many))).html).text
+
+    assert len(re.findall(r"Gate on the attestation", html)) >= 5
+    assert re.search(r"and 39\d more violated policies: see the attached report", html)
+    assert "400 in a gate" not in html
+    assert "3600 in a gate" in html
+
+
+def test_findings_and_lines_of_one_policy_are_cut() -> None:
+    endless = Evaluation(
+        name="endless",
+        violations=tuple(
+            Violation(message="\n".join(f"{number}: line {each}" for each in range(60)))
+            for number in range(40)
+        ),
+    )
+    attestation = replace(RECORDED, policies=policies(endless), environment=())
+    html = Html(written(attestation).html).text
+
+    assert "0: line 19" in html
+    assert "0: line 20" not in html
+    assert "and 40 more lines: see the attached report" in html
+    assert re.search(r"and 3\d more findings: see the attached report", html)
+
+
+def test_no_digest_and_no_id_is_ever_cut() -> None:
+    html = written(stressed()).html
+    digests = re.findall(r"sha256:[0-9a-f]*", html)
+
+    assert digests
+    assert all(len(each) == len(DIGEST) for each in digests)
+    assert RECORDED.run.id in html
+
+
+def test_the_text_is_cut_at_its_own_size_and_the_summary_at_its_own() -> None:
+    value = "a-long-name " * 25
+    huge = stressed(
+        materials=tuple(material(each, value=value, annotations=()) for each in range(2500))
+    )
+    mail = written(huge)
+
+    assert len(mail.text.encode()) <= budget.TEXT_OCTETS
+    assert "and 2,475 more materials: see the attached report" in " ".join(mail.text.split())
+    assert "Not everything fits in here: see the attached report." in " ".join(mail.text.split())
+    assert len(mail.summary.encode()) <= budget.SUMMARY_OCTETS
+    assert "and 2,475 more materials: see the report in the mail" in mail.summary
+
+
+def test_a_long_commit_message_is_cut_late() -> None:
+    commit = replace(RECORDED.commit, message="m" * 280) if RECORDED.commit else None
+    many = tuple(violated(f"gate-{each}", 9, is_gate=True) for each in range(40))
+    attestation = replace(RECORDED, commit=commit, environment=(), policies=policies(*many))
+    html = Html(written(attestation).html).text
+
+    assert "m" * 120 + "... (cut)" in html
+    assert "m" * 121 not in html
+
+
+def test_many_jobs_and_skipped_policies_fit_too() -> None:
+    skipped = tuple(
+        Evaluation(name=f"skip-{each}", is_skipped=True, skip_reasons=("no input",))
+        for each in range(300)
+    )
+    needs = tuple(JobResult(name=f"job-{each}", result=JobStatus.SUCCESS) for each in range(300))
+    mail = written(stressed(policies=policies(*skipped)), Job(needs=needs))
+
+    assert len(mail.html.encode()) <= budget.HTML_OCTETS
+    html = Html(mail.html).text
+    assert re.search(r"and 2\d\d more evaluations: see the attached report", html)
+    assert re.search(r"and 2\d\d more: see the attached report", html)
+    assert re.search(r"and 2\d\d more: see the report in the mail", mail.summary) is None
+
+
+WORDS = st.text(st.sampled_from("ab<&\"'\u4e16\U0001f600 _|"), max_size=1500)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    names=st.lists(WORDS, min_size=1, max_size=3),
+    counts=st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)),
+    is_gate=st.booleans(),
+)
+def test_no_html_is_ever_too_long(
+    names: list[str], counts: tuple[int, int, int], is_gate: bool
+) -> None:
+    name = names[0] * 8
+    many, some, few = counts
+    attestation = Attestation(
+        shape="x",
+        is_recorded=True,
+        digest=name,
+        view_url="https://example.com/" + "x" * 9000,
+        run=Run(id=name),
+        workflow=replace(RECORDED.workflow, name=name, project=name, team=name),
+        materials=tuple(
+            Material(name=name, type=name, value=name, tag=name, digest=name) for _ in range(many)
+        ),
+        annotations=tuple(Annotation(name=name, value=name) for _ in range(some)),
+        environment=tuple(Annotation(name=name, value=name) for _ in range(few)),
+        policies=policies(
+            *(
+                Evaluation(
+                    name=name,
+                    material=name,
+                    description=name,
+                    is_gate=is_gate,
+                    violations=tuple(Violation(message=each) for each in names * 5),
+                )
+                for _ in range(some)
+            ),
+            *(Evaluation(name=name, is_skipped=True, skip_reasons=(name,)) for _ in range(few)),
+        ),
+    )
+
+    assert len(written(attestation).html.encode()) <= budget.HTML_OCTETS
+
+
+def test_the_fewest_cuts_that_fit_are_made() -> None:
+    seen: list[Limits] = []
+
+    def render(limits: Limits) -> str:
+        seen.append(limits)
+        return "x" * (150 - 10 * budget.STEPS.index(limits))
+
+    for octets in (150, 145, 61, 60, 1):
+        fits = [step for step, each in enumerate(budget.STEPS) if len(render(each)) <= octets]
+        best = fits[0] if fits else len(budget.STEPS) - 1
+        for first in {None, 0, best}:
+            text, step = fitted(render, octets, first)
+            assert step == best
+            assert text == render(budget.STEPS[step])
+
+
+@pytest.mark.parametrize("step", range(1, len(budget.STEPS)))
+def test_each_step_cuts_more(step: int) -> None:
+    before, after = budget.STEPS[step - 1], budget.STEPS[step]
+
+    assert before != after
+    for name in Limits.__slots__:
+        kept, left = getattr(before, name), getattr(after, name)
+        assert left is None or kept is None or left <= kept

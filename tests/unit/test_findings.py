@@ -1,0 +1,79 @@
+"""What a violation says, without the marks of its Markdown and without saying it twice."""
+
+import pytest
+
+from chainloop_smtp.message.findings import lines, unmarked
+from chainloop_smtp.model import Finding, FindingKind, Violation
+
+OPENSSL = Finding(
+    kind=FindingKind.VULNERABILITY,
+    id="CVE-2026-21441",
+    severity="CRITICAL",
+    score=9.8,
+    component="openssl",
+    component_version="3.0.14-r0",
+    fixed_version="3.0.16-r0",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("plain words", ["plain words"]),
+        ("## Heading\n\nText", ["Heading", "Text"]),
+        ("**bold**, __bold__, *soft* and _soft_", ["bold, bold, soft and soft"]),
+        ("`code` and ``a ` tick``", ["code and a ` tick"]),
+        ("`**not bold**`", ["**not bold**"]),
+        ("[the docs](https://example.com/a)", ["the docs (https://example.com/a)"]),
+        ("[https://example.com](https://example.com)", ["https://example.com"]),
+        ("![](https://example.com/i.png)", ["https://example.com/i.png"]),
+        ("* one\n+ two\n- three\n1. four", ["- one", "- two", "- three", "1. four"]),
+        ("> quoted", ["quoted"]),
+        ("one\n\n---\n\ntwo", ["one", "two"]),
+        ('```json\n{"a": *}\n```\nafter', ['{"a": *}', "after"]),
+        (
+            "snake_case_name and __init__.py and *.py and 2 * 3 * 4",
+            ["snake_case_name and __init__.py and *.py and 2 * 3 * 4"],
+        ),
+        ("<script>alert(1)</script>", ["<script>alert(1)</script>"]),
+        ("", []),
+    ],
+)
+def test_the_marks_go_and_the_words_stay(text: str, plain: list[str]) -> None:
+    assert list(unmarked(text)) == plain
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "CVE-2026-21441",
+        "openssl 3.0.14-r0: CVE-2026-21441",
+        "CVE-2026-21441 is critical, fixed in 3.0.16-r0.",
+    ],
+)
+def test_a_message_that_adds_nothing_to_the_finding_is_left_out(message: str) -> None:
+    assert lines(Violation(message=message, finding=OPENSSL)) == (
+        "CVE-2026-21441 (critical, CVSS 9.8) in openssl 3.0.14-r0, fixed in 3.0.16-r0",
+    )
+
+
+def test_a_finding_that_adds_nothing_to_the_message_is_left_out() -> None:
+    finding = Finding(
+        kind=FindingKind.LICENSE, id="AGPL-3.0-only", component="ledgerd", component_version="1.8.2"
+    )
+    message = "ledgerd 1.8.2 is AGPL-3.0-only, which is not on the list"
+
+    assert lines(Violation(message=message, finding=finding)) == (message,)
+
+
+def test_where_both_say_something_both_are_said() -> None:
+    finding, message = lines(Violation(message="Update the base image.", finding=OPENSSL))
+
+    assert finding.startswith("CVE-2026-21441")
+    assert message == "Update the base image."
+
+
+def test_a_violation_without_words_is_its_policy() -> None:
+    assert lines(Violation(subject="sbom-complete")) == ("sbom-complete",)
+    assert lines(Violation()) == ("violated, no message given",)
