@@ -8,13 +8,14 @@ everything in both ends within `PATIENCE`.
 
 import asyncio
 import hmac
+import json
 import re
 import socket
 import ssl
 import struct
 import threading
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+import scramp
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -114,6 +116,9 @@ class Received:
     content: bytes
 
 
+_MECHANISMS = {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"}
+
+
 @dataclass(slots=True, kw_only=True)
 class Mailboxes:
     """What the server is to do, and what it saw.
@@ -121,7 +126,7 @@ class Mailboxes:
     Attributes:
         implicit: TLS from the first byte on; otherwise STARTTLS, where there is a context.
         mechanisms: Offered by AUTH; none: no AUTH at all.
-        accounts: Passwords by user.
+        accounts: Passwords, or access tokens, by user.
         refused: Replies by recipient.
         logins: (mechanism, user) of every login that was right.
     """
@@ -171,7 +176,7 @@ class Mailboxes:
             tls_context=self.tls if has_starttls else None,
             require_starttls=has_starttls,
             auth_require_tls=has_starttls,
-            auth_exclude_mechanism={"PLAIN", "LOGIN", "CRAM-MD5"} - set(self.mechanisms),
+            auth_exclude_mechanism=_MECHANISMS - set(self.mechanisms),
             authenticator=self._authenticate,
         )
 
@@ -255,6 +260,60 @@ class _Handler:
         password = self._mailboxes.accounts.get(user, "").encode()
         is_right = hmac.new(password, challenge, "md5").hexdigest() == digest
         return self._mailboxes.login("CRAM-MD5", user, password if is_right else b"wrong")
+
+    async def auth_SCRAM__SHA__256(  # noqa: N802
+        self, server: SMTP, args: list[str]
+    ) -> AuthResult:
+        mechanism = scramp.ScramMechanism("SCRAM-SHA-256")
+
+        def known(user: str) -> object:
+            users.append(user)
+            return mechanism.make_auth_info(self._mailboxes.accounts.get(user, "nobody"))
+
+        users: list[str] = []
+        exchange = mechanism.make_server(known)
+        first = b64decode(args[1]) if len(args) > 1 else await server.challenge_auth("")
+        try:
+            exchange.set_client_first(_text(first))
+            exchange.set_client_final(
+                _text(await server.challenge_auth(exchange.get_server_first()))
+            )
+        except scramp.ScramException:
+            return AuthResult(success=False, handled=False)
+        await server.challenge_auth(exchange.get_server_final())
+        self._mailboxes.logins.append(("SCRAM-SHA-256", users[0]))
+        return AuthResult(success=True)
+
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802
+        message = await self._token_message(server, args)
+        user, _, token = message.removesuffix("\1\1").partition("\1auth=Bearer ")
+        return await self._by_token(server, "XOAUTH2", user.removeprefix("user="), token, b"")
+
+    async def auth_OAUTHBEARER(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802
+        message = await self._token_message(server, args)
+        head, _, token = message.removesuffix("\1\1").partition("\1auth=Bearer ")
+        name, host, port = head.split("\1")
+        assert (host, port) == ("host=127.0.0.1", f"port={self._mailboxes.port}")
+        user = name.removeprefix("n,a=").removesuffix(",").replace("=2C", ",").replace("=3D", "=")
+        return await self._by_token(server, "OAUTHBEARER", user, token, b"\1")
+
+    async def _token_message(self, server: SMTP, args: list[str]) -> str:
+        return _text(b64decode(args[1]) if len(args) > 1 else await server.challenge_auth(""))
+
+    async def _by_token(
+        self, server: SMTP, mechanism: str, user: str, token: str, dummy: bytes
+    ) -> AuthResult:
+        result = self._mailboxes.login(mechanism, user, token.encode())
+        if not result.success:
+            # RFC 7628 section 3.2.3: the reason first, and the verdict after an empty answer.
+            reason = {"status": "401", "schemes": "bearer", "scope": "https://mail.example.test/"}
+            assert await server.challenge_auth(json.dumps(reason)) == dummy
+        return result
+
+
+def _text(message: object) -> str:
+    assert isinstance(message, bytes)
+    return message.decode()
 
 
 async def _closed(server: asyncio.Server) -> None:

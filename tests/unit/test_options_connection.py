@@ -287,6 +287,25 @@ def test_a_token_of_ones_own_is_a_password() -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "http://id.example.com/token",
+        "https://u:s3cret@id.example.com/",
+        "https://id.example.com/#s3cret",
+        "https://id.example.com/a b",
+        "https://[::1/token",
+        "https://id.example.com:99999/",
+        "https://",
+        "id.example.com",
+    ],
+)
+def test_a_token_endpoint_is_an_https_url(url: str) -> None:
+    found = problem(OTHER | {"oauth2-token-url": url, "oauth2-refresh-token": "r3fresh"})
+    assert found.where == "oauth2-token-url"
+    assert "is not an https:// URL" in found.why
+
+
+@pytest.mark.parametrize(
     ("inputs", "wheres"),
     [
         (MICROSOFT, ["oauth2-client-secret"]),
@@ -323,14 +342,6 @@ def test_a_token_of_ones_own_is_a_password() -> None:
             ["oauth2-tenant"],
         ),
         ({"oauth2-federated": "true"}, ["oauth2-provider", "oauth2-client-id"]),
-        (
-            OTHER | {"oauth2-token-url": "http://id.example.com", "oauth2-client-secret": "s"},
-            ["oauth2-token-url"],
-        ),
-        (
-            OTHER | {"oauth2-token-url": "https://u:s3cret@h/", "oauth2-client-secret": "s"},
-            ["oauth2-token-url"],
-        ),
         (
             MICROSOFT | {"oauth2-federated": "true", "auth": "plain"},
             ["auth"],

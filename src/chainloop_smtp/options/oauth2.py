@@ -1,6 +1,7 @@
 """Inputs -> OAuth2: one grant, and everything that it needs."""
 
 import re
+from urllib.parse import urlsplit
 
 from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import Auth, OAuth2, OAuth2Provider
@@ -61,12 +62,23 @@ def _check_beside(values: Values) -> None:
 
 
 def _check_endpoint(values: Values, found: OAuth2) -> None:
-    if found.token_url and not re.fullmatch(r"https://[^\s/?#@]+(/[^\s#]*)?", found.token_url):
+    if found.token_url and not _is_https(found.token_url):
         hint = "Secrets go there; write it without a user."
         values.wrong("oauth2-token-url", f"{quoted(found.token_url)} is not an https:// URL", hint)
     if found.provider is OAuth2Provider.OTHER and not found.token_url:
         hint = "Write microsoft or google, or give oauth2-token-url."
         values.wrong("oauth2-provider", "is missing", hint)
+
+
+def _is_https(url: str) -> bool:
+    """A URL that secrets may go to."""
+    try:
+        parts = urlsplit(url)
+        is_usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    is_bare = "@" not in parts.netloc and not parts.fragment and not re.search(r"\s", url)
+    return parts.scheme == "https" and is_usable and is_bare
 
 
 def _check_grant(values: Values, found: OAuth2) -> None:

@@ -104,26 +104,18 @@ class Client:
         raise _error(url, why, hint)
 
     def _answered(self, request: requests.Request) -> tuple[int, bytes]:
-        """Status and body. A server that drips is left behind in a thread of its own."""
+        """Status and body."""
         left = max(self._ends - time.monotonic(), 0.0)
-        outcome: list[tuple[int, bytes] | Exception] = []
-        thread = Thread(
-            target=lambda: outcome.append(_outcome(request, self._timeout)), daemon=True
-        )
-        thread.start()
-        thread.join(left)
-        if not outcome:
+        try:
+            return _within(left, request, self._timeout)
+        except TimeoutError as error:
             raise _error(
                 request.url,
                 f"the deadline of {self._deadline:g} seconds is over",
                 "The token endpoint is slow or silent; if it is known to be slow, raise deadline.",
-            )
-        found = outcome[0]
-        if isinstance(found, requests.RequestException):
-            raise _error(request.url, *_unreachable(found)) from found
-        if isinstance(found, Exception):
-            raise found
-        return found
+            ) from error
+        except (requests.RequestException, ValueError) as error:
+            raise _error(request.url, *_unreachable(error)) from error
 
 
 class _Authorization(requests.auth.AuthBase):
@@ -142,27 +134,46 @@ class _Authorization(requests.auth.AuthBase):
         return request
 
 
-def _outcome(request: requests.Request, timeout: float) -> tuple[int, bytes] | Exception:
-    try:
-        with requests.Session() as session:
-            prepared = session.prepare_request(request)
-            settings = session.merge_environment_settings(
-                prepared.url, {}, stream=True, verify=None, cert=None
-            )
-            with session.send(
-                prepared, timeout=timeout, allow_redirects=False, **settings
-            ) as response:
-                body = bytearray()
-                for chunk in response.iter_content(16 * 1024):
-                    body += chunk
-                    if len(body) > _LARGEST_ANSWER:
-                        return response.status_code, b""
-                return response.status_code, bytes(body)
-    except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
-        return error
+def _within(seconds: float, request: requests.Request, timeout: float) -> tuple[int, bytes]:
+    """Status and body. A server that drips is left behind in a thread of its own.
+
+    Raises:
+        TimeoutError: It takes too long.
+    """
+    outcome: list[tuple[int, bytes] | Exception] = []
+
+    def run() -> None:
+        try:
+            outcome.append(_sent(request, timeout))
+        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
+            outcome.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise TimeoutError
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
 
 
-def _unreachable(error: requests.RequestException) -> tuple[str, str]:
+def _sent(request: requests.Request, timeout: float) -> tuple[int, bytes]:
+    with requests.Session() as session:
+        prepared = session.prepare_request(request)
+        settings = session.merge_environment_settings(
+            prepared.url, {}, stream=True, verify=None, cert=None
+        )
+        with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:
+            body = bytearray()
+            for chunk in response.iter_content(16 * 1024):
+                body += chunk
+                if len(body) > _LARGEST_ANSWER:
+                    return response.status_code, b""
+            return response.status_code, bytes(body)
+
+
+def _unreachable(error: requests.RequestException | ValueError) -> tuple[str, str]:
     """A few words for what requests raises; its own texts quote whole URLs."""
     if isinstance(error, requests.exceptions.SSLError):
         hint = "A private authority belongs into the environment variable REQUESTS_CA_BUNDLE."
@@ -176,6 +187,8 @@ def _unreachable(error: requests.RequestException) -> tuple[str, str]:
         return "no answer in time", ""
     if isinstance(error, requests.exceptions.ConnectionError):
         return "no connection", "Is the host right, and reachable from this runner?"
+    if isinstance(error, ValueError):
+        return "it is not a URL, or what goes there does not fit into HTTP", ""
     return "the answer breaks off or cannot be decoded", ""
 
 

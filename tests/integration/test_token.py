@@ -1,0 +1,552 @@
+"""Access tokens from real HTTPS endpoints that have the providers' own names."""
+
+import json
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from Cryptodome.Hash import SHA256
+from Cryptodome.PublicKey import RSA
+from Cryptodome.Signature import pkcs1_15
+
+import tokenserver
+from chainloop_smtp import token
+from chainloop_smtp.errors import DeliveryError
+from chainloop_smtp.model import OAuth2, OAuth2Provider
+from tokenserver import (
+    ACCOUNT,
+    GOOGLE,
+    JOB,
+    MICROSOFT,
+    OTHER,
+    RUNNER,
+    SIGN,
+    STS,
+    SUBJECT,
+    Asked,
+    Web,
+    granted,
+    jwt,
+    refused,
+)
+
+POOL = "projects/12/locations/global/workloadIdentityPools/github/providers/app"
+JOB_TOKEN = jwt({"sub": SUBJECT, "aud": "whoever"})
+SECRET, REFRESH, TOKEN = "cl1ent-s3cret", "r3fresh-t0ken", "eyJ0.t0ken-0f-access"
+KEY = RSA.generate(2048)
+SERVICE_ACCOUNT = json.dumps(
+    {
+        "type": "service_account",
+        "private_key_id": "key-1",
+        "private_key": KEY.export_key(pkcs=8).decode(),
+        "client_email": ACCOUNT,
+    }
+)
+ENTRA = OAuth2(
+    provider=OAuth2Provider.MICROSOFT, tenant="example.onmicrosoft.com", client_id="f0e1"
+)
+
+
+def microsoft(**changes: object) -> OAuth2:
+    from dataclasses import replace
+
+    return replace(ENTRA, **changes)  # type: ignore[arg-type]
+
+
+WITH_SECRET = microsoft(client_secret=SECRET)
+FEDERATED = microsoft(is_federated=True)
+GOOGLE_KEY = OAuth2(provider=OAuth2Provider.GOOGLE, client_secret=SERVICE_ACCOUNT)
+GOOGLE_FEDERATED = OAuth2(
+    provider=OAuth2Provider.GOOGLE, tenant=POOL, client_id=ACCOUNT, is_federated=True
+)
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with tokenserver.web(tmp_path) as served:
+        for name, value in served.environ.items():
+            monkeypatch.setenv(name, value)
+        yield served
+
+
+def fetch(
+    oauth2: OAuth2,
+    user: str = "ci@example.com",
+    environ: dict[str, str] | None = None,
+    *,
+    timeout: float = 10,
+    deadline: float = 15,
+) -> str:
+    found = token.fetch(oauth2, user, environ or {}, timeout, deadline)
+    assert 0 < found.network_seconds < 15
+    assert found.value not in repr(found)
+    return found.value
+
+
+def refusal_of(
+    oauth2: OAuth2,
+    environ: dict[str, str] | None = None,
+    *,
+    timeout: float = 10,
+    deadline: float = 15,
+) -> str:
+    """All that the error says, in which no secret stands."""
+    started = time.monotonic()
+    with pytest.raises(DeliveryError) as caught:
+        fetch(oauth2, environ=environ, timeout=timeout, deadline=deadline)
+    assert time.monotonic() - started < 10
+    said = str(caught.value)
+    for secret in (SECRET, REFRESH, TOKEN, JOB_TOKEN, "runner-bearer-token", "BEGIN RSA"):
+        assert secret not in said
+    assert len(caught.value.problems) == 1
+    return said
+
+
+# --- Microsoft ---------------------------------------------------------------------------------
+
+
+def test_an_application_gets_a_token_for_its_secret(web: Web) -> None:
+    web.answers = {MICROSOFT: granted(TOKEN)}
+    assert fetch(WITH_SECRET) == TOKEN
+    assert web.asked == [
+        Asked(
+            method="POST",
+            url=MICROSOFT,
+            form={
+                "client_id": "f0e1",
+                "grant_type": "client_credentials",
+                "scope": "https://outlook.office365.com/.default",
+                "client_secret": SECRET,
+            },
+            document=None,
+            authorization="",
+        )
+    ]
+
+
+def test_a_job_gets_a_token_for_being_what_it_is(web: Web) -> None:
+    web.answers = {RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}), MICROSOFT: granted(TOKEN)}
+    assert fetch(FEDERATED, environ=JOB) == TOKEN
+    runner, entra = web.asked
+    assert runner.method == "GET"
+    assert runner.form == {"api-version": "2.0", "audience": "api://AzureADTokenExchange"}
+    assert runner.authorization == "Bearer runner-bearer-token"
+    assert entra.authorization == ""
+    assert entra.form == {
+        "client_id": "f0e1",
+        "grant_type": "client_credentials",
+        "scope": "https://outlook.office365.com/.default",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": JOB_TOKEN,
+    }
+
+
+def test_a_refresh_token_needs_no_secret_where_the_client_has_none(web: Web) -> None:
+    web.answers = {MICROSOFT: granted(TOKEN)}
+    assert fetch(microsoft(refresh_token=REFRESH)) == TOKEN
+    assert web.asked[0].form == {
+        "client_id": "f0e1",
+        "grant_type": "refresh_token",
+        "refresh_token": REFRESH,
+        "scope": "https://outlook.office365.com/SMTP.Send offline_access",
+    }
+
+
+def test_another_cloud_has_another_endpoint_and_scope(web: Web) -> None:
+    web.answers = {OTHER: granted(TOKEN)}
+    assert fetch(microsoft(client_secret=SECRET, token_url=OTHER, scope="mine/.default")) == TOKEN
+    assert web.asked[0].form["scope"] == "mine/.default"
+
+
+# --- Google ------------------------------------------------------------------------------------
+
+
+def _claims(assertion: str) -> dict[str, object]:
+    """Of a JWT whose signature is the key's."""
+    message, _, signature = assertion.rpartition(".")
+    header, payload = (_json(part) for part in message.split("."))
+    assert header == {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
+    pkcs1_15.new(KEY).verify(SHA256.new(message.encode()), _octets(signature))
+    return payload
+
+
+def _octets(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _json(part: str) -> dict[str, object]:
+    found = json.loads(_octets(part))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_service_account_signs_for_a_mailbox_with_its_key(web: Web) -> None:
+    web.answers = {GOOGLE: granted(TOKEN)}
+    assert fetch(GOOGLE_KEY, user="ci@example.com") == TOKEN
+    (asked,) = web.asked
+    assert asked.form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    claims = _claims(asked.form["assertion"])
+    issued, expires = claims.pop("iat"), claims.pop("exp")
+    assert isinstance(issued, int)
+    assert isinstance(expires, int)
+    assert abs(issued - time.time()) < 30
+    assert expires - issued == 3600
+    assert claims == {
+        "iss": ACCOUNT,
+        "sub": "ci@example.com",
+        "scope": "https://mail.google.com/",
+        "aud": GOOGLE,
+    }
+
+
+def test_a_job_has_google_sign_for_a_mailbox(web: Web) -> None:
+    web.answers = {
+        RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}),
+        STS: (200, {"access_token": "cl0ud-t0ken", "token_type": "Bearer"}),
+        SIGN: (200, {"keyId": "1", "signedJwt": "signed.by.google"}),
+        GOOGLE: granted(TOKEN),
+    }
+    assert fetch(GOOGLE_FEDERATED, user="ci@example.com", environ=JOB) == TOKEN
+    runner, sts, sign, last = web.asked
+    assert runner.form["audience"] == f"https://iam.googleapis.com/{POOL}"
+    assert sts.form == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": f"//iam.googleapis.com/{POOL}",
+        "scope": "https://www.googleapis.com/auth/cloud-platform",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "subject_token": JOB_TOKEN,
+    }
+    assert sign.authorization == "Bearer cl0ud-t0ken"
+    payload = json.loads(sign.document["payload"])
+    assert (payload["iss"], payload["sub"], payload["aud"]) == (ACCOUNT, "ci@example.com", GOOGLE)
+    assert payload["scope"] == "https://mail.google.com/"
+    assert last.form == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion": "signed.by.google",
+    }
+
+
+@pytest.mark.parametrize("scope", ["", "https://mail.google.com/"])
+def test_a_person_who_has_agreed_once_gets_tokens(web: Web, scope: str) -> None:
+    web.answers = {GOOGLE: granted(TOKEN)}
+    oauth2 = OAuth2(
+        provider=OAuth2Provider.GOOGLE,
+        client_id="f0e1",
+        client_secret=SECRET,
+        refresh_token=REFRESH,
+        scope=scope,
+    )
+    assert fetch(oauth2) == TOKEN
+    assert web.asked[0].form == {
+        "grant_type": "refresh_token",
+        "client_id": "f0e1",
+        "client_secret": SECRET,
+        "refresh_token": REFRESH,
+    } | ({"scope": scope} if scope else {})
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("{", "is no service account's key"),
+        ("{}", "is no service account's key"),
+        ('{"client_email": 1, "private_key": "x"}', "is no service account's key"),
+        ('{"client_email": "a@b", "private_key": "BEGIN"}', "is not an RSA key in PEM"),
+    ],
+)
+def test_what_is_no_key_of_a_service_account_is_told_without_being_shown(
+    web: Web, key: str, why: str
+) -> None:
+    oauth2 = OAuth2(provider=OAuth2Provider.GOOGLE, client_secret=key)
+    assert why in refusal_of(oauth2)
+    assert web.asked == []
+
+
+def test_a_key_may_be_without_an_id(web: Web) -> None:
+    web.answers = {GOOGLE: granted(TOKEN)}
+    key = {"client_email": ACCOUNT, "private_key": KEY.export_key().decode()}
+    fetch(OAuth2(provider=OAuth2Provider.GOOGLE, client_secret=json.dumps(key)))
+    header, _, _ = web.asked[0].form["assertion"].split(".")
+    assert _json(header) == {"alg": "RS256", "typ": "JWT"}
+
+
+# --- any other ---------------------------------------------------------------------------------
+
+
+def test_any_endpoint_takes_a_secret_as_the_rfc_has_it(web: Web) -> None:
+    web.answers = {OTHER: granted(TOKEN)}
+    assert (
+        fetch(OAuth2(client_id="f:1", client_secret="s é", token_url=OTHER, scope="mail")) == TOKEN
+    )
+    (asked,) = web.asked
+    # RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+    assert asked.authorization == "Basic ZiUzQTE6cyslQzMlQTk="
+    assert asked.form == {"grant_type": "client_credentials", "scope": "mail"}
+
+
+def test_any_endpoint_takes_a_refresh_token(web: Web) -> None:
+    web.answers = {OTHER: granted(TOKEN)}
+    assert fetch(OAuth2(client_id="f1", refresh_token=REFRESH, token_url=OTHER)) == TOKEN
+    assert web.asked[0].form == {
+        "grant_type": "refresh_token",
+        "refresh_token": REFRESH,
+        "client_id": "f1",
+    }
+
+
+def test_any_endpoint_takes_the_jobs_identity(web: Web) -> None:
+    web.answers = {RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}), OTHER: granted(TOKEN)}
+    assert fetch(OAuth2(client_id="f1", is_federated=True, token_url=OTHER), environ=JOB) == TOKEN
+    runner, other = web.asked
+    assert runner.form["audience"] == OTHER
+    assert other.form["client_assertion"] == JOB_TOKEN
+    assert other.form["client_id"] == "f1"
+
+
+# --- refusals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["", *JOB])
+def test_a_job_without_an_identity_is_told_what_permission_it_needs(web: Web, missing: str) -> None:
+    environ = {name: value for name, value in JOB.items() if missing and name != missing}
+    said = refusal_of(FEDERATED, environ)
+    assert "oauth2-federated: this job has no identity that it may show" in said
+    assert "`id-token: write`" in said
+    assert web.asked == []
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("700016", "The directory knows no such application: check oauth2-client-id and"),
+        ("7000215", "Give the secret's value, and not its id"),
+        ("65001", "An administrator has to consent"),
+        ("90002", "There is no such directory: check oauth2-tenant."),
+        ("999999", ""),
+    ],
+)
+def test_entras_codes_are_explained(web: Web, code: str, hint: str) -> None:
+    told = f"AADSTS{code}: What it says. Trace ID: 1 Correlation ID: 2\r\nTimestamp: 3"
+    web.answers = {MICROSOFT: refused("invalid_client", told)}
+    said = refusal_of(WITH_SECRET)
+    assert said.startswith(f"token from '{MICROSOFT}': refused: invalid_client: AADSTS{code}: What")
+    assert "Trace ID" not in said
+    assert hint in said
+
+
+@pytest.mark.parametrize("code", ["70021", "700213"])
+def test_a_subject_that_does_not_match_is_shown_as_it_has_to_be(web: Web, code: str) -> None:
+    web.answers = {
+        RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}),
+        MICROSOFT: refused("invalid_request", f"AADSTS{code}: No matching federated identity"),
+    }
+    assert f"must name this job's subject, letter by letter: {SUBJECT}" in refusal_of(
+        FEDERATED, JOB
+    )
+
+
+@pytest.mark.parametrize(
+    "job_token",
+    ["opaque", "a.b.c", "a.!!!.c", jwt({}), jwt({"sub": 1}), "a.W10.c"],
+    ids=["no JWT", "no base64", "no letters", "no subject", "a number", "a list"],
+)
+def test_a_job_token_that_names_nobody_is_carried_all_the_same(web: Web, job_token: str) -> None:
+    web.answers = {
+        RUNNER.partition("?")[0]: (200, {"value": job_token}),
+        MICROSOFT: refused("invalid_request", "AADSTS700213: No matching federated identity"),
+    }
+    assert "letter by letter: (it has none)" in refusal_of(FEDERATED, JOB)
+
+
+@pytest.mark.parametrize(
+    ("url", "answer", "told", "hint"),
+    [
+        (
+            STS,
+            refused(
+                "invalid_grant", "The given credential is rejected by the attribute condition."
+            ),
+            "invalid_grant: The given credential is rejected",
+            f"The job's subject: {SUBJECT}",
+        ),
+        (STS, refused("invalid_target", "no such pool"), "invalid_target", "Check oauth2-tenant"),
+        (
+            SIGN,
+            (403, {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "denied"}}),
+            "PERMISSION_DENIED: denied",
+            "the role Service Account Token Creator",
+        ),
+        (
+            GOOGLE,
+            refused("unauthorized_client", "Client is unauthorized to retrieve access tokens"),
+            "unauthorized_client",
+            "Domain-wide delegation, with the scope https://mail.google.com/",
+        ),
+        (
+            GOOGLE,
+            refused("invalid_grant", "Invalid email or User ID"),
+            "Invalid email or User ID",
+            "user must be a mailbox of the Workspace domain.",
+        ),
+    ],
+    ids=["condition", "pool", "role", "delegation", "mailbox"],
+)
+def test_each_step_at_google_says_what_to_set_up(
+    web: Web, url: str, answer: tokenserver.Answer, told: str, hint: str
+) -> None:
+    web.answers = {
+        RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}),
+        STS: granted("cl0ud-t0ken"),
+        SIGN: (200, {"signedJwt": "signed.by.google"}),
+        GOOGLE: granted(TOKEN),
+    } | {url: answer}
+    said = refusal_of(GOOGLE_FEDERATED, JOB)
+    assert said.startswith(f"token from '{url[:60]}")
+    assert told in said
+    assert hint in said
+    assert web.urls()[-1] == url
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (refused("invalid_grant", "expired"), "The refresh token is expired or withdrawn"),
+        (refused("invalid_client"), "Check oauth2-client-id and oauth2-client-secret."),
+        (refused("strange_error"), "refused: strange_error"),
+        (refused("temporarily_unavailable", "", 503), "Try again later."),
+        ((401, {"message": "no token for you"}), "refused: no token for you"),
+        ((404, []), "the answer is HTTP 404 and no token\n  Check oauth2-token-url."),
+        ((500, {}), "the answer is HTTP 500 and no token\n  Try again later."),
+        ((302, {}), "the answer is HTTP 302 and no token"),
+        ((200, []), "the answer is HTTP 200 and no token"),
+        ((200, {}), "the answer holds no access_token"),
+        ((200, {"access_token": ""}), "the answer holds no access_token"),
+        ((200, {"access_token": "a\x01b"}), "the answer holds no access_token"),
+        ((200, {"access_token": 1}), "the answer holds no access_token"),
+        ((200, {"access_token": "x", "token_type": "mac"}), "and not a bearer token"),
+        ((200, {"access_token": "x", "token_type": 1}), "and not a bearer token"),
+        (refused("x", "a" * 1000), "a" * 200 + "..."),
+        (refused("x\x1b[2J", "::error::\x07"), "refused: x: ::error::"),
+        ((400, {"error": 1, "error_description": ["x"]}), "the answer is HTTP 400"),
+    ],
+)
+def test_an_answer_without_a_token_is_told(web: Web, answer: tokenserver.Answer, told: str) -> None:
+    web.answers = {OTHER: answer}
+    said = refusal_of(OAuth2(client_id="f1", refresh_token=REFRESH, token_url=OTHER))
+    if "..." in told:
+        assert len(said) < 500
+        assert said.rstrip().endswith("...")
+    else:
+        assert told in said
+    assert said.isprintable() or "\n" in said
+
+
+def test_what_an_endpoint_repeats_of_our_secrets_is_blotted_out(web: Web) -> None:
+    web.answers = {
+        OTHER: refused("invalid_client", f"no client has {SECRET} or {REFRESH}", 401),
+    }
+    oauth2 = OAuth2(client_id="f1", client_secret=SECRET, refresh_token=REFRESH, token_url=OTHER)
+    assert "no client has *** or ***" in refusal_of(oauth2)
+
+
+def _html(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(b"<html>log in first</html>")
+
+
+def _large(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(b" " * 1_000_000)
+
+
+def _broken(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100")
+    handler.end_headers()
+    handler.wfile.write(b"{")
+
+
+def _silent(handler: BaseHTTPRequestHandler) -> None:
+    del handler
+    time.sleep(2)
+
+
+def _drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b" ")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (_html, "the answer is HTTP 200 and no token"),
+        (_large, "the answer is HTTP 200 and no token"),
+        (_broken, "the answer breaks off or cannot be decoded"),
+        (_silent, "no answer in time"),
+        (_drip, "the deadline of 1 seconds is over"),
+    ],
+)
+def test_an_endpoint_that_is_none_is_told_in_time(
+    web: Web, answer: tokenserver.Answer, told: str
+) -> None:
+    web.answers = {MICROSOFT: answer}
+    assert told in refusal_of(WITH_SECRET, timeout=0.5, deadline=1)
+
+
+def test_an_authority_that_nobody_knows_is_told(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trustme
+
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
+    said = refusal_of(WITH_SECRET)
+    assert "its certificate is not trusted" in said
+    assert "REQUESTS_CA_BUNDLE" in said
+    assert web.asked == []
+
+
+def test_a_proxy_that_is_not_there_is_told(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert "the proxy of HTTPS_PROXY refused" in refusal_of(WITH_SECRET)
+    assert web.asked == []
+
+
+def test_a_host_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("no_proxy", "*")
+    said = refusal_of(microsoft(client_secret=SECRET, token_url="https://127.0.0.1:1/token"))
+    assert "no connection" in said
+
+
+@pytest.mark.parametrize("url", ["https://\udcff.test/", "https://.test/"])
+def test_what_is_no_url_after_all_is_told(web: Web, url: str) -> None:
+    said = refusal_of(OAuth2(client_id="f1", refresh_token=REFRESH, token_url=url))
+    assert "it is not a URL" in said
+    assert web.asked == []
+
+
+def test_secrets_go_nowhere_without_https(web: Web) -> None:
+    environ = JOB | {"ACTIONS_ID_TOKEN_REQUEST_URL": "http://pipelines.test/idtoken"}
+    assert "is not https, and secrets go nowhere else" in refusal_of(FEDERATED, environ)
+    assert web.asked == []
+
+
+def test_a_netrc_of_the_machine_has_no_say(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    web.answers = {RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}), MICROSOFT: granted(TOKEN)}
+    fetch(FEDERATED, environ=JOB)
+    assert [each.authorization for each in web.asked] == ["Bearer runner-bearer-token", ""]
