@@ -48,6 +48,9 @@ class Certificates:
         wrong_name: Good in all but its name, `mail.example.test`.
         expired: Good until 2021.
         unknown: Good in all but its authority, which is another one.
+        mutual: As `server`, and wants a certificate of the same authority from the client.
+        client_cert: PEM file of such a certificate; its key is in `client_key`.
+        client_both: PEM file with both.
     """
 
     ca_file: Path
@@ -55,6 +58,10 @@ class Certificates:
     wrong_name: ssl.SSLContext
     expired: ssl.SSLContext
     unknown: ssl.SSLContext
+    mutual: ssl.SSLContext
+    client_cert: Path
+    client_key: Path
+    client_both: Path
 
 
 def certificates(folder: Path, *extra: str) -> Certificates:
@@ -63,7 +70,19 @@ def certificates(folder: Path, *extra: str) -> Certificates:
     authority, stranger = trustme.CA(), trustme.CA()
     ca_file = folder / "authority.pem"
     authority.cert_pem.write_to_path(str(ca_file))
+    client = authority.issue_cert("ci@example.test")
+    files = {name: folder / f"client-{name}.pem" for name in ("cert", "key", "both")}
+    client.cert_chain_pems[0].write_to_path(str(files["cert"]))
+    client.private_key_pem.write_to_path(str(files["key"]))
+    client.private_key_and_cert_chain_pem.write_to_path(str(files["both"]))
+    mutual = _context(authority.issue_cert(*names))
+    mutual.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(mutual)
     return Certificates(
+        mutual=mutual,
+        client_cert=files["cert"],
+        client_key=files["key"],
+        client_both=files["both"],
         ca_file=ca_file,
         server=_context(authority.issue_cert(*names)),
         wrong_name=_context(authority.issue_cert("mail.example.test")),

@@ -57,7 +57,6 @@ SES = "email-smtp.us-east-1.amazonaws.com"
         ("mx.example.com", 530, "5.7.0", "Authentication required", "auth: none"),
         ("mx.example.com", 534, "5.7.9", "Mechanism too weak", "stronger mechanism"),
         ("mx.example.com", 538, "5.7.11", "Encryption required", "tls: auto"),
-        ("mx.example.com", 535, "5.7.8", "Error: authentication failed", "app password"),
         ("mx.example.com", 550, "5.7.26", "This mail is unauthenticated", "SPF"),
         ("mx.example.com", 554, "5.7.1", "<a@b.example>: Relay access denied", "who log in"),
         ("mx.example.com", 550, "5.1.1", "User unknown", "spelling"),

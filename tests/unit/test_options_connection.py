@@ -138,6 +138,8 @@ def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
         ("http://u:secret@proxy.test:0", "it names no port"),
         ("http://u:secret@proxy.test:99999", "is not a URL"),
         ("http://[::1", "is not a URL"),
+        ("socks5://u:s%C3%A9cret@proxy.test:80", "SOCKS5 carries a login of ASCII only"),
+        (f"socks5://u:{'secret' * 50}@proxy.test:80", "255 characters at most"),
         ("http://proxy.test:80/secret", "something stands behind its port"),
     ],
 )

@@ -125,7 +125,7 @@ class _Scram(Exchange):
             self._client: Any = scramp.ScramClient(["SCRAM-SHA-256"], user, password)
             super().__init__(initial=self._client.get_client_first().encode())
         except self._error as error:
-            raise ValueError(f"user or password cannot be used with it: {error}") from error
+            raise ValueError("user or password holds what SASLprep (RFC 4013) forbids") from error
         self._steps = [self._prove, self._check]
 
     def answer(self, challenge: bytes) -> bytes:

@@ -147,10 +147,10 @@ def _through_socks(
     except python_socks.ProxyError as error:
         hint = "Is its login right, and does it let this runner reach that host and port?"
         raise DeliveryError(Problem(where, f"it does not connect: {error}", hint)) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        # Its own errors tell less than those that they were made of.
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        known = cause if isinstance(cause, (OSError, UnicodeError)) else OSError(str(cause))
-        raise failure(where, proxy.host, "asking for the mail server", known) from error
+        raise failure(where, proxy.host, "asking for the mail server", cause) from error
     return connected
 
 

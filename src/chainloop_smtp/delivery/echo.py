@@ -52,6 +52,7 @@ def _spellings(secret: bytes) -> Iterator[str]:
     yield json.dumps(plain)[1:-1]
     yield json.dumps(plain, ensure_ascii=False)[1:-1]
     escaped = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield escaped
     yield escaped.replace('"', "&quot;")
     yield escaped.replace('"', "&quot;").replace("'", "&#x27;")
     for safe in (b"-._~", b"-._~/"):

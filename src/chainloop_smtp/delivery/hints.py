@@ -254,14 +254,6 @@ _RULES = (
     ),
     _Rule(
         _ANYBODY,
-        (535,),
-        "",
-        "",
-        "Check user and password; many providers want an app password or an API key here instead "
-        "of the account's own password.",
-    ),
-    _Rule(
-        _ANYBODY,
         (),
         "5.7.26",
         "",

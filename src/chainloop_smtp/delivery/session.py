@@ -18,6 +18,7 @@ from chainloop_smtp.model import Auth, Registration, Reply, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
+_LONGEST_COMPLAINT = 200  # characters
 _LONGEST_COMMAND = 512  # octets with CRLF: RFC 5321 section 4.5.3.1.4
 
 
@@ -137,7 +138,9 @@ class Session:
                 else f"the server refused the login of {self._registration.user}"
             )
             raise self.refusal(
-                f"{why} ({self.connection.printable(complaint)})" if complaint else why,
+                f"{why} ({self.connection.printable(complaint)[:_LONGEST_COMPLAINT]})"
+                if complaint
+                else why,
                 reply,
                 "Check user and password; many providers want an app password or an API key here "
                 "instead of the account's own password."
@@ -218,7 +221,8 @@ class Session:
             except ValueError as error:
                 # RFC 4954 section 4: a lone "*" cancels the exchange.
                 self.connection.exchange(b"*")
-                raise self.error(f"{self.mechanism} failed: {error}") from error
+                said = self.connection.printable(str(error))[:_LONGEST_COMPLAINT]
+                raise self.error(f"{self.mechanism} failed: {said}") from error
             initial = None
             self.connection.conceal(exchange.proof)
             (reply,) = self.connection.exchange(base64.b64encode(response))

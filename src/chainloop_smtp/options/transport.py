@@ -108,4 +108,7 @@ def _flaw(url: SplitResult, port: int | None) -> str:
         return "it names no port"
     if url.path.strip("/") or url.query or url.fragment:
         return "something stands behind its port"
+    login = (unquote(url.username or ""), unquote(url.password or ""))
+    if url.scheme != "http" and any(not each.isascii() or len(each) > 255 for each in login):
+        return "SOCKS5 carries a login of ASCII only, 255 characters at most"
     return ""

@@ -1,0 +1,514 @@
+"""From a host and a port to a connection that may be trusted: addresses, proxies, certificates."""
+
+import hashlib
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import trustme
+
+from chainloop_smtp.delivery import check_files, send
+from chainloop_smtp.delivery.tls import context
+from chainloop_smtp.errors import DeliveryError, OptionsError
+from chainloop_smtp.model import (
+    Delivery,
+    Mail,
+    Mailbox,
+    Proxy,
+    ProxyKind,
+    Registration,
+    Tls,
+    Transport,
+)
+from proxies import Tunnel
+from smtpserver import Certificates, Mailboxes, Scripted, Step, Then, script
+
+USER, PASSWORD = "ci@example.test", "correct horse"
+LOGIN = ("jane", "proxy-s3cret")
+MAIL = Mail(
+    sender="reports@example.test",
+    recipients=("to@example.test",),
+    message_id="<1@example.test>",
+    subject="hello",
+    content=b"Subject: hello\r\n\r\nBody.\r\n",
+    text="",
+    html="",
+)
+
+
+def submit(
+    server: Mailboxes | Scripted, *, host: str = "127.0.0.1", user: str = "", **transport: object
+) -> Delivery:
+    registration = Registration(
+        host=host,
+        port=server.port,
+        user=user,
+        password=PASSWORD if user else "",
+        from_=Mailbox(addr_spec="reports@example.test"),
+        to=(Mailbox(addr_spec="to@example.test"),),
+    )
+    settings = {"tls": Tls.STARTTLS, "timeout": 5.0, "deadline": 10.0} | transport
+    return send(MAIL, registration, Transport(**settings))  # type: ignore[arg-type]
+
+
+def refusal_of(attempt: Callable[[], Delivery]) -> str:
+    """All that the error says."""
+    started = time.monotonic()
+    with pytest.raises(DeliveryError) as caught:
+        attempt()
+    assert time.monotonic() - started < 10
+    return str(caught.value)
+
+
+def running(tls: ssl.SSLContext, *, implicit: bool = False) -> Mailboxes:
+    return Mailboxes(tls=tls, implicit=implicit, mechanisms=("PLAIN",), accounts={USER: PASSWORD})
+
+
+# --- pins --------------------------------------------------------------------------------------
+
+
+def _pin(server: Mailboxes) -> str:
+    """What the server's certificate has for a fingerprint, as openssl prints it."""
+    pem = ssl.get_server_certificate(("127.0.0.1", server.port))
+    printed = subprocess.run(
+        ["openssl", "x509", "-noout", "-fingerprint", "-sha256"],
+        input=pem.encode(),
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    return printed.partition("=")[2].strip().replace(":", "").lower()
+
+
+@pytest.mark.parametrize("kind", ["server", "wrong_name", "expired", "unknown"])
+def test_a_pinned_certificate_is_trusted_whoever_made_it(tls: Certificates, kind: str) -> None:
+    with running(getattr(tls, kind), implicit=True).running() as server:
+        result = submit(server, user=USER, tls=Tls.IMPLICIT, tls_fingerprint=_pin(server))
+
+    assert server.logins == [("PLAIN", USER)]
+    assert result.accepted == ("to@example.test",)
+
+
+@pytest.mark.parametrize("mode", [Tls.STARTTLS, Tls.IMPLICIT])
+def test_another_certificate_than_the_pinned_gets_no_secret(tls: Certificates, mode: Tls) -> None:
+    pin = hashlib.sha256(b"another").hexdigest()
+    with Scripted(script(tls=mode.value, auth="PLAIN"), tls.server) as server:
+        said = refusal_of(lambda: submit(server, user=USER, tls=mode, tls_fingerprint=pin))
+
+    assert re.search(r"has the SHA-256 fingerprint [0-9a-f]{64}, not the pinned one", said)
+    assert b"AUTH" not in server.received
+    assert b"MAIL" not in server.received
+
+
+def test_a_pin_works_with_the_oldest_tls_that_is_spoken(tls: Certificates) -> None:
+    made = context(Transport(tls_fingerprint="0" * 64))
+    assert made.minimum_version is ssl.TLSVersion.TLSv1_2
+    with running(tls.server).running() as server:
+        said = refusal_of(lambda: submit(server, tls_fingerprint="0" * 64))
+    assert "not the pinned one" in said
+
+
+# --- client certificates -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["one file", "two files"])
+def test_a_client_certificate_is_shown(tls: Certificates, both: bool) -> None:
+    shown = (
+        {"tls_client_cert": str(tls.client_both)}
+        if both
+        else {"tls_client_cert": str(tls.client_cert), "tls_client_key": str(tls.client_key)}
+    )
+    with running(tls.mutual).running() as server:
+        result = submit(server, tls_ca_file=str(tls.ca_file), **shown)
+
+    assert result.accepted == ("to@example.test",)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_client_certificate_is_told_of(
+    tls: Certificates, version: ssl.TLSVersion
+) -> None:
+    tls.mutual.maximum_version = version
+    try:
+        with Scripted(script(tls="implicit"), tls.mutual) as server:
+            said = refusal_of(
+                lambda: submit(server, tls=Tls.IMPLICIT, tls_ca_file=str(tls.ca_file))
+            )
+    finally:
+        tls.mutual.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+
+    assert "TLS failed during " in said
+    assert "The server may want a client certificate: tls-client-cert." in said
+
+
+def _files(folder: Path, tls: Certificates) -> dict[str, str]:
+    encrypted, empty = folder / "encrypted.pem", folder / "empty.pem"
+    subprocess.run(
+        [
+            "openssl",
+            "pkey",
+            "-in",
+            tls.client_key,
+            "-aes256",
+            "-passout",
+            "pass:x",
+            "-out",
+            encrypted,
+        ],
+        check=True,
+    )
+    empty.write_bytes(b"")
+    other = folder / "other.pem"
+    trustme.CA().issue_cert("x").private_key_pem.write_to_path(str(other))
+    return {
+        "": "",
+        "cert": str(tls.client_cert),
+        "key": str(tls.client_key),
+        "both": str(tls.client_both),
+        "encrypted": str(encrypted),
+        "empty": str(empty),
+        "other": str(other),
+        "missing": str(folder / "missing.pem"),
+        "NUL": "a\0b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "where", "why"),
+    [
+        ("missing", "", "tls-client-cert", "cannot be read: no such file"),
+        ("cert", "missing", "tls-client-key", "cannot be read: no such file"),
+        ("NUL", "", "tls-client-cert", "cannot be read: not a path"),
+        ("empty", "", "tls-client-cert", "does not hold both a certificate and its key"),
+        ("cert", "", "tls-client-cert", "does not hold both a certificate and its key"),
+        ("key", "", "tls-client-cert", "does not hold both a certificate and its key"),
+        ("cert", "empty", "tls-client-cert", "holds no certificate, or"),
+        ("cert", "other", "tls-client-cert", "the key does not belong to the certificate"),
+        ("cert", "encrypted", "tls-client-key", "is encrypted"),
+    ],
+)
+def test_client_certificates_that_are_none_are_told_early(
+    tls: Certificates, tmp_path: Path, cert: str, key: str, where: str, why: str
+) -> None:
+    files = _files(tmp_path, tls)
+    with pytest.raises(OptionsError) as caught:
+        check_files("", files[cert], files[key])
+    (problem,) = caught.value.problems
+    assert problem.where == where
+    assert why in problem.why
+
+
+def test_an_encrypted_key_beside_its_certificate_is_told(tls: Certificates, tmp_path: Path) -> None:
+    encrypted = Path(_files(tmp_path, tls)["encrypted"])
+    both = tmp_path / "both-encrypted.pem"
+    both.write_bytes(tls.client_cert.read_bytes() + encrypted.read_bytes())
+    with pytest.raises(OptionsError) as caught:
+        check_files("", str(both), "")
+    (problem,) = caught.value.problems
+    assert (problem.where, "openssl pkey" in problem.hint) == ("tls-client-cert", True)
+
+
+def test_all_files_are_looked_at_together(tls: Certificates) -> None:
+    check_files("", "", "")
+    check_files(str(tls.ca_file), str(tls.client_both), "")
+    with pytest.raises(OptionsError) as caught:
+        check_files("no-ca.pem", "no-cert.pem", "")
+    assert [each.where for each in caught.value.problems] == ["tls-ca-file", "tls-client-cert"]
+
+
+# --- authorities -------------------------------------------------------------------------------
+
+
+def _store(folder: Path, tls: Certificates) -> Path:
+    """A folder like Debian's /etc/ssl/certs; its bundle."""
+    store = folder / "certs"
+    store.mkdir()
+    bundle = store / "ca-certificates.crt"
+    bundle.write_bytes(tls.ca_file.read_bytes())
+    (store / "authority.pem").write_bytes(tls.ca_file.read_bytes())
+    subprocess.run(["openssl", "rehash", store], check=True)
+    later = bundle.stat().st_mtime + 5
+    os.utime(store, (later, later))
+    return bundle
+
+
+@pytest.mark.parametrize("state", ["as made", "bundle is newer", "elsewhere", "not hashed", "gone"])
+def test_the_systems_authorities_are_trusted_however_they_are_stored(
+    tls: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    bundle = _store(tmp_path, tls)
+    monkeypatch.setenv("SSL_CERT_DIR", str(bundle.parent))
+    if state == "bundle is newer":
+        later = bundle.stat().st_mtime + 60
+        os.utime(bundle, (later, later))
+    elif state == "elsewhere":
+        bundle = bundle.rename(tmp_path / "bundle.pem")
+    elif state == "not hashed":
+        for link in bundle.parent.glob("*.0"):
+            link.unlink()
+        os.utime(bundle.parent, (bundle.stat().st_mtime + 5,) * 2)
+    elif state == "gone":
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    made = context(Transport())
+    # What a hashed folder holds is read when it is needed, so nothing of it is there at first.
+    assert bool(made.get_ca_certs()) == (state != "as made")
+    with running(tls.server).running() as server:
+        assert submit(server).accepted == ("to@example.test",)
+
+
+def test_a_store_that_cannot_be_looked_into_is_read_whole(
+    tls: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = _store(tmp_path, tls)
+    monkeypatch.setenv("SSL_CERT_DIR", str(bundle.parent))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+
+    def fail(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", fail)
+    assert context(Transport()).get_ca_certs()
+
+
+# --- the server's name -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [("localhost", "localhost"), ("localhost.", "localhost"), ("127.0.0.1", None)],
+)
+def test_the_server_is_named_in_the_handshake_unless_it_is_an_address(
+    tls: Certificates, host: str, named: str | None
+) -> None:
+    names: list[str | None] = []
+    tls.server.sni_callback = lambda _, name, __: names.append(name)
+    try:
+        with running(tls.server).running() as server:
+            submit(server, host=host, tls_ca_file=str(tls.ca_file))
+    finally:
+        tls.server.sni_callback = None
+
+    assert names == [named]
+
+
+# --- wrong ports -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said_first", "told"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", "the server speaks TLS, and not in clear"),
+        (b"", "the server closed the connection"),
+    ],
+    ids=["an alert", "nothing"],
+)
+def test_a_port_that_speaks_tls_at_once_is_known_by_how_it_ends(
+    said_first: bytes, told: str
+) -> None:
+    with Scripted({"greeting": Step(reply=said_first, then=Then.CLOSE)}) as server:
+        said = refusal_of(lambda: submit(server))
+
+    assert told in said
+    assert "A port that speaks TLS at once, as 465 does, wants tls: implicit." in said
+
+
+# --- addresses ---------------------------------------------------------------------------------
+
+
+def _resolve(monkeypatch: pytest.MonkeyPatch, addresses: Sequence[tuple[str, int]]) -> None:
+    """Has every name stand for these addresses."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def test_a_dead_first_address_does_not_take_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as opened, socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+        # The kernel drops what comes to a full queue, as a firewall would.
+        for _ in range(4):
+            filler = opened.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
+        with Scripted(script()) as server:
+            _resolve(monkeypatch, [deaf.getsockname(), ("127.0.0.1", server.port)])
+            started = time.monotonic()
+            result = submit(server, tls=Tls.NONE, timeout=30.0, deadline=3.0)
+
+    assert result.accepted == ("to@example.test",)
+    assert 1 < time.monotonic() - started < 3
+
+
+def test_a_resolver_that_does_not_answer_does_not_outlast_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(3))
+    started = time.monotonic()
+    said = refusal_of(lambda: submit(Mailboxes(port=25), timeout=30.0, deadline=0.3))
+    assert time.monotonic() - started < 2
+    assert "no answer in time, looking up the host" in said
+
+
+# --- proxies -----------------------------------------------------------------------------------
+
+
+def _proxy(tunnel: Tunnel, kind: ProxyKind, login: tuple[str, str] = ("", "")) -> Proxy:
+    return Proxy(kind=kind, host="127.0.0.1", port=tunnel.port, user=login[0], password=login[1])
+
+
+@pytest.mark.parametrize("kind", ProxyKind)
+@pytest.mark.parametrize("login", [None, LOGIN], ids=["no login", "a login"])
+@pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "implicit"])
+def test_a_mail_gets_through_a_proxy_that_looks_the_name_up(
+    tls: Certificates, kind: ProxyKind, login: tuple[str, str] | None, implicit: bool
+) -> None:
+    with running(tls.server, implicit=implicit).running() as server:
+        tunnel = Tunnel(hosts={"localhost": ("127.0.0.1", server.port)}, login=login)
+        with tunnel.http() if kind is ProxyKind.HTTP else tunnel.socks5():
+            result = submit(
+                server,
+                host="localhost.",
+                user=USER,
+                tls=Tls.IMPLICIT if implicit else Tls.STARTTLS,
+                tls_ca_file=str(tls.ca_file),
+                proxy=_proxy(tunnel, kind, login or ("", "")),
+            )
+
+    assert tunnel.asked == [f"localhost:{server.port}"]
+    assert server.logins == [("PLAIN", USER)]
+    assert result.server == f"localhost.:{server.port}"
+
+
+@pytest.mark.parametrize("kind", ProxyKind)
+def test_a_proxy_is_asked_for_an_ipv6_literal(tls: Certificates, kind: ProxyKind) -> None:
+    with running(tls.server).running() as server:
+        tunnel = Tunnel(hosts={"::1": ("127.0.0.1", server.port)})
+        with tunnel.http() if kind is ProxyKind.HTTP else tunnel.socks5():
+            submit(
+                server,
+                host="::1",
+                tls_ca_file=str(tls.ca_file),
+                proxy=_proxy(tunnel, kind),
+            )
+
+    assert tunnel.asked[0] in (f"[::1]:{server.port}", f"::1:{server.port}")
+    assert len(server.mails) == 1
+
+
+def test_a_greeting_in_one_breath_with_the_proxys_answer_is_not_lost(tls: Certificates) -> None:
+    with running(tls.server).running() as server:
+        tunnel = Tunnel(hosts={"localhost": ("127.0.0.1", server.port)}, joins=True)
+        with tunnel.http():
+            submit(
+                server,
+                host="localhost",
+                tls_ca_file=str(tls.ca_file),
+                proxy=_proxy(tunnel, ProxyKind.HTTP),
+            )
+
+    assert len(server.mails) == 1
+
+
+def test_behind_a_proxy_nothing_counts_as_loopback() -> None:
+    with Mailboxes(mechanisms=("PLAIN",), accounts={USER: PASSWORD}).running() as server:
+        tunnel = Tunnel(hosts={"localhost": ("127.0.0.1", server.port)})
+        with tunnel.http():
+            said = refusal_of(
+                lambda: submit(
+                    server,
+                    host="localhost",
+                    user=USER,
+                    tls=Tls.NONE,
+                    proxy=_proxy(tunnel, ProxyKind.HTTP),
+                )
+            )
+
+    assert "was not sent, since the connection has no TLS" in said
+    assert server.logins == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "login", "told", "hint"),
+    [
+        (ProxyKind.HTTP, LOGIN, "it refuses nowhere.test:25: HTTP 403", "Many allow 443 only."),
+        (
+            ProxyKind.HTTP,
+            ("jane", "wr0ng"),
+            "it refuses nowhere.test:25: HTTP 407",
+            "Give its login in the URL",
+        ),
+        (ProxyKind.SOCKS5, LOGIN, "it does not connect: Host unreachable", "Is its login right"),
+        (ProxyKind.SOCKS5, ("jane", "wr0ng"), "it does not connect: ", "Is its login right"),
+        (ProxyKind.SOCKS5, ("", ""), "it does not connect: ", "Is its login right"),
+    ],
+)
+def test_a_proxy_that_refuses_is_told_without_its_login(
+    kind: ProxyKind, login: tuple[str, str], told: str, hint: str
+) -> None:
+    tunnel = Tunnel(login=LOGIN)
+    with tunnel.http() if kind is ProxyKind.HTTP else tunnel.socks5():
+        said = refusal_of(
+            lambda: submit(
+                Mailboxes(port=25), host="nowhere.test", proxy=_proxy(tunnel, kind, login)
+            )
+        )
+
+    assert said.startswith(f"proxy 127.0.0.1:{tunnel.port}: {told}")
+    assert hint in said
+    for secret in (LOGIN[1], "wr0ng"):
+        assert secret not in said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9\r\n\r\n",
+        b"HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 two\r\n\r\n",
+        b"220 mail.example.test ESMTP\r\n",
+        b"HTTP/1.1 200 " + b"x" * 20_000,
+    ],
+    ids=["ssh", "no status", "no number", "mail", "endless"],
+)
+def test_what_is_no_http_proxy_is_told(answer: bytes) -> None:
+    tunnel = Tunnel(answer=answer)
+    with tunnel.http():
+        said = refusal_of(lambda: submit(Mailboxes(port=25), proxy=_proxy(tunnel, ProxyKind.HTTP)))
+    assert "it does not answer as an HTTP proxy does" in said
+
+
+def test_what_is_no_socks_proxy_is_told() -> None:
+    tunnel = Tunnel(answer=b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with tunnel.socks5():
+        said = refusal_of(
+            lambda: submit(Mailboxes(port=25), proxy=_proxy(tunnel, ProxyKind.SOCKS5))
+        )
+    assert said.startswith(f"proxy 127.0.0.1:{tunnel.port}: it does not connect: ")
+
+
+@pytest.mark.parametrize("kind", ProxyKind)
+def test_a_proxy_that_is_not_there_is_told(kind: ProxyKind) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    said = refusal_of(
+        lambda: submit(Mailboxes(port=25), proxy=Proxy(kind=kind, host="127.0.0.1", port=port))
+    )
+    assert said.startswith(f"proxy 127.0.0.1:{port}: the connection was refused")
+
+
+@pytest.mark.parametrize("kind", ProxyKind)
+def test_a_proxy_that_says_nothing_does_not_outlast_the_deadline(kind: ProxyKind) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+        proxy = Proxy(kind=kind, host="127.0.0.1", port=port)
+        started = time.monotonic()
+        said = refusal_of(
+            lambda: submit(Mailboxes(port=25), proxy=proxy, timeout=0.3, deadline=1.0)
+        )
+    assert time.monotonic() - started < 2
+    assert "no answer in time, asking for the mail server" in said

@@ -1,0 +1,256 @@
+"""Logging in at a server that checks what it is told, and at one that cheats."""
+
+import json
+import re
+import time
+from base64 import b64encode
+from collections.abc import Callable
+
+import pytest
+
+from chainloop_smtp.delivery import send
+from chainloop_smtp.errors import DeliveryError
+from chainloop_smtp.model import Auth, Delivery, Mail, Mailbox, Registration, Tls, Transport
+from smtpserver import (
+    Certificates,
+    Mailboxes,
+    Scripted,
+    Step,
+    Then,
+    changed,
+    ehlo,
+    outward_address,
+    script,
+    until,
+)
+
+USER, PASSWORD = "ci@example.test", "pä$$wörd 漢字"
+TOKEN = "eyJ0eXAiOiJKV1QiLCJub25jZSI6.t0ken-_" * 40
+MAIL = Mail(
+    sender="reports@example.test",
+    recipients=("to@example.test",),
+    message_id="<1@example.test>",
+    subject="hello",
+    content=b"Subject: hello\r\n\r\nBody.\r\n",
+    text="",
+    html="",
+)
+
+
+def submit(
+    server: Mailboxes | Scripted,
+    *,
+    user: str = USER,
+    password: str = PASSWORD,
+    host: str = "127.0.0.1",
+    tls: Certificates | None = None,
+    auth: Auth = Auth.AUTO,
+    has_token: bool = False,
+) -> Delivery:
+    registration = Registration(
+        host=host,
+        port=server.port,
+        user=user,
+        password=password,
+        from_=Mailbox(addr_spec="reports@example.test"),
+        to=(Mailbox(addr_spec="to@example.test"),),
+    )
+    transport = Transport(
+        tls=Tls.STARTTLS if tls else Tls.NONE,
+        tls_ca_file=str(tls.ca_file) if tls else "",
+        auth=auth,
+        has_token=has_token,
+        timeout=5,
+        deadline=10,
+    )
+    return send(MAIL, registration, transport)
+
+
+def refusal_of(attempt: Callable[[], Delivery]) -> str:
+    """All that the error says."""
+    started = time.monotonic()
+    with pytest.raises(DeliveryError) as caught:
+        attempt()
+    assert time.monotonic() - started < 10
+    return str(caught.value)
+
+
+# --- a server that checks ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+@pytest.mark.parametrize("token", [TOKEN, "short"], ids=["long", "short"])
+@pytest.mark.parametrize("user", [USER, "a=b,c@example.test"])
+def test_a_token_logs_in(tls: Certificates, mechanism: str, token: str, user: str) -> None:
+    with Mailboxes(
+        tls=tls.server,
+        mechanisms=("PLAIN", "LOGIN", mechanism),
+        accounts={user: token},
+        extensions=(),
+    ).running() as server:
+        result = submit(server, user=user, password=token, tls=tls, has_token=True)
+
+    assert server.logins == [(mechanism, user)]
+    assert result.mechanism == mechanism
+    assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+def test_a_refused_token_is_told_with_what_the_server_says_of_it(
+    tls: Certificates, mechanism: str
+) -> None:
+    with Mailboxes(
+        tls=tls.server, mechanisms=(mechanism,), accounts={USER: "another"}, extensions=()
+    ).running() as server:
+        said = refusal_of(lambda: submit(server, password=TOKEN, tls=tls, has_token=True))
+
+    told = "(status 401, scope https://mail.example.test/): 535 5.7.8"
+    assert f"the server refused the login of {USER} {told}" in said
+    assert "The token is not for this mailbox, or its scope does not allow SMTP." in said
+    assert TOKEN[:20] not in said
+    assert server.mails == []
+
+
+def test_a_token_is_shown_to_no_mechanism_for_passwords() -> None:
+    with Scripted(until(script(auth="PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256"), "ehlo")) as server:
+        said = refusal_of(lambda: submit(server, password=TOKEN, has_token=True))
+
+    assert "no common way to log in: the server offers PLAIN LOGIN" in said
+    assert b"AUTH" not in server.received
+
+
+def test_a_token_of_ones_own_is_a_password_for_xoauth2(tls: Certificates) -> None:
+    with Mailboxes(
+        tls=tls.server, mechanisms=("PLAIN", "XOAUTH2"), accounts={USER: TOKEN}, extensions=()
+    ).running() as server:
+        submit(server, password=TOKEN, tls=tls, auth=Auth.XOAUTH2)
+
+    assert server.logins == [("XOAUTH2", USER)]
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [(USER, "secret"), (USER, PASSWORD), ("a=b,c", "x" * 1000), ("käse", "non\u00a0breaking")],
+    ids=["ascii", "utf-8", "a name to escape", "what SASLprep maps"],
+)
+def test_scram_logs_in_and_lets_the_server_prove_itself(
+    tls: Certificates, user: str, password: str
+) -> None:
+    with Mailboxes(
+        tls=tls.server, mechanisms=("SCRAM-SHA-256", "LOGIN"), accounts={user: password}
+    ).running() as server:
+        result = submit(server, user=user, password=password, tls=tls)
+
+    assert server.logins == [("SCRAM-SHA-256", user)]
+    assert result.mechanism == "SCRAM-SHA-256"
+
+
+def test_a_wrong_password_is_told_by_scram(tls: Certificates) -> None:
+    with Mailboxes(
+        tls=tls.server, mechanisms=("SCRAM-SHA-256",), accounts={USER: "another"}
+    ).running() as server:
+        said = refusal_of(lambda: submit(server, tls=tls))
+
+    assert "535 5.7.8" in said
+    assert server.mails == []
+
+
+# --- one that cheats ---------------------------------------------------------------------------
+
+
+def test_a_scram_server_that_proves_nothing_gets_no_mail() -> None:
+    steps = changed(script(auth="PLAIN"), ehlo=Step(reply=ehlo("AUTH SCRAM-SHA-256")))
+    steps = until(steps, "ehlo")
+    steps["auth"] = Step(
+        expect="AUTH SCRAM-SHA-256 .+", reply=b"235 welcome\r\n", then=Then.SILENCE
+    )
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server))
+
+    assert "the server has not proved that it knows the password" in said
+    assert b"MAIL" not in server.received
+
+
+def test_a_password_that_saslprep_forbids_is_told_before_anything_of_it_is_sent() -> None:
+    with Scripted(until(script(auth="SCRAM-SHA-256"), "ehlo")) as server:
+        said = refusal_of(lambda: submit(server, password="bell\x07"))
+
+    assert "SCRAM-SHA-256 failed: user or password holds what SASLprep" in said
+    assert b"AUTH" not in server.received
+
+
+@pytest.mark.parametrize("host", [outward_address(), "0.0.0.0"])
+def test_without_tls_no_token_leaves_loopback(host: str) -> None:
+    with Scripted(until(script(auth="XOAUTH2"), "ehlo"), host=host) as server:
+        said = refusal_of(lambda: submit(server, host=host, password=TOKEN, has_token=True))
+
+    assert "was not sent, since the connection has no TLS" in said
+    assert b"AUTH" not in server.received
+
+
+@pytest.mark.parametrize(
+    ("auth", "reply", "told"),
+    [
+        (Auth.XOAUTH2, b"454 4.7.0 later\r\n", "the server cannot check the token now: 454 4.7.0"),
+        (Auth.PLAIN, b"432 4.3.2 later\r\n", "the server cannot check the password now: 432"),
+    ],
+)
+def test_a_temporary_failure_is_not_answered_by_another_mechanism(
+    auth: Auth, reply: bytes, told: str
+) -> None:
+    steps = until(script(auth="PLAIN"), "greeting")
+    offer = "AUTH XOAUTH2 OAUTHBEARER PLAIN LOGIN CRAM-MD5"
+    steps["ehlo"] = Step(expect="EHLO .+", reply=ehlo(offer))
+    steps["auth"] = Step(expect=f"AUTH {auth.value.upper()} .+", reply=reply)
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server, password="t0ken", has_token=auth is Auth.XOAUTH2))
+
+    assert told in said
+    assert len(re.findall(rb"^AUTH ", server.received, re.MULTILINE)) == 1
+    assert b"MAIL" not in server.received
+
+
+def test_what_an_oauth_server_says_of_a_token_cannot_show_it() -> None:
+    complaint = json.dumps({"status": f"bad {TOKEN}\x1b[2J", "scope": "s" * 1000})
+    steps = until(script(auth="XOAUTH2"), "ehlo")
+    steps["auth"] = Step(expect="AUTH XOAUTH2", reply=b"334 \r\n")
+    steps["token"] = Step(
+        expect="[A-Za-z0-9+/=]+", reply=b"334 " + b64encode(complaint.encode()) + b"\r\n"
+    )
+    steps["dummy"] = Step(expect="", reply=b"")
+    steps["end"] = Step(expect=r"", reply=b"535 5.7.8 no\r\n", then=Then.SILENCE)
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server, password=TOKEN, has_token=True))
+
+    assert "(status bad ***" in said
+    assert "\x1b" not in said
+    assert len(said) < 800
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "challenge"),
+    [("CRAM-MD5", b64encode(b"<1@host>")), ("LOGIN", b64encode(b"Username:"))],
+)
+def test_what_a_server_echoes_of_a_response_is_blotted_out(
+    mechanism: str, challenge: bytes
+) -> None:
+    """An HMAC of the password is enough to guess it by."""
+    steps = until(script(auth=mechanism), "ehlo")
+    steps["auth"] = Step(expect=f"AUTH {mechanism}", reply=b"334 " + challenge + b"\r\n")
+    seen: list[bytes] = []
+
+    class Echoing(Scripted):
+        def _say(self, connection: object, step: Step) -> None:
+            if step.reply == b"echo":
+                seen.append(self.groups[-1].strip())
+                step = Step(reply=b"535 5.7.8 you said " + seen[-1] + b"\r\n")
+            super()._say(connection, step)  # type: ignore[arg-type]
+
+    if mechanism == "LOGIN":
+        steps["user"] = Step(expect=".+", reply=b"334 " + challenge + b"\r\n")
+    steps["response"] = Step(expect=".+", reply=b"echo", then=Then.SILENCE)
+    with Echoing(steps) as server:
+        said = refusal_of(lambda: submit(server))
+
+    assert re.search(r"535 5.7.8 you said \*\*\*", said)
+    assert seen[0].decode() not in said

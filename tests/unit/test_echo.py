@@ -1,0 +1,107 @@
+"""What a server says, without our secrets: in whatever form it repeats them."""
+
+import base64
+import html
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainloop_smtp.delivery.dialing import own_name
+from chainloop_smtp.delivery.echo import Blotter
+
+PASSWORD = 'pä$$ "wörd" <&>'
+TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + "abcDEF012-_" * 120
+
+
+def blotted(text: str, *secrets: str) -> str:
+    blotter = Blotter()
+    blotter.add(*(secret.encode() for secret in secrets))
+    return blotter.blotted(text)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        PASSWORD,
+        json.dumps(PASSWORD),
+        json.dumps(PASSWORD, ensure_ascii=False),
+        html.escape(PASSWORD),
+        html.escape(PASSWORD, quote=False),
+        quote(PASSWORD, safe=""),
+        quote(PASSWORD),
+        base64.b64encode(PASSWORD.encode()).decode(),
+        base64.urlsafe_b64encode(PASSWORD.encode()).decode().rstrip("="),
+        base64.b64encode(f"\0jane\0{PASSWORD}".encode()).decode(),
+        base64.b64encode(f"user=jane\1auth=Bearer {PASSWORD}\1\1".encode()).decode(),
+        PASSWORD.encode().hex(),
+        PASSWORD.encode().hex().upper(),
+    ],
+)
+def test_a_password_is_blotted_out_in_any_form(form: str) -> None:
+    said = blotted(f"535 5.7.8 what is <{form}>?", PASSWORD)
+    assert said.replace('"', "") == "535 5.7.8 what is <***>?"
+
+
+@pytest.mark.parametrize("cut", [(0, 60), (200, 320), (-60, None)])
+def test_a_token_is_known_by_a_piece_of_it_in_base64(cut: tuple[int, int | None]) -> None:
+    echoed = base64.b64encode(f"user=jane\1auth=Bearer {TOKEN}\1\1".encode()).decode()
+    piece = echoed[slice(*cut)] if cut[0] else echoed[40:140]
+    assert blotted(f"334 {piece}", TOKEN) == "334 ***"
+
+
+@given(before=st.binary(max_size=9), after=st.binary(max_size=9), secret=st.text(min_size=6))
+def test_base64_of_a_text_with_the_secret_is_blotted_out(
+    before: bytes, after: bytes, secret: str
+) -> None:
+    octets = before + secret.encode() + after
+    said = blotted(f"a {base64.b64encode(octets).decode()} b", secret)
+    assert base64.b64encode(octets).decode() not in said
+
+
+def test_what_holds_no_secret_stays_as_it_is() -> None:
+    said = "250 2.0.0 Ok: queued as 4XyZab12cdEF34567890 deadbeefdeadbeef <jane@example.com>"
+    assert blotted(said, PASSWORD, TOKEN) == said
+    assert blotted(said) == said
+    assert blotted(said, "") == said
+
+
+def test_a_short_secret_is_blotted_out_in_plain_only() -> None:
+    # In what is encoded, three octets are found by chance.
+    assert blotted("it was abc, YWJjYWJj", "abc") == "it was ***, YWJjYWJj"
+
+
+def test_the_longer_of_two_secrets_goes_first() -> None:
+    assert blotted("correct horse", "correct", "correct horse") == "***"
+
+
+# --- the name for EHLO -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("runner.example.com", "runner.example.com"),
+        ("fv-az123-4.internal.cloudapp.net", "fv-az123-4.internal.cloudapp.net"),
+        ("localhost", "[192.0.2.7]"),
+        ("localhost.localdomain", "[192.0.2.7]"),
+        ("Mac-1234.local", "[192.0.2.7]"),
+        ("runner", "[192.0.2.7]"),
+        ("", "[192.0.2.7]"),
+        ("10.0.0.1", "[192.0.2.7]"),
+        ("run_ner.example.com", "[192.0.2.7]"),
+        ("-runner.example.com", "[192.0.2.7]"),
+        ("runner..example.com", "[192.0.2.7]"),
+        ("rünner.example.com", "[192.0.2.7]"),
+        ("a" * 64 + ".example.com", "[192.0.2.7]"),
+        ("runner.example.com\r\nQUIT", "[192.0.2.7]"),
+    ],
+)
+def test_a_machine_calls_itself_by_what_others_may_know(name: str, called: str) -> None:
+    assert own_name(name, "192.0.2.7") == called
+
+
+def test_an_ipv6_literal_says_so() -> None:
+    assert own_name("runner", "2001:db8::7") == "[IPv6:2001:db8::7]"
