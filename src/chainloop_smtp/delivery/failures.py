@@ -8,8 +8,18 @@ from chainloop_smtp.errors import DeliveryError, Problem
 GREETING = "waiting for the greeting"
 IMPLICIT_HINT = "A port that speaks TLS at once, as 465 does, wants tls: implicit."
 STARTTLS_HINT = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
-# OpenSSL's words for a greeting where it looks for a handshake; they differ by version.
-_IN_CLEAR = ("wrong version number", "record layer failure", "packet length too long")
+_CLIENT_HINT = "The server may want a client certificate: tls-client-cert."
+_VERSION_HINT = "TLS 1.2 is the oldest that is spoken here; the server has to be newer."
+# OpenSSL's words. The first three are a greeting where it looks for a handshake, by version.
+_TLS_HINTS = (
+    ("wrong version number", STARTTLS_HINT),
+    ("record layer failure", STARTTLS_HINT),
+    ("packet length too long", STARTTLS_HINT),
+    ("certificate required", _CLIENT_HINT),
+    ("handshake failure", _CLIENT_HINT),
+    ("version", _VERSION_HINT),
+    ("unsupported protocol", _VERSION_HINT),
+)
 
 
 def failure(where: str, host: str, during: str, error: OSError | UnicodeError) -> DeliveryError:
@@ -36,13 +46,7 @@ def _explained(host: str, during: str, error: OSError | UnicodeError) -> tuple[s
     if isinstance(error, ssl.SSLError):
         reason = (error.reason or "unknown").lower().replace("_", " ")
         why = f"TLS failed during {during}: {reason}"
-        if any(words in reason for words in _IN_CLEAR):
-            return why, STARTTLS_HINT
-        if "certificate required" in reason or "handshake failure" in reason:
-            return why, "The server may want a client certificate: tls-client-cert."
-        if "version" in reason or "unsupported protocol" in reason:
-            return why, "TLS 1.2 is the oldest that is spoken here; the server has to be newer."
-        return why, ""
+        return why, next((hint for words, hint in _TLS_HINTS if words in reason), "")
     if isinstance(error, TimeoutError):
         hint = "Is the port right and open from here? Hosted runners cannot reach port 25."
         # A server that waits for a handshake says nothing of its own accord.

@@ -90,8 +90,8 @@ class Session:
 
     def greet(self) -> None:
         """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
-        if self.tls is Tls.IMPLICIT and self._context:
-            self.connection.start_tls(self._context, self._transport.tls_fingerprint)
+        if self.tls is Tls.IMPLICIT:
+            self._secure()
         greeting = self.connection.read()
         if greeting.code != 220:
             raise self.refusal("the server does not take mail now", greeting)
@@ -117,8 +117,7 @@ class Session:
         (reply,) = self.connection.exchange(b"STARTTLS")
         if reply.code != 220:
             raise self.refusal("the server refused STARTTLS", reply)
-        if self._context:
-            self.connection.start_tls(self._context, self._transport.tls_fingerprint)
+        self._secure()
 
     def log_in(self) -> None:
         """AUTH (RFC 4954)."""
@@ -173,6 +172,10 @@ class Session:
     def error(self, why: str, hint: str = "") -> DeliveryError:
         """An error about this server."""
         return DeliveryError(Problem(self.connection.where, why, hint))
+
+    def _secure(self) -> None:
+        context = self._context or tls_.context(self._transport)
+        self.connection.start_tls(context, self._transport.tls_fingerprint)
 
     def _common_mechanism(self) -> Auth:
         offered = self.extensions.get("AUTH", "").split()
