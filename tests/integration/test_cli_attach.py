@@ -189,3 +189,23 @@ def test_a_mail_that_the_server_does_not_take_says_what_makes_it_large(
         f"({len(EVIDENCE):,} octets)"
     ) in ended.stderr
     assert server.mails == []
+
+
+@pytest.mark.parametrize(
+    ("where", "environment"),
+    [("the mail", {"SMTP_PASSWORD": PASSWORD}), ("what is attached only", {})],
+)
+def test_a_mail_with_the_password_in_it_is_neither_sent_nor_written(
+    program: Program, workspace: Path, where: str, environment: dict[str, str]
+) -> None:
+    evidence = encoded(cli_push(statement(environment=environment)))
+    (workspace / "attestation.json").write_bytes(evidence)
+    (workspace / "dist" / "config.json").write_text(json.dumps({"smtp": PASSWORD}), "utf-8")
+    lines = [] if environment else ["dist/config.json"]
+    ended = run(program, workspace, attaching(workspace, *lines), never)
+
+    assert ended.code == 4, where
+    assert "holds the value of password, so nothing is sent" in ended.stderr
+    assert PASSWORD not in ended.log
+    assert not list(workspace.parent.rglob("*.eml"))
+    assert ended.outputs["sent"] == "false"

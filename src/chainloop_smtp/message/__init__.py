@@ -13,6 +13,7 @@ from typing import NamedTuple
 from chainloop_smtp.message import budget, headers, identity, mime, view, wording
 from chainloop_smtp.message.budget import Limits, fitted
 from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.guard import guard
 from chainloop_smtp.message.identity import message_id, random_id
 from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
@@ -73,7 +74,7 @@ def compose(
         message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
 
     Raises:
-        MessageError: A template is broken.
+        MessageError: A template is broken, or the mail would hold a secret of the options.
     """
     # Of the evidence as it came: a program that reads it does its own cleaning.
     env_values = options.composition.env_values
@@ -195,7 +196,7 @@ def _mail(
         head.insert(3, mime.mailboxes("Reply-To", options.composition.reply_to))
     # `=_` cannot stand in quoted-printable (RFC 2045 section 6.7), so no part can hold it.
     boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
-    return Mail(
+    mail = Mail(
         sender=(options.envelope_from or registration.from_).addr_spec,
         recipients=_once((*registration.to, *cc, *options.bcc)),
         message_id=f"<{message_id}>",
@@ -209,6 +210,8 @@ def _mail(
         parts=enclosed,
         is_cut=rendered.is_cut,
     )
+    guard(mail, options.secrets, registration.user)
+    return mail
 
 
 def _once(mailboxes: tuple[Mailbox, ...]) -> tuple[str, ...]:

@@ -242,6 +242,7 @@ class Options:
         job_status: None when not said.
         oauth2: How to get the token that stands in for a password; None: there is a password.
         output_dir: Empty: the caller chooses.
+        secrets: Every secret given, used or not, with the input that it came by.
     """
 
     registration: Registration
@@ -261,6 +262,7 @@ class Options:
     fail_on_error: bool = True
     dry_run: bool = False
     output_dir: str = ""
+    secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def is_success(self) -> bool:

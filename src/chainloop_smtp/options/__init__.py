@@ -52,6 +52,10 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         fail_on_error=values.is_true("fail-on-error"),
         dry_run=values.is_true("dry-run"),
         output_dir=values.text("output-dir"),
+        secrets=(
+            *((name, values.text(name)) for name in SECRETS if name in values),
+            *(("proxy", each) for each in proxy_secrets(values.text("proxy"))),
+        ),
     )
     if problems:
         raise OptionsError(*sorted(dict.fromkeys(problems), key=_place))
