@@ -243,6 +243,17 @@ def with_policies(*evaluations: Evaluation, **more: Any) -> Attestation:
 STATES: dict[str, tuple[Attestation | None, Job, str]] = {
     "passed": (RECORDED, JOB, "Passed"),
     "passed-with-skips": (with_policies(SKIPPED, *PASSED), JOB, "Passed"),
+    "another-runs-evidence": (
+        replace(
+            RECORDED,
+            environment=(
+                Annotation(name="GITHUB_REPOSITORY", value=JOB.repository),
+                Annotation(name="GITHUB_RUN_ID", value="13824000001"),
+            ),
+        ),
+        JOB,
+        "Passed",
+    ),
     "violations": (with_policies(ADVISORY, *PASSED), JOB, "Policy violations"),
     "blocked-by-gate": (
         with_policies(GATE, ADVISORY, SKIPPED, *PASSED),

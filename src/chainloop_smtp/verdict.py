@@ -36,7 +36,13 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
     else:
         outcome = _OUTCOMES.get(status, Outcome.ATTESTED)
         reason = ""
-    return Verdict(outcome=outcome, reason=reason, policy_status=status, missing=missing)
+    return Verdict(
+        outcome=outcome,
+        reason=reason,
+        policy_status=status,
+        missing=missing,
+        doubt=_doubt(attestation, job),
+    )
 
 
 _OUTCOMES: dict[PolicyStatus | None, Outcome] = {
@@ -45,6 +51,22 @@ _OUTCOMES: dict[PolicyStatus | None, Outcome] = {
     PolicyStatus.SKIPPED: Outcome.PASSED,
     PolicyStatus.PASSED: Outcome.PASSED,
 }
+
+
+# Events whose workflow may well report on another run than its own.
+_ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
+
+
+def _doubt(attestation: Attestation | None, job: Job) -> str:
+    """A file of an earlier run that was left on the runner is easily taken for this one's."""
+    attested = {each.name: each.value for each in attestation.environment} if attestation else {}
+    run_id = attested.get("GITHUB_RUN_ID")
+    is_same_place = attested.get("GITHUB_REPOSITORY") == job.repository != ""
+    if not is_same_place or not run_id or run_id == job.run_id or not job.run_id:
+        return ""
+    if job.event in _ABOUT_OTHERS:
+        return ""
+    return f"The evidence is of CI run {run_id}, and this mail comes from CI run {job.run_id}."
 
 
 def _policy_status(attestation: Attestation) -> PolicyStatus | None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from builders import (
 from chainloop_smtp import cli
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
-from program import INPUTS, Post, Program, never, text_of
+from program import INPUTS, PUSHED, Post, Program, never, text_of
 
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
 STATEMENT = statement()
@@ -270,6 +271,17 @@ def test_a_link_in_the_output_folder_is_replaced_and_not_followed(
     assert receipt.stat().st_mode & 0o777 == 0o600
 
 
+def test_evidence_of_another_run_is_warned_of_and_the_mail_says_so(program: Program) -> None:
+    post = Post()
+    here = {"GITHUB_REPOSITORY": "lakeside/harbour", "GITHUB_RUN_ID": "43"}
+    ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, environ=here, post=post)
+
+    assert ("warning", "another run's evidence") in ended.annotations
+    said = "The evidence is of CI run 9000000042, and this mail comes from CI run 43."
+    assert said in " ".join(text_of(post.mails[0].content).split())
+    assert said in ended.summary
+
+
 # --- bounds ------------------------------------------------------------------------------------
 
 
@@ -282,4 +294,5 @@ def test_values_and_the_job_summary_are_bounded(program: Program, tmp_path: Path
     assert ended.code == 0
     assert "x (cut, 60,000 characters)" in " ".join(text_of(post.mails[0].content).split())
     assert len(ended.summary.encode()) < 1024 * 1024
-    assert "Cut here: the whole is in the mail" in ended.summary
+    assert "(cut, 60,000 characters)" in ended.summary
+    assert re.search(r"and 13\d more: see the report in the mail", ended.summary)

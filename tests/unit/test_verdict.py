@@ -7,6 +7,7 @@ import pytest
 import builders
 from chainloop_smtp import attestation
 from chainloop_smtp.model import (
+    Annotation,
     Attestation,
     Evaluation,
     Job,
@@ -257,3 +258,47 @@ def test_evaluations_at_hand_are_judged_by_their_active_violations() -> None:
         judge(attested(replace(VIOLATED, evaluations=(evaluation,))), Job()).policy_status
         is PolicyStatus.WARNING
     )
+
+
+# --- evidence of another run -------------------------------------------------------------------
+
+HERE = Job(repository="lakeside/harbour", run_id="42", event="push")
+
+
+def of_run(run_id: str, repository: str = "lakeside/harbour") -> Attestation:
+    named = {"GITHUB_REPOSITORY": repository, "GITHUB_RUN_ID": run_id}
+    environment = tuple(Annotation(name=name, value=value) for name, value in named.items())
+    return replace(RECORDED, environment=environment)
+
+
+def test_evidence_of_another_run_of_the_same_repository_is_doubted() -> None:
+    doubt = judge(of_run("41"), HERE).doubt
+
+    assert doubt == "The evidence is of CI run 41, and this mail comes from CI run 42."
+
+
+@pytest.mark.parametrize(
+    ("attestation", "job"),
+    [
+        (None, HERE),
+        (RECORDED, HERE),
+        (of_run("42"), HERE),
+        (of_run(""), HERE),
+        (of_run("41", "lakeside/pier"), HERE),
+        (of_run("41"), replace(HERE, run_id="")),
+        (of_run("41", ""), replace(HERE, repository="")),
+        (of_run("41"), replace(HERE, event="workflow_run")),
+    ],
+    ids=[
+        "no evidence",
+        "evidence that does not say",
+        "this run",
+        "no run id",
+        "a central workflow",
+        "no CI",
+        "no repository",
+        "a workflow about others",
+    ],
+)
+def test_other_evidence_is_not_doubted(attestation: Attestation | None, job: Job) -> None:
+    assert judge(attestation, job).doubt == ""

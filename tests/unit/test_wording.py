@@ -183,7 +183,7 @@ def test_an_outcome_has_its_words(
         (
             "2 materials missing",
             ("sbom", "vex"),
-            "No attestation was recorded for this run (2 materials missing). Missing: sbom, vex.",
+            "No attestation was recorded for this run. Missing: sbom, vex.",
         ),
         (
             "",

@@ -48,6 +48,12 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     found = evidence.read(run, parsed)
     attested = evidence.attested(run, parsed, found)
     judged = verdict.judge(attested, job)
+    if judged.doubt:
+        run.console.warning(
+            "another run's evidence",
+            f"{judged.doubt} Is the file left over from an earlier run? Let the step that pushes "
+            "write it anew, or remove it first.",
+        )
     changes = evidence.changes(run, found, attested)
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""

@@ -16,14 +16,12 @@ class Comparison:
         note: One line where nothing changed; empty otherwise.
         summary: Three lines; empty where nothing changed.
         details: Each change.
-        more: What is left out of them, and where it is; empty when nothing.
     """
 
     title: str
     note: str = ""
     summary: tuple[Fact, ...] = ()
     details: tuple[Fact, ...] = ()
-    more: str = ""
 
 
 def comparison(changes: Changes) -> Comparison:
@@ -119,16 +117,17 @@ def _breach(breach: Breach) -> str:
 
 
 def _material(material: Material) -> str:
-    """Name, type, value and digest, as far as there are."""
-    kind = f"({material.type})" if material.type else ""
-    return " ".join(filter(None, (material.name, kind, _value(material), material.digest)))
+    """Name and type, value, digest, as far as there are: a line each."""
+    kind = f" ({material.type})" if material.type else ""
+    lines = (material.name + kind, _value(material), material.digest)
+    return "\n".join(filter(None, lines))
 
 
 def _replacement(replacement: Replacement) -> str:
     """The name, and what it is now and was before: the digests, else the values."""
     before, after = replacement.before, replacement.after
     if before.digest and after.digest:
-        return f"{after.name}: {after.digest} (before: {before.digest})"
+        return f"{after.name}\n{after.digest}\nbefore: {before.digest}"
     return f"{after.name}: {_value(after)} (before: {_value(before)})"
 
 

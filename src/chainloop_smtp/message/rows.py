@@ -11,6 +11,7 @@ class Fact(NamedTuple):
     """One row of a table of keys and values.
 
     Attributes:
+        value: One line, or several.
         kind: ``code`` for ids and digests, empty for words.
         url: Where the value links to; empty when nowhere.
     """

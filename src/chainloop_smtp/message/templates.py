@@ -119,11 +119,12 @@ def joined(text: str, blank: str = "\xa0") -> str:
 
 
 def fact(row: Fact) -> str:
-    """``  Key:             value``; a long value stands on a line of its own."""
+    """``  Key:             value``; a value that is long, or of several lines, stands below."""
     head = f"  {row.key + ':':<16} "
-    if len(row.key) < 16 and len(head) + len(row.value) <= _COLUMNS:
+    lines = row.value.split("\n")
+    if len(row.key) < 16 and len(lines) == 1 and len(head) + len(row.value) <= _COLUMNS:
         return head + row.value
-    return f"{wrap(row.key + ':', '  ')}\n{wrap(row.value, '    ')}"
+    return "\n".join((wrap(row.key + ":", "  "), *(wrap(line, "    ") for line in lines)))
 
 
 def md(text: str) -> str:

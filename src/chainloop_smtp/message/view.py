@@ -3,13 +3,12 @@
 Every part of the mail is made of the same names, so that all of them say the same.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from chainloop_smtp.message import findings, rows, wording
 from chainloop_smtp.message.budget import Limits
 from chainloop_smtp.message.clean import clean
-from chainloop_smtp.message.comparison import Comparison, comparison
+from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.wording import Tone, Wording
 from chainloop_smtp.model import (
@@ -88,7 +87,29 @@ class Section(NamedTuple):
 
     title: str
     rows: tuple[Fact, ...]
-    more: str
+    more: str = ""
+
+    @property
+    def is_wide(self) -> bool:
+        """Holds a key that needs more than the usual room."""
+        words = (word for row in self.rows for word in row.key.split())
+        return any(len(word) > 12 or "_" in word for word in words)
+
+
+class Changed(NamedTuple):
+    """What differs from an earlier run.
+
+    Attributes:
+        title: Since when.
+        note: One line where nothing changed; empty otherwise.
+        summary: Three lines; empty where nothing changed.
+        details: Each change.
+    """
+
+    title: str
+    note: str
+    summary: tuple[Fact, ...]
+    details: Section
 
 
 def facts(
@@ -115,9 +136,9 @@ def facts(
     violated = [each for each in policies.evaluations if each.active_violations]
     commit = tuple(cut.commit(row) for row in rows.commit(whole, job))
     sections = (
-        Section("Commit", commit, ""),
-        Section("Run", rows.run(whole, job), ""),
-        Section("Signature", rows.signing(whole), ""),
+        Section("Commit", commit),
+        Section("Run", rows.run(whole, job)),
+        Section("Signature", rows.signing(whole)),
         cut.section("Annotations", rows.annotations(whole), limits.rows),
         cut.section(
             "Environment variables", rows.environment(whole, env_values), limits.environment
@@ -160,7 +181,7 @@ def registration(words: Wording, registered: tuple[Fact, ...]) -> dict[str, obje
     """What the registration mail shows, under the same names."""
     shown = facts(None, Job(), words, EnvValues.HIDE)
     footer = "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
-    return shown | {"sections": (Section("Registration", registered, ""),), "footer": footer}
+    return shown | {"sections": (Section("Registration", registered),), "footer": footer}
 
 
 class _Cut:
@@ -260,11 +281,15 @@ class _Cut:
         shown = facts[:limit]
         return Section(title, shown, self._more(len(facts) - len(shown), "more", "more"))
 
-    def changes(self, changes: Changes) -> Comparison:
+    def changes(self, changes: Changes) -> Changed:
         cleaned = clean(changes, longest=self._limits.value, longest_id=self._limits.id)
         whole = comparison(cleaned)
-        details = self.section("", whole.details, self._limits.materials)
-        return replace(whole, details=details.rows, more=details.more)
+        return Changed(
+            title=whole.title,
+            note=whole.note,
+            summary=whole.summary,
+            details=self.section(whole.title, whole.details, self._limits.materials),
+        )
 
     def commit(self, row: Fact) -> Fact:
         longest = self._limits.commit_message

@@ -68,6 +68,7 @@ class Wording:
         subject: At most 78 characters, on one line.
         headline: What happened to what.
         lead: At most two sentences: what it means.
+        doubt: Why the evidence may be another run's; empty: it looks right.
         preheader: What a list of mails shows behind the subject.
         byline: Workflow, branch, commit, time; empty when none is known.
         describe: Arguments of the ``chainloop`` command that prints the statement; empty when
@@ -83,6 +84,7 @@ class Wording:
     preheader: str
     byline: str
     describe: str
+    doubt: str = ""
 
 
 def word(
@@ -104,6 +106,7 @@ def word(
         preheader=_preheader(attestation, verdict, lead),
         byline=_byline(attestation, job),
         describe=_describe(attestation),
+        doubt=verdict.doubt,
     )
 
 
@@ -331,7 +334,8 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
             status = f" with {_violations(policies).lower()}" if policies.violation_count else ""
             return f"{reason}The attestation was recorded{status}."
         case _:
-            reason = f" ({verdict.reason})" if verdict.reason else ""
+            # What is missing is named, which is more than how much of it.
+            reason = f" ({verdict.reason})" if verdict.reason and not verdict.missing else ""
             missing = (
                 f" Missing: {', '.join(verdict.missing[:3])}"
                 f"{f' and {len(verdict.missing) - 3} more' if len(verdict.missing) > 3 else ''}."

@@ -37,6 +37,7 @@ class Verdict:
             ``job build failed``. Empty otherwise.
         policy_status: None when there is no attestation to judge, or when it refers to
             evaluations and says nothing of them.
+        doubt: Why the evidence may not be about this run, as a sentence; empty: it looks right.
         missing: Names of required materials that nobody added, and of groups of which
             one was required, such as ``tests (junit or cobertura)``.
     """
@@ -45,3 +46,4 @@ class Verdict:
     reason: str = ""
     policy_status: PolicyStatus | None = None
     missing: tuple[str, ...] = ()
+    doubt: str = ""
