@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import eximserver
 import mailserver
 
 
@@ -19,3 +20,19 @@ def mail_server(running_mail_server: mailserver.MailServer) -> mailserver.MailSe
     """The same with empty mailboxes."""
     running_mail_server.empty()
     return running_mail_server
+
+
+@pytest.fixture(scope="session")
+def running_exim() -> Iterator[mailserver.MailServer]:
+    """Exim, started once for all tests; skips where it cannot be."""
+    with eximserver.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["postfix", "exim"])
+def any_server(request: pytest.FixtureRequest) -> mailserver.MailServer:
+    """Each of the two with empty mailboxes."""
+    names = {"postfix": "running_mail_server", "exim": "running_exim"}
+    server: mailserver.MailServer = request.getfixturevalue(names[request.param])
+    server.empty()
+    return server

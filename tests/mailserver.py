@@ -3,27 +3,25 @@
 Both come from the machine's packages and run as a site would run them, but on free loopback
 ports, with every file in a temporary folder: the machine's own instances, and /etc, are neither
 read nor written. Mails end in one Maildir for each address of `MAILBOXES`, where
-`MailServer.mailbox` reads them.
+`MailServer.mailbox` reads them. `eximserver` runs another implementation to the same rules.
 
 The configuration is written for Postfix 3.4 and up and Dovecot 2.3. Needs root.
 """
 
-import os
 import shutil
-import signal
 import smtplib
-import socket
 import ssl
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
 
+import daemons
+import greylist
 from real import require_real
 
 DOMAIN = "example.test"
@@ -31,7 +29,7 @@ HOST_NAME = f"mail.{DOMAIN}"
 
 MAILBOXES = tuple(
     f"{name}@{DOMAIN}"
-    for name in ("ci", "security", "release", "audit", "compliance", "board", "builds")
+    for name in ("ci", "security", "release", "audit", "compliance", "board", "builds", "delayed")
 )
 """Every mailbox there is. Another address of `DOMAIN` is refused with 550 5.1.1, one of another
 domain with 554 5.7.1."""
@@ -39,19 +37,20 @@ domain with 554 5.7.1."""
 GREYLISTED = f"greylisted@{DOMAIN}"
 """A recipient that is always put off: 450 4.2.0."""
 
+DELAYED = f"delayed@{DOMAIN}"
+"""A recipient that is put off once and taken the second time, as greylisting does it."""
+
 REFUSED_AFTER_DATA = "Refuse-After-Data"
 """A header: a mail that carries it, whatever its value, is refused after the final dot."""
 
 SIZE_LIMIT = 2_000_000
 """Octets; announced by SIZE, and a longer mail is refused."""
 
+WITHOUT = ("CHUNKING", "PIPELINING", "CHUNKING PIPELINING")
+"""Extensions that a server leaves out on a port of its own."""
+
 # Owns the mails. A bare number, so that no account has to be made.
 _MAIL_UID = 5000
-
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-
-# A whole start, and a whole stop, takes about a second.
-_PATIENCE = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,21 +74,27 @@ class MailServer:
         host: Loopback address. The certificate names it, ``localhost`` and `HOST_NAME`.
         submission_port: STARTTLS, required before AUTH.
         submissions_port: TLS from the first byte.
+        ports_without: As `submission_port`, but one of `WITHOUT` is not offered.
         ca: Made the server's certificate. One it makes for a client is accepted instead of a login.
         ca_file: The certificate of `ca`, PEM.
         user: Of the ordinary account.
         password: Of the ordinary account.
-        folder: Holds every file of both servers.
+        folder: Holds every file of the server.
+        queues: Where mail lies that is not delivered yet.
+        delays: Who is put off, and how often.
     """
 
     host: str
     submission_port: int
     submissions_port: int
+    ports_without: Mapping[str, int]
     ca: trustme.CA
     ca_file: Path
     user: str
     password: str
     folder: Path
+    queues: tuple[Path, ...]
+    delays: greylist.Delays
 
     def mailbox(self, address: str, count: int = 1, timeout: float = 10.0) -> list[bytes]:
         """What lies in a mailbox, oldest first, once there are at least `count` mails.
@@ -101,34 +106,33 @@ class MailServer:
             AssertionError: After `timeout` seconds with fewer mails; carries the servers' logs.
         """
         folder = self._maildir(address)
-        if not _within(timeout, lambda: len(_files(folder)) >= count):
+        if not daemons.within(timeout, lambda: len(daemons.files(folder)) >= count):
             raise AssertionError(
-                f"{len(_files(folder))} mails for {address} after {timeout} s, not {count}\n"
+                f"{len(daemons.files(folder))} mails for {address} after {timeout} s, not {count}\n"
                 + self.log()
             )
-        return [path.read_bytes() for path in _files(folder)]
+        return [path.read_bytes() for path in daemons.files(folder)]
 
     def settle(self, timeout: float = 10.0) -> None:
-        """Waits until Postfix holds no mail of its own: what is not delivered now, never will be.
+        """Waits until the server holds no mail: what is not delivered now, never will be.
 
         Raises:
             AssertionError: After `timeout` seconds; carries the servers' logs.
         """
-        queue = self.folder / "queue"
-        held = [queue / name for name in ("incoming", "active", "deferred")]
-        if not _within(timeout, lambda: not any(_files(folder) for folder in held)):
+        if not daemons.within(timeout, lambda: not any(map(daemons.files, self.queues))):
             raise AssertionError(f"mail still queued after {timeout} s\n{self.log()}")
 
     def empty(self) -> None:
-        """Empties every mailbox."""
+        """Empties every mailbox, and forgets who was put off."""
         self.settle()
+        self.delays.forget()
         for address in MAILBOXES:
-            for path in _files(self._maildir(address)):
+            for path in daemons.files(self._maildir(address)):
                 path.unlink()
 
     def log(self) -> str:
-        """What both servers wrote down, from their start to now."""
-        return _log(self.folder)
+        """What the server wrote down, from their start to now."""
+        return daemons.log(self.folder)
 
     def _maildir(self, address: str) -> Path:
         if address not in MAILBOXES:
@@ -140,40 +144,49 @@ class MailServer:
 def running() -> Iterator[MailServer]:
     """Starts the two servers, and leaves neither a process nor a file behind."""
     postfix, dovecot = require_real("postfix", "dovecot")
+    with prepared("queue/incoming", "queue/active", "queue/deferred") as server:
+        folder = server.folder
+        for name, owner in (("mail", _MAIL_UID), ("data", "postfix")):
+            (folder / name).mkdir(mode=0o700)
+            shutil.chown(folder / name, owner)
+        for name in ("queue", "config", "sockets"):
+            (folder / name).mkdir(mode=0o755)
+        with _dovecot(dovecot, folder), _postfix(postfix, server):
+            yield server
+
+
+@contextmanager
+def prepared(*queues: str) -> Iterator[MailServer]:
+    """A folder with certificates, ports and a greylist, for a server that is to be started.
+
+    Args:
+        queues: Folders, below that of the server, where mail waits.
+    """
     with ExitStack() as stack:
         # Below /tmp itself and not pytest's tmp_path: that is closed to the servers' own users,
         # and a socket's path may not be longer than 107 bytes.
         folder = Path(tempfile.mkdtemp(prefix="mailserver-"))
         stack.callback(shutil.rmtree, folder)
         folder.chmod(0o711)
-        server = _prepare(folder)
-        stack.enter_context(_dovecot(dovecot, folder))
-        stack.enter_context(_postfix(postfix, server))
-        yield server
-
-
-def _prepare(folder: Path) -> MailServer:
-    ca = trustme.CA()
-    ca.cert_pem.write_to_path(folder / "ca.pem")
-    leaf = ca.issue_cert(HOST_NAME, "localhost", "127.0.0.1")
-    leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    (folder / "server.pem").chmod(0o600)
-    for name, owner in (("mail", _MAIL_UID), ("data", "postfix")):
-        (folder / name).mkdir(mode=0o700)
-        shutil.chown(folder / name, owner)
-    for name in ("queue", "config", "sockets"):
-        (folder / name).mkdir(mode=0o755)
-    submission_port, submissions_port = _free_ports(2)
-    return MailServer(
-        host="127.0.0.1",
-        submission_port=submission_port,
-        submissions_port=submissions_port,
-        ca=ca,
-        ca_file=folder / "ca.pem",
-        user=ACCOUNT.user,
-        password=ACCOUNT.password,
-        folder=folder,
-    )
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(folder / "ca.pem")
+        leaf = ca.issue_cert(HOST_NAME, "localhost", "127.0.0.1")
+        leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+        (folder / "server.pem").chmod(0o600)
+        submission_port, submissions_port, *others = daemons.free_ports(2 + len(WITHOUT))
+        yield MailServer(
+            host="127.0.0.1",
+            submission_port=submission_port,
+            submissions_port=submissions_port,
+            ports_without=dict(zip(WITHOUT, others, strict=True)),
+            ca=ca,
+            ca_file=folder / "ca.pem",
+            user=ACCOUNT.user,
+            password=ACCOUNT.password,
+            folder=folder,
+            queues=tuple(folder / queue for queue in queues),
+            delays=stack.enter_context(greylist.running()),
+        )
 
 
 # ---------------------------------------------------------------------------------- Dovecot
@@ -224,7 +237,7 @@ def _dovecot(program: Path, folder: Path) -> Iterator[None]:
     conf = folder / "config" / "dovecot.conf"
     conf.write_text(_DOVECOT_CONF.format(folder=folder, uid=_MAIL_UID), encoding="utf-8")
     ready = (folder / "sockets" / "auth").is_socket
-    with _process(folder, ready, str(program), "-F", "-c", str(conf)):
+    with daemons.process(folder, ready, str(program), "-F", "-c", str(conf)):
         yield
 
 
@@ -271,6 +284,8 @@ smtpd_sasl_auth_enable = yes
 # The Received field names the account that logged in, for a test to read.
 smtpd_sasl_authenticated_header = yes
 smtpd_relay_restrictions = permit_sasl_authenticated, permit_tls_all_clientcerts, reject
+smtpd_restriction_classes = delaying
+delaying = check_policy_service inet:127.0.0.1:{delays_port}
 smtpd_recipient_restrictions =
     check_recipient_access texthash:{folder}/config/recipients, reject_unauth_destination
 """
@@ -281,7 +296,7 @@ _MASTER_CF = """\
   -o syslog_name=postfix/submission -o smtpd_tls_security_level=encrypt
 127.0.0.1:{submissions_port} inet n - n - - smtpd
   -o syslog_name=postfix/submissions -o smtpd_tls_wrappermode=yes
-cleanup unix n - n - 0 cleanup
+{others}cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
@@ -297,6 +312,13 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+_SERVICE_WITHOUT = """\
+127.0.0.1:{port} inet n - n - - smtpd
+  -o syslog_name=postfix/without -o smtpd_tls_security_level=encrypt
+  -o smtpd_discard_ehlo_keywords={keywords},silent-discard
+"""
+
+
 @contextmanager
 def _postfix(program: Path, server: MailServer) -> Iterator[None]:
     config = server.folder / "config"
@@ -308,34 +330,39 @@ def _postfix(program: Path, server: MailServer) -> Iterator[None]:
         "size_limit": SIZE_LIMIT,
         "submission_port": server.submission_port,
         "submissions_port": server.submissions_port,
+        "delays_port": server.delays.port,
+        "others": "".join(
+            _SERVICE_WITHOUT.format(port=port, keywords=words.replace(" ", ","))
+            for words, port in server.ports_without.items()
+        ),
     }
     files = {
         "main.cf": _MAIN_CF.format(**values),
         "master.cf": _MASTER_CF.format(**values),
         # The trailing slash makes it a Maildir.
         "mailboxes": "".join(f"{address} {address}/\n" for address in (*MAILBOXES, GREYLISTED)),
-        "recipients": f"{GREYLISTED} 450 4.2.0 Greylisted, come back later\n",
+        "recipients": f"{GREYLISTED} {greylist.REPLY}\n{DELAYED} delaying\n",
         "header_checks": f"/^{REFUSED_AFTER_DATA}:/ REJECT 5.7.1 Content refused\n",
     }
     for name, text in files.items():
         (config / name).write_text(text, encoding="utf-8")
     # What `postfix start-fg` does, but for the shell that it leaves between us and the master.
-    subprocess.run((program, "-c", config, "check"), check=True, env=_ENVIRONMENT)
-    daemons = subprocess.run(
+    subprocess.run((program, "-c", config, "check"), check=True, env=daemons.ENVIRONMENT)
+    libexec = subprocess.run(
         (program.with_name("postconf"), "-c", config, "-h", "daemon_directory"),
         check=True,
-        env=_ENVIRONMENT,
+        env=daemons.ENVIRONMENT,
         capture_output=True,
         text=True,
     ).stdout.strip()
-    with _process(
-        server.folder, lambda: _greets(server), f"{daemons}/master", "-s", "-c", str(config)
+    with daemons.process(
+        server.folder, lambda: greets(server), f"{libexec}/master", "-s", "-c", str(config)
     ):
         yield
 
 
-def _greets(server: MailServer) -> bool:
-    # Up to STARTTLS and QUIT: a listening socket alone does not say that smtpd can run.
+def greets(server: MailServer) -> bool:
+    """Whether it takes a caller up to STARTTLS and QUIT: to listen alone is not to run."""
     context = ssl.create_default_context(cafile=server.ca_file)
     try:
         with smtplib.SMTP(server.host, server.submission_port, timeout=5) as client:
@@ -343,97 +370,3 @@ def _greets(server: MailServer) -> bool:
     except (OSError, smtplib.SMTPException):
         return False
     return True
-
-
-# -------------------------------------------------------------------------------- processes
-
-
-# Runs a server, and ends it and its children once our end of the pipe is closed: by us, or by the
-# kernel when the test run was killed and could not clean up. Dovecot's processes are of one group;
-# Postfix's master makes a group of its own, and ends that with itself.
-_GUARDED = """
-exec 3<&0
-"$@" 3<&- & server=$!
-{ cat <&3; kill $server; } &
-wait $server
-kill 0
-"""
-
-
-@contextmanager
-def _process(folder: Path, ready: Callable[[], bool], *command: str) -> Iterator[None]:
-    with (
-        (folder / "start.log").open("ab") as log,
-        subprocess.Popen(
-            ("sh", "-c", _GUARDED, "sh", *command),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=_ENVIRONMENT,
-        ) as process,
-    ):
-        try:
-            if not _within(_PATIENCE, lambda: process.poll() is not None or ready()):
-                raise RuntimeError(f"{command} is not ready after {_PATIENCE} s\n{_log(folder)}")
-            if process.poll() is not None:
-                raise RuntimeError(f"{command} ended at once\n{_log(folder)}")
-            yield
-        finally:
-            _end_all(folder)
-
-
-def _end_all(folder: Path) -> None:
-    """Ends every process that works in `folder`: first asked, then made to."""
-    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, _PATIENCE)):
-        for pid in processes_of(folder):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        if _within(patience, lambda: not processes_of(folder)):
-            return
-    raise RuntimeError(f"processes {processes_of(folder)} of {folder} cannot be ended")
-
-
-def processes_of(folder: Path) -> list[int]:
-    # Both servers' processes stand in their queue or base folder, or name the folder they were
-    # started with.
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError):
-                line = (entry / "cmdline").read_bytes()
-                if not line:
-                    continue  # a zombie, which is ours to wait for, or a thread of the kernel
-                if (entry / "cwd").readlink().is_relative_to(folder) or bytes(folder) in line:
-                    found.append(int(entry.name))
-    return found
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def _within(timeout: float, holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + timeout
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def _files(folder: Path) -> list[Path]:
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return sorted(files, key=lambda path: path.stat().st_mtime_ns)
-
-
-def _log(folder: Path) -> str:
-    return "".join(
-        f"--- {path.name}\n{path.read_text(encoding='utf-8', errors='replace')}"
-        for path in (folder / name for name in ("start.log", "dovecot.log", "postfix.log"))
-        if path.is_file()
-    )

@@ -18,8 +18,11 @@ REQUIRE_REAL = "CHAINLOOP_SMTP_REQUIRE_REAL"
 # What one program is called, where it is not called the same everywhere.
 _NAMES = {"browser": ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")}
 
-# Both change to other users as they start, so nobody else may start them.
-_NEEDS_ROOT = frozenset({"postfix", "dovecot"})
+# They change to other users as they start, so nobody else may start them.
+_NEEDS_ROOT = frozenset({"postfix", "dovecot", "exim4"})
+
+# Where `.ci/run` unpacks what cannot be installed beside the rest.
+_UNPACKED = Path(__file__).parents[1] / ".real" / "exim" / "usr" / "sbin"
 
 
 def require_real(*programs: str) -> tuple[Path, ...]:
@@ -39,7 +42,12 @@ def require_real(*programs: str) -> tuple[Path, ...]:
 
 def _find(program: str) -> Path | None:
     folders = os.pathsep.join(
-        (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin")
+        (
+            str(Path(sys.executable).parent),
+            os.environ.get("PATH", os.defpath),
+            "/usr/sbin",
+            str(_UNPACKED),
+        )
     )
     for name in _NAMES.get(program, (program,)):
         if path := shutil.which(name, path=folders):

@@ -4,7 +4,14 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 # What delivery puts before a mail.
-_TRACE = {"return-path", "x-original-to", "delivered-to", "received"}
+_TRACE = {
+    "return-path",
+    "x-original-to",
+    "delivered-to",
+    "envelope-to",
+    "delivery-date",
+    "received",
+}
 
 
 def parsed(mail: bytes) -> EmailMessage:
