@@ -24,6 +24,11 @@ def write_mail(folder: Path, mail: Mail) -> Path:
     return _write(folder / f"{stem}.eml", mail.content)
 
 
+def write_summary(folder: Path, markdown: str) -> Path:
+    """Writes ``summary.md``: what the job summary shows, for where there is none."""
+    return _write(folder / "summary.md", markdown.encode("utf-8", "replace"))
+
+
 def write_receipt(
     folder: Path, mail: Mail, registration: Registration, delivery: Delivery | None, now: datetime
 ) -> Path:

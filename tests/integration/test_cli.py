@@ -197,7 +197,13 @@ def test_a_dry_run_does_all_but_connect(program: Program, tmp_path: Path) -> Non
     assert outputs["digest"] == PUSH["digest"]
     assert outputs["receipt"] == str(folder / "receipt.json")
     assert json.loads((folder / "receipt.json").read_bytes())["delivery"] is None
-    assert sorted(path.suffix for path in folder.iterdir()) == [".eml", ".html", ".json", ".txt"]
+    assert sorted(path.suffix for path in folder.iterdir()) == [
+        ".eml",
+        ".html",
+        ".json",
+        ".md",
+        ".txt",
+    ]
     assert f"Dry run, nothing is sent. The mail: {outputs['eml']}" in ended.stdout
     assert "Dry run: no mail was sent." in ended.summary
 

@@ -201,3 +201,11 @@ def test_without_a_branch_there_is_no_thread_of_it() -> None:
 
 def test_none_is_no_thread() -> None:
     assert thread(Thread.NONE) == ""
+
+
+def test_by_a_fixed_clock_the_same_mail_has_the_same_id_outside_a_ci_run_too() -> None:
+    first = message_id(job=Job(), entropy=b"")
+
+    assert message_id(job=Job(), entropy=b"") == first
+    assert message_id(job=Job(), verdict=Verdict(outcome=Outcome.BLOCKED), entropy=b"") != first
+    assert identity.random_id("example.test", b"") == f"{'0' * 32}@example.test"

@@ -161,8 +161,9 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     Raises:
         DeliveryError: It did not reach whom it should, so there is nothing to store.
     """
-    now = run.now()
-    message_id = message.random_id(parsed.registration.from_.domain, run.entropy())
+    now = run.now(is_dry_run=parsed.dry_run)
+    entropy = run.entropy(is_dry_run=parsed.dry_run)
+    message_id = message.random_id(parsed.registration.from_.domain, entropy)
     mail = message.compose_registration(
         options.plugin(), name, parsed, now=now, message_id=message_id
     )

@@ -11,10 +11,11 @@ from typing import BinaryIO
 
 from chainloop_smtp import delivery, options
 from chainloop_smtp.ci import Console
-from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transport
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
+_EPOCH = "SOURCE_DATE_EPOCH"
 _LONGEST_PASSWORD = 64 * 1024
 _SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
@@ -103,13 +104,27 @@ class Run:
                 Problem("output-dir", "there is no temporary folder", hint)
             ) from error
 
-    def now(self) -> datetime:
-        """The present moment, in UTC."""
-        return datetime.now(UTC)
+    def now(self, *, is_dry_run: bool = False) -> datetime:
+        """The present moment, in UTC.
 
-    def entropy(self) -> bytes:
-        """Random bytes for a Message-ID that no other mail is to have."""
-        return os.urandom(16)
+        A dry run takes ``SOURCE_DATE_EPOCH`` for it, where that is set: its mail is then the same
+        to the last byte on every machine. A mail that is sent says when it was.
+
+        Raises:
+            OptionsError: That variable is no moment.
+        """
+        given = self.environ.get(_EPOCH, "") if is_dry_run else ""
+        if not given:
+            return datetime.now(UTC)
+        try:
+            return datetime.fromtimestamp(int(given), UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            why = f"{quoted(given)} is no number of seconds since 1970"
+            raise OptionsError(Problem(_EPOCH, why)) from error
+
+    def entropy(self, *, is_dry_run: bool = False) -> bytes:
+        """Random bytes for a Message-ID that no other mail is to have; none by a fixed clock."""
+        return b"" if is_dry_run and self.environ.get(_EPOCH) else os.urandom(16)
 
     def _check_stdin(self, given: Mapping[str, str]) -> None:
         """Standard input is there once, and not at all in a step that only gives inputs."""

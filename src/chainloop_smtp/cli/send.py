@@ -58,12 +58,13 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
     outputs["digest"] = attested.digest if attested else ""
-    now = run.now()
+    now = run.now(is_dry_run=parsed.dry_run)
     report = partial(
         message.report, attested, job, judged, changes, parsed.composition.env_values, now
     )
     enclosed = enclosures.enclosed(run, parsed, found, report)
-    message_id = message.message_id(attested, job, judged, parsed, entropy=run.entropy())
+    entropy = run.entropy(is_dry_run=parsed.dry_run)
+    message_id = message.message_id(attested, job, judged, parsed, entropy=entropy)
     mail = message.compose(
         attested,
         job,
@@ -82,6 +83,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         outputs["skipped"] = "dry run"
         outputs["receipt"] = str(outbox.write_receipt(folder, mail, parsed.registration, None, now))
         run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
+        outbox.write_summary(folder, mail.summary)
         run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
         return 0
     # The deadline holds for everything that touches the network, fetching evidence included.

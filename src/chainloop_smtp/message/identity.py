@@ -26,11 +26,12 @@ def message_id(
     one, so each id is new.
 
     Args:
-        entropy: At least 16 random bytes; used where there is no CI run.
+        entropy: At least 16 random bytes; used where there is no CI run. None at all where the
+            clock is fixed: then the id is a function of the same facts there too.
     """
     registration = options.registration
     domain = registration.from_.domain
-    if not job.run_id:
+    if not job.run_id and entropy:
         return random_id(domain, entropy)
     workflow = attestation.workflow if attestation else None
     run = (job.server_url, job.repository, job.run_id, job.run_attempt, job.name)
@@ -59,9 +60,9 @@ def random_id(domain: str, entropy: bytes) -> str:
     """A Message-ID that no other mail has, without angle brackets.
 
     Args:
-        entropy: At least 16 random bytes.
+        entropy: At least 16 random bytes; none at all where the clock is fixed.
     """
-    return f"{entropy.hex()[:32]}@{domain}"
+    return f"{(entropy or bytes(16)).hex()[:32]}@{domain}"
 
 
 def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
