@@ -21,7 +21,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chainloop_smtp.errors import MessageError
 from chainloop_smtp.message import templates
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.findings import lines
@@ -591,32 +590,6 @@ def fresh_templates() -> Iterator[None]:
     environment.cache_clear()
     yield
     environment.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("source", "where"),
-    [("{% if %}", "mail.txt.j2, line 1"), ("\n{{ nobody }}", "mail.txt.j2"), (None, "mail.txt.j2")],
-    ids=["broken", "undefined", "missing"],
-)
-@pytest.mark.usefixtures("fresh_templates")
-def test_a_template_that_is_not_right_is_a_message_error(
-    monkeypatch: pytest.MonkeyPatch, source: str | None, where: str
-) -> None:
-    monkeypatch.setattr(templates, "_source", lambda _: source)
-    with pytest.raises(MessageError) as caught:
-        templates.render("mail.txt.j2", {})
-
-    (problem,) = caught.value.problems
-    assert problem.where == where
-    assert problem.why
-
-
-@pytest.mark.usefixtures("fresh_templates")
-def test_a_template_reaches_nothing_but_the_facts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(templates, "_source", lambda _: "{{ ''.__class__.__mro__ }}")
-
-    with pytest.raises(MessageError, match="unsafe"):
-        templates.render("mail.txt.j2", {})
 
 
 @pytest.mark.usefixtures("fresh_templates")

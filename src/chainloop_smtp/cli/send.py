@@ -45,6 +45,9 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         return 0
     parsed = run.validated(given)
     job = source.job(run.environ, parsed.job_status, parsed.needs)
+    # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
+    own = source.templates(parsed.composition.template_dir, parsed.composition.subject)
+    message.check(own)
     found = evidence.read(run, parsed)
     attested = evidence.attested(run, parsed, found)
     judged = verdict.judge(attested, job)
@@ -74,6 +77,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         message_id=message_id,
         changes=changes,
         enclosed=enclosed,
+        templates=own,
     )
     folder = run.folder(parsed)
     outputs["message-id"] = mail.message_id

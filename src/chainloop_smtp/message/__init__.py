@@ -6,10 +6,12 @@ Both are pure: the time and the Message-ID are given.
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import budget, headers, identity, mime, view, wording
 from chainloop_smtp.message.budget import Limits, fitted
 from chainloop_smtp.message.clean import clean
@@ -19,7 +21,7 @@ from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import report
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.message.templates import md, render
+from chainloop_smtp.message.templates import check, md, render
 from chainloop_smtp.message.wording import Tone, Wording
 from chainloop_smtp.model import (
     Attestation,
@@ -31,11 +33,13 @@ from chainloop_smtp.model import (
     Options,
     Part,
     Plugin,
+    Templates,
     Verdict,
 )
 
 __all__ = [
     "REPORT_NAME",
+    "check",
     "compose",
     "compose_registration",
     "md",
@@ -45,6 +49,8 @@ __all__ = [
     "report",
 ]
 
+_OURS = Templates()
+_SUBJECT = 200  # characters; our own has 78, and no list of mails shows more than that
 # Where to find what does not fit.
 _ATTACHED = "see the attached report"
 _MAILED = "see the report in the mail"
@@ -62,6 +68,7 @@ def compose(
     message_id: str,
     changes: Changes | None = None,
     enclosed: tuple[Part, ...] = (),
+    templates: Templates = _OURS,
 ) -> Mail:
     """The mail about one run.
 
@@ -72,9 +79,11 @@ def compose(
             report joins it where not everything fits into the mail.
         now: Aware, in UTC.
         message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
+        templates: The user's own, which `check` has seen.
 
     Raises:
-        MessageError: A template is broken, or the mail would hold a secret of the options.
+        MessageError: A template is broken or makes too much, or the mail would hold a secret of
+            the options.
     """
     # Of the evidence as it came: a program that reads it does its own cleaning.
     env_values = options.composition.env_values
@@ -87,11 +96,12 @@ def compose(
         *headers.about(attestation, job, verdict, options),
     ]
     first = None if attestation and view.weight(attestation) > _HEAVY else 0
-    rendered = _rendered(partial(view.facts, raw, job, words, env_values, changes, enclosed), first)
+    facts = partial(view.facts, raw, job, words, env_values, changes, enclosed)
+    rendered = _rendered(facts, templates, first)
     if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
         enclosed += parts([File(name=REPORT_NAME, content=whole())])
         facts = partial(view.facts, raw, job, words, env_values, changes, enclosed)
-        rendered = _rendered(facts, rendered.html_step, rendered.text_step)
+        rendered = _rendered(facts, templates, rendered.html_step, rendered.text_step)
     return _mail(rendered, fields, options, now=now, message_id=message_id, enclosed=enclosed)
 
 
@@ -99,6 +109,8 @@ def compose_registration(
     plugin: Plugin, name: str, options: Options, *, now: datetime, message_id: str
 ) -> Mail:
     """The mail that shows a registration to be right: it has arrived.
+
+    It is about no run, so the user's templates, which are, have no part in it.
 
     Args:
         name: Of the registration.
@@ -124,7 +136,7 @@ def compose_registration(
         Fact("To", ", ".join(map(str, registration.to))),
     )
     facts = view.registration(words, tuple(row for row in registered if row.value))
-    return _mail(_rendered(lambda *_: facts), [], options, now=now, message_id=message_id)
+    return _mail(_rendered(lambda *_: facts, _OURS), [], options, now=now, message_id=message_id)
 
 
 class _Rendered(NamedTuple):
@@ -144,6 +156,7 @@ class _Rendered(NamedTuple):
 
 def _rendered(
     facts: Callable[[Limits, str], dict[str, object]],
+    templates: Templates,
     html_first: int | None = 0,
     text_first: int = 0,
 ) -> _Rendered:
@@ -156,9 +169,16 @@ def _rendered(
     """
     # The HTML and the text are mostly made of the same.
     facts = cache(facts)
+    subject = _subject(facts(Limits(), _ATTACHED), templates)
 
     def form(template: str, elsewhere: str) -> Callable[[Limits], str]:
-        return lambda limits: render(template, facts(limits, elsewhere))
+        def rendered(limits: Limits) -> str:
+            known = facts(limits, elsewhere)
+            # What the HTML repeats of the subject is what the mail has.
+            words = replace(cast(Wording, known["wording"]), subject=subject)
+            return render(template, known | {"wording": words}, templates)
+
+        return rendered
 
     def plain(template: str, elsewhere: str) -> Callable[[Limits], str]:
         return lambda limits: _blank_lines_once(form(template, elsewhere)(limits))
@@ -166,7 +186,6 @@ def _rendered(
     html, html_step = fitted(form("mail.html.j2", _ATTACHED), budget.HTML_OCTETS, html_first)
     text, text_step = fitted(plain("mail.txt.j2", _ATTACHED), budget.TEXT_OCTETS, text_first)
     summary, _ = fitted(plain("summary.md.j2", _MAILED), budget.SUMMARY_OCTETS)
-    subject = " ".join(render("subject.txt.j2", facts(Limits(), _ATTACHED)).split())
     return _Rendered(subject, html, html_step, text, text_step, summary)
 
 
@@ -212,6 +231,15 @@ def _mail(
     )
     guard(mail, options.secrets, registration.user)
     return mail
+
+
+def _subject(facts: dict[str, object], templates: Templates) -> str:
+    """One line of bounded length, from our own template or from the user's."""
+    subject = " ".join(clean(render("subject.txt.j2", facts, templates)).split())
+    if not subject:
+        where = "subject" if templates.subject else "subject.txt.j2"
+        raise MessageError(Problem(where, "the template makes an empty subject for this run"))
+    return subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 3] + "..."
 
 
 def _once(mailboxes: tuple[Mailbox, ...]) -> tuple[str, ...]:

@@ -1,24 +1,25 @@
-"""Template and facts -> text. The only module that imports jinja2.
-
-Sandboxed, so that a template reaches nothing but the facts; autoescaped where the template's name
-says HTML; a name that is not defined is an error and never an empty space.
-"""
+"""Templates and facts -> text: ours, or the user's in their place."""
 
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from types import TracebackType
 
-from jinja2 import FileSystemBytecodeCache, FunctionLoader, StrictUndefined, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Environment, FileSystemBytecodeCache, FunctionLoader
+from jinja2.bccache import Bucket
 
+from chainloop_smtp import __version__
 from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.message import links, wording
+from chainloop_smtp.message import links, view, wording
+from chainloop_smtp.message.meter import Meter
 from chainloop_smtp.message.rows import Fact
+from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, problem
+from chainloop_smtp.model import EnvValues, Job, Outcome, Templates, Verdict
 
 _COLUMNS = 78
 _MARKDOWN = str.maketrans(
@@ -32,42 +33,107 @@ _DURATION = re.compile(r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b")
 _MARKERS = re.compile(r"^(\s*\d*)([-+=.)])(?=[-=\s]*$|\s)", re.MULTILINE)
 
 
-def render(name: str, facts: Mapping[str, object]) -> str:
-    """One template with the facts in it.
+_OURS = files("chainloop_smtp").joinpath("templates")
+_NONE = Templates()
+
+
+def check(own: Templates) -> None:
+    """Looks at the user's templates, as far as they can be judged without a run.
 
     Raises:
-        MessageError: The template is broken.
+        MessageError: With every problem found.
     """
+    if own.files or own.subject or own.folder:
+        from chainloop_smtp.message import inspection
+
+        ours = {each.name: each.read_text("utf-8") for each in _OURS.iterdir()}
+        inspection.inspect(own, _environment(own), context_names(), ours)
+
+
+def context_names() -> tuple[str, ...]:
+    """Every name that a template may use; each of them is always there."""
+    verdict = Verdict(outcome=Outcome.NOT_ATTESTED)
+    return tuple(view.facts(None, Job(), wording.word(None, Job(), verdict), EnvValues.HIDE))
+
+
+def render(name: str, facts: Mapping[str, object], own: Templates = _NONE) -> str:
+    """One template with the facts in it: the user's of that name where there is one, else ours.
+
+    Args:
+        name: One of ``mail.html.j2``, ``mail.txt.j2``, ``subject.txt.j2``, ``summary.md.j2``.
+
+    Raises:
+        MessageError: The template is broken, or makes too much.
+    """
+    theirs = {each.name for each in own.files}
+    if name == "subject.txt.j2" and own.subject:
+        name = SUBJECT
+    elif name not in theirs:
+        return _rendered(_environment(_NONE), OURS + name, facts)
+    environment = _environment(own)
     try:
-        return _environment().get_template(name).render(facts)
-    except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        where = f"{getattr(error, 'name', None) or name}" + (f", line {line}" if line else "")
-        raise MessageError(Problem(where, error.message or "the template is broken")) from error
+        return _rendered(environment, name, facts)
+    # Whatever a template runs into is told to whoever wrote it.
+    except Exception as error:
+        raise MessageError(_told(error, name, {*theirs, SUBJECT})) from error
 
 
-@cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(_source),
-        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=False,
-        auto_reload=False,
+def _rendered(environment: Sandbox, name: str, facts: Mapping[str, object]) -> str:
+    environment.meter = Meter(is_open=not environment.is_measured)
+    parts: list[str] = []
+    length = 0
+    for part in environment.get_template(name).generate(facts):
+        length += len(part)
+        environment.meter.check(length)
+        parts.append(part)
+    return "".join(parts)
+
+
+def _told(error: Exception, name: str, theirs: set[str]) -> Problem:
+    """The last line of a template of the user's that led to the error, and what is wrong there."""
+    line: int | None = None
+    trace: TracebackType | None = error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename in theirs:
+            name, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    message = "uses itself without end" if isinstance(error, RecursionError) else str(error)
+    return problem(name, line, message or type(error).__name__)
+
+
+@lru_cache(maxsize=4)
+def _environment(own: Templates) -> Sandbox:
+    sources = {each.name: each.text for each in own.files} | {SUBJECT: own.subject}
+
+    def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        is_ours = name.startswith(OURS)
+        text = _ours(name.removeprefix(OURS)) if is_ours else sources.get(name)
+        # The name stands for the file's in what an error tells.
+        return None if text is None else (text, name, lambda: True)
+
+    return Sandbox(
+        FunctionLoader(load),
+        text_filters={"code": code, "joined": joined, "md": md, "wrap": wrap},
+        filters={"count": wording.count, "fact": fact, "noun": noun},
+        tests={"unbroken": links.is_unbroken, "web": links.is_web},
+        is_measured=bool(own.files or own.subject),
         bytecode_cache=_bytecode_cache(),
     )
-    environment.filters |= {
-        "code": code,
-        "count": wording.count,
-        "fact": fact,
-        "joined": joined,
-        "md": md,
-        "noun": lambda number, noun: noun if number == 1 else noun + "s",
-        "wrap": wrap,
-    }
-    environment.tests |= {"unbroken": links.is_unbroken, "web": links.is_web}
-    return environment
+
+
+class _OurByteCode(FileSystemBytecodeCache):
+    """Byte code of our own templates; the user's may change from run to run, and are not kept."""
+
+    def get_bucket(
+        self, environment: Environment, name: str, filename: str | None, source: str
+    ) -> Bucket:
+        if name.startswith(OURS):
+            return super().get_bucket(environment, name, filename, source)
+        return Bucket(environment, "", "")
+
+    def set_bucket(self, bucket: Bucket) -> None:
+        if bucket.key:
+            super().set_bucket(bucket)
 
 
 def _bytecode_cache() -> FileSystemBytecodeCache | None:
@@ -83,12 +149,19 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
+    # What is compiled depends on the environment, too, and so on the program's version.
+    pattern = f"__jinja2_{__version__}_%s.cache"
+    return _OurByteCode(str(folder), pattern) if os.access(folder, os.W_OK) else None
 
 
-def _source(name: str) -> str | None:
-    template = files("chainloop_smtp").joinpath("templates", name)
+def _ours(name: str) -> str | None:
+    template = _OURS.joinpath(name)
     return template.read_text(encoding="utf-8") if template.is_file() else None
+
+
+def noun(number: int, word: str) -> str:
+    """``violation`` or ``violations``."""
+    return word if number == 1 else f"{word}s"
 
 
 def wrap(text: str, indent: str = "", first: str | None = None) -> str:

@@ -3,6 +3,7 @@
 Every part of the mail is made of the same names, so that all of them say the same.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from chainloop_smtp.message import findings, rows, wording
@@ -148,7 +149,7 @@ def facts(
     return {
         "attention": cut.attention(violated),
         "attention_more": cut.attention_more(violated),
-        "attestation": whole,
+        "attestation": whole and _as_told(whole, env_values),
         "byline": _byline(words, rows.commit_url(whole, job), wording.sha(whole, job)[:7]),
         "changes": cut.changes(changes) if changes else None,
         "evaluations": evaluations,
@@ -175,6 +176,18 @@ def weight(attestation: Attestation) -> int:
     evaluations = attestation.policies.evaluations
     violations = sum(len(each.violations) for each in evaluations)
     return len(attestation.materials) + len(evaluations) + violations
+
+
+def _as_told(attestation: Attestation, env_values: EnvValues) -> Attestation:
+    """The attestation with no more of its environment than the user lets templates see."""
+    match env_values:
+        case EnvValues.SHOW:
+            return attestation
+        case EnvValues.NAMES:
+            names = tuple(replace(each, value="") for each in attestation.environment)
+            return replace(attestation, environment=names)
+        case _:
+            return replace(attestation, environment=())
 
 
 def registration(words: Wording, registered: tuple[Fact, ...]) -> dict[str, object]:

@@ -75,6 +75,10 @@ from chainloop_smtp.model.routing import (
     Decision,
     Previous,
 )
+from chainloop_smtp.model.templates import (
+    TemplateFile,
+    Templates,
+)
 from chainloop_smtp.model.verdict import (
     Outcome,
     PolicyStatus,
@@ -134,6 +138,8 @@ __all__ = [
     "Shift",
     "Signing",
     "Strategy",
+    "TemplateFile",
+    "Templates",
     "Thread",
     "Tls",
     "Transport",

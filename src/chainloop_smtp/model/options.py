@@ -220,6 +220,8 @@ class Composition:
     Attributes:
         reply_to: Where answers go; empty: to the sender.
         headers: The user's own, in their order; each name once.
+        subject: Source of a template; empty: the subject that we write.
+        template_dir: Folder of the user's templates; empty: ours alone.
     """
 
     reply_to: tuple[Mailbox, ...] = ()
@@ -227,6 +229,8 @@ class Composition:
     thread: Thread = Thread.RUN
     headers: tuple[Header, ...] = ()
     enclosures: Enclosures = Enclosures()
+    subject: str = field(default="", repr=False)
+    template_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,4 +14,6 @@ def composition(values: Values) -> Composition:
         thread=values.word("thread", Thread),
         headers=headers.headers(values),
         enclosures=enclosures(values),
+        subject=values.text("subject"),
+        template_dir=values.text("template-dir"),
     )

@@ -71,6 +71,15 @@ INPUTS = (
         choices=tuple(EnvValues),
     ),
     Input(
+        name="subject",
+        help="The subject, as a Jinja2 template over the same facts as the mail. Empty: ours.",
+    ),
+    Input(
+        name="template-dir",
+        help="Folder with any of mail.html.j2, mail.txt.j2, subject.txt.j2 and summary.md.j2: each "
+        "one takes the place of ours, and may extend it.",
+    ),
+    Input(
         name="thread",
         help="What stands in one conversation: the attempts of one run (run), the runs of one "
         "branch or tag (ref), or nothing (none).",

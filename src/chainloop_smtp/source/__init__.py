@@ -9,6 +9,9 @@ from typing import BinaryIO
 
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
+from chainloop_smtp.source.templates import templates
+
+__all__ = ["MAX_BYTES", "job", "read", "templates"]
 
 MAX_BYTES = 64 * 1024 * 1024  # what the reader takes
 _MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB

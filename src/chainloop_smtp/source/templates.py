@@ -1,0 +1,68 @@
+"""A folder -> the user's templates. Read here, so that the stage that uses them touches no file."""
+
+import os
+from pathlib import Path
+
+from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted
+from chainloop_smtp.model import TemplateFile, Templates
+
+SUFFIX = ".j2"
+_LONGEST = 128 * 1024  # octets of one file
+_MOST = 32  # files
+_ENTRIES = 10_000  # of the folder: more is no folder of templates
+
+
+def templates(folder: str, subject: str) -> Templates:
+    """What ``template-dir`` holds and ``subject`` says, unread.
+
+    Only the folder's own files are taken, none of its folders, and none that leads out of it.
+
+    Args:
+        folder: Relative to the workspace; empty: none.
+        subject: The template itself; empty: none.
+
+    Raises:
+        OptionsError: There is no such folder.
+        MessageError: A file of it is none that can be used; with every problem.
+    """
+    if not folder:
+        return Templates(subject=subject)
+    try:
+        home = Path(folder).resolve(strict=True)
+        with os.scandir(home) as entries:
+            names = sorted(entry.name for entry, _ in zip(entries, range(_ENTRIES), strict=False))
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        raise OptionsError(
+            Problem("template-dir", f"{quoted(folder)} is no folder to read: {why.lower()}")
+        ) from error
+    wanted = [name for name in names if name.endswith(SUFFIX)]
+    problems: list[Problem] = []
+    if len(wanted) > _MOST:
+        problems.append(Problem("template-dir", f"{len(wanted)} templates are more than {_MOST}"))
+    files = [_file(home, name, problems) for name in wanted[:_MOST]]
+    if problems:
+        raise MessageError(*problems)
+    others = tuple(name for name in names if not name.endswith(SUFFIX))
+    return Templates(subject=subject, folder=folder, files=tuple(files), others=others)
+
+
+def _file(home: Path, name: str, problems: list[Problem]) -> TemplateFile:
+    """One file of the folder; empty where it is reported."""
+    text, path = "", home / name
+    try:
+        target = path.resolve(strict=True)
+        if not (target.is_relative_to(home) and target.is_file()):
+            raise ValueError("it is no file of this folder")
+        with target.open("rb") as file:
+            octets = file.read(_LONGEST + 1)
+        if len(octets) > _LONGEST:
+            raise ValueError(f"it is larger than {_LONGEST // 1024} KiB")
+        text = octets.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        problems.append(Problem(f"template-dir {quoted(name)}", "it is not UTF-8"))
+    # A link to itself is a RuntimeError before Python 3.13.
+    except (OSError, ValueError, RuntimeError) as error:
+        why = str(error) if isinstance(error, ValueError) else "it cannot be read"
+        problems.append(Problem(f"template-dir {quoted(name)}", why))
+    return TemplateFile(name=name, text=text)

@@ -1,0 +1,163 @@
+"""The user's own words in a mail: subject, templates, headers and threads, by the whole program."""
+
+from pathlib import Path
+
+import pytest
+
+from builders import cli_push, encoded, evaluation, statement
+from program import INPUTS, PUSHED, Post, Program, never, parsed, text_of
+
+BLOCKED = encoded(
+    cli_push(
+        statement(
+            project="harbour",
+            workflow="build",
+            evaluations=[evaluation("no-agpl", violations=["AGPL-3.0 in keel"], is_gate=True)],
+        )
+    )
+).decode()
+ACTIONS = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_REPOSITORY": "lakeside/harbour",
+    "GITHUB_SERVER_URL": "https://github.example",
+    "GITHUB_RUN_ID": "7",
+    "GITHUB_RUN_ATTEMPT": "1",
+    "GITHUB_JOB": "attest",
+    "GITHUB_REF": "refs/heads/main",
+}
+
+
+def folder(tmp_path: Path, **files: str) -> str:
+    path = tmp_path / "templates of ours"
+    path.mkdir()
+    for name, text in files.items():
+        (path / f"{name.replace('_', '.')}.j2").write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_templates_and_subject_make_the_mail_and_the_summary(
+    program: Program, tmp_path: Path
+) -> None:
+    inputs = INPUTS | {
+        "attestation": BLOCKED,
+        "subject": "{{ wording.badge }} at {{ attestation.workflow.project }}",
+        "template-dir": folder(
+            tmp_path,
+            mail_txt='{% extends "chainloop/mail.txt.j2" %}'
+            "{% block footer %}Ask Ada.{% endblock %}",
+            summary_md="## Ask *Ada*\n",
+        ),
+    }
+    post = Post()
+    ended = program("send", inputs=inputs, post=post)
+
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert parsed(mail.content)["Subject"] == mail.subject == "Blocked by gate at harbour"
+    assert text_of(mail.content).endswith("Ask Ada.\r\n")
+    assert "AGPL-3.0 in keel" in text_of(mail.content)
+    assert "<title>Blocked by gate at harbour</title>" in mail.html
+    assert "## Ask *Ada*\n" in ended.summary
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"subject": "{{ wrding }}"}, "subject, line 1: 'wrding' is undefined"),
+        ({"mail_txt": "a\n{% if %}"}, "mail.txt.j2, line 2: Expected an expression"),
+        ({"mail_htm": "a"}, "template-dir 'mail.htm.j2': nothing uses this template"),
+    ],
+)
+def test_a_broken_template_is_4_before_anything_is_asked_of_the_network(
+    program: Program, tmp_path: Path, inputs: dict[str, str], said: str
+) -> None:
+    files = {name: text for name, text in inputs.items() if "_" in name}
+    given = {name: text for name, text in inputs.items() if name not in files}
+    if files:
+        given["template-dir"] = folder(tmp_path, **files)
+    # Nobody listens there: it would be error 3.
+    given["attestation"] = "https://127.0.0.1:1/attestation.json"
+    ended = program("send", inputs=INPUTS | given, post=never)
+
+    assert ended.code == 4
+    assert f"  {said}" in ended.stderr
+    assert ended.annotations == [("error", "The mail cannot be written")]
+
+
+def test_a_template_that_no_evidence_fits_is_4_and_nothing_is_sent(
+    program: Program, tmp_path: Path
+) -> None:
+    inputs = {"template-dir": folder(tmp_path, mail_txt="\n{{ attestation.workflow.name }}")}
+    ended = program("send", inputs=INPUTS | inputs, post=never)
+
+    assert ended.code == 4
+    assert "  mail.txt.j2, line 2: 'workflow' is asked of something that the" in ended.stderr
+
+
+def test_a_folder_that_is_not_there_is_2(program: Program) -> None:
+    ended = program("send", inputs=INPUTS | {"template-dir": "not/there"}, post=never)
+
+    assert ended.code == 2
+    assert "template-dir: 'not/there' is no folder to read" in ended.stderr
+
+
+def test_the_same_mail_of_one_attempt_has_one_id_and_each_attempt_joins_the_thread(
+    program: Program,
+) -> None:
+    post = Post()
+    for attempt in ("1", "1", "2"):
+        environ = ACTIONS | {"GITHUB_RUN_ATTEMPT": attempt}
+        program("send", inputs=INPUTS | {"attestation": BLOCKED}, environ=environ, post=post)
+    first, again, second = post.mails
+
+    assert first.message_id == again.message_id != second.message_id
+    roots = {parsed(each.content)["References"] for each in post.mails}
+    assert len(roots) == 1
+    assert roots == {parsed(each.content)["In-Reply-To"] for each in post.mails}
+
+
+def test_without_ci_and_without_a_thread_each_mail_stands_alone(program: Program) -> None:
+    post = Post()
+    for _ in range(2):
+        inputs = INPUTS | {"attestation": PUSHED, "thread": "none"}
+        program("send", inputs=inputs, post=post)
+    first, second = post.mails
+
+    assert first.message_id != second.message_id
+    assert "References" not in parsed(first.content)
+
+
+def test_the_runs_of_a_branch_share_thread_and_stem(program: Program) -> None:
+    post = Post()
+    for run, status in (("7", "success"), ("8", "failure")):
+        environ = ACTIONS | {"GITHUB_RUN_ID": run}
+        inputs = INPUTS | {"attestation": PUSHED, "thread": "ref", "job-status": status}
+        program("send", inputs=inputs, environ=environ, post=post)
+    first, second = post.mails
+
+    assert parsed(first.content)["References"] == parsed(second.content)["References"]
+    assert first.subject != second.subject
+    stems = {each.subject.rpartition("] ")[2] for each in post.mails}
+    assert len(stems) == 1
+
+
+def test_headers_of_the_users_own_are_in_every_mail_also_the_registrations(
+    program: Program,
+) -> None:
+    inputs = INPUTS | {"headers": "X-PM-Message-Stream: reports\nX-Team: Häfen"}
+    post = Post()
+    program("send", inputs=inputs, post=post)
+    program("integration", "registered", "add", "smtp", inputs=inputs, post=post)
+
+    assert len(post.mails) == 2
+    for mail in post.mails:
+        assert parsed(mail.content)["X-PM-Message-Stream"] == "reports"
+        assert parsed(mail.content)["X-Team"] == "Häfen"
+
+
+def test_headers_that_are_not_the_users_are_2(program: Program) -> None:
+    inputs = INPUTS | {"headers": "Bcc: x@evil.test\nContent-Type: text/html\nX Y: z"}
+    ended = program("send", inputs=inputs, post=never)
+
+    assert ended.code == 2
+    assert ended.stderr.count("\n  headers: ") == 3

@@ -1,0 +1,639 @@
+"""The user's own templates: what they may replace, what they reach, and how much they may do."""
+
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainloop_smtp.errors import MessageError
+from chainloop_smtp.message import check, compose, meter, templates, view, wording
+from chainloop_smtp.model import (
+    Annotation,
+    Attestation,
+    Composition,
+    EnvValues,
+    Evaluation,
+    Job,
+    Mail,
+    Mailbox,
+    Material,
+    Options,
+    Outcome,
+    Policies,
+    Registration,
+    Run,
+    TemplateFile,
+    Templates,
+    Verdict,
+    Violation,
+    Workflow,
+)
+
+PASSWORD = "never-to-be-seen-1f9b"
+OPTIONS = Options(
+    registration=Registration(
+        host="smtp.example.test",
+        port=587,
+        user="ci",
+        password=PASSWORD,
+        from_=Mailbox(addr_spec="ci@example.test"),
+        to=(Mailbox(addr_spec="security@example.test"),),
+    ),
+)
+GATE = Evaluation(
+    name="<no-critical>",
+    material="sbom",
+    is_gate=True,
+    violations=(Violation(message="CVE-2026-1 in openssl"),),
+)
+ATTESTATION = Attestation(
+    shape="attestation push -o json",
+    is_recorded=True,
+    run=Run(id="8f14e45f", started_at=datetime(2026, 3, 12, 9, 41, 7, tzinfo=UTC)),
+    workflow=Workflow(organization="lakeside", project="harbour", name="release"),
+    materials=(Material(name="image"), Material(name="sbom")),
+    environment=(Annotation(name="RUNNER_NAME", value="a value of it"),),
+    policies=Policies(
+        evaluations=(GATE, Evaluation(name="signed")),
+        evaluation_count=2,
+        violation_count=1,
+        passed_count=1,
+        has_violations=True,
+        has_gated_violations=True,
+    ),
+)
+JOB = Job(repository="lakeside/harbour", workflow="Release", name="attest", ref="refs/heads/main")
+BLOCKED = Verdict(outcome=Outcome.BLOCKED)
+
+
+def own(subject: str = "", **files: str) -> Templates:
+    """Templates by file name, dots written as ``_``: ``mail_html="…"``."""
+    return Templates(
+        subject=subject,
+        folder=".github/mail" if files else "",
+        files=tuple(
+            TemplateFile(name=name.replace("_", ".") + ".j2", text=text)
+            for name, text in files.items()
+        ),
+    )
+
+
+def mailed(
+    theirs: Templates,
+    attestation: Attestation | None = ATTESTATION,
+    options: Options = OPTIONS,
+) -> Mail:
+    check(theirs)
+    return compose(
+        attestation,
+        JOB,
+        BLOCKED if attestation else Verdict(outcome=Outcome.NOT_ATTESTED),
+        options,
+        now=datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC),
+        message_id="1@example.test",
+        templates=theirs,
+    )
+
+
+def text_of(source: str, **more: Any) -> str:
+    """What one line of a text template makes."""
+    return mailed(own(mail_txt=source), **more).text.removesuffix("\n")
+
+
+def problems(theirs: Templates, attestation: Attestation | None = ATTESTATION) -> list[str]:
+    with pytest.raises(MessageError) as caught:
+        mailed(theirs, attestation)
+    return [str(each) for each in caught.value.problems]
+
+
+# --- what takes the place of ours --------------------------------------------------------------
+
+
+def test_a_subject_is_one_line_over_the_same_facts() -> None:
+    source = "{{ attestation.workflow.project }}:\n  {{ wording.badge|lower }}\t({{ job.name }})"
+    mail = mailed(own(source))
+
+    assert mail.subject == "harbour: blocked by gate (attest)"
+    assert b"\r\nSubject: harbour: blocked by gate (attest)\r\n" in mail.content
+    # What the HTML says of the subject is what the mail has.
+    assert "<title>harbour: blocked by gate (attest)</title>" in mail.html
+    assert mailed(own(subject_txt=source)).subject == mail.subject
+
+
+def test_a_subject_may_add_to_ours() -> None:
+    ours = mailed(own()).subject
+
+    assert ours.startswith("[harbour] Blocked by gate: ")
+    assert mailed(own("{{ wording.subject }} (nightly)")).subject == f"{ours} (nightly)"
+
+
+def test_a_subject_holds_no_control_character_and_has_an_end() -> None:
+    hostile = replace(ATTESTATION, workflow=Workflow(project="a\r\nBcc: x@evil.test\x1b[2K\u202eb"))
+    mail = mailed(own("{{ attestation.workflow.project }}\x07{{ 'x' * 500 }}"), hostile)
+
+    assert mail.subject.startswith("a Bcc: x@evil.testb xxx")
+    assert len(mail.subject) == 200
+    assert mail.subject.endswith("...")
+    assert b"\nBcc" not in mail.content
+
+
+def test_an_empty_subject_is_told() -> None:
+    assert problems(own("{% if not attestation %}x{% endif %}")) == [
+        "subject: the template makes an empty subject for this run"
+    ]
+    assert problems(own(subject_txt=" \n")) == [
+        "subject.txt.j2: the template makes an empty subject for this run"
+    ]
+
+
+def test_each_template_that_is_there_replaces_ours_and_no_other() -> None:
+    ours = mailed(own())
+    mail = mailed(own(summary_md="# {{ wording.badge }}\n"))
+    assert mail.summary == "# Blocked by gate\n"
+    assert (mail.text, mail.html, mail.subject) == (ours.text, ours.html, ours.subject)
+
+    mail = mailed(own(mail_html="<p>{{ wording.badge }}</p>"))
+    assert mail.html == "<p>Blocked by gate</p>"
+    assert (mail.text, mail.summary) == (ours.text, ours.summary)
+
+
+def test_a_template_may_extend_ours_and_use_its_pieces() -> None:
+    source = (
+        '{% extends "chainloop/mail.html.j2" %}\n'
+        "{% block footer %}{{ heading('Who to ask') }}\n"
+        '<tr><td>{{ muted("Ask <" ~ job.workflow ~ "> first") }}</td></tr>'
+        "{{ super() }}{% endblock %}"
+    )
+    html = mailed(own(mail_html=source)).html
+
+    assert ">Who to ask</h2>" in html
+    assert "Ask &lt;Release&gt; first" in html
+    assert html.index("Who to ask") < html.index("Sent by job attest")
+    assert html.startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("attestation", [ATTESTATION, None], ids=["blocked", "not attested"])
+def test_extending_ours_without_a_change_changes_nothing(attestation: Attestation | None) -> None:
+    ours = mailed(own(), attestation)
+    names = ("mail_html", "mail_txt", "subject_txt", "summary_md")
+    extending = {name: f'{{% extends "chainloop/{name.replace("_", ".")}.j2" %}}' for name in names}
+
+    assert mailed(own(**extending), attestation) == ours
+
+
+BLOCKS = (
+    *("verdict", "links", "counts", "jobs", "attention", "policies"),
+    *("materials", "facts", "describe", "footer"),
+)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("name", ["mail_html", "mail_txt"])
+def test_every_block_may_be_overridden(name: str, block: str) -> None:
+    source = f'{{% extends "chainloop/{name.replace("_", ".")}.j2" %}}'
+    mail = mailed(own(**{name: f"{source}{{% block {block} %}}7up{{% endblock %}}"}))
+
+    assert "7up" in (mail.html if name == "mail_html" else mail.text)
+
+
+def test_templates_of_a_folder_may_use_each_other() -> None:
+    theirs = own(
+        mail_txt='{% from "words.j2" import greet %}{% include "line.txt.j2" %} {{ greet("you") }}',
+        words="{% macro greet(whom) %}Hello {{ whom }}{% endmacro %}",
+        line_txt="{{ wording.badge }}.",
+    )
+
+    assert mailed(theirs).text == "Blocked by gate. Hello you\n"
+
+
+def test_names_that_a_template_makes_are_known_in_its_blocks() -> None:
+    theirs = own(
+        mail_txt='{% extends "chainloop/mail.txt.j2" %}{% import "words.j2" as words %}'
+        '{% from "words.j2" import greet as hail %}{% set a, b = 1, 2 %}{% set c %}3{% endset %}'
+        "{% macro own() %}4{% endmacro %}"
+        "{% block verdict %}{{ hail('you') }} {{ words.greet('all') }} {{ a }}{{ b }}{{ c }}"
+        "{{ own() }}{% endblock %}",
+        words="{% macro greet(whom) %}Hello {{ whom }}{% endmacro %}",
+    )
+
+    assert mailed(theirs).text.startswith("Hello you Hello all 1234\n")
+
+
+def test_names_of_a_list_are_joined() -> None:
+    source = "{{ policies.evaluations|map(attribute='name')|join(', ') }}"
+
+    assert text_of(source) == "<no-critical>, signed"
+    assert text_of("{{ policies.evaluations|join(' ', attribute='name') }}") == (
+        "<no-critical> signed"
+    )
+    assert text_of("{{ wording.badge[:7] }}|{{ ['a', 'b'][1:]|join }}") == "Blocked|b"
+
+
+def test_the_users_byte_code_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    mailed(own(mail_txt='{% extends "chainloop/mail.txt.j2" %}{# a test of its own #}'))
+
+    kept = list((tmp_path / "templates").iterdir())
+    assert len(kept) == 1
+    assert b"chainloop/mail.txt.j2" in kept[0].read_bytes()
+
+
+# --- what they reach ---------------------------------------------------------------------------
+
+
+def test_values_are_escaped_in_html_whatever_is_done_to_them() -> None:
+    name = "policies.evaluations[0].name"
+    for source in (
+        f"{{{{ {name} }}}}",
+        f"{{{{ {name} ~ '' }}}}",
+        f"{{{{ {name} + '' }}}}",
+        f"{{{{ [{name}]|join('') }}}}",
+        f"{{{{ [{name}]|join('<i>') }}}}",
+        f"{{% set x %}}{{{{ {name} }}}}{{% endset %}}{{{{ x }}}}",
+        f"{{% macro m(x) %}}{{{{ x }}}}{{% endmacro %}}{{{{ m({name}) }}}}",
+        f"{{{{ '%s'|format({name}) }}}}",
+        f"{{{{ {name}|replace('a', 'b')|trim }}}}",
+    ):
+        html = mailed(own(mail_html=source)).html
+        assert "<no" not in html
+        assert "&lt;no-critic" in html
+    # In text there is nothing to escape.
+    assert text_of(f"{{{{ {name} ~ [{name}]|join('') }}}}") == "<no-critical>" * 2
+    assert mailed(own(mail_html="{{ ['a', 'b']|join('<br>') }}")).html == "a&lt;br&gt;b"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ name|safe }}", "there is no filter 'safe'"),
+        ("{% autoescape false %}{{ job }}{% endautoescape %}", "autoescape is not for templates"),
+    ],
+)
+def test_escaping_cannot_be_turned_off(source: str, said: str) -> None:
+    (problem, *_) = problems(own(mail_html=source))
+    assert said in problem
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ ''['__class__'] }}",
+        "{{ attestation.__init__.__globals__ }}",
+        "{{ job.__class__ }}",
+        "{{ '{0.__class__}'.format(job) }}",
+        "{{ '{}'.format_map({}) }}",
+        "{{ wording.badge.encode() }}",
+        "{{ attestation.run.started_at.now() }}",
+        "{{ attestation.run.started_at.today() }}",
+        "{{ [1].append(2) }}",
+        "{{ {}.update({}) }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ range.__self__ }}",
+        "{{ namespace.__init__ }}",
+        "{% set x = namespace() %}{{ x.__class__ }}",
+        "{{ 'a'.ljust(9) }}",
+        "{{ job.run_url() }}",
+        "{{ joiner() }}",
+        "{{ cycler(1) }}",
+        "{{ lipsum() }}",
+        "{{ dict() }}",
+        "{{ job|attr('name') }}",
+        "{{ [1]|random }}",
+        "{{ job|pprint }}",
+        "{{ super }}",
+        "{{ range }}",
+        "{% include 'parts.html.j2' %}",
+        "{% include '../../etc/passwd' %}",
+        "{% include '/etc/passwd' %}",
+        "{% include 'chainloop/../view.py' %}",
+        "{% include job.name %}",
+        "{% include ['a', 'b'] %}",
+        "{% import 'os' as os %}",
+        "{% do 1 %}",
+        "{% break %}",
+        "{% trans %}x{% endtrans %}",
+    ],
+)
+def test_a_template_reaches_nothing_but_the_facts(source: str) -> None:
+    (problem, *_) = problems(own(mail_txt=source))
+
+    assert problem.startswith("mail.txt.j2")
+    assert "Traceback" not in problem
+
+
+def everything_in(value: object, seen: set[int]) -> Iterator[object]:
+    """Every object that a template can get at from a value."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    yield value
+    members: list[object] = []
+    if isinstance(value, dict):
+        members = [*value.keys(), *value.values()]
+    elif isinstance(value, (tuple, list)):
+        members = list(value)
+    elif is_dataclass(value):
+        members = [getattr(value, each.name) for each in fields(value)]
+    elif not isinstance(value, (str, int, float, datetime, Enum, type(None))):
+        raise AssertionError(f"{type(value)} is a stranger among the facts")
+    for member in members:
+        yield from everything_in(member, seen)
+
+
+def test_no_option_and_no_secret_is_among_the_facts() -> None:
+    words = wording.word(ATTESTATION, JOB, BLOCKED)
+    found = list(everything_in(view.facts(ATTESTATION, JOB, words, EnvValues.SHOW), set()))
+
+    options = (Options, Registration, Mailbox, Composition, Templates)
+    assert not [each for each in found if isinstance(each, options)]
+    assert PASSWORD not in map(str, found)
+    assert len(found) > 50
+
+
+@pytest.mark.parametrize(
+    ("env_values", "shown"),
+    [(EnvValues.SHOW, "RUNNER_NAME=a value of it"), (EnvValues.NAMES, "RUNNER_NAME=")],
+)
+def test_a_template_sees_of_the_environment_what_it_may(env_values: EnvValues, shown: str) -> None:
+    source = "{% for each in attestation.environment %}{{ each.name }}={{ each.value }}{% endfor %}"
+    options = replace(OPTIONS, composition=Composition(env_values=env_values))
+
+    assert text_of(source, options=options) == shown
+    hidden = replace(OPTIONS, composition=Composition(env_values=EnvValues.HIDE))
+    assert text_of(source + "-", options=hidden) == "-"
+
+
+# --- what is wrong with them -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "a\n{% if %}",
+            "mail.txt.j2, line 2: Expected an expression, got 'end of statement block'",
+        ),
+        ("a\n{{ wrding }}", "mail.txt.j2, line 2: 'wrding' is undefined\n  Did you mean wording?"),
+        (
+            "{% if false %}\n{{ atention }}{% endif %}",
+            "mail.txt.j2, line 2: 'atention' is undefined\n  Did you mean attention?",
+        ),
+        (
+            "\n\n{{ wording.headlin }}",
+            "mail.txt.j2, line 3: a Wording has no 'headlin'\n  Did you mean headline?",
+        ),
+        (
+            "{% for each in materials %}\n{{ each.nam }}{% endfor %}",
+            "mail.txt.j2, line 2: a Shown has no 'nam'\n  Did you mean name?",
+        ),
+        (
+            "{{ wording|uper }}",
+            "mail.txt.j2, line 1: there is no filter 'uper'\n  Did you mean upper?",
+        ),
+        (
+            "{{ 'x' is wep }}",
+            "mail.txt.j2, line 1: there is no test 'wep'\n  Did you mean web?",
+        ),
+        (
+            '\n{% extends "chainloop/mail.htm.j2" %}',
+            "mail.txt.j2, line 2: there is no template 'chainloop/mail.htm.j2'\n"
+            "  Did you mean chainloop/mail.html.j2?",
+        ),
+        (
+            '{% extends "mail.txt.j2" %}',
+            "mail.txt.j2, line 1: the template stands for itself\n"
+            '  Write {% extends "chainloop/mail.txt.j2" %} for ours.',
+        ),
+        (
+            "{% include job.name %}",
+            "mail.txt.j2, line 1: the name of a template is no text\n  Write its name in quotes.",
+        ),
+        (
+            "\n{{ materials }}",
+            "mail.txt.j2, line 2: a tuple is no text\n  Print one of its parts, or loop over it.",
+        ),
+        (
+            "{{ 1 + 'a' }}",
+            "mail.txt.j2, line 1: unsupported operand type(s) for +: 'int' and 'str'",
+        ),
+        ("{{ 1 // 0 }}", "mail.txt.j2, line 1: integer division or modulo by zero"),
+        ("{{ (1, 2)[7].x }}", "mail.txt.j2, line 1: a tuple has no member 7"),
+        (
+            "{{ wording.badge.uper() }}",
+            "mail.txt.j2, line 1: a str has no 'uper'\n  Did you mean upper?",
+        ),
+        (
+            "{% block a %}{% endblock %}\n{% block a %}{% endblock %}",
+            "mail.txt.j2, line 2: block 'a' defined twice",
+        ),
+        (
+            "{{ materials|join(', ') }}",
+            "mail.txt.j2, line 1: a Shown is no text\n  Print one of its parts, or loop over it.",
+        ),
+        (
+            "{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}",
+            "mail.txt.j2, line 1: uses itself without end",
+        ),
+        (
+            "(" * 500 + "{{" + "(" * 4000 + "1" + ")" * 4000 + "}}",
+            "mail.txt.j2: is nested too deeply",
+        ),
+        (
+            "{% for a in [1] %}" * 30 + "x" + "{% endfor %}" * 30,
+            "mail.txt.j2: is nested too deeply",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_file_and_line(source: str, said: str) -> None:
+    (problem,) = problems(own(mail_txt=source))
+
+    assert problem == said
+
+
+def test_what_the_evidence_does_not_say_is_to_be_guarded() -> None:
+    source = "{{ attestation.workflow.name }}"
+
+    assert text_of(source) == "release"
+    assert problems(own(mail_txt=source), None) == [
+        "mail.txt.j2, line 1: 'workflow' is asked of something that the evidence does not say "
+        "(None)\n  Guard it with {% if … %}."
+    ]
+    assert text_of("{{ attestation.workflow.name if attestation }}-", attestation=None) == "-"
+    assert text_of("<{{ attestation.policies.strategy }}>") == "<>"
+    assert text_of("{{ attestation.is_recorded }} {{ 1 > 2 }}") == "true false"
+    assert text_of("{{ attestation.run.started_at }}") == "2026-03-12 09:41:07+00:00"
+    assert text_of("{{ attestation.run.started_at.strftime('%d.%m.%Y') }}") == "12.03.2026"
+
+
+def test_a_mistake_in_a_piece_is_told_where_it_is() -> None:
+    theirs = own(
+        mail_txt='{% from "words.j2" import greet %}\n\n{{ greet(job) }}',
+        words="{% macro greet(whom) %}\nHello {{ whom.nam }}{% endmacro %}",
+    )
+
+    assert problems(theirs) == ["words.j2, line 2: a Job has no 'nam'\n  Did you mean name?"]
+    assert problems(
+        own(mail_html='{% from "chainloop/parts.html.j2" import button %}\n{{ button() }}')
+    )[0].startswith("mail.html.j2, line ")
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    found = problems(
+        own("{{ wrding }}", mail_txt="{% if %}", mail_html="{{ x }}{{ y|z }}", subject_txt="a")
+    )
+
+    assert sorted(each.partition(": ")[0] for each in found) == [
+        "mail.html.j2, line 1",
+        "mail.html.j2, line 1",
+        "mail.html.j2, line 1",
+        "mail.txt.j2, line 1",
+        "subject",
+        "subject, line 1",
+    ]
+
+
+def test_a_file_that_nothing_uses_is_most_likely_misspelt() -> None:
+    assert problems(own(mail_htm="x")) == [
+        "template-dir 'mail.htm.j2': nothing uses this template\n  Did you mean mail.html.j2?"
+    ]
+    theirs = replace(own(mail_txt="x"), others=("README.md", "mail.html", "logo.png"))
+    assert problems(theirs) == [
+        "template-dir 'mail.html': is no template's name\n  Did you mean mail.html.j2?"
+    ]
+    assert problems(Templates(folder="mails", others=("README.md",))) == [
+        "template-dir: 'mails' holds no template\n  There are: mail.html.j2, mail.txt.j2, "
+        "subject.txt.j2, summary.md.j2."
+    ]
+
+
+def test_templates_that_use_each_other_in_a_circle_are_told() -> None:
+    theirs = own(
+        mail_txt='{% include "a.j2" %}', a='{% include "b.j2" %}', b='{% include "a.j2" %}'
+    )
+
+    assert problems(theirs) == ["a.j2: uses itself, by way of b.j2, mail.txt.j2"]
+
+
+# --- how much they may do ----------------------------------------------------------------------
+
+EVERY = "{% for a in range(99999) %}"
+ENDLESS = {
+    "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "a range": "{{ range(10**9)|list|length }}",
+    "much text": "{% for a in range(99999) %}" + "x" * 999 + "{% endfor %}",
+    "much output": "{% set x = 'x' * 9999 %}{% for a in range(9999) %}{{ x }}{% endfor %}",
+    "a text times": "{{ 'x' * 999999999 }}",
+    "a list times": "{{ ([0] * 999999999)|length }}",
+    "a power": "{{ 9 ** 999999999 }}",
+    "a long number": "{{ (9 ** 999) * (9 ** 9999) }}",
+    "doubling": "{% set n = namespace(x='x') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}"
+    "{% endfor %}{{ n.x|length }}",
+    "adding": "{% set n = namespace(x='x') %}{% for a in range(99) %}{% set n.x = n.x + n.x %}"
+    "{% endfor %}{{ n.x|length }}",
+    "adding lists": "{% set n = namespace(x=[1]) %}{% for a in range(99) %}"
+    "{% set n.x = n.x + n.x %}{% endfor %}{{ n.x|length }}",
+    "nesting": "{% set n = namespace(x=[1]) %}{% for a in range(99) %}{% set n.x = [n.x, n.x] %}"
+    "{% endfor %}{{ n.x == 1 }}",
+    "nesting tuples": "{% set n = namespace(x=1) %}{% for a in range(99) %}"
+    "{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1}|length }}",
+    "nesting dicts": "{% set n = namespace(x=1) %}{% for a in range(99) %}"
+    "{% set n.x = {1: n.x, 2: n.x} %}{% endfor %}",
+    "capturing": "{% set n = namespace(x='x') %}{% for a in range(99) %}"
+    "{% set y %}{{ n.x }}{{ n.x }}{% endset %}{% set n.x = y %}{% endfor %}",
+    "a macro": "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}"
+    "{{ m(99) }}",
+    "a caller": "{% macro m() %}{{ caller() }}{% endmacro %}{% for a in range(9999) %}"
+    "{% for b in range(9999) %}{% call m() %}x{% endcall %}{% endfor %}{% endfor %}",
+    "a recursive loop": "{% for a in [1, 2] recursive %}{{ loop([a, a]) }}{% endfor %}",
+    "a block": "{% for a in range(9999) %}{% for b in range(9999) %}{{ self.footer() }}{% endfor %}"
+    "{% endfor %}{% block footer %}x{% endblock %}",
+    "including": '{% for a in range(99999) %}{% include "chainloop/mail.txt.j2" %}{% endfor %}',
+    "joining": "{{ (['x' * 99] * 99)|join('x' * 9999) }}",
+    "a separator": "{{ range(999)|join('x' * 999) }}",
+    "replacing": "{{ ('x' * 9999)|replace('x', 'y' * 9999) }}",
+    "a width": "{{ '%999999999d' % 1 }}",
+    "a width by argument": "{{ '%*d' % (999999999, 1) }}",
+    "a formatted width": "{{ '%999999999d'|format(1) }}",
+    "indenting": "{{ ('\n' * 9999)|indent(9999) }}",
+    "indenting with a text": "{{ ('\n' * 9999)|indent('x' * 9999) }}",
+    "wrapping": "{{ ('x ' * 9999)|wrap('y' * 999) }}",
+    "a time's format": "{{ attestation.run.started_at.strftime('%Y' * 99) }}",
+    "sorting": "{% for a in range(99999) %}{{ (range(99999)|list|sort)[0] }}{% endfor %}",
+    "slicing": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = x[1:] %}{% endfor %}",
+    "comparing": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = x ~ 'a' == x ~ 'b' %}"
+    "{% endfor %}",
+    "looking": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = 'y' in x %}{% endfor %}",
+    "testing": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = 'y' is in(x) %}{% endfor %}",
+    "mapping": EVERY + "{% set y = range(9999)|map('upper')|list %}{% endfor %}",
+    "methods": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = x.upper() %}{% endfor %}",
+    "views": "{% set x = {1: 'x' * 9999} %}" + EVERY + "{% set y = x.items() %}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_template_that_never_ends_does(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A hundredth of what is allowed, for a test that is quick: what has no end reaches any.
+    monkeypatch.setattr(meter, "STEPS", meter.STEPS // 100)
+    monkeypatch.setattr(meter, "LONGEST", meter.LONGEST // 100)
+    tracemalloc.start()
+    try:
+        (problem,) = problems(own(mail_txt=ENDLESS[what]))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert problem.startswith("mail.txt.j2")
+    assert peak < 32 * 2**20
+
+
+def test_what_a_mail_needs_is_not_too_much() -> None:
+    source = "{% for a in range(9999) %}{{ 'material %d' % a ~ ', ' }}{% endfor %}"
+
+    assert len(text_of(source)) > 100_000
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=60))
+def test_whatever_is_written_makes_a_mail_or_an_error(source: str) -> None:
+    try:
+        mail = mailed(own(mail_txt=source, mail_html=source, summary_md=source))
+    except MessageError as error:
+        mail = None
+        told = error.problems
+    if mail is None:
+        assert all(each.where and each.why for each in told)
+
+
+pieces = st.lists(
+    st.sampled_from(
+        (
+            *("{{ ", " }}", "{% for a in ", "{% endfor %}", " %}", "{% if ", "{% endif %}", "m()"),
+            *("wording", ".badge", "a", " ~ ", " + ", "[1, 2]", "|join", "|list", "(", ")", "'x'"),
+            *("{% set b = ", "{% macro m() %}", "{% endmacro %}", " == ", " in ", "range(3)", "1"),
+        )
+    ),
+    max_size=12,
+).map("".join)
+
+
+@settings(max_examples=100)
+@given(pieces)
+def test_whatever_pieces_are_put_together_make_a_mail_or_an_error(source: str) -> None:
+    test_whatever_is_written_makes_a_mail_or_an_error.hypothesis.inner_test(source)  # type: ignore[attr-defined]
+
+
+def test_there_is_a_name_for_every_fact() -> None:
+    words = wording.word(ATTESTATION, JOB, BLOCKED)
+
+    assert set(templates.context_names()) == set(
+        view.facts(ATTESTATION, JOB, words, EnvValues.SHOW)
+    )
