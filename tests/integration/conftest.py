@@ -68,3 +68,15 @@ def mailboxes(tls: Certificates) -> Iterator[Mailboxes]:
     )
     with server.running():
         yield server
+
+
+@pytest.fixture
+def fork(tmp_path: Path) -> dict[str, str]:
+    """The environment of a pull request from a fork."""
+    repositories = {
+        "head": {"repo": {"full_name": "stranger/harbour"}},
+        "base": {"repo": {"full_name": "lakeside/harbour"}},
+    }
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps({"pull_request": repositories}))
+    return {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(path)}

@@ -145,18 +145,6 @@ def test_what_is_no_delivery_fails_all_the_same(
 # --- skipped, dry, in clear --------------------------------------------------------------------
 
 
-@pytest.fixture
-def fork(tmp_path: Path) -> dict[str, str]:
-    """The environment of a pull request from a fork."""
-    repositories = {
-        "head": {"repo": {"full_name": "stranger/harbour"}},
-        "base": {"repo": {"full_name": "lakeside/harbour"}},
-    }
-    path = tmp_path / "event.json"
-    path.write_text(json.dumps({"pull_request": repositories}))
-    return {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(path)}
-
-
 def test_a_forks_pull_request_without_secrets_is_skipped(
     program: Program, fork: dict[str, str]
 ) -> None:

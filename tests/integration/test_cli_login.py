@@ -1,0 +1,247 @@
+"""The whole program, with a token instead of a password: from inputs to mailboxes."""
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+import tokenserver
+from chainloop_smtp import delivery
+from program import INPUTS, PASSWORD, PUSHED, Ended, Post, Program, never
+from smtpserver import Certificates, Mailboxes
+from tokenserver import JOB, MICROSOFT, RUNNER, Web, granted, jwt, refused
+
+TOKEN = "eyJ0eXAiOiJKV1QifQ." + "t0ken-0f-access" * 100
+SECRET = "cl1ent-s3cret"
+JOB_TOKEN = jwt({"sub": "repo:octo/app:ref:refs/heads/main"})
+FEDERATED = {
+    "oauth2-provider": "microsoft",
+    "oauth2-tenant": "example.onmicrosoft.com",
+    "oauth2-client-id": "f0e1",
+    "oauth2-federated": "true",
+}
+WITH_SECRET = FEDERATED | {"oauth2-federated": "false", "oauth2-client-secret": SECRET}
+WITHOUT_LOGIN = {name: value for name, value in INPUTS.items() if name not in ("user", "password")}
+
+
+@pytest.fixture
+def web(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with tokenserver.web(tmp_path_factory.mktemp("web")) as served:
+        for name, value in served.environ.items():
+            monkeypatch.setenv(name, value)
+        served.answers = {
+            RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}),
+            MICROSOFT: granted(TOKEN),
+        }
+        yield served
+
+
+@pytest.fixture
+def microsoft_365(tls: Certificates) -> Iterator[Mailboxes]:
+    """A server that takes the token, and knows no password."""
+    server = Mailboxes(
+        tls=tls.server,
+        mechanisms=("LOGIN", "XOAUTH2"),
+        accounts={"reports@example.com": TOKEN},
+        extensions=(),
+    )
+    with server.running():
+        yield server
+
+
+def inputs_for(server: Mailboxes, tls: Certificates, oauth2: dict[str, str]) -> dict[str, str]:
+    there = {"host": "127.0.0.1", "port": str(server.port), "tls-ca-file": str(tls.ca_file)}
+    return WITHOUT_LOGIN | there | oauth2 | {"attestation": PUSHED}
+
+
+def _has_no_secret(ended: Ended, *secrets: str) -> bool:
+    seen = ended.everything()
+    forms = [form for each in secrets for form in (each.encode(), b64encode(each.encode()))]
+    return not any(form in seen for form in forms)
+
+
+def test_a_job_mails_without_any_stored_secret(
+    program: Program, microsoft_365: Mailboxes, tls: Certificates, web: Web
+) -> None:
+    ended = program(
+        "send",
+        inputs=inputs_for(microsoft_365, tls, FEDERATED),
+        environ=JOB,
+        post=delivery.send,
+    )
+    assert (ended.code, ended.stderr) == (0, "")
+    assert microsoft_365.logins == [("XOAUTH2", "reports@example.com")]
+    assert len(microsoft_365.mails) == 1
+    assert f"::add-mask::{TOKEN}\n" in ended.stdout
+    assert "XOAUTH2" in ended.log
+    assert _has_no_secret(ended, TOKEN, JOB_TOKEN)
+    assert web.urls() == [RUNNER.partition("?")[0], MICROSOFT]
+
+
+def test_a_clients_secret_may_come_by_its_own_variable(
+    program: Program, microsoft_365: Mailboxes, tls: Certificates, web: Web
+) -> None:
+    inputs = inputs_for(microsoft_365, tls, WITH_SECRET)
+    del inputs["oauth2-client-secret"]
+    ended = program(
+        "send",
+        inputs=inputs,
+        environ={"CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET": SECRET},
+        post=delivery.send,
+    )
+    assert ended.code == 0
+    assert "CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET" not in ended.environ
+    assert web.asked[0].form["client_secret"] == SECRET
+    assert f"::add-mask::{SECRET}\n" in ended.stdout
+    assert _has_no_secret(ended, TOKEN, SECRET)
+
+
+def test_a_registration_mail_is_sent_with_a_token_too(
+    program: Program, microsoft_365: Mailboxes, tls: Certificates, web: Web
+) -> None:
+    inputs = inputs_for(microsoft_365, tls, FEDERATED)
+    del inputs["attestation"]
+    ended = program(
+        *("integration", "registered", "add", "smtp"),
+        inputs=inputs,
+        environ=JOB,
+        post=delivery.send,
+        is_actions=False,
+    )
+    assert ended.code == 0, ended.stderr
+    assert microsoft_365.logins == [("XOAUTH2", "reports@example.com")]
+    assert web.urls()[-1] == MICROSOFT
+
+
+def test_without_a_token_the_mail_is_kept_and_the_step_says_why(program: Program, web: Web) -> None:
+    told = "AADSTS7000215: Invalid client secret provided."
+    web.answers[MICROSOFT] = refused("invalid_client", f"{told} It is {SECRET}.", 401)
+    ended = program(
+        "send", inputs=WITHOUT_LOGIN | WITH_SECRET | {"attestation": PUSHED}, post=never
+    )
+    assert ended.code == 5
+    assert f"token from '{MICROSOFT}': refused: invalid_client: {told} It is ***." in ended.stderr
+    assert "Give the secret's value, and not its id" in ended.stderr
+    assert ended.outputs["sent"] == "false"
+    assert Path(ended.outputs["eml"]).exists()
+    assert json.loads(Path(ended.outputs["receipt"]).read_text("utf-8"))
+    assert _has_no_secret(ended, SECRET)
+
+
+def test_a_job_without_the_permission_is_told_which(program: Program, web: Web) -> None:
+    ended = program("send", inputs=WITHOUT_LOGIN | FEDERATED | {"attestation": PUSHED}, post=never)
+    assert ended.code == 5
+    assert "`id-token: write`" in ended.stderr
+    assert web.asked == []
+
+
+def test_the_time_that_a_token_takes_comes_off_the_deadline(program: Program, web: Web) -> None:
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.5)
+        octets = json.dumps({"access_token": TOKEN}).encode()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(octets)))
+        handler.end_headers()
+        handler.wfile.write(octets)
+
+    web.answers[MICROSOFT] = slow
+    post = Post()
+    ended = program(
+        "send",
+        inputs=WITHOUT_LOGIN | WITH_SECRET | {"attestation": PUSHED, "deadline": "20"},
+        post=post,
+    )
+    assert ended.code == 0
+    assert 10 < post.transports[0].deadline < 19.5
+    assert post.registrations[0].password == TOKEN
+    assert post.registrations[0].user == "reports@example.com"
+    assert post.transports[0].has_token
+
+
+def test_a_dry_run_asks_for_no_token(program: Program, web: Web) -> None:
+    ended = program(
+        "send",
+        inputs=WITHOUT_LOGIN | WITH_SECRET | {"attestation": PUSHED, "dry-run": "true"},
+        post=never,
+    )
+    assert ended.code == 0
+    assert web.asked == []
+
+
+# --- forks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "oauth2",
+    [FEDERATED, WITH_SECRET | {"oauth2-client-secret": ""}],
+    ids=["no identity", "no secret"],
+)
+def test_a_forks_pull_request_without_a_way_to_a_token_is_skipped(
+    program: Program, fork: dict[str, str], oauth2: dict[str, str]
+) -> None:
+    ended = program("send", inputs=WITHOUT_LOGIN | oauth2, environ=fork, post=never)
+    assert ended.code == 0
+    assert ended.outputs["skipped"] == "no secrets in a pull request from a fork"
+
+
+@pytest.mark.parametrize(
+    ("oauth2", "more"), [(FEDERATED, JOB), (WITH_SECRET, {})], ids=["identity", "secret"]
+)
+def test_a_forks_pull_request_with_one_is_mailed(
+    program: Program, fork: dict[str, str], web: Web, oauth2: dict[str, str], more: dict[str, str]
+) -> None:
+    post = Post()
+    ended = program("send", inputs=WITHOUT_LOGIN | oauth2, environ=fork | more, post=post)
+    assert ended.code == 0, ended.stderr
+    assert post.registrations[0].password == TOKEN
+    assert web.urls()[-1] == MICROSOFT
+
+
+# --- what is told ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({"host": "smtp.office365.com"}, True),
+        ({"host": "SMTP.Office365.com."}, True),
+        ({"host": "smtp.example.com"}, False),
+        ({"host": "smtp.office365.com", "auth": "xoauth2"}, False),
+        ({"host": "smtp.office365.com", "auth": "none"}, False),
+    ],
+)
+def test_a_password_at_microsoft_365_gets_a_notice(
+    program: Program, changes: dict[str, str], is_told: bool
+) -> None:
+    ended = program("send", inputs=INPUTS | changes)
+    assert ended.code == 0
+    assert (("notice", "Microsoft 365 wants OAuth") in ended.annotations) == is_told
+    assert ("oauth2-provider: microsoft" in ended.log) == is_told
+    assert PASSWORD not in ended.log
+
+
+def test_a_token_at_microsoft_365_gets_no_notice(program: Program, web: Web) -> None:
+    inputs = WITHOUT_LOGIN | WITH_SECRET | {"host": "smtp.office365.com"}
+    ended = program("send", inputs=inputs)
+    assert ended.code == 0
+    assert [kind for kind, _ in ended.annotations if kind == "notice"] == []
+    assert web.urls() == [MICROSOFT]
+
+
+def test_the_login_of_a_proxy_is_masked(program: Program) -> None:
+    inputs = INPUTS | {"proxy": "http://jane:pr0xy%2Fs3cret@proxy.test:3128"}
+    ended = program("send", inputs=inputs)
+    assert ended.code == 0
+    assert "::add-mask::pr0xy%252Fs3cret\n" in ended.stdout
+    assert "::add-mask::pr0xy/s3cret\n" in ended.stdout
+    assert _has_no_secret(ended, "pr0xy/s3cret", "pr0xy%2Fs3cret")
+
+
+def test_certificates_of_ones_own_are_looked_at_before_anything_is_done(program: Program) -> None:
+    ended = program("send", inputs=INPUTS | {"tls-client-cert": "no.pem"}, post=never)
+    assert ended.code == 2
+    assert "tls-client-cert: 'no.pem' cannot be read" in ended.stderr
