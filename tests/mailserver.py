@@ -75,6 +75,7 @@ class MailServer:
         submission_port: STARTTLS, required before AUTH.
         submissions_port: TLS from the first byte.
         ports_without: As `submission_port`, but one of `WITHOUT` is not offered.
+        introspection_port: Where an access token is asked about (RFC 7662); a test may answer.
         ca: Made the server's certificate. One it makes for a client is accepted instead of a login.
         ca_file: The certificate of `ca`, PEM.
         user: Of the ordinary account.
@@ -88,6 +89,7 @@ class MailServer:
     submission_port: int
     submissions_port: int
     ports_without: Mapping[str, int]
+    introspection_port: int
     ca: trustme.CA
     ca_file: Path
     user: str
@@ -151,7 +153,7 @@ def running() -> Iterator[MailServer]:
             shutil.chown(folder / name, owner)
         for name in ("queue", "config", "sockets"):
             (folder / name).mkdir(mode=0o755)
-        with _dovecot(dovecot, folder), _postfix(postfix, server):
+        with _dovecot(dovecot, server), _postfix(postfix, server):
             yield server
 
 
@@ -173,11 +175,14 @@ def prepared(*queues: str) -> Iterator[MailServer]:
         leaf = ca.issue_cert(HOST_NAME, "localhost", "127.0.0.1")
         leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
         (folder / "server.pem").chmod(0o600)
-        submission_port, submissions_port, *others = daemons.free_ports(2 + len(WITHOUT))
+        submission_port, submissions_port, introspection_port, *others = daemons.free_ports(
+            3 + len(WITHOUT)
+        )
         yield MailServer(
             host="127.0.0.1",
             submission_port=submission_port,
             submissions_port=submissions_port,
+            introspection_port=introspection_port,
             ports_without=dict(zip(WITHOUT, others, strict=True)),
             ca=ca,
             ca_file=folder / "ca.pem",
@@ -199,7 +204,7 @@ auth_verbose = yes
 # Only what answers Postfix's question whether a password is right.
 protocols =
 ssl = no
-auth_mechanisms = plain login cram-md5 scram-sha-256
+auth_mechanisms = plain login cram-md5 scram-sha-256 xoauth2 oauthbearer
 # A wrong password is answered at once, and so is the right one after it.
 auth_failure_delay = 0
 service anvil {{
@@ -208,7 +213,13 @@ service anvil {{
   }}
 }}
 passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/config/oauth2.conf
+}}
+passdb {{
   driver = passwd-file
+  mechanisms = plain login cram-md5 scram-sha-256
   # PLAIN, since CRAM-MD5 and SCRAM need the password itself.
   args = scheme=PLAIN username_format=%u {folder}/config/passwords
 }}
@@ -225,8 +236,18 @@ service auth {{
 """
 
 
+_OAUTH2_CONF = """\
+introspection_mode = post
+introspection_url = http://127.0.0.1:{port}/introspect
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
+
 @contextmanager
-def _dovecot(program: Path, folder: Path) -> Iterator[None]:
+def _dovecot(program: Path, server: MailServer) -> Iterator[None]:
+    folder = server.folder
     passwords = folder / "config" / "passwords"
     passwords.write_text(
         "".join(f"{a.user}:{a.password}::::::\n" for a in (ACCOUNT, AWKWARD_ACCOUNT)),
@@ -234,6 +255,8 @@ def _dovecot(program: Path, folder: Path) -> Iterator[None]:
     )
     passwords.chmod(0o640)
     shutil.chown(passwords, group="dovecot")
+    oauth2 = _OAUTH2_CONF.format(port=server.introspection_port)
+    (folder / "config" / "oauth2.conf").write_text(oauth2, encoding="utf-8")
     conf = folder / "config" / "dovecot.conf"
     conf.write_text(_DOVECOT_CONF.format(folder=folder, uid=_MAIL_UID), encoding="utf-8")
     ready = (folder / "sockets" / "auth").is_socket

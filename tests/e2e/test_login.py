@@ -1,0 +1,138 @@
+"""Logging in at Postfix and Dovecot, by everything that they offer."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from chainloop_smtp.delivery import send
+from chainloop_smtp.errors import DeliveryError
+from chainloop_smtp.model import Auth, Delivery, Mail, Mailbox, Registration, Tls, Transport
+from mailserver import ACCOUNT, AWKWARD_ACCOUNT, HOST_NAME, Account, MailServer
+
+TOKEN = "eyJ0eXAiOiJKV1QifQ.t0ken-_" * 10
+
+
+def submit(
+    server: MailServer, account: Account, auth: Auth = Auth.AUTO, **transport: object
+) -> Delivery:
+    registration = Registration(
+        host=server.host,
+        port=server.submission_port,
+        user=account.user,
+        password=account.password,
+        from_=Mailbox(addr_spec=ACCOUNT.user),
+        to=(Mailbox(addr_spec="security@example.test"),),
+    )
+    mail = Mail(
+        sender=ACCOUNT.user,
+        recipients=("security@example.test",),
+        message_id="<1@example.test>",
+        subject="hello",
+        content=b"From: ci@example.test\r\nSubject: hello\r\n\r\nBody.\r\n",
+        text="",
+        html="",
+    )
+    settings = {"tls_ca_file": str(server.ca_file), "auth": auth, "tls": Tls.STARTTLS} | transport
+    return send(mail, registration, Transport(**settings))  # type: ignore[arg-type]
+
+
+@contextmanager
+def introspection(port: int) -> Iterator[list[str]]:
+    """Says who a token is for, as RFC 7662 has it; the tokens that it was asked about."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            asked.append(form["token"][0])
+            is_known = asked[-1] == TOKEN
+            answer = {"active": is_known} | ({"username": ACCOUNT.user} if is_known else {})
+            octets = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(octets)))
+            self.end_headers()
+            self.wfile.write(octets)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, AWKWARD_ACCOUNT], ids=["plain", "awkward"])
+@pytest.mark.parametrize("auth", [Auth.PLAIN, Auth.LOGIN, Auth.CRAM_MD5, Auth.SCRAM_SHA_256])
+def test_every_mechanism_for_passwords_logs_in(
+    mail_server: MailServer, auth: Auth, account: Account
+) -> None:
+    result = submit(mail_server, account, auth)
+    assert result.mechanism == auth.value.upper()
+    (mail,) = mail_server.mailbox("security@example.test")
+    assert f"(Authenticated sender: {account.user})".encode() in mail
+
+
+@pytest.mark.parametrize("auth", [Auth.CRAM_MD5, Auth.SCRAM_SHA_256])
+def test_a_wrong_password_is_refused(mail_server: MailServer, auth: Auth) -> None:
+    with pytest.raises(DeliveryError, match=r"535 5\.7\.8"):
+        submit(mail_server, Account(user=ACCOUNT.user, password="wrong"), auth)
+
+
+@pytest.mark.parametrize("auth", [Auth.AUTO, Auth.XOAUTH2, Auth.OAUTHBEARER])
+def test_a_token_logs_in(mail_server: MailServer, auth: Auth) -> None:
+    with introspection(mail_server.introspection_port) as asked:
+        account = Account(user=ACCOUNT.user, password=TOKEN)
+        result = submit(mail_server, account, auth, has_token=True)
+    assert asked == [TOKEN]
+    assert result.mechanism == ("XOAUTH2" if auth is Auth.AUTO else auth.value.upper())
+    (mail,) = mail_server.mailbox("security@example.test")
+    assert f"(Authenticated sender: {ACCOUNT.user})".encode() in mail
+
+
+@pytest.mark.parametrize("auth", [Auth.XOAUTH2, Auth.OAUTHBEARER])
+def test_a_token_that_nobody_knows_is_refused(mail_server: MailServer, auth: Auth) -> None:
+    account = Account(user=ACCOUNT.user, password="expired" * 10)
+    with (
+        introspection(mail_server.introspection_port),
+        pytest.raises(DeliveryError) as caught,
+    ):
+        submit(mail_server, account, auth, has_token=True)
+    said = str(caught.value)
+    assert f"the server refused the login of {ACCOUNT.user} (status " in said
+    assert "535 5.7.8" in said
+    assert "expiredexpired" not in said
+
+
+def test_a_client_certificate_stands_in_for_a_login(
+    mail_server: MailServer, tmp_path: Path
+) -> None:
+    client = mail_server.ca.issue_cert("ci@example.test")
+    both = tmp_path / "client.pem"
+    client.private_key_and_cert_chain_pem.write_to_path(str(both))
+    nobody = Account(user="", password="")
+    (refusal,) = submit(mail_server, nobody, Auth.NONE).refused
+    assert refusal.reply.code == 554
+    assert submit(mail_server, nobody, Auth.NONE, tls_client_cert=str(both)).accepted
+    (mail,) = mail_server.mailbox("security@example.test")
+    assert b"(verified OK)" in mail
+
+
+def test_the_name_that_we_give_is_taken(mail_server: MailServer) -> None:
+    submit(mail_server, ACCOUNT)
+    (mail,) = mail_server.mailbox("security@example.test")
+    assert b"Received: from " in mail
+    assert f"by {HOST_NAME}".encode() in mail
+    assert b"from localhost" not in mail
