@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainloop_smtp.errors import MessageError
-from chainloop_smtp.message import check, compose, meter, templates, view, wording
+from chainloop_smtp.message import check, compose, meter, view, wording
 from chainloop_smtp.model import (
     Annotation,
     Attestation,
@@ -351,12 +351,14 @@ def everything_in(value: object, seen: set[int]) -> Iterator[object]:
 
 def test_no_option_and_no_secret_is_among_the_facts() -> None:
     words = wording.word(ATTESTATION, JOB, BLOCKED)
-    found = list(everything_in(view.facts(ATTESTATION, JOB, words, EnvValues.SHOW), set()))
+    facts = view.facts(ATTESTATION, JOB, BLOCKED, words, EnvValues.SHOW)
+    found = list(everything_in(facts, set()))
 
     options = (Options, Registration, Mailbox, Composition, Templates)
     assert not [each for each in found if isinstance(each, options)]
     assert PASSWORD not in map(str, found)
     assert len(found) > 50
+    assert set(facts) == set(view.Facts.__annotations__)
 
 
 @pytest.mark.parametrize(
@@ -629,11 +631,3 @@ pieces = st.lists(
 @given(pieces)
 def test_whatever_pieces_are_put_together_make_a_mail_or_an_error(source: str) -> None:
     test_whatever_is_written_makes_a_mail_or_an_error.hypothesis.inner_test(source)  # type: ignore[attr-defined]
-
-
-def test_there_is_a_name_for_every_fact() -> None:
-    words = wording.word(ATTESTATION, JOB, BLOCKED)
-
-    assert set(templates.context_names()) == set(
-        view.facts(ATTESTATION, JOB, words, EnvValues.SHOW)
-    )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import budget, headers, identity, mime, view, wording
@@ -96,11 +96,11 @@ def compose(
         *headers.about(attestation, job, verdict, options),
     ]
     first = None if attestation and view.weight(attestation) > _HEAVY else 0
-    facts = partial(view.facts, raw, job, words, env_values, changes, enclosed)
+    facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
     rendered = _rendered(facts, templates, first)
     if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
         enclosed += parts([File(name=REPORT_NAME, content=whole())])
-        facts = partial(view.facts, raw, job, words, env_values, changes, enclosed)
+        facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
         rendered = _rendered(facts, templates, rendered.html_step, rendered.text_step)
     return _mail(rendered, fields, options, now=now, message_id=message_id, enclosed=enclosed)
 
@@ -155,7 +155,7 @@ class _Rendered(NamedTuple):
 
 
 def _rendered(
-    facts: Callable[[Limits, str], dict[str, object]],
+    facts: Callable[[Limits, str], view.Facts],
     templates: Templates,
     html_first: int | None = 0,
     text_first: int = 0,
@@ -173,10 +173,10 @@ def _rendered(
 
     def form(template: str, elsewhere: str) -> Callable[[Limits], str]:
         def rendered(limits: Limits) -> str:
-            known = facts(limits, elsewhere)
+            known = facts(limits, elsewhere).copy()
             # What the HTML repeats of the subject is what the mail has.
-            words = replace(cast(Wording, known["wording"]), subject=subject)
-            return render(template, known | {"wording": words}, templates)
+            known["wording"] = replace(known["wording"], subject=subject)
+            return render(template, known, templates)
 
         return rendered
 
@@ -233,7 +233,7 @@ def _mail(
     return mail
 
 
-def _subject(facts: dict[str, object], templates: Templates) -> str:
+def _subject(facts: view.Facts, templates: Templates) -> str:
     """One line of bounded length, from our own template or from the user's."""
     subject = " ".join(clean(render("subject.txt.j2", facts, templates)).split())
     if not subject:

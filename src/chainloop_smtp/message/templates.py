@@ -19,7 +19,7 @@ from chainloop_smtp.message import links, view, wording
 from chainloop_smtp.message.meter import Meter
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, problem
-from chainloop_smtp.model import EnvValues, Job, Outcome, Templates, Verdict
+from chainloop_smtp.model import Templates
 
 _COLUMNS = 78
 _MARKDOWN = str.maketrans(
@@ -47,13 +47,7 @@ def check(own: Templates) -> None:
         from chainloop_smtp.message import inspection
 
         ours = {each.name: each.read_text("utf-8") for each in _OURS.iterdir()}
-        inspection.inspect(own, _environment(own), context_names(), ours)
-
-
-def context_names() -> tuple[str, ...]:
-    """Every name that a template may use; each of them is always there."""
-    verdict = Verdict(outcome=Outcome.NOT_ATTESTED)
-    return tuple(view.facts(None, Job(), wording.word(None, Job(), verdict), EnvValues.HIDE))
+        inspection.inspect(own, _environment(own), view.Facts.__annotations__, ours)
 
 
 def render(name: str, facts: Mapping[str, object], own: Templates = _NONE) -> str:

@@ -4,7 +4,7 @@ Every part of the mail is made of the same names, so that all of them say the sa
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from chainloop_smtp.message import findings, rows, wording
 from chainloop_smtp.message.budget import Limits
@@ -19,8 +19,10 @@ from chainloop_smtp.model import (
     Evaluation,
     Job,
     Material,
+    Outcome,
     Part,
     Policies,
+    Verdict,
 )
 
 
@@ -113,21 +115,75 @@ class Changed(NamedTuple):
     details: Section
 
 
+class Facts(TypedDict):
+    """Everything that a template may use, by name; each name is always there.
+
+    Attributes:
+        attention: The violated policies, gates first.
+        attention_more: How many more violated policies there are; empty: none.
+        attestation: What the evidence says; None when the run is not attested. Of its environment
+            only as much as ``env-values`` lets be seen.
+        byline: Workflow, branch, commit and time in pieces, of which the commit may be a link.
+        changes: What differs from the earlier run; None when nothing was compared.
+        evaluations: The policy evaluations, violated ones first.
+        evaluations_more: A line for each kind of evaluation that is left out; empty: none.
+        footer: Who sent the mail, and how to change that.
+        gated_note: How many violations are in a gate; empty: none.
+        job: The CI job that sends the mail. Empty names outside of CI.
+        jobs: The jobs and their results; without rows where only this one is known, and well.
+        material_count: Materials that were added.
+        materials: The materials, missing ones first.
+        materials_more: How many more materials there are; empty: none.
+        policies: The counts, and what is known of the policies as a whole.
+        policies_note: What stands in place of the table of evaluations; empty: the table does.
+        policies_title: The heading of that table.
+        run_url: Page of the CI run; may be no link (``is web`` tells). Empty: not known.
+        sections: Tables of the rest: commit, run, signature, annotations, environment, files.
+        verdict: The judgement on the run.
+        view_url: Page of the attestation in Chainloop; may be no link. Empty: there is none.
+        wording: The words that all parts of the mail share.
+    """
+
+    attention: tuple[Attention, ...]
+    attention_more: str
+    attestation: Attestation | None
+    byline: tuple[Fact, ...]
+    changes: Changed | None
+    evaluations: tuple[Evaluated, ...]
+    evaluations_more: tuple[str, ...]
+    footer: str
+    gated_note: str
+    job: Job
+    jobs: Section
+    material_count: int
+    materials: tuple[Shown, ...]
+    materials_more: str
+    policies: Policies
+    policies_note: str
+    policies_title: str
+    run_url: str
+    sections: tuple[Section, ...]
+    verdict: Verdict
+    view_url: str
+    wording: Wording
+
+
 def facts(
     attestation: Attestation | None,
     job: Job,
+    verdict: Verdict,
     words: Wording,
     env_values: EnvValues,
     changes: Changes | None = None,
     enclosed: tuple[Part, ...] = (),
     limits: Limits = Limits(),  # noqa: B008  # frozen
     elsewhere: str = "",
-) -> dict[str, object]:
-    """Everything that a template may use, by name.
+) -> Facts:
+    """What a mail shows.
 
     Args:
         attestation: As it came; it is cleaned here, by the limits.
-        job: Cleaned.
+        job: Cleaned, as is the verdict.
         elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
     """
     whole = clean(attestation, longest=limits.value, longest_id=limits.id)
@@ -166,6 +222,7 @@ def facts(
         "policies_title": _policies_title(policies),
         "run_url": (whole.runner.url if whole else "") or job.run_url,
         "sections": tuple(section for section in sections if section.rows),
+        "verdict": verdict,
         "view_url": whole.view_url if whole else "",
         "wording": words,
     }
@@ -190,11 +247,14 @@ def _as_told(attestation: Attestation, env_values: EnvValues) -> Attestation:
             return replace(attestation, environment=())
 
 
-def registration(words: Wording, registered: tuple[Fact, ...]) -> dict[str, object]:
-    """What the registration mail shows, under the same names."""
-    shown = facts(None, Job(), words, EnvValues.HIDE)
-    footer = "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
-    return shown | {"sections": (Section("Registration", registered),), "footer": footer}
+def registration(words: Wording, registered: tuple[Fact, ...]) -> Facts:
+    """What the registration mail shows, under the same names; it is about no run."""
+    shown = facts(None, Job(), Verdict(outcome=Outcome.NOT_ATTESTED), words, EnvValues.HIDE)
+    shown["sections"] = (Section("Registration", registered),)
+    shown["footer"] = (
+        "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
+    )
+    return shown
 
 
 class _Cut:

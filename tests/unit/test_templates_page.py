@@ -1,0 +1,80 @@
+"""``docs/templates.md`` says what the program does, and its examples work.
+
+After a change that is meant, write the page anew and look at the differences::
+
+    CHAINLOOP_SMTP_GOLDEN=write pytest tests/unit/test_templates_page.py
+"""
+
+import os
+from pathlib import Path
+
+import templatespage
+from chainloop_smtp.message import check, compose, view
+from chainloop_smtp.model import Mail, TemplateFile, Templates
+from chainloop_smtp.verdict import judge
+from states import JOB, NOW, OPTIONS, STATES
+
+PAGE = Path(__file__).parents[2] / "docs" / "templates.md"
+
+
+def mailed(state: str, theirs: Templates) -> Mail:
+    check(theirs)
+    attestation, job, _ = STATES[state]
+    return compose(
+        attestation,
+        job,
+        judge(attestation, job),
+        OPTIONS,
+        now=NOW,
+        message_id="run.1@example.test",
+        templates=theirs,
+    )
+
+
+def test_the_page_is_what_the_program_makes_of_itself() -> None:
+    made = templatespage.page()
+    if os.environ.get("CHAINLOOP_SMTP_GOLDEN") == "write":
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(made, encoding="utf-8")
+
+    assert PAGE.read_text("utf-8") == made
+
+
+def test_every_name_is_described_and_nothing_of_python_is_said() -> None:
+    names = templatespage.page().partition("## Names")[2].partition("## What")[0]
+    rows = [line.split(" | ") for line in names.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("| `") for row in rows] == list(view.Facts.__annotations__)
+    assert all(len(row[2]) > 5 for row in rows)
+    for line in templatespage.page().splitlines():
+        assert not any(word in line for word in ("NoneType", "<class", "tuple[", "Optional"))
+
+
+def test_the_subject_of_the_page_works_in_every_state() -> None:
+    theirs = Templates(subject=templatespage.SUBJECT_EXAMPLE)
+
+    assert mailed("blocked-by-gate", theirs).subject == "BLOCKED: harbour (3 violations)"
+    assert mailed("passed", theirs).subject == "PASSED: harbour"
+    assert mailed("not-attested", theirs).subject == "NOT-ATTESTED: lakeside/harbour"
+    for state in STATES:
+        assert mailed(state, theirs).subject
+
+
+def test_the_footer_of_the_page_works_in_every_state() -> None:
+    file = TemplateFile(name="mail.html.j2", text=templatespage.FOOTER_EXAMPLE)
+    theirs = Templates(folder=".github/mail", files=(file,))
+
+    for state in STATES:
+        html = mailed(state, theirs).html
+        assert f"Questions? Ask the platform team, who own {JOB.workflow}." in html
+        assert html.index("Questions?") < html.index("Sent by job attest")
+
+
+def test_every_state_is_the_same_through_a_template_that_only_extends_ours() -> None:
+    names = ("mail.html.j2", "mail.txt.j2", "subject.txt.j2", "summary.md.j2")
+    files = tuple(
+        TemplateFile(name=name, text=f'{{% extends "chainloop/{name}" %}}') for name in names
+    )
+
+    for state in STATES:
+        ours = mailed(state, Templates())
+        assert mailed(state, Templates(folder="t", files=files)) == ours
