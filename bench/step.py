@@ -81,9 +81,8 @@ def main(runs: int) -> None:
         spread = f"{min(values):.0f} to {max(values):.0f}"
         print(f"{name[:-2]:<7} median {median:5.0f} ms ({spread}), {median / empty:5.1f} x empty")
     receipt = json.loads((folder / "out" / "receipt.json").read_text(encoding="utf-8"))
-    print(
-        f"SMTP round trips: {receipt['delivery']['roundTrips']} over {receipt['delivery']['tls']}"
-    )
+    (attempt,) = receipt["deliveries"][0]["attempts"]
+    print(f"SMTP round trips: {attempt['roundTrips']} over {attempt['tls']['version']}")
     shutil.rmtree(folder)
 
 

@@ -2,13 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
 from builders import cli_push, encoded, statement
-from chainloop_smtp.model import Delivery, Mail, Refusal, Registration, Reply, Transport
+from chainloop_smtp.cli.post import failure_of
+from chainloop_smtp.errors import Problem
+from chainloop_smtp.model import (
+    Attempt,
+    Delivery,
+    Fate,
+    Mail,
+    Registration,
+    Reply,
+    Require,
+    State,
+    Transport,
+)
 from runner import commands, heredocs
 
 PASSWORD = 'correct "horse" bättery'
@@ -39,29 +52,62 @@ PUSHED = encoded(PUSH).decode()
 
 @dataclass
 class Post:
-    """A delivery that goes nowhere, and what was handed to it."""
+    """A delivery that goes nowhere, and what was handed to it.
 
-    refused: tuple[Refusal, ...] = ()
-    error: Exception | None = None
+    Attributes:
+        refused: Recipients that do not get the mail.
+        trouble: What is wrong with the attempt as a whole; nobody gets the mail then.
+        error: Raised.
+    """
+
+    refused: tuple[Fate, ...] = ()
+    trouble: Problem | None = None
+    error: BaseException | None = None
+    is_interrupted: bool = False
     mails: list[Mail] = field(default_factory=list)
     registrations: list[Registration] = field(default_factory=list)
     transports: list[Transport] = field(default_factory=list)
 
-    def __call__(self, mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+    def __call__(
+        self,
+        mail: Mail,
+        registration: Registration,
+        transport: Transport,
+        *,
+        notify: Callable[[str], None] = print,
+    ) -> Delivery:
+        del notify
         self.mails.append(mail)
         self.registrations.append(registration)
         self.transports.append(transport)
         if self.error:
             raise self.error
-        refused = {each.recipient for each in self.refused}
+        refused = {each.recipient: each for each in self.refused}
+        queued = Reply(code=250, text="queued")
+        taken = State.DEFERRED if self.trouble else State.ACCEPTED
+        reply = None if self.trouble else queued
+        started = datetime(2026, 9, 1, 8, 9, 10, tzinfo=UTC)
         return Delivery(
-            accepted=tuple(each for each in mail.recipients if each not in refused),
-            refused=self.refused,
-            reply=Reply(code=250, text="queued"),
-            server=f"{registration.host}:{registration.port}",
-            tls="TLSv1.3",
-            mechanism="PLAIN",
-            duration=0.25,
+            mail=mail,
+            fates=tuple(
+                refused.get(each) or Fate(recipient=each, state=taken, reply=reply)
+                for each in mail.recipients
+            ),
+            tries=(
+                Attempt(
+                    started=started,
+                    ended=started + timedelta(seconds=0.25),
+                    server=f"{registration.host}:{registration.port}",
+                    tls="TLSv1.3",
+                    certificate="c" * 64,
+                    mechanism="PLAIN",
+                    recipients=mail.recipients,
+                    reply=reply,
+                    why=self.trouble.why if self.trouble else "",
+                    hint=self.trouble.hint if self.trouble else "",
+                ),
+            ),
+            is_interrupted=self.is_interrupted,
         )
 
 
@@ -109,9 +155,15 @@ class Ended:
 Program = Callable[..., Ended]
 
 
-def never(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+def never(
+    mail: Mail,
+    registration: Registration,
+    transport: Transport,
+    *,
+    notify: Callable[[str], None] = print,
+) -> Delivery:
     """Where nothing may be delivered."""
-    raise AssertionError((mail, registration, transport))
+    raise AssertionError((mail, registration, transport, notify))
 
 
 def flags(inputs: Mapping[str, str]) -> list[str]:
@@ -137,5 +189,14 @@ def text_of(content: bytes) -> str:
     return text
 
 
-def refusal(recipient: str, text: str = "no such mailbox") -> Refusal:
-    return Refusal(recipient=recipient, reply=Reply(code=550, enhanced="5.1.1", text=text))
+def refusal(recipient: str, text: str = "no such mailbox") -> Fate:
+    reply = Reply(code=550, enhanced="5.1.1", text=text)
+    return Fate(recipient=recipient, state=State.REFUSED, reply=reply)
+
+
+def told(result: Delivery) -> str:
+    """What a user reads of a mail that nobody got."""
+    assert result.accepted == ()
+    failure = failure_of(result, Require.ALL, result.server.rpartition(":")[0])
+    assert failure is not None
+    return str(failure)

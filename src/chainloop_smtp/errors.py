@@ -71,10 +71,18 @@ class MessageError(ChainloopSmtpError):
 
 
 class DeliveryError(ChainloopSmtpError):
-    """The mail did not get through."""
+    """The mail did not get through.
+
+    Attributes:
+        is_temporary: Trying again may help.
+    """
 
     exit_code = 5
     title = "The mail was not delivered"
+
+    def __init__(self, *problems: Problem, is_temporary: bool = False) -> None:
+        super().__init__(*problems)
+        self.is_temporary = is_temporary
 
 
 def quoted(value: str) -> str:

@@ -2,11 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from chainloop_smtp import __version__
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import Delivery, Mail, Registration, Reply
+from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Registration, Reply
+
+_SCHEMA = "urn:chainloop-smtp:schema:receipt:2"
 
 
 def write_mail(folder: Path, mail: Mail) -> Path:
@@ -18,7 +22,7 @@ def write_mail(folder: Path, mail: Mail) -> Path:
     Raises:
         OptionsError: ``output-dir`` cannot be written to.
     """
-    stem = mail.message_id.strip("<>").partition("@")[0]
+    stem = _stem(mail)
     _write(folder / f"{stem}.html", mail.html.encode())
     _write(folder / f"{stem}.txt", mail.text.encode())
     return _write(folder / f"{stem}.eml", mail.content)
@@ -30,44 +34,88 @@ def write_summary(folder: Path, markdown: str) -> Path:
 
 
 def write_receipt(
-    folder: Path, mail: Mail, registration: Registration, delivery: Delivery | None, now: datetime
+    folder: Path, deliveries: Iterable[tuple[Registration, Delivery]], now: datetime
 ) -> Path:
-    """Writes ``receipt.json``: what was sent to whom, and what the server said.
+    """Writes ``receipt.json``: what was sent to whom, and what the servers said.
+
+    Its shape is `schemas/receipt.json`.
 
     Args:
-        delivery: None when nothing was handed to a server.
+        deliveries: Each with the registration that it went through. One without fates is a mail
+            that was not handed to a server.
         now: Aware, in UTC.
     """
+    receipt = {
+        "$schema": _SCHEMA,
+        "version": 2,
+        "time": _time(now),
+        "program": f"chainloop-smtp {__version__}",
+        "deliveries": [_delivery(registration, each) for registration, each in deliveries],
+    }
+    text = json.dumps(receipt, indent=2) + "\n"
+    return _write(folder / "receipt.json", text.encode())
+
+
+def _delivery(registration: Registration, delivery: Delivery) -> dict[str, object]:
     import hashlib
 
-    receipt = {
-        "version": 1,
-        "time": now.isoformat(),
+    mail = delivery.mail
+    fates = delivery.fates or tuple(Fate(recipient=each) for each in mail.recipients)
+    return {
         "messageId": mail.message_id,
         "subject": mail.subject,
-        "sha256": hashlib.sha256(mail.content).hexdigest(),
-        "size": len(mail.content),
-        "server": {"host": registration.host, "port": registration.port},
-        "envelope": {"from": mail.sender, "to": list(mail.recipients)},
-        "delivery": delivery
-        and {
-            "accepted": list(delivery.accepted),
-            "refused": [
-                {"recipient": each.recipient} | _reply(each.reply) for each in delivery.refused
-            ],
-            "reply": delivery.reply and _reply(delivery.reply),
-            "tls": delivery.tls or None,
-            "mechanism": delivery.mechanism or None,
-            "attempts": delivery.attempts,
-            "roundTrips": delivery.round_trips,
-            "seconds": round(delivery.duration, 3),
+        "eml": {
+            "name": _stem(mail) + ".eml",
+            "sha256": hashlib.sha256(mail.content).hexdigest(),
+            "size": len(mail.content),
         },
+        "from": mail.sender,
+        "server": {"host": registration.host, "port": registration.port},
+        "interrupted": delivery.is_interrupted,
+        "recipients": [
+            {
+                "address": fate.recipient,
+                "state": fate.state.value if delivery.fates else "untried",
+                "reply": fate.reply and _reply(fate.reply),
+                "reason": fate.why or None,
+            }
+            for fate in fates
+        ],
+        "attempts": [_attempt(each) for each in delivery.tries],
     }
-    return _write(folder / "receipt.json", (json.dumps(receipt, indent=2) + "\n").encode())
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    return {
+        "started": _time(attempt.started),
+        "ended": _time(attempt.ended),
+        "address": attempt.address or None,
+        "tls": {
+            "version": attempt.tls,
+            "cipher": attempt.cipher,
+            "certificateSha256": attempt.certificate,
+        }
+        if attempt.tls
+        else None,
+        "mechanism": attempt.mechanism or None,
+        "recipients": list(attempt.recipients),
+        "roundTrips": attempt.round_trips,
+        "reply": attempt.reply and _reply(attempt.reply),
+        "problem": attempt.why or None,
+    }
 
 
 def _reply(reply: Reply) -> dict[str, object]:
     return {"code": reply.code, "enhanced": reply.enhanced or None, "text": reply.text}
+
+
+def _time(moment: datetime) -> str:
+    """RFC 3339, in UTC, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _stem(mail: Mail) -> str:
+    return mail.message_id.strip("<>").partition("@")[0]
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -172,7 +172,7 @@ def test_a_passed_run_is_in_the_mailboxes_of_to_and_cc_and_bcc(
     assert outputs["attempts"] == "1"
     (eml,) = record.kept.glob("*.eml")
     assert eml.read_bytes().replace(b"\r\n", b"\n") == as_sent(for_to)
-    assert record.json("receipt.json")["messageId"] == message["Message-ID"]
+    assert record.json("receipt.json")["deliveries"][0]["messageId"] == message["Message-ID"]
     assert "harbour" in summary_of(record)
     assert not {"error", "warning", "notice"} & record.command_names()
 

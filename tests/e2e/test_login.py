@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from chainloop_smtp.delivery import send
-from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import Auth, Delivery, Mail, Mailbox, Registration, Tls, Transport
 from mailserver import ACCOUNT, AWKWARD_ACCOUNT, HOST_NAME, Account, MailServer
+from program import told
 
 TOKEN = "eyJ0eXAiOiJKV1QifQ.t0ken-_" * 10
 
@@ -39,7 +39,7 @@ def submit(
         html="",
     )
     settings = {"tls_ca_file": str(server.ca_file), "auth": auth, "tls": Tls.STARTTLS} | transport
-    return send(mail, registration, Transport(**settings))  # type: ignore[arg-type]
+    return send(mail, registration, Transport(**settings), attempts=1)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -87,8 +87,8 @@ def test_every_mechanism_for_passwords_logs_in(
 
 @pytest.mark.parametrize("auth", [Auth.CRAM_MD5, Auth.SCRAM_SHA_256])
 def test_a_wrong_password_is_refused(mail_server: MailServer, auth: Auth) -> None:
-    with pytest.raises(DeliveryError, match=r"535 5\.7\.8"):
-        submit(mail_server, Account(user=ACCOUNT.user, password="wrong"), auth)
+    account = Account(user=ACCOUNT.user, password="wrong")
+    assert "535 5.7.8" in told(submit(mail_server, account, auth))
 
 
 @pytest.mark.parametrize("auth", [Auth.AUTO, Auth.XOAUTH2, Auth.OAUTHBEARER])
@@ -105,12 +105,8 @@ def test_a_token_logs_in(mail_server: MailServer, auth: Auth) -> None:
 @pytest.mark.parametrize("auth", [Auth.XOAUTH2, Auth.OAUTHBEARER])
 def test_a_token_that_nobody_knows_is_refused(mail_server: MailServer, auth: Auth) -> None:
     account = Account(user=ACCOUNT.user, password="expired" * 10)
-    with (
-        introspection(mail_server.introspection_port),
-        pytest.raises(DeliveryError) as caught,
-    ):
-        submit(mail_server, account, auth, has_token=True)
-    said = str(caught.value)
+    with introspection(mail_server.introspection_port):
+        said = told(submit(mail_server, account, auth, has_token=True))
     assert f"the server refused the login of {ACCOUNT.user} (status " in said
     assert "535 5.7.8" in said
     assert "expiredexpired" not in said
@@ -124,7 +120,7 @@ def test_a_client_certificate_stands_in_for_a_login(
     client.private_key_and_cert_chain_pem.write_to_path(str(both))
     nobody = Account(user="", password="")
     (refusal,) = submit(mail_server, nobody, Auth.NONE).refused
-    assert refusal.reply.code == 554
+    assert refusal.reason.startswith("554")
     assert submit(mail_server, nobody, Auth.NONE, tls_client_cert=str(both)).accepted
     (mail,) = mail_server.mailbox("security@example.test")
     assert b"(verified OK)" in mail

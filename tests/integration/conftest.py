@@ -3,13 +3,13 @@
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from chainloop_smtp import cli
-from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from chainloop_smtp.cli.run import Deliver
 from program import PASSWORD, Ended, Post, Program
 from smtpserver import Certificates, Mailboxes, certificates
 
@@ -24,7 +24,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         inputs: object = None,
         environ: Mapping[str, str] | None = None,
         stdin: bytes = b"",
-        post: Callable[[Mail, Registration, Transport], Delivery] | None = None,
+        post: Deliver | None = None,
         is_actions: bool = True,
     ) -> Ended:
         runner = {

@@ -13,7 +13,7 @@ import pytest
 
 from builders import RUN_URL, cli_push, encoded, evaluation, statement
 from chainloop_smtp import __version__, cli, message, options
-from chainloop_smtp.errors import DeliveryError, MessageError, Problem
+from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.model import Mail
 from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Post, Program, flags, never, refusal
 from runner import commands
@@ -76,13 +76,15 @@ def test_a_mail_that_cannot_be_written_is_4(
 
 
 def test_a_failed_delivery_is_5_and_the_mail_is_kept(program: Program) -> None:
-    post = Post(error=DeliveryError(Problem("smtp.example.com:587", "it rains", "Wait.")))
+    post = Post(trouble=Problem("smtp.example.com:587", "it rains", "Wait."))
     ended = program("send", inputs=INPUTS, post=post)
     assert ended.code == 5
     outputs = ended.outputs
     assert (outputs["sent"], outputs["attempts"], outputs["accepted"]) == ("false", "1", "[]")
     assert Path(outputs["eml"]).read_bytes() == post.mails[0].content
-    assert json.loads(Path(outputs["receipt"]).read_bytes())["delivery"] is None
+    (told,) = json.loads(Path(outputs["receipt"]).read_bytes())["deliveries"]
+    assert [each["state"] for each in told["recipients"]] == ["deferred"]
+    assert told["attempts"][0]["problem"] == "it rains"
     assert f"The mail is kept: {outputs['eml']}" in ended.stdout
     assert "  smtp.example.com:587: it rains\n    Wait.\n" in ended.stderr
     assert ended.annotations == [("error", "The mail was not delivered")]
@@ -117,7 +119,7 @@ def test_a_bug_is_1_with_a_traceback_and_without_the_password(program: Program) 
     ("post", "title"),
     [
         (
-            Post(error=DeliveryError(Problem("smtp.example.com:587", "it rains"))),
+            Post(trouble=Problem("smtp.example.com:587", "it rains")),
             "The mail was not delivered",
         ),
         (Post(refused=(refusal("security@example.com"),)), "The mail was not delivered"),
@@ -184,7 +186,8 @@ def test_a_dry_run_does_all_but_connect(program: Program, tmp_path: Path) -> Non
     assert (outputs["sent"], outputs["attempts"]) == ("false", "0")
     assert outputs["digest"] == PUSH["digest"]
     assert outputs["receipt"] == str(folder / "receipt.json")
-    assert json.loads((folder / "receipt.json").read_bytes())["delivery"] is None
+    (told,) = json.loads((folder / "receipt.json").read_bytes())["deliveries"]
+    assert {each["state"] for each in told["recipients"]} == {"untried"}
     assert sorted(path.suffix for path in folder.iterdir()) == [
         ".eml",
         ".html",

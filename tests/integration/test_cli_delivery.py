@@ -68,9 +68,13 @@ def test_a_run_reaches_every_mailbox_of_a_real_server(
     # The server's copy and ours are the same octets.
     assert Path(outputs["eml"]).read_bytes() == mail.content
     receipt = json.loads(Path(outputs["receipt"]).read_bytes())
-    assert receipt["delivery"]["accepted"] == everyone
-    assert receipt["delivery"]["mechanism"] == "PLAIN"
-    assert receipt["delivery"]["tls"].startswith("TLSv1.")
+    (told,) = receipt["deliveries"]
+    assert [(each["address"], each["state"]) for each in told["recipients"]] == [
+        (each, "accepted") for each in everyone
+    ]
+    (attempt,) = told["attempts"]
+    assert attempt["mechanism"] == "PLAIN"
+    assert attempt["tls"]["version"].startswith("TLSv1.")
     assert received["Subject"] in ended.stdout
     assert f"Sent to 4 recipients through 127.0.0.1:{mailboxes.port} (TLSv1." in ended.stdout
     assert PUSH["digest"] in ended.summary

@@ -24,8 +24,7 @@ from builders import (
     violation,
 )
 from chainloop_smtp import cli
-from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from chainloop_smtp.errors import Problem
 from program import INPUTS, PUSHED, Post, Program, never, text_of
 
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
@@ -179,11 +178,8 @@ def test_authorities_that_are_none_are_found_out_before_anything_else(
 
 
 def test_an_interrupted_run_says_what_is_not_known(program: Program) -> None:
-    def interrupted(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
-        raise KeyboardInterrupt((mail, registration, transport))
-
     started = time.monotonic()
-    ended = program("send", inputs=INPUTS, post=interrupted)
+    ended = program("send", inputs=INPUTS, post=Post(error=KeyboardInterrupt()))
     assert ended.code == 130
     assert "Whether the mail is sent is not known" in ended.log
     assert "Traceback" not in ended.log
@@ -239,16 +235,16 @@ def test_every_problem_is_told_at_once_that_of_the_authorities_too(program: Prog
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "sent"),
-    [(None, 0, "true"), (DeliveryError(Problem("smtp", "no answer")), 5, "false")],
+    ("trouble", "code", "sent"),
+    [(None, 0, "true"), (Problem("smtp", "no answer"), 5, "false")],
     ids=["delivered", "not delivered"],
 )
 def test_a_receipt_that_cannot_be_written_does_not_change_what_became_of_the_mail(
-    program: Program, tmp_path: Path, error: Exception | None, code: int, sent: str
+    program: Program, tmp_path: Path, trouble: Problem | None, code: int, sent: str
 ) -> None:
     (tmp_path / "out" / "receipt.json").mkdir(parents=True)
     inputs = INPUTS | {"output-dir": str(tmp_path / "out")}
-    ended = program("send", inputs=inputs, post=Post(error=error))
+    ended = program("send", inputs=inputs, post=Post(trouble=trouble))
     assert ended.code == code
     assert ended.outputs["sent"] == sent
     assert ended.outputs["receipt"] == ""

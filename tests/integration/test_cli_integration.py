@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from chainloop_smtp import delivery
-from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.errors import Problem
 from program import INPUTS, PASSWORD, Post, Program, never, parsed, refusal, text_of
 from smtpserver import Certificates, Mailboxes
 
@@ -211,7 +211,7 @@ def test_a_refused_recipient_of_a_registration_is_weighed_too(
 
 
 def test_a_registration_that_cannot_be_proved_fails(program: Program) -> None:
-    post = Post(error=DeliveryError(Problem("smtp.example.com:587", "it rains")))
+    post = Post(trouble=Problem("smtp.example.com:587", "it rains"))
     ended = program(*ADD, *opts(INPUTS), "-o", "json", post=post)
     assert ended.code == 5
     assert ended.stdout == ""

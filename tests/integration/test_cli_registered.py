@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp import delivery
-from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.errors import Problem
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 from program import INPUTS, PASSWORD, Post, Program, never, parsed
 from smtpserver import Certificates, Mailboxes
@@ -47,7 +47,14 @@ def ses(tls: Certificates) -> "tuple[Mailboxes, Callable[..., Delivery]]":
         tls=tls.server, mechanisms=("PLAIN",), accounts={"AHDHSYEE7e73": "kjsdfda8asd****"}
     )
 
-    def deliver(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+    def deliver(
+        mail: Mail,
+        registration: Registration,
+        transport: Transport,
+        *,
+        notify: Callable[[str], None],
+    ) -> Delivery:
+        del notify
         assert registration.host == "email-smtp.us-east-1.amazonaws.com"
         here = replace(registration, host="127.0.0.1", port=server.port)
         return delivery.send(mail, here, replace(transport, tls_ca_file=str(tls.ca_file)))
@@ -161,16 +168,22 @@ def test_an_ipv6_address_is_no_name(program: Program) -> None:
 
 
 def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:
-    post = Post(error=DeliveryError(Problem("smtp.example.com:587", "it rains")))
+    post = Post(trouble=Problem("smtp.example.com:587", "it rains"))
     assert program(*ADD, "--name", "ses", *OPTS, post=post).code == 5
     assert program(*ADD, "--name", "ses", *OPTS, "--dry-run", post=never).code == 0
     assert not FILE.exists()
 
 
 def test_a_file_that_cannot_be_written_is_told_after_the_mail(program: Program) -> None:
-    def post(mail: Mail, registration: Registration, transport: Transport) -> Delivery:
+    def post(
+        mail: Mail,
+        registration: Registration,
+        transport: Transport,
+        *,
+        notify: Callable[[str], None],
+    ) -> Delivery:
         FILE.mkdir(parents=True)
-        return Post()(mail, registration, transport)
+        return Post()(mail, registration, transport, notify=notify)
 
     ended = program(*ADD, "--name", "ses", *OPTS, post=post)
     assert ended.code == 2

@@ -4,14 +4,26 @@ import hashlib
 import json
 import os
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
-from chainloop_smtp import outbox
+from chainloop_smtp import __version__, outbox
 from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model import Delivery, Mail, Mailbox, Refusal, Registration, Reply
+from chainloop_smtp.model import (
+    Attempt,
+    Delivery,
+    Fate,
+    Mail,
+    Mailbox,
+    Registration,
+    Reply,
+    State,
+)
 
 MAIL = Mail(
     sender="bounces@example.com",
@@ -30,33 +42,47 @@ REGISTRATION = Registration(
     from_=Mailbox(addr_spec="reports@example.com"),
     to=(Mailbox(addr_spec="security@example.com"),),
 )
-DELIVERY = Delivery(
-    accepted=("security@example.com",),
-    refused=(
-        Refusal(
-            recipient="audit@example.com",
-            reply=Reply(code=550, enhanced="5.1.1", text="no such mailbox\nsorry"),
-        ),
-    ),
-    reply=Reply(code=250, text="queued as 42"),
-    attempts=2,
+NOW = datetime(2026, 9, 1, 8, 9, 10, 4_321, tzinfo=UTC)
+NOBODY = Reply(code=550, enhanced="5.1.1", text="no such mailbox\nsorry")
+QUEUED = Reply(code=250, text="queued as 42")
+ATTEMPT = Attempt(
+    started=NOW,
+    ended=NOW + timedelta(seconds=1.5),
     server="smtp.example.com:587",
-    tls="TLSv1.3 TLS_AES_256_GCM_SHA384",
+    address="192.0.2.7",
+    tls="TLSv1.3",
+    cipher="TLS_AES_256_GCM_SHA384",
+    certificate="c" * 64,
     mechanism="PLAIN",
+    recipients=MAIL.recipients,
     round_trips=9,
-    duration=0.123456,
+    reply=QUEUED,
 )
-NOW = datetime(2026, 9, 1, 8, 9, 10, tzinfo=UTC)
+BROKEN = Attempt(
+    started=NOW, ended=NOW, server="smtp.example.com:587", why="the connection was refused"
+)
+DELIVERY = Delivery(
+    mail=MAIL,
+    fates=(
+        Fate(recipient="security@example.com", state=State.ACCEPTED, reply=QUEUED),
+        Fate(recipient="audit@example.com", state=State.REFUSED, reply=NOBODY),
+    ),
+    tries=(BROKEN, ATTEMPT),
+)
+UNTRIED = Delivery(mail=MAIL, fates=())
+SCHEMA = json.loads(files("chainloop_smtp").joinpath("schemas/receipt.json").read_bytes())
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def receipt(folder: Path, delivery: Delivery | None) -> dict[str, object]:
-    path = outbox.write_receipt(folder, MAIL, REGISTRATION, delivery, NOW)
+def receipt(folder: Path, *deliveries: Delivery) -> dict[str, Any]:
+    """What is in the file, which is what its schema says."""
+    path = outbox.write_receipt(folder, [(REGISTRATION, each) for each in deliveries], NOW)
     assert path == folder / "receipt.json"
-    written: dict[str, object] = json.loads(path.read_bytes())
+    written: dict[str, Any] = json.loads(path.read_bytes())
+    jsonschema.Draft202012Validator(SCHEMA).validate(written)
     return written
 
 
@@ -75,7 +101,7 @@ def test_a_new_folder_and_every_file_are_their_owners_alone(tmp_path: Path) -> N
     previous = os.umask(0)
     try:
         outbox.write_mail(folder, MAIL)
-        outbox.write_receipt(folder, MAIL, REGISTRATION, None, NOW)
+        receipt(folder, UNTRIED)
     finally:
         os.umask(previous)
     assert mode(folder) == 0o700
@@ -95,56 +121,98 @@ def test_a_folder_that_is_there_keeps_its_mode_and_what_it_holds(tmp_path: Path)
     assert (tmp_path / "other.txt").read_bytes() == b"other"
 
 
+def test_the_schema_of_the_receipt_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
 def test_the_receipt_says_what_was_sent_to_whom_and_what_the_server_said(tmp_path: Path) -> None:
+    queued = {"code": 250, "enhanced": None, "text": "queued as 42"}
     assert receipt(tmp_path, DELIVERY) == {
-        "version": 1,
-        "time": "2026-09-01T08:09:10+00:00",
-        "messageId": "<0123abcd@example.com>",
-        "subject": "✓ Ferry",
-        "sha256": hashlib.sha256(MAIL.content).hexdigest(),
-        "size": len(MAIL.content),
-        "server": {"host": "smtp.example.com", "port": 587},
-        "envelope": {
-            "from": "bounces@example.com",
-            "to": ["security@example.com", "audit@example.com"],
-        },
-        "delivery": {
-            "accepted": ["security@example.com"],
-            "refused": [
-                {
-                    "recipient": "audit@example.com",
-                    "code": 550,
-                    "enhanced": "5.1.1",
-                    "text": "no such mailbox\nsorry",
-                }
-            ],
-            "reply": {"code": 250, "enhanced": None, "text": "queued as 42"},
-            "tls": "TLSv1.3 TLS_AES_256_GCM_SHA384",
-            "mechanism": "PLAIN",
-            "attempts": 2,
-            "roundTrips": 9,
-            "seconds": 0.123,
-        },
+        "$schema": SCHEMA["$id"],
+        "version": 2,
+        "time": "2026-09-01T08:09:10.004Z",
+        "program": f"chainloop-smtp {__version__}",
+        "deliveries": [
+            {
+                "messageId": "<0123abcd@example.com>",
+                "subject": "✓ Ferry",
+                "eml": {
+                    "name": "0123abcd.eml",
+                    "sha256": hashlib.sha256(MAIL.content).hexdigest(),
+                    "size": len(MAIL.content),
+                },
+                "from": "bounces@example.com",
+                "server": {"host": "smtp.example.com", "port": 587},
+                "interrupted": False,
+                "recipients": [
+                    {
+                        "address": "security@example.com",
+                        "state": "accepted",
+                        "reply": queued,
+                        "reason": None,
+                    },
+                    {
+                        "address": "audit@example.com",
+                        "state": "refused",
+                        "reply": {
+                            "code": 550,
+                            "enhanced": "5.1.1",
+                            "text": "no such mailbox\nsorry",
+                        },
+                        "reason": None,
+                    },
+                ],
+                "attempts": [
+                    {
+                        "started": "2026-09-01T08:09:10.004Z",
+                        "ended": "2026-09-01T08:09:10.004Z",
+                        "address": None,
+                        "tls": None,
+                        "mechanism": None,
+                        "recipients": [],
+                        "roundTrips": 0,
+                        "reply": None,
+                        "problem": "the connection was refused",
+                    },
+                    {
+                        "started": "2026-09-01T08:09:10.004Z",
+                        "ended": "2026-09-01T08:09:11.504Z",
+                        "address": "192.0.2.7",
+                        "tls": {
+                            "version": "TLSv1.3",
+                            "cipher": "TLS_AES_256_GCM_SHA384",
+                            "certificateSha256": "c" * 64,
+                        },
+                        "mechanism": "PLAIN",
+                        "recipients": ["security@example.com", "audit@example.com"],
+                        "roundTrips": 9,
+                        "reply": queued,
+                        "problem": None,
+                    },
+                ],
+            }
+        ],
     }
 
 
-def test_what_did_not_happen_is_null_in_the_receipt(tmp_path: Path) -> None:
-    assert receipt(tmp_path, None)["delivery"] is None
-    refused = Delivery(refused=DELIVERY.refused)
-    told = receipt(tmp_path, refused)["delivery"]
-    assert isinstance(told, dict)
-    assert told["accepted"] == []
-    assert (told["reply"], told["tls"], told["mechanism"]) == (None, None, None)
+def test_a_mail_that_was_not_sent_is_untried_for_everybody(tmp_path: Path) -> None:
+    (told,) = receipt(tmp_path, UNTRIED)["deliveries"]
+    assert [each["state"] for each in told["recipients"]] == ["untried", "untried"]
+    assert told["attempts"] == []
+
+
+def test_one_receipt_lists_every_delivery(tmp_path: Path) -> None:
+    assert len(receipt(tmp_path, DELIVERY, UNTRIED)["deliveries"]) == 2
 
 
 def test_a_second_receipt_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    receipt(tmp_path, DELIVERY)
-    assert receipt(tmp_path, None)["delivery"] is None
+    receipt(tmp_path, DELIVERY, UNTRIED)
+    assert len(receipt(tmp_path, UNTRIED)["deliveries"]) == 1
 
 
 def test_no_file_holds_the_password(tmp_path: Path) -> None:
     outbox.write_mail(tmp_path, MAIL)
-    outbox.write_receipt(tmp_path, MAIL, REGISTRATION, DELIVERY, NOW)
+    receipt(tmp_path, DELIVERY)
     assert all(b"correct horse" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -174,4 +242,4 @@ def test_a_folder_that_cannot_be_written_to_is_an_options_error(
 def test_a_file_whose_place_is_taken_is_an_options_error(tmp_path: Path) -> None:
     (tmp_path / "receipt.json").mkdir()
     with pytest.raises(OptionsError, match=r"output-dir: .* cannot be written: is a directory"):
-        receipt(tmp_path, None)
+        receipt(tmp_path, UNTRIED)

@@ -1,13 +1,17 @@
 """One mail -> its delivery, its receipt, and the account of both."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chainloop_smtp import delivery, message, outbox
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
-from chainloop_smtp.model import Delivery, Mail, Options, Require, Tls
+from chainloop_smtp.model import Delivery, Fate, Mail, Options, Require, State, Tls
+
+_INTERRUPTED = 130  # what a shell makes of Ctrl-C
 
 
 def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]) -> int:
@@ -22,21 +26,13 @@ def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str,
     if parsed.transport.tls is Tls.NONE:
         run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
     advise(run, parsed)
-    result: Delivery | None = None
-    failure: DeliveryError | None = None
-    outputs["attempts"] = "1"
-    try:
-        parsed = authorised(run, parsed)
-        result = run.deliver(mail, parsed.registration, parsed.transport)
-        failure = refusals(result, parsed)
-        outputs["accepted"] = json.dumps(result.accepted)
-        outputs["refused"] = json.dumps([each.recipient for each in result.refused])
-        outputs["attempts"] = str(result.attempts)
-    except DeliveryError as error:
-        failure = error
+    result, failure = _delivered(run, parsed, mail)
+    outputs["accepted"] = json.dumps(result.accepted)
+    outputs["refused"] = json.dumps([each.recipient for each in result.refused])
+    outputs["attempts"] = str(result.attempts)
     outputs["sent"] = "false" if failure else "true"
     try:
-        receipt = outbox.write_receipt(folder, mail, parsed.registration, result, run.now())
+        receipt = outbox.write_receipt(folder, [(parsed.registration, result)], run.now())
         outputs["receipt"] = str(receipt)
     except OptionsError as error:
         # What became of the mail is what counts, and is told below.
@@ -44,53 +40,134 @@ def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str,
     reasons = (
         "".join(f"\n- {message.md(str(each))}" for each in failure.problems) if failure else ""
     )
-    account = f"{_account(result)}\n{reasons}\n"
+    account = f"{account_of(result)}\n{reasons}\n"
     # What went wrong stands first; where all is well, the evidence does.
     parts = (account, mail.summary) if failure else (mail.summary, account)
     run.console.summary("\n".join(parts))
-    if result and result.accepted:
-        run.console.say(_account(result))
+    if result.accepted or result.is_interrupted:
+        run.console.say(account_of(result))
     if failure is None:
-        for each in result.refused if result else ():
-            run.console.warning("recipient refused", f"{each.recipient}: {each.reply}")
+        for each in result.fates:
+            if each.state is not State.ACCEPTED:
+                run.console.warning(f"recipient {each.state}", f"{each.recipient}: {each.reason}")
         return 0
     run.console.say(f"The mail is kept: {outputs['eml']}")
+    if result.is_interrupted:
+        return _INTERRUPTED
     if parsed.fail_on_error:
         raise failure
     run.console.warning(failure.title, str(failure))
     return 0
 
 
-def refusals(result: Delivery, parsed: Options) -> DeliveryError | None:
-    """The failure that refused recipients make, by what the user requires."""
-    if not result.refused or (result.accepted and parsed.require is Require.ANY):
+def _delivered(run: Run, parsed: Options, mail: Mail) -> tuple[Delivery, DeliveryError | None]:
+    """What became of the mail, and the failure that this is."""
+    try:
+        parsed = authorised(run, parsed)
+    except DeliveryError as error:
+        return Delivery(mail=mail, fates=()), error
+    with _interruptible():
+        result = run.deliver(mail, parsed.registration, parsed.transport, notify=run.console.say)
+    return result, failure_of(result, parsed.require, parsed.registration.host)
+
+
+def failure_of(result: Delivery, require: Require, host: str) -> DeliveryError | None:
+    """The failure that a delivery is, by what the user requires; None when it is none.
+
+    Args:
+        host: Of the mail server, whose provider may be known.
+    """
+    missed = [each for each in result.fates if each.state is not State.ACCEPTED]
+    if not missed or (result.accepted and require is Require.ANY):
         return None
-    problems = [
-        Problem(
-            each.recipient,
-            f"the server refused this recipient: {each.reply}",
-            delivery.hint(parsed.registration.host, each.reply),
+    problems = []
+    last = result.tries[-1] if result.tries else None
+    if last and last.why:
+        problems.append(Problem(last.server, last.why, last.hint))
+    if unknown := result.of(State.UNKNOWN):
+        whom = "" if len(unknown) == len(result.fates) else f" for {_names(unknown)}"
+        problems.append(
+            Problem(
+                last.server if last else "delivery",
+                f"whether the server took the mail {result.mail.message_id}{whom} is not known",
+                "It was sent, and not confirmed. Look for it in the mailbox or in the server's log "
+                "before you send it again.",
+            )
         )
-        for each in result.refused
+    # What the attempt as a whole says is not said again for each recipient.
+    told = last.why if last else ""
+    problems += [
+        _problem(each, result.attempts, host)
+        for each in missed
+        if each.reason and each.reason not in told and each.state is not State.UNKNOWN
     ]
     if result.accepted:
         number = len(result.accepted)
-        hint = "Mend the addresses, or write require: any if this is enough."
         others = "the other recipient" if number == 1 else f"the other {number} recipients"
+        hint = "Mend the addresses, or write require: any if this is enough."
         problems.append(Problem("delivery", f"the mail went to {others}", hint))
-    failure = DeliveryError(*problems)
+    failure = DeliveryError(*(problems or [Problem("delivery", "there was no time to try it")]))
     if result.accepted:
         failure.title = "The mail did not reach everybody"
+    elif len(unknown) == len(result.fates):
+        failure.title = "Whether the mail was delivered is not known"
     return failure
 
 
-def _account(result: Delivery | None) -> str:
+def account_of(result: Delivery) -> str:
     """One sentence on what became of the mail, fit for a log and for Markdown."""
-    if result is None or not result.accepted:
-        return "The mail was not delivered."
+    others = ", ".join(
+        f"{len(fates)} {word}"
+        for word, fates in (
+            ("refused", result.of(State.REFUSED)),
+            ("put off for now", result.of(State.DEFERRED)),
+            ("not known", result.of(State.UNKNOWN)),
+        )
+        if fates
+    )
+    if result.is_interrupted:
+        number = len(result.accepted)
+        sent = f"sent to {number} of {len(result.fates)}; {others}"
+        return f"Interrupted: {sent}."
+    if not result.accepted:
+        is_unknown = len(result.of(State.UNKNOWN)) == len(result.fates)
+        return (
+            "Whether the mail was delivered is not known."
+            if is_unknown
+            else "The mail was not delivered."
+        )
     number = len(result.accepted)
     security = ", ".join(filter(None, (result.tls or "no TLS", result.mechanism)))
+    tries = "" if result.attempts == 1 else f" and {result.attempts} attempts"
     return (
         f"Sent to {number} recipient{'s' * (number != 1)} through {result.server} ({security}) "
-        f"in {result.duration:.2f} s."
+        f"in {result.duration:.2f} s{tries}." + (f" Of the others: {others}." if others else "")
     )
+
+
+def _problem(fate: Fate, attempts: int, host: str) -> Problem:
+    """What is to be told about one recipient who did not get the mail."""
+    told = delivery.hint(host, fate.reply) if fate.reply else fate.hint
+    if fate.state is State.DEFERRED:
+        times = "once" if attempts == 1 else f"{attempts} times"
+        why = f"the server put this recipient off: {fate.reason}"
+        hint = f"It was tried {times}. Run the job again later, or raise deadline."
+        return Problem(fate.recipient, why, told or hint)
+    why = f"the server refused this recipient: {fate.reply}" if fate.reply else fate.why
+    return Problem(fate.recipient, why, told)
+
+
+def _names(fates: tuple[Fate, ...]) -> str:
+    return ", ".join(each.recipient for each in fates)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, which a runner sends when SIGINT has not helped, counts as Ctrl-C."""
+    import signal
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -8,7 +8,7 @@ from datetime import datetime
 from chainloop_smtp import message, options, outbox, registry
 from chainloop_smtp.cli.integration import print_table, unavailable
 from chainloop_smtp.cli.login import advise, authorised
-from chainloop_smtp.cli.post import refusals
+from chainloop_smtp.cli.post import failure_of
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Configuration, Options, RegistrationEntry
@@ -174,14 +174,14 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     advise(run, parsed)
     try:
         parsed = authorised(run, parsed)
-        result = run.deliver(mail, parsed.registration, parsed.transport)
-        if failure := refusals(result, parsed):
+        result = run.deliver(mail, parsed.registration, parsed.transport, notify=run.console.say)
+        if failure := failure_of(result, parsed.require, parsed.registration.host):
             raise failure
     except DeliveryError:
         run.console.say(f"The mail is kept: {outbox.write_mail(run.folder(parsed), mail)}")
         raise
     for each in result.refused:
-        run.console.warning("recipient refused", f"{each.recipient}: {each.reply}")
+        run.console.warning("recipient refused", f"{each.recipient}: {each.reason}")
     accepted = ", ".join(result.accepted)
     run.console.say(f"The registration mail for {name} is sent to {accepted}.")
 

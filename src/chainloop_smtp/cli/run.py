@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from chainloop_smtp import delivery, options
 from chainloop_smtp.ci import Console
@@ -19,7 +19,19 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 _LONGEST_PASSWORD = 64 * 1024
 _SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
-Deliver = Callable[[Mail, Registration, Transport], Delivery]
+
+class Deliver(Protocol):
+    """`delivery.send`, or what stands for it."""
+
+    def __call__(
+        self,
+        mail: Mail,
+        registration: Registration,
+        transport: Transport,
+        *,
+        notify: Callable[[str], None],
+    ) -> Delivery:
+        """Submits one mail; what becomes of it is data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from chainloop_smtp import message, options, outbox, source, verdict
 from chainloop_smtp.cli import enclosures, evidence
 from chainloop_smtp.cli.post import post
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.model import Auth
+from chainloop_smtp.model import Auth, Delivery
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {
@@ -85,7 +85,8 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     run.console.say(mail.subject)
     if parsed.dry_run:
         outputs["skipped"] = "dry run"
-        outputs["receipt"] = str(outbox.write_receipt(folder, mail, parsed.registration, None, now))
+        untried = [(parsed.registration, Delivery(mail=mail, fates=()))]
+        outputs["receipt"] = str(outbox.write_receipt(folder, untried, now))
         run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
         outbox.write_summary(folder, mail.summary)
         run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")

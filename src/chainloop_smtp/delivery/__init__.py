@@ -1,50 +1,133 @@
-"""Mail -> Delivery. The only stage that opens an SMTP connection.
+"""Mails -> deliveries. The only stage that opens an SMTP connection.
 
-The story of one submission (RFC 6409): connect, greet, secure, log in (`session`), one
-transaction, QUIT (`transaction`).
+The story of one submission (RFC 6409): a `session` is connected, greeted, secured and logged in; a
+`visit` carries letters over it, each in a `transaction`; a `dispatch` does so over several
+connections at once. Here is what comes after: who has to be tried again, and when.
+
+What became of a mail is data, whatever it is: nothing that a server or a network can do raises.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
-from chainloop_smtp.delivery.deadline import monotonic
+from chainloop_smtp.delivery.clock import Clock, Deadline
+from chainloop_smtp.delivery.dialing import place
+from chainloop_smtp.delivery.dispatch import Dispatch
 from chainloop_smtp.delivery.hints import hint
-from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS, Session
+from chainloop_smtp.delivery.letter import Letter
+from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS
 from chainloop_smtp.delivery.tls import check_files
-from chainloop_smtp.delivery.transaction import transact
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 
-__all__ = ["IMPLICIT_TLS_PORTS", "check_files", "hint", "send"]
+__all__ = ["IMPLICIT_TLS_PORTS", "Clock", "check_files", "hint", "send", "send_all"]
+
+_ATTEMPTS = 12  # in a row that bring nobody the mail; the deadline is usually over before
+_LONGEST_PAUSE = 30.0  # seconds
+_CLOCK = Clock()
+
+Notify = Callable[[str], None]
 
 
 def send(
     mail: Mail,
     registration: Registration,
     transport: Transport,
-    clock: Callable[[], float] = monotonic,
+    *,
+    attempts: int = _ATTEMPTS,
+    clock: Clock = _CLOCK,
+    notify: Notify = lambda _: None,
 ) -> Delivery:
-    """Submits one mail.
-
-    Refused recipients are part of the result, and the mail goes to the others. Whatever happens
-    after the server has accepted the content cannot fail any more.
-
-    Args:
-        clock: Seconds, never backwards.
+    """Submits one mail: `send_all` with one.
 
     Raises:
-        DeliveryError: The mail was not accepted, or nobody knows whether it was.
         OptionsError: A file of the TLS options is not usable.
     """
-    started = clock()
-    with Session(registration, transport, clock) as session:
-        session.open()
-        accepted, refused, reply = transact(session, mail)
-        return Delivery(
-            accepted=accepted,
-            refused=refused,
-            reply=reply,
-            server=session.connection.where,
-            tls=session.connection.tls,
-            mechanism=session.mechanism,
-            round_trips=session.connection.round_trips,
-            duration=clock() - started,
-        )
+    (delivery,) = send_all(
+        (mail,), registration, transport, attempts=attempts, clock=clock, notify=notify
+    )
+    return delivery
+
+
+def send_all(
+    mails: Iterable[Mail],
+    registration: Registration,
+    transport: Transport,
+    *,
+    connections: int = 1,
+    attempts: int = _ATTEMPTS,
+    clock: Clock = _CLOCK,
+    notify: Notify = lambda _: None,
+) -> Iterator[Delivery]:
+    """Submits mails to one server, over as few connections and round trips as it allows.
+
+    What is deferred (a 4xx, a timeout, a dropped connection) is tried again with growing pauses,
+    for the recipients concerned only, until ``transport.deadline``, which bounds everything from
+    here on. What is refused (5xx) is not tried again, and neither is a mail whose end the server
+    has not answered: it may have been taken.
+
+    Args:
+        mails: Taken one by one, as there is room for them on the wire. With more than one
+            connection they are taken from other threads, one at a time.
+        connections: At once, at most. A server that allows fewer is asked for fewer.
+        attempts: At most, in a row that bring a mail nobody.
+        notify: Gets a sentence each time that something is tried again.
+
+    Yields:
+        One delivery for each mail, as soon as there is nothing more to try; their order is that of
+        their ends. `Delivery.mail` tells which mail it is. After an interrupt (Ctrl-C) all that is
+        left comes at once, with `Delivery.is_interrupted`, and nothing more is sent.
+
+    Raises:
+        OptionsError: A file of the TLS options is not usable.
+    """
+    where = place(registration.host, registration.port)
+    deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
+    dispatch = Dispatch(registration, transport, deadline, clock, connections)
+    letters: Iterator[Letter] = map(Letter, mails)
+    fruitless = 0
+    while True:
+        again: list[Letter] = []
+        for letter in dispatch.round(letters):
+            letter.is_interrupted = dispatch.is_interrupted
+            if letter.waiting and not dispatch.is_interrupted:
+                again.append(letter)
+            else:
+                yield letter.delivery()
+        if not again:
+            return
+        is_crowd = any(letter.is_crowd for letter in again)
+        fruitless = 0 if is_crowd else fruitless + 1
+        pause = 0.0 if is_crowd else _pause(fruitless, clock.chance())
+        try:
+            if fruitless < attempts and pause < deadline.left:
+                notify(_announcement(again, pause))
+                clock.sleep(pause)
+        except KeyboardInterrupt:
+            for letter in again:
+                letter.is_interrupted = True
+            fruitless = attempts
+        if fruitless >= attempts or pause >= deadline.left:
+            break
+        # Those that were under way when a connection broke come last: they may be the reason.
+        letters = iter(sorted(again, key=lambda letter: len(letter.tries)))
+    for letter in again:
+        yield (letter if letter.tries else dispatch.give_up(letter)).delivery()
+
+
+def _pause(fruitless: int, chance: float) -> float:
+    """Seconds before the next attempt: doubled each time, and never the same for two clients.
+
+    Args:
+        fruitless: Attempts so far, at least 1.
+    """
+    return min(2.0 ** (fruitless - 1), _LONGEST_PAUSE) * (0.5 + chance / 2)
+
+
+def _announcement(letters: list[Letter], pause: float) -> str:
+    """What is tried again, when, and why."""
+    attempt = letters[0].tries[-1] if letters[0].tries else None
+    fates = letters[0].delivery().refused
+    why = attempt.why if attempt and attempt.why else ""
+    why = why or (f"{fates[0].recipient}: {fates[0].reason}" if fates else "no connection")
+    number = len(letters)
+    what = "1 mail" if number == 1 else f"{number} mails"
+    return f"Not delivered yet: {why}. Trying {what} again in {pause:.0f} s."

@@ -1,30 +1,43 @@
 """Commands -> replies over one TCP connection.
 
-RFC 5321 section 4.2 (replies), RFC 2920 (command pipelining), RFC 3207 (STARTTLS). Nothing here
-knows what a command means; what the server says is bounded in length, in lines and in time, and
-comes out printable.
+RFC 2920 (command pipelining), RFC 3207 (STARTTLS). Nothing here knows what a command means. Both
+directions are served at once: a server may speak while it is still being spoken to, and neither
+side can wait for the other for ever.
 """
 
+import select
 import socket
 import ssl
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from chainloop_smtp.delivery import tls
-from chainloop_smtp.delivery.deadline import Deadline
+from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.dialing import dial, own_name, place
 from chainloop_smtp.delivery.echo import Blotter
-from chainloop_smtp.delivery.failures import GREETING, IMPLICIT_HINT, failure
+from chainloop_smtp.delivery.failures import GREETING, HANDSHAKE, IMPLICIT_HINT, failure
+from chainloop_smtp.delivery.replies import Replies
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Proxy, Reply
 
-# RFC 5321 section 4.5.3.1.5 says 512 octets a line; servers with long names or links write more.
-_LONGEST_LINE = 4096
-_LONGEST_REPLY = 64 * 1024
 _CHUNK = 64 * 1024
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # RFC 8446 section 5.1: how a record begins that says what is wrong, to those who speak no TLS.
 _ALERT = b"\x15\x03"
+
+
+class GoodbyeError(DeliveryError):
+    """421: the server ends the session, and has read nothing behind the command it answers.
+
+    RFC 5321 section 3.8: it may say so to any command.
+    """
+
+    def __init__(self, where: str, reply: Reply) -> None:
+        super().__init__(Problem(where, f"the server ends the session: {reply}"), is_temporary=True)
+        self.reply = reply
 
 
 class Connection:
@@ -32,9 +45,12 @@ class Connection:
 
     Attributes:
         round_trips: Waits for the other side so far; the TCP handshake is the first.
-        tls: Protocol and cipher, such as ``TLSv1.3 TLS_AES_256_GCM_SHA384``; empty in clear.
-        lines: The last reply's lines without their codes, as they came: for parsing, not showing.
-        unsent: Octets of the last `write` that never left for the other side.
+        tls: Protocol, such as ``TLSv1.3``; empty in clear.
+        cipher: Such as ``TLS_AES_256_GCM_SHA384``; empty in clear.
+        certificate: SHA-256 of the server's certificate (DER), hex; empty in clear.
+        address: IP address of the other end; empty where a proxy stands between.
+        queued: Octets given to `write` so far.
+        sent: Octets of them that have left for the other side.
     """
 
     def __init__(
@@ -57,15 +73,20 @@ class Connection:
         self.where = place(host, port)
         self.round_trips = 1
         self.tls = ""
-        self.lines: list[bytes] = []
-        self.unsent = 0
+        self.cipher = ""
+        self.certificate = ""
+        self.queued = 0
+        self.sent = 0
         self._host = host.removesuffix(".")
         self._deadline = deadline
         self._blotter = Blotter()
         self.conceal(*secrets)
-        self._buffer = b""
+        self._replies = Replies(self.where, self.printable)
+        self._awaited = 1  # the greeting comes without being asked for
+        self._outgoing: deque[memoryview] = deque()
+        self._broken: OSError | None = None
         self._must_wait = True
-        self._socket, self._peer_address = dial(self._host, port, proxy, deadline)
+        self._socket, self.address = dial(self._host, port, proxy, deadline)
         # Asked now: a socket forgets both ends as soon as the other side resets it.
         self._own_address: str = self._socket.getsockname()[0].partition("%")[0]
 
@@ -80,14 +101,20 @@ class Connection:
     ) -> None:
         self._socket.close()
 
+    def cut(self) -> None:
+        """Ends the connection from another thread; who waits for it waits no longer."""
+        # It may have ended by itself. Not the TLS socket's own shutdown: that goes on in clear.
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
     @property
     def is_loopback(self) -> bool:
         """The other end is this machine; nobody knows that of what is behind a proxy."""
         import ipaddress
 
-        if not self._peer_address:
+        if not self.address:
             return False
-        peer = ipaddress.ip_address(self._peer_address)
+        peer = ipaddress.ip_address(self.address)
         mapped = getattr(peer, "ipv4_mapped", None)
         return (mapped or peer).is_loopback
 
@@ -95,6 +122,11 @@ class Connection:
     def own_name(self) -> str:
         """What this end calls itself in EHLO."""
         return own_name(socket.gethostname(), self._own_address)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The last reply's lines without their codes, as they came: for parsing, not showing."""
+        return self._replies.lines
 
     def conceal(self, *secrets: bytes) -> None:
         """Blots these out of replies too, from here on."""
@@ -116,7 +148,7 @@ class Connection:
             DeliveryError: The handshake failed, the certificate is another one, or the server sent
                 bytes ahead of it.
         """
-        if self._buffer:
+        if not self._replies.is_empty:
             # RFC 3207 section 5: what came in clear must not count as said inside TLS.
             raise self._error(
                 "the server sent more than its reply to STARTTLS before TLS began",
@@ -128,19 +160,22 @@ class Connection:
             # certificate for the address.
             secured = context.wrap_socket(self._socket, server_hostname=self._host)
         except OSError as error:
-            raise self._network_error("TLS handshake", error) from error
+            raise self._network_error(HANDSHAKE, error) from error
         self._socket = secured
         if secured.version() is None:
             # A reset that comes before wrap_socket makes it return without any handshake.
-            raise self._error("the server closed the connection before the TLS handshake")
-        if fingerprint and (found := tls.fingerprint(secured)) != fingerprint:
+            why = "the server closed the connection before the TLS handshake"
+            raise self._error(why, is_temporary=True)
+        found = tls.fingerprint(secured)
+        if fingerprint not in ("", found):
             raise self._error(
                 f"the server's certificate has the SHA-256 fingerprint {found}, not the pinned one",
                 "If its operator confirms that it is new, write it into tls-fingerprint.",
             )
         self._must_wait = True
-        cipher = secured.cipher()
-        self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
+        self.tls = secured.version() or ""
+        self.cipher = (secured.cipher() or ("",))[0]
+        self.certificate = found
         # A full TLS 1.3 handshake takes one round trip, TLS 1.2 two (RFC 8446 section 2).
         self.round_trips += 1 if secured.version() == "TLSv1.3" else 2
 
@@ -149,36 +184,44 @@ class Connection:
 
         Args:
             commands: Without their line ends. More than one only if the server offers PIPELINING.
-        """
-        self.write(b"".join(command + b"\r\n" for command in commands))
-        replies = []
-        for _ in commands:
-            replies.append(self.read())
-            if replies[-1].code == 421:
-                # RFC 5321 section 3.8: said to any command, and the connection ends with it.
-                raise self._error(f"the server ends the session: {replies[-1]}")
-        return replies
-
-    def write(self, octets: bytes) -> None:
-        """Sends octets as they are.
 
         Raises:
-            DeliveryError: The connection broke, or a deadline passed.
+            GoodbyeError: One of the replies is 421.
         """
+        self.write(b"".join(command + b"\r\n" for command in commands), len(commands))
+        return [self.answer() for _ in commands]
+
+    def answer(self) -> Reply:
+        """One reply.
+
+        Raises:
+            GoodbyeError: It is 421.
+        """
+        reply = self.read()
+        if reply.code == 421:
+            raise GoodbyeError(self.where, reply)
+        return reply
+
+    def write(self, octets: bytes, replies: int = 1) -> None:
+        """Hands over octets to be sent as they are, before and while a reply is waited for.
+
+        Args:
+            replies: How many they ask for.
+
+        Raises:
+            DeliveryError: The server has spoken unasked, or has left before they were sent.
+        """
+        self._socket.setblocking(False)
+        if not self._awaited:
+            self._check_unasked()
+        self._awaited += replies
         self._must_wait = True
-        self.unsent = len(octets)
-        view = memoryview(octets)
-        try:
-            while self.unsent:
-                # Not sendall: over TLS it takes the time anew for every record.
-                self._socket.settimeout(self._deadline.step())
-                start = len(octets) - self.unsent
-                self.unsent -= self._socket.send(view[start : start + _CHUNK])
-        except OSError as error:
-            raise self._network_error("sending", error) from error
+        self.queued += len(octets)
+        self._outgoing.append(memoryview(octets))
+        self._push()
 
     def read(self, patience: float | None = None) -> Reply:
-        """One reply, all its lines.
+        """One reply, all its lines; it may come before everything is sent.
 
         Args:
             patience: Seconds to wait for the whole of it, where that is less than the deadline.
@@ -187,70 +230,85 @@ class Connection:
             DeliveryError: The connection broke, a deadline passed, or this is no SMTP reply.
         """
         until = None if patience is None else self._deadline.after(patience)
-        lines: list[bytes] = []
-        size = 0
-        while True:
-            line = self._read_line(until)
-            size += len(line)
-            if size > _LONGEST_REPLY:
-                raise self._error(f"the server's reply is longer than {_LONGEST_REPLY} octets")
-            if len(line) < 3 or not line[:3].isdigit() or line[3:4] not in (b"", b" ", b"-"):
-                raise self._error(
-                    f"the server does not speak SMTP: {self.printable(_decoded(line))[:60]}",
-                    "Is this the port of a mail server's submission service (587 or 465)?",
-                )
-            lines.append(line)
-            if line[3:4] != b"-":
-                return self._reply(lines)
+        self._socket.setblocking(False)
+        while (reply := self._replies.take()) is None:
+            self._wait(until)
+        self._awaited -= 1
+        return reply
 
-    def _read_line(self, until: float | None) -> bytes:
-        """One line without its end."""
-        while b"\n" not in self._buffer[: _LONGEST_LINE + 1]:
-            if len(self._buffer) > _LONGEST_LINE:
-                raise self._error(f"the server's line is longer than {_LONGEST_LINE} octets")
-            try:
-                self._socket.settimeout(self._deadline.step(until))
-                octets = self._socket.recv(_CHUNK)
-            except OSError as error:
-                during = "waiting for a reply" if self.lines else GREETING
-                raise self._network_error(during, error) from error
-            if not octets and self._buffer.startswith(_ALERT) and not self.tls:
-                raise self._error("the server speaks TLS, and not in clear", IMPLICIT_HINT)
-            if not octets:
-                hint = "Its log says why; too many connections or a block list are usual."
-                is_greeted = bool(self.lines or self.tls)
-                raise self._error(
-                    "the server closed the connection",
-                    hint if is_greeted else f"{hint} {IMPLICIT_HINT}",
-                )
-            self.round_trips += self._must_wait
-            self._must_wait = False
-            self._buffer += octets
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line.removesuffix(b"\r")
+    def _check_unasked(self) -> None:
+        """A server that speaks unasked says goodbye, or is out of step with us."""
+        self._pull()
+        if self._replies.is_empty:
+            return
+        reply = self._replies.take()
+        if reply and reply.code == 421:
+            raise GoodbyeError(self.where, reply)
+        raise self._error(f"the server speaks without being asked: {reply or 'half a line'}")
 
-    def _reply(self, lines: list[bytes]) -> Reply:
-        self.lines = [line[4:] for line in lines]
-        texts = [self.printable(_decoded(line)) for line in self.lines]
-        # RFC 2034: the enhanced code stands at the start of every line's text.
-        enhanced = texts[-1].partition(" ")[0]
-        parts = enhanced.split(".")
-        is_enhanced = len(parts) == 3 and parts[0] in "245" and all(p.isdigit() for p in parts)
-        if is_enhanced:
-            texts = [text.removeprefix(enhanced).lstrip() for text in texts]
-        return Reply(
-            code=int(lines[-1][:3]),
-            enhanced=enhanced if is_enhanced else "",
-            text="\n".join(texts).strip(),
-        )
+    def _wait(self, until: float | None) -> None:
+        """Sends and receives what can be; waits where neither can."""
+        if self._pull() or self._push():
+            return
+        wants_out = [self._socket] if self._outgoing and not self._broken else []
+        ready = select.select([self._socket], wants_out, [], self._deadline.step(until))
+        if not any(ready):
+            raise self._network_error(self._doing, TimeoutError())
 
-    def _error(self, why: str, hint: str = "") -> DeliveryError:
-        return DeliveryError(Problem(self.where, why, hint))
+    def _push(self) -> bool:
+        """Sends a piece, as far as that needs no waiting; whether anything went."""
+        if not self._outgoing or self._broken:
+            return False
+        piece = self._outgoing[0]
+        try:
+            count = self._socket.send(piece[:_CHUNK])
+        except _NOT_NOW:
+            return False
+        except OSError as error:
+            # What the server said before it left is still to be read.
+            self._broken = error
+            return False
+        self.sent += count
+        self._outgoing[0] = piece[count:]
+        if count == len(piece):
+            self._outgoing.popleft()
+        return True
+
+    def _pull(self) -> bool:
+        """Receives what is there; whether anything was."""
+        try:
+            octets = self._socket.recv(_CHUNK)
+        except _NOT_NOW:
+            return False
+        except OSError as error:
+            raise self._network_error(self._doing, self._broken or error) from error
+        if not octets:
+            raise self._closed()
+        self.round_trips += self._must_wait
+        self._must_wait = False
+        self._replies.feed(octets)
+        return True
+
+    @property
+    def _doing(self) -> str:
+        if self._outgoing:
+            return "sending"
+        return "waiting for a reply" if self.lines else GREETING
+
+    def _closed(self) -> DeliveryError:
+        """What it means that nothing more will come."""
+        if self._broken:
+            return self._network_error(self._doing, self._broken)
+        if self._replies.starts_with(_ALERT) and not self.tls:
+            return self._error("the server speaks TLS, and not in clear", IMPLICIT_HINT)
+        why = "the server closed the connection" + (", sending" if self._outgoing else "")
+        hint = "Its log says why; too many connections or a block list are usual."
+        is_greeted = bool(self.lines or self.tls)
+        hint = hint if is_greeted else f"{hint} {IMPLICIT_HINT}"
+        return self._error(why, hint, is_temporary=True)
+
+    def _error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
+        return DeliveryError(Problem(self.where, why, hint), is_temporary=is_temporary)
 
     def _network_error(self, during: str, error: OSError) -> DeliveryError:
         return failure(self.where, self._host, during, error)
-
-
-def _decoded(octets: bytes) -> str:
-    """Servers of today write UTF-8 where they do not keep to ASCII."""
-    return octets.decode("utf-8", "replace")

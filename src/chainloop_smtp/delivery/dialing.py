@@ -7,7 +7,7 @@ from functools import partial
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
-from chainloop_smtp.delivery.deadline import Deadline
+from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.failures import failure
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Proxy, ProxyKind

@@ -6,6 +6,7 @@ import ssl
 from chainloop_smtp.errors import DeliveryError, Problem
 
 GREETING = "waiting for the greeting"
+HANDSHAKE = "TLS handshake"
 IMPLICIT_HINT = "A port that speaks TLS at once, as 465 does, wants tls: implicit."
 STARTTLS_HINT = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
 _CLIENT_HINT = "The server may want a client certificate: tls-client-cert."
@@ -31,7 +32,18 @@ def failure(where: str, host: str, during: str, error: OSError | UnicodeError) -
         during: What was being done, for the end of a sentence.
     """
     why, hint = _explained(host, during, error)
-    return DeliveryError(Problem(where, why, hint))
+    return DeliveryError(Problem(where, why, hint), is_temporary=_is_temporary(during, error))
+
+
+def _is_temporary(during: str, error: OSError | UnicodeError) -> bool:
+    """Whether the same may go well in a minute: not where a name, a certificate or TLS is wrong."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return True
+    if isinstance(error, ssl.SSLError):
+        return during != HANDSHAKE and not isinstance(error, ssl.SSLCertVerificationError)
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    return not isinstance(error, UnicodeError)
 
 
 def _explained(host: str, during: str, error: OSError | UnicodeError) -> tuple[str, str]:

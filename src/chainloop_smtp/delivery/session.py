@@ -4,17 +4,17 @@ RFC 5321 section 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS), RFC 4954 (AU
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Set
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from chainloop_smtp.delivery import auth, hints
 from chainloop_smtp.delivery import tls as tls_
+from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection
-from chainloop_smtp.delivery.deadline import Deadline
-from chainloop_smtp.delivery.dialing import place
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Auth, Registration, Reply, Tls, Transport
+from chainloop_smtp.model import Attempt, Auth, Registration, Reply, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
@@ -29,22 +29,34 @@ class Session:
 
     Attributes:
         connection: What the steps talk over.
+        started: When connecting began; aware, in UTC.
         extensions: What EHLO offered last: parameters by keyword, in upper case.
         mechanism: SASL mechanism used; empty: none.
         tls: How the connection is protected; never `Tls.AUTO`.
     """
 
     def __init__(
-        self, registration: Registration, transport: Transport, clock: Callable[[], float]
+        self,
+        registration: Registration,
+        transport: Transport,
+        deadline: Deadline,
+        clock: Clock,
+        ignoring: Set[str] = frozenset(),
     ) -> None:
         """Connects.
+
+        Args:
+            ignoring: Extensions that are not to be used even if the server offers them.
 
         Raises:
             DeliveryError: No address of the host could be reached.
             OptionsError: A file of the TLS options is not usable.
         """
+        self.transport = transport
+        self.clock = clock
+        self.started = clock.now()
         self._registration = registration
-        self._transport = transport
+        self._ignoring = ignoring
         self.tls = transport.tls
         if self.tls is Tls.AUTO:
             is_implicit = registration.port in IMPLICIT_TLS_PORTS
@@ -53,11 +65,10 @@ class Session:
         self._context = None if self.tls is Tls.NONE else tls_.context(transport)
         self.mechanism = ""
         self.extensions: Mapping[str, str] = {}
-        where = place(registration.host, registration.port)
         self.connection = Connection(
             registration.host,
             registration.port,
-            Deadline(transport.deadline, transport.timeout, where, clock),
+            deadline,
             proxy=transport.proxy,
             secrets=(registration.password.encode(),),
         )
@@ -103,7 +114,9 @@ class Session:
             raise self.refusal("the server refused EHLO", reply)
         words = (line.decode("ascii", "replace").upper() for line in self.connection.lines[1:])
         self.extensions = {
-            name: value for name, _, value in (word.partition(" ") for word in words)
+            name: value
+            for name, _, value in (word.partition(" ") for word in words)
+            if name not in self._ignoring
         }
 
     def start_tls(self) -> None:
@@ -128,9 +141,20 @@ class Session:
             )
         mechanism = self._common_mechanism()
         self.mechanism = mechanism.value.upper()
-        reply, complaint = self._authenticate(mechanism)
+        self.check_login(*self._authenticate(mechanism))
+
+    def check_login(self, reply: Reply, complaint: str = "") -> None:
+        """The last reply of an AUTH exchange.
+
+        Args:
+            complaint: What the server said before, where it said why.
+
+        Raises:
+            DeliveryError: It is no 235.
+        """
         if reply.code != 235:
-            what = "token" if mechanism in auth.TOKEN_PREFERENCE else "password"
+            is_token = self.mechanism.lower() in auth.TOKEN_PREFERENCE
+            what = "token" if is_token else "password"
             why = (
                 f"the server cannot check the {what} now"
                 if 400 <= reply.code < 500
@@ -147,35 +171,84 @@ class Session:
                 else "The token is not for this mailbox, or its scope does not allow SMTP.",
             )
 
-    def farewell(self, command: bytes = b"QUIT\r\n") -> None:
+    def quit(self, *, is_sent: bool) -> bool:
         """QUIT and its 221 (RFC 5321 section 4.1.1.10); what goes wrong here changes nothing.
 
         Args:
-            command: With its line end; empty when it is sent already.
+            is_sent: Only the reply is missing.
+
+        Returns:
+            Whether replies and commands still agreed. A server may answer QUIT as it likes, but
+            one that says more than one reply has said one too many before.
         """
         try:
-            if command:
-                self.connection.write(command)
-            self.connection.read(patience=_QUIT_PATIENCE)
+            if not is_sent:
+                self.connection.write(b"QUIT\r\n")
+            reply = self.connection.read(patience=_QUIT_PATIENCE)
+            return reply.code == 221 or self.connection.read(patience=_QUIT_PATIENCE).code != 221
         except DeliveryError:
-            pass
+            return True
+
+    def attempt(
+        self,
+        started: datetime,
+        *,
+        recipients: tuple[str, ...],
+        round_trips: int,
+        reply: Reply | None = None,
+        why: str = "",
+        hint: str = "",
+    ) -> Attempt:
+        """What is to be kept of a try that ends now."""
+        return Attempt(
+            started=started,
+            ended=self.clock.now(),
+            server=self.connection.where,
+            address=self.connection.address,
+            tls=self.connection.tls,
+            cipher=self.connection.cipher,
+            certificate=self.connection.certificate,
+            mechanism=self.mechanism,
+            recipients=recipients,
+            round_trips=round_trips,
+            reply=reply,
+            why=why,
+            hint=hint,
+        )
+
+    @property
+    def is_pipelined(self) -> bool:
+        """Commands may go ahead of their replies (RFC 2920)."""
+        return "PIPELINING" in self.extensions
+
+    @property
+    def is_chunked(self) -> bool:
+        """The content may go ahead too (RFC 3030)."""
+        return self.is_pipelined and "CHUNKING" in self.extensions
 
     def refusal(self, why: str, reply: Reply | None, hint: str = "") -> DeliveryError:
-        """The error that a reply makes.
+        """The error that a reply makes: a temporary one, where the reply is (RFC 5321 4.2.1).
 
         Args:
             hint: What to do next, where the reply does not say more.
         """
-        told = hints.hint(self._registration.host, reply) if reply else ""
-        return self.error(f"{why}: {reply}" if reply else why, told or hint)
+        is_temporary = reply is not None and 400 <= reply.code < 500
+        told = self.hint(reply) if reply else ""
+        why = f"{why}: {reply}" if reply else why
+        return self.error(why, told or hint, is_temporary=is_temporary)
 
-    def error(self, why: str, hint: str = "") -> DeliveryError:
+    def hint(self, reply: Reply) -> str:
+        """What a reply means at this provider, and what to do next; empty when nothing is known."""
+        return hints.hint(self._registration.host, reply)
+
+    def error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
         """An error about this server."""
-        return DeliveryError(Problem(self.connection.where, why, hint))
+        problem = Problem(self.connection.where, why, hint)
+        return DeliveryError(problem, is_temporary=is_temporary)
 
     def _secure(self) -> None:
-        context = self._context or tls_.context(self._transport)
-        self.connection.start_tls(context, self._transport.tls_fingerprint)
+        context = self._context or tls_.context(self.transport)
+        self.connection.start_tls(context, self.transport.tls_fingerprint)
 
     def _common_mechanism(self) -> Auth:
         offered = self.extensions.get("AUTH", "").split()
@@ -183,11 +256,11 @@ class Session:
         for name, value in self.extensions.items():
             if name.startswith("AUTH="):
                 offered += [name[5:], *value.split()]
-        mechanism = auth.choose(self._transport.auth, offered, has_token=self._transport.has_token)
+        mechanism = auth.choose(self.transport.auth, offered, has_token=self.transport.has_token)
         if mechanism is None:
             raise self.error(
                 f"no common way to log in: the server offers {' '.join(offered) or 'none'}, "
-                f"auth is {self._transport.auth}",
+                f"auth is {self.transport.auth}",
                 "The server may offer a login only over TLS: write tls: auto."
                 if not offered and not self.connection.tls
                 else "A relay that needs no login takes auth: none."

@@ -42,12 +42,14 @@ from chainloop_smtp.model.job import (
     JobStatus,
 )
 from chainloop_smtp.model.mail import (
+    Attempt,
     Delivery,
+    Fate,
     File,
     Mail,
     Part,
-    Refusal,
     Reply,
+    State,
 )
 from chainloop_smtp.model.options import (
     AccessToken,
@@ -90,6 +92,7 @@ __all__ = [
     "Annotation",
     "Attachment",
     "AttachmentEntry",
+    "Attempt",
     "Attestation",
     "Auth",
     "Breach",
@@ -105,6 +108,7 @@ __all__ = [
     "EnvValues",
     "Evaluation",
     "Evidence",
+    "Fate",
     "File",
     "Finding",
     "FindingKind",
@@ -126,7 +130,6 @@ __all__ = [
     "Previous",
     "Proxy",
     "ProxyKind",
-    "Refusal",
     "Registration",
     "RegistrationEntry",
     "Replacement",
@@ -137,6 +140,7 @@ __all__ = [
     "Runner",
     "Shift",
     "Signing",
+    "State",
     "Strategy",
     "TemplateFile",
     "Templates",

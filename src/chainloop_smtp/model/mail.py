@@ -1,6 +1,8 @@
 """One mail, and what became of it."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,32 +80,138 @@ class Reply:
         return " ".join(filter(None, (str(self.code), self.enhanced, self.text.replace("\n", " "))))
 
 
+class State(StrEnum):
+    """What became of a mail, for one of its recipients.
+
+    ``DEFERRED`` and ``REFUSED`` both mean that the recipient does not get it: trying again later
+    may help with the one (a 4xx reply, no connection, no time left) and not with the other (5xx).
+    ``UNKNOWN``: the whole mail was sent, and its end never answered.
+    """
+
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A recipient the server did not take, and what it said."""
+class Fate:
+    """What became of a mail for one recipient.
+
+    Attributes:
+        reply: What the server said that decided it; None when it said nothing of this recipient.
+        why: What decided it instead, as a clause; empty where a reply or the attempt says it.
+        hint: What to do about it; may be empty.
+    """
 
     recipient: str
-    reply: Reply
+    state: State = State.DEFERRED
+    reply: Reply | None = None
+    why: str = ""
+    hint: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The reply or the clause; empty when the attempt as a whole failed."""
+        return str(self.reply) if self.reply else self.why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to hand a mail to the server.
+
+    Attributes:
+        started: Aware, in UTC, as is ``ended``.
+        server: ``host:port``.
+        address: IP address that answered; empty: none did.
+        tls: Protocol, such as ``TLSv1.3``; empty: no TLS.
+        certificate: SHA-256 of the server's certificate (DER), hex; empty: no TLS.
+        mechanism: SASL mechanism used; empty: none.
+        recipients: Whom it was for.
+        round_trips: How often the client had to wait for the other side, connecting included.
+        reply: The server's answer to the end of the content; None when there is none.
+        why: What went wrong with the attempt as a whole; empty: nothing.
+        hint: What to do about it; may be empty.
+    """
+
+    started: datetime
+    ended: datetime
+    server: str
+    address: str = ""
+    tls: str = ""
+    cipher: str = ""
+    certificate: str = ""
+    mechanism: str = ""
+    recipients: tuple[str, ...] = ()
+    round_trips: int = 0
+    reply: Reply | None = None
+    why: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What became of a mail. Nothing accepted means that nobody gets it.
+    """What became of a mail.
 
     Attributes:
-        reply: The server's answer to the end of the content; None when it got no content.
-        tls: Protocol and cipher, such as ``TLSv1.3 TLS_AES_256_GCM_SHA384``; empty: no TLS.
-        mechanism: SASL mechanism used; empty: none.
-        round_trips: How often the client had to wait for the other side, connecting included.
-        duration: Seconds from before the connection to after the last reply.
+        fates: One for each recipient of the mail, in its order.
+        tries: Every attempt, in the order of time; empty when there was no time for one.
+        is_interrupted: The user ended it before its end.
     """
 
-    accepted: tuple[str, ...] = ()
-    refused: tuple[Refusal, ...] = ()
-    reply: Reply | None = None
-    attempts: int = 1
-    server: str = ""
-    tls: str = ""
-    mechanism: str = ""
-    round_trips: int = 0
-    duration: float = 0.0
+    mail: Mail
+    fates: tuple[Fate, ...]
+    tries: tuple[Attempt, ...] = ()
+    is_interrupted: bool = False
+
+    def of(self, state: State) -> tuple[Fate, ...]:
+        """The fates of that state."""
+        return tuple(fate for fate in self.fates if fate.state is state)
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Recipients for whom the server took the mail."""
+        return tuple(fate.recipient for fate in self.of(State.ACCEPTED))
+
+    @property
+    def refused(self) -> tuple[Fate, ...]:
+        """Recipients to whom the server said no, for good or for now."""
+        negative = (State.REFUSED, State.DEFERRED)
+        return tuple(fate for fate in self.fates if fate.state in negative and fate.reason)
+
+    @property
+    def attempts(self) -> int:
+        """How often delivery was tried."""
+        return len(self.tries)
+
+    @property
+    def reply(self) -> Reply | None:
+        """The server's last answer to the end of the content; None when there is none."""
+        return self.tries[-1].reply if self.tries else None
+
+    @property
+    def server(self) -> str:
+        """``host:port`` of the last attempt; empty when there was none."""
+        return self.tries[-1].server if self.tries else ""
+
+    @property
+    def tls(self) -> str:
+        """The last attempt's protocol and cipher, ``TLSv1.3 TLS_AES_256_GCM_SHA384``; or empty."""
+        return f"{self.tries[-1].tls} {self.tries[-1].cipher}".strip() if self.tries else ""
+
+    @property
+    def mechanism(self) -> str:
+        """The last attempt's SASL mechanism; empty: none."""
+        return self.tries[-1].mechanism if self.tries else ""
+
+    @property
+    def round_trips(self) -> int:
+        """Waits for the other side, in all attempts."""
+        return sum(each.round_trips for each in self.tries)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the first attempt to the end of the last."""
+        if not self.tries:
+            return 0.0
+        return (self.tries[-1].ended - self.tries[0].started).total_seconds()

@@ -1,9 +1,40 @@
-"""Seconds left for everything that touches the network."""
+"""Time and chance, as delivery uses them; and the seconds that are left of a deadline."""
 
+import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from chainloop_smtp.errors import DeliveryError, Problem
+
+
+def monotonic() -> float:
+    """Seconds since some moment, never backwards."""
+    return time.monotonic()
+
+
+def chance() -> float:
+    """A random number from 0 up to, and not including, 1."""
+    # The module `random` costs more to load than a mail takes to retry.
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """What delivery asks of the world besides sockets.
+
+    Attributes:
+        seconds: Since some moment, never backwards.
+        now: The present, aware, in UTC.
+        sleep: Waits so many seconds.
+        chance: A random number from 0 up to, and not including, 1.
+    """
+
+    seconds: Callable[[], float] = monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = chance
 
 
 class Deadline:
@@ -26,7 +57,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds in all; negative when it is over."""
+        """Seconds; under 0 when it is over."""
         return self._ends - self._clock()
 
     def after(self, seconds: float) -> float:
@@ -49,11 +80,7 @@ class Deadline:
                     self._where,
                     f"the deadline of {self._seconds:g} seconds is over",
                     "The server is slow or silent; if it is known to be slow, raise deadline.",
-                )
+                ),
+                is_temporary=True,
             )
         return min(left, self._timeout)
-
-
-def monotonic() -> float:
-    """Seconds since some moment, never backwards."""
-    return time.monotonic()

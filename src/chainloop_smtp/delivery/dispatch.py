@@ -1,0 +1,242 @@
+"""Letters -> letters with an answer: one round over one or several connections."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+from chainloop_smtp.delivery.clock import Clock, Deadline
+from chainloop_smtp.delivery.letter import Letter
+from chainloop_smtp.delivery.session import Session
+from chainloop_smtp.delivery.visit import Visit
+from chainloop_smtp.errors import DeliveryError
+from chainloop_smtp.model import Attempt, Registration, State, Transport
+
+_PARTING = 2.0  # seconds that connections get to end in, once the user has had enough
+
+
+class Queue:
+    """Letters that wait for a connection, shared by all connections."""
+
+    def __init__(self, letters: Iterator[Letter], lock: AbstractContextManager[object]) -> None:
+        self._letters = letters
+        self._returned: deque[Letter] = deque()
+        self._lock = lock
+        self._is_closed = False
+
+    def take(self) -> Letter | None:
+        """The next letter; None when there is none now, or after `close`."""
+        with self._lock:
+            return None if self._is_closed else self._first()
+
+    def give_back(self, letter: Letter) -> None:
+        """To be taken again, before the others."""
+        self._returned.append(letter)
+
+    def close(self) -> None:
+        """No connection gets a letter any more."""
+        self._is_closed = True
+
+    def rest(self) -> Iterator[Letter]:
+        """All that nobody has taken, also after `close`."""
+        while letter := self._first():
+            yield letter
+
+    def _first(self) -> Letter | None:
+        return self._returned.popleft() if self._returned else next(self._letters, None)
+
+
+class Dispatch:
+    """One server, and what was learnt of it.
+
+    Attributes:
+        is_interrupted: The user has ended it all.
+        failure: Why there was no connection, or why the last one came to nothing; None: nothing
+            of the kind has happened.
+    """
+
+    def __init__(
+        self,
+        registration: Registration,
+        transport: Transport,
+        deadline: Deadline,
+        clock: Clock,
+        connections: int,
+    ) -> None:
+        self.is_interrupted = False
+        self.failure: DeliveryError | None = None
+        self._registration = registration
+        self._transport = transport
+        self._deadline = deadline
+        self._clock = clock
+        self._connections = connections
+        self._distrusted: frozenset[str] = frozenset()
+
+    def round(self, letters: Iterator[Letter]) -> Iterator[Letter]:
+        """Tries to deliver each letter once, as far as there is a connection.
+
+        Yields:
+            Every letter; `Letter.waiting` is empty where there is nothing more to try.
+        """
+        if self._connections == 1:
+            queue = Queue(letters, nullcontext())
+        else:
+            import threading
+
+            queue = Queue(letters, threading.Lock())
+            yield from self._side_by_side(queue)
+        # After several lines: what one gave back when the others had ended, or all, for the reason.
+        if not self.is_interrupted:
+            yield from self._alone(queue)
+        yield from queue.rest()
+
+    def session(self) -> Session:
+        """A new connection.
+
+        Raises:
+            DeliveryError: There is none to be had.
+        """
+        return Session(
+            self._registration, self._transport, self._deadline, self._clock, self._distrusted
+        )
+
+    def learn(self, visit: Visit) -> bool:
+        """Keeps what a visit has shown; whether another one makes sense at once."""
+        self._distrusted |= visit.lies
+        self.failure = visit.failure or self.failure
+        return visit.failure is None or visit.has_carried or bool(visit.lies)
+
+    def give_up(self, letter: Letter, session: Session | None = None) -> Letter:
+        """The letter, with the failure written down as an attempt that came to no transaction."""
+        error = self.failure
+        if error is None:
+            return letter
+        (problem, *_), waiting, now = error.problems, letter.waiting, self._clock.now()
+        if session:
+            attempt = session.attempt(
+                session.started,
+                recipients=waiting,
+                round_trips=session.connection.round_trips,
+                why=problem.why,
+                hint=problem.hint,
+            )
+        else:
+            attempt = Attempt(
+                started=now,
+                ended=now,
+                server=problem.where,
+                recipients=waiting,
+                why=problem.why,
+                hint=problem.hint,
+            )
+        letter.tries.append(attempt)
+        letter.settle(waiting, State.DEFERRED if error.is_temporary else State.REFUSED)
+        return letter
+
+    def _alone(self, queue: Queue) -> Iterator[Letter]:
+        """One line, in this thread; the user may interrupt it."""
+        line = _Line(self, queue)
+        try:
+            yield from line.letters()
+        except KeyboardInterrupt:
+            self.is_interrupted = True
+            yield from line.interrupted()
+            return
+        if line.failure is None:
+            return
+        self.failure = line.failure
+        yield self.give_up(line.letter, line.session)
+        if not self.failure.is_temporary:
+            for letter in queue.rest():
+                yield self.give_up(letter)
+
+    def _side_by_side(self, queue: Queue) -> Iterator[Letter]:
+        """Several lines, each in a thread of its own."""
+        import threading
+        from queue import Empty, SimpleQueue
+
+        done: SimpleQueue[Letter | BaseException | None] = SimpleQueue()
+        lines = [_Line(self, queue) for _ in range(self._connections)]
+
+        def work(line: _Line) -> None:
+            try:
+                for letter in line.letters():
+                    done.put(letter)
+                if line.failure:
+                    queue.give_back(line.letter)
+            except BaseException as error:  # noqa: BLE001  # a bug is for the caller's thread
+                done.put(error)
+            done.put(None)
+
+        for line in lines:
+            threading.Thread(target=work, args=(line,), daemon=True).start()
+        running = len(lines)
+        try:
+            while running:
+                try:
+                    item = done.get(timeout=_PARTING if self.is_interrupted else None)
+                except KeyboardInterrupt:
+                    self.is_interrupted = True
+                    _cut(lines, queue)
+                    continue
+                except Empty:
+                    break
+                if item is None:
+                    running -= 1
+                elif isinstance(item, BaseException):
+                    raise item
+                else:
+                    yield item
+        finally:
+            # Also where the caller goes no further.
+            if running:
+                _cut(lines, queue)
+
+
+class _Line:
+    """One connection after the other, until there is no letter or no connection.
+
+    Attributes:
+        letter: The one that waits for a connection, or opened the last.
+        session: The present one; None while there is none.
+        failure: Why there is no connection; None when nothing is the matter.
+    """
+
+    letter: Letter
+
+    def __init__(self, dispatch: Dispatch, queue: Queue) -> None:
+        self.session: Session | None = None
+        self.failure: DeliveryError | None = None
+        self._visit: Visit | None = None
+        self._dispatch = dispatch
+        self._queue = queue
+
+    def letters(self) -> Iterator[Letter]:
+        """Takes letters from the queue; where there is a `failure`, `letter` is not delivered."""
+        while letter := self._queue.take():
+            self.letter, self.session, self._visit = letter, None, None
+            try:
+                self.session = self._dispatch.session()
+                with self.session:
+                    self.session.open()
+                    self._visit = Visit(self.session, self._queue, b"")
+                    yield from self._visit.carry(letter)
+            except DeliveryError as error:
+                self.failure = error
+                return
+            if not self._dispatch.learn(self._visit):
+                return
+
+    def interrupted(self) -> Iterator[Letter]:
+        """What was under way when the user ended it all."""
+        if self._visit:
+            yield from self._visit.interrupt()
+        else:
+            yield self.letter
+
+
+def _cut(lines: list[_Line], queue: Queue) -> None:
+    """Ends every connection, and lets no line take another letter."""
+    queue.close()
+    for line in lines:
+        if line.session:
+            line.session.connection.cut()

@@ -1,0 +1,62 @@
+"""One mail on its way: the only thing in delivery that remembers more than one session."""
+
+from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Reply, State
+
+
+class Letter:
+    """A mail, who still has to get it, and what was tried so far.
+
+    Attributes:
+        tries: In the order of time.
+        is_interrupted: The user ended delivery before it was done with this mail.
+    """
+
+    def __init__(self, mail: Mail) -> None:
+        self.mail = mail
+        self.tries: list[Attempt] = []
+        self.is_interrupted = False
+        self._fates = {each: Fate(recipient=each) for each in mail.recipients}
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Recipients for whom trying again may help."""
+        return tuple(each for each, fate in self._fates.items() if fate.state is State.DEFERRED)
+
+    @property
+    def is_crowd(self) -> bool:
+        """A server took some recipients and wants the others in a transaction of their own.
+
+        RFC 5321 section 4.5.3.1.10: 452, for more recipients than it takes at once.
+        """
+        fates = self._fates.values()
+        return any(fate.state is State.ACCEPTED for fate in fates) and any(
+            fate.state is State.DEFERRED and fate.reply is not None and fate.reply.code == 452
+            for fate in fates
+        )
+
+    def settle(
+        self,
+        recipients: tuple[str, ...],
+        state: State,
+        reply: Reply | None = None,
+        *,
+        why: str = "",
+        hint: str = "",
+    ) -> None:
+        """Writes down what became of it for some recipients.
+
+        The server's last word stays where a later attempt did not get as far.
+        """
+        for each in recipients:
+            if state is State.DEFERRED and not reply and not why:
+                continue
+            self._fates[each] = Fate(recipient=each, state=state, reply=reply, why=why, hint=hint)
+
+    def delivery(self) -> Delivery:
+        """What there is to tell by now."""
+        return Delivery(
+            mail=self.mail,
+            fates=tuple(self._fates.values()),
+            tries=tuple(self.tries),
+            is_interrupted=self.is_interrupted,
+        )
