@@ -37,7 +37,8 @@ def test_the_page_is_what_the_program_makes_of_itself() -> None:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(made, encoding="utf-8")
 
-    assert PAGE.read_text("utf-8") == made
+    is_current = PAGE.read_text("utf-8") == made
+    assert is_current, "write it anew, with CHAINLOOP_SMTP_GOLDEN=write, and look at it"
 
 
 def test_every_name_is_described_and_nothing_of_python_is_said() -> None:
