@@ -200,6 +200,8 @@ def _forms(user: str, password: str) -> list[str]:
     A line of its own for each line, since logs are masked line by line; base64 alone (AUTH LOGIN),
     with the user (AUTH PLAIN) and as a part of any other text; escaped as in JSON.
     """
+    if not password:
+        return []
     # Options refuse what is not UTF-8, but the mask comes first.
     encoded = (text.encode(errors="replace") for text in (password, f"\0{user}\0{password}"))
     forms = [

@@ -2,14 +2,17 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from chainloop_smtp import __version__
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Registration, Reply
+from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Registration, Reply, State
 
+_RECEIPT = "receipt.json"
+_MAX_RECEIPT = 64 * 1024 * 1024  # octets
 _SCHEMA = "urn:chainloop-smtp:schema:receipt:2"
 
 
@@ -38,11 +41,19 @@ def write_receipt(
 ) -> Path:
     """Writes ``receipt.json``: what was sent to whom, and what the servers said.
 
-    Its shape is `schemas/receipt.json`.
-
     Args:
         deliveries: Each with the registration that it went through. One without fates is a mail
             that was not handed to a server.
+        now: Aware, in UTC.
+    """
+    return write_accounts(folder, [account(*each) for each in deliveries], now)
+
+
+def write_accounts(folder: Path, accounts: Sequence[Mapping[str, object]], now: datetime) -> Path:
+    """Writes ``receipt.json`` from its entries. Its shape is `schemas/receipt.json`.
+
+    Args:
+        accounts: From `account`, or from `read_receipt`.
         now: Aware, in UTC.
     """
     receipt = {
@@ -50,13 +61,35 @@ def write_receipt(
         "version": 2,
         "time": _time(now),
         "program": f"chainloop-smtp {__version__}",
-        "deliveries": [_delivery(registration, each) for registration, each in deliveries],
+        "deliveries": accounts,
     }
     text = json.dumps(receipt, indent=2) + "\n"
-    return _write(folder / "receipt.json", text.encode())
+    return _write(folder / _RECEIPT, text.encode())
 
 
-def _delivery(registration: Registration, delivery: Delivery) -> dict[str, object]:
+def read_receipt(folder: Path) -> dict[str, list[Mapping[str, Any]]]:
+    """The entries of an earlier run's receipt by Message-ID; none where there is none to trust."""
+    entries: dict[str, list[Mapping[str, Any]]] = {}
+    try:
+        with (folder / _RECEIPT).open("rb") as file:
+            receipt = json.loads(file.read(_MAX_RECEIPT))
+        if receipt["$schema"] == _SCHEMA:
+            for each in receipt["deliveries"]:
+                entries.setdefault(each["messageId"], []).append(each)
+                accepted([each])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return entries
+
+
+def accepted(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Recipients for whom a server took the mail of these entries."""
+    recipients = (recipient for entry in entries for recipient in entry["recipients"])
+    return frozenset(each["address"] for each in recipients if each["state"] == State.ACCEPTED)
+
+
+def account(registration: Registration, delivery: Delivery) -> dict[str, object]:
+    """One entry of the receipt."""
     import hashlib
 
     mail = delivery.mail

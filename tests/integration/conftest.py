@@ -3,13 +3,14 @@
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from chainloop_smtp import cli
+from chainloop_smtp import cli, delivery
 from chainloop_smtp.cli.run import Deliver
+from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 from program import PASSWORD, Ended, Post, Program
 from smtpserver import Certificates, Mailboxes, certificates
 
@@ -38,6 +39,18 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             text = inputs if isinstance(inputs, str) else json.dumps(inputs)
             variables["CHAINLOOP_SMTP_INPUTS"] = text
         variables |= environ or {}
+        deliver = post or Post()
+
+        def one_by_one(
+            mails: Iterable[Mail],
+            registration: Registration,
+            transport: Transport,
+            *,
+            notify: Callable[[str], None],
+        ) -> Iterator[Delivery]:
+            for mail in mails:
+                yield deliver(mail, registration, transport, notify=notify)
+
         stdout, stderr = io.StringIO(), io.StringIO()
         code = cli.main(
             argv,
@@ -45,7 +58,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             stdin=io.BytesIO(stdin),
             stdout=stdout,
             stderr=stderr,
-            deliver=post or Post(),
+            deliver=deliver,
+            deliver_all=delivery.send_all if deliver is delivery.send else one_by_one,
         )
         return Ended(code, stdout.getvalue(), stderr.getvalue(), variables, tmp_path)
 

@@ -8,7 +8,7 @@ from typing import BinaryIO, NoReturn, TextIO
 
 from chainloop_smtp import __version__, delivery, options, registry
 from chainloop_smtp.ci import Console
-from chainloop_smtp.cli.run import Deliver, Run
+from chainloop_smtp.cli.run import Deliver, DeliverAll, Run
 from chainloop_smtp.cli.send import send
 from chainloop_smtp.errors import ChainloopSmtpError, OptionsError, Problem
 
@@ -21,6 +21,7 @@ def main(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     deliver: Deliver = delivery.send,
+    deliver_all: DeliverAll = delivery.send_all,
 ) -> int:
     """Runs one command.
 
@@ -45,6 +46,7 @@ def main(
             # There is none where a shell has closed it (`<&-`).
             stdin=stdin or (sys.stdin.buffer if sys.stdin else io.BytesIO()),
             deliver=deliver,
+            deliver_all=deliver_all,
         )
         return int(arguments.command(run))
     except ChainloopSmtpError as error:
@@ -151,7 +153,6 @@ def _add_registered(group: "_Subparsers[_Parser]") -> None:
         "registration's name when left out",
     )
     _add_inputs(command)
-    _add_config(command)
     _add_config(_command(group, "list", _lazy("registered", "list_"), "the registrations", "ls"))
     for word, function, text in (
         ("describe", "describe", "a registration, and what it needs"),

@@ -1,8 +1,9 @@
 """One mail -> its delivery, its receipt, and the account of both."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from chainloop_smtp import delivery, message, outbox
@@ -11,11 +12,21 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import Delivery, Fate, Mail, Options, Require, State, Tls
 
-_INTERRUPTED = 130  # what a shell makes of Ctrl-C
+INTERRUPTED = 130  # what a shell makes of Ctrl-C
 
 
-def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]) -> int:
+def post(
+    run: Run,
+    parsed: Options,
+    mail: Mail,
+    folder: Path,
+    outputs: dict[str, str],
+    earlier: Sequence[Mapping[str, object]] = (),
+) -> int:
     """Delivers the mail, and tells the workflow what became of it.
+
+    Args:
+        earlier: What the receipt says already of this very mail, and is to say further.
 
     Returns:
         The exit code, where nothing is raised.
@@ -32,7 +43,8 @@ def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str,
     outputs["attempts"] = str(result.attempts)
     outputs["sent"] = "false" if failure else "true"
     try:
-        receipt = outbox.write_receipt(folder, [(parsed.registration, result)], run.now())
+        accounts = [*earlier, outbox.account(parsed.registration, result)]
+        receipt = outbox.write_accounts(folder, accounts, run.now())
         outputs["receipt"] = str(receipt)
     except OptionsError as error:
         # What became of the mail is what counts, and is told below.
@@ -53,7 +65,7 @@ def post(run: Run, parsed: Options, mail: Mail, folder: Path, outputs: dict[str,
         return 0
     run.console.say(f"The mail is kept: {outputs['eml']}")
     if result.is_interrupted:
-        return _INTERRUPTED
+        return INTERRUPTED
     if parsed.fail_on_error:
         raise failure
     run.console.warning(failure.title, str(failure))
@@ -66,9 +78,36 @@ def _delivered(run: Run, parsed: Options, mail: Mail) -> tuple[Delivery, Deliver
         parsed = authorised(run, parsed)
     except DeliveryError as error:
         return Delivery(mail=mail, fates=()), error
-    with _interruptible():
-        result = run.deliver(mail, parsed.registration, parsed.transport, notify=run.console.say)
+    with interruptible():
+        result = _deliver(run, parsed, mail)
     return result, failure_of(result, parsed.require, parsed.registration.host)
+
+
+def _deliver(run: Run, parsed: Options, mail: Mail) -> Delivery:
+    """One transaction, or one for as many recipients as go into it."""
+    size, notify = parsed.max_recipients, run.console.say
+    if len(mail.recipients) <= size:
+        return run.deliver(mail, parsed.registration, parsed.transport, notify=notify)
+    mails = parts(mail, size)
+    deliveries = run.deliver_all(mails, parsed.registration, parsed.transport, notify=notify)
+    return together(mail, list(deliveries))
+
+
+def parts(mail: Mail, size: int) -> list[Mail]:
+    """The same mail for as many recipients at a time as go into one transaction."""
+    numbers = range(0, len(mail.recipients), size)
+    return [replace(mail, recipients=mail.recipients[at : at + size]) for at in numbers]
+
+
+def together(mail: Mail, deliveries: Sequence[Delivery]) -> Delivery:
+    """What became of a mail that was sent in parts."""
+    fates = {fate.recipient: fate for each in deliveries for fate in each.fates}
+    return Delivery(
+        mail=mail,
+        fates=tuple(fates[each] for each in mail.recipients if each in fates),
+        tries=tuple(attempt for each in deliveries for attempt in each.tries),
+        is_interrupted=any(each.is_interrupted for each in deliveries),
+    )
 
 
 def failure_of(result: Delivery, require: Require, host: str) -> DeliveryError | None:
@@ -162,7 +201,7 @@ def _names(fates: tuple[Fate, ...]) -> str:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGTERM, which a runner sends when SIGINT has not helped, counts as Ctrl-C."""
     import signal
 

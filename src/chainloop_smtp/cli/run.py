@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,20 @@ class Deliver(Protocol):
         """Submits one mail; what becomes of it is data."""
 
 
+class DeliverAll(Protocol):
+    """`delivery.send_all`, or what stands for it."""
+
+    def __call__(
+        self,
+        mails: Iterable[Mail],
+        registration: Registration,
+        transport: Transport,
+        *,
+        notify: Callable[[str], None],
+    ) -> Iterator[Delivery]:
+        """Submits mails to one server, each taken as there is room for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One invocation of the program.
@@ -47,6 +61,7 @@ class Run:
     console: Console
     stdin: BinaryIO
     deliver: Deliver
+    deliver_all: DeliverAll
 
     def inputs(self, opts: dict[str, str] | None = None) -> dict[str, str]:
         """Every input that is given, normalised, with the secrets masked from here on.
@@ -75,11 +90,14 @@ class Run:
         self.console.mask(given.get("user", ""), given.get("password", ""), *secrets)
         return given
 
-    def validated(self, given: Mapping[str, str], *further: Problem) -> Options:
+    def validated(
+        self, given: Mapping[str, str], *further: Problem, is_whole: bool = True
+    ) -> Options:
         """The inputs validated, and the certificates that they name looked at.
 
         Args:
             further: Problems found before.
+            is_whole: As for `options.parse`.
 
         Raises:
             OptionsError: With every problem at once.
@@ -87,7 +105,7 @@ class Run:
         problems = list(further)
         parsed = None
         try:
-            parsed = options.parse(given)
+            parsed = options.parse(given, is_whole=is_whole)
         except OptionsError as error:
             problems += error.problems
         try:

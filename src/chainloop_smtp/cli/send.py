@@ -1,14 +1,17 @@
-"""The main story: options, evidence, verdict, mail, delivery, report."""
+"""The main story: options, evidence, verdict, routes, mails, deliveries, report."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
-from chainloop_smtp import message, options, outbox, source, verdict
-from chainloop_smtp.cli import enclosures, evidence
+from chainloop_smtp import message, options, outbox, source
+from chainloop_smtp.cli import routes
+from chainloop_smtp.cli import story as stories
 from chainloop_smtp.cli.post import post
+from chainloop_smtp.cli.previous import previous
+from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.model import Auth, Delivery
+from chainloop_smtp.cli.story import Story
+from chainloop_smtp.model import Auth, Conditions, Delivery, Options
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {
@@ -37,70 +40,101 @@ def send(run: Run) -> int:
 
 def _send(run: Run, outputs: dict[str, str]) -> int:
     given = run.inputs()
-    if _is_without_secrets(run, given):
-        outputs["skipped"] = "no secrets in a pull request from a fork"
-        run.console.notice(
-            "skipped", "A fork's pull request and Dependabot get no secrets; no mail is sent."
-        )
-        return 0
+    if path := routes.file_of(given):
+        return _send_all(run, given, path, outputs)
+    if _is_fork(run) and not _can_log_in(run, given):
+        return _skipped_fork(run, outputs)
     parsed = run.validated(given)
-    job = source.job(run.environ, parsed.job_status, parsed.needs)
     # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
     own = source.templates(parsed.composition.template_dir, parsed.composition.subject)
     message.check(own)
-    found = evidence.read(run, parsed)
-    attested = evidence.attested(run, parsed, found)
-    judged = verdict.judge(attested, job)
-    if judged.doubt:
-        run.console.warning(
-            "another run's evidence",
-            f"{judged.doubt} Is the file left over from an earlier run? Let the step that pushes "
-            "write it anew, or remove it first.",
-        )
-    changes = evidence.changes(run, found, attested)
-    outputs["outcome"] = judged.outcome.value
-    outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
-    outputs["digest"] = attested.digest if attested else ""
-    now = run.now(is_dry_run=parsed.dry_run)
-    report = partial(
-        message.report, attested, job, judged, changes, parsed.composition.env_values, now
-    )
-    enclosed = enclosures.enclosed(run, parsed, found, report)
-    entropy = run.entropy(is_dry_run=parsed.dry_run)
-    message_id = message.message_id(attested, job, judged, parsed, entropy=entropy)
-    mail = message.compose(
-        attested,
-        job,
-        judged,
-        parsed,
-        now=now,
-        message_id=message_id,
-        changes=changes,
-        enclosed=enclosed,
-        templates=own,
-    )
+    story = _told(run, parsed, outputs)
+    route = Route(name="", place="", id="", conditions=Conditions(), options=parsed, templates=own)
+    decision = route.decide(story, previous(story))
+    if not decision.applies:
+        return _skipped(run, decision.reason, outputs)
+    return _send_one(run, story, route, decision.note, outputs)
+
+
+def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str, str]) -> int:
+    """The inputs' own mail."""
+    parsed = route.options
+    mail = stories.mail(run, story, parsed, route.templates, note)
     folder = run.folder(parsed)
+    earlier = outbox.read_receipt(folder).get(mail.message_id, [])
+    before = outbox.accepted(earlier)
+    left = tuple(each for each in mail.recipients if each not in before)
+    if not left and not parsed.dry_run:
+        return _skipped(run, "this very mail was sent before, as the receipt says", outputs)
+    mail = replace(mail, recipients=left or mail.recipients)
     outputs["message-id"] = mail.message_id
     outputs["eml"] = str(outbox.write_mail(folder, mail))
     run.console.say(mail.subject)
     if parsed.dry_run:
         outputs["skipped"] = "dry run"
         untried = [(parsed.registration, Delivery(mail=mail, fates=()))]
-        outputs["receipt"] = str(outbox.write_receipt(folder, untried, now))
+        outputs["receipt"] = str(outbox.write_receipt(folder, untried, story.now))
         run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
         outbox.write_summary(folder, mail.summary)
         run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
         return 0
     # The deadline holds for everything that touches the network, fetching evidence included.
-    left = max(parsed.transport.deadline - found.network_seconds, 0.001)
-    parsed = replace(parsed, transport=replace(parsed.transport, deadline=left))
-    return post(run, parsed, mail, folder, outputs)
+    rest = max(parsed.transport.deadline - story.found.network_seconds, 0.001)
+    parsed = replace(parsed, transport=replace(parsed.transport, deadline=rest))
+    return post(run, parsed, mail, folder, outputs, earlier)
 
 
-def _is_without_secrets(run: Run, given: Mapping[str, str]) -> bool:
-    """A fork's job that could only fail, since it has nothing to log in with."""
+def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, str]) -> int:
+    """Every mail of the configuration file that applies."""
+    # Imported here: most steps have no such file.
+    from chainloop_smtp.cli import fanout
+
+    all_routes = routes.routes(run, given, path)
+    if _is_fork(run) and all(route.missing for route in all_routes):
+        return _skipped_fork(run, outputs)
+    parsed = run.validated(given, is_whole=False)
+    story = _told(run, parsed, outputs)
+    before = previous(story)
+    decided = [(route, route.decide(story, before)) for route in all_routes]
+    return fanout.fan_out(run, parsed, story, path, decided, outputs)
+
+
+def _told(run: Run, parsed: Options, outputs: dict[str, str]) -> Story:
+    story = stories.read(run, parsed)
+    judged = story.judged
+    if judged.doubt:
+        run.console.warning(
+            "another run's evidence",
+            f"{judged.doubt} Is the file left over from an earlier run? Let the step that pushes "
+            "write it anew, or remove it first.",
+        )
+    outputs["outcome"] = judged.outcome.value
+    outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
+    outputs["digest"] = story.attested.digest if story.attested else ""
+    return story
+
+
+def _skipped(run: Run, reason: str, outputs: dict[str, str]) -> int:
+    outputs["skipped"] = reason
+    run.console.notice("skipped", f"No mail is sent: {reason}.")
+    return 0
+
+
+def _skipped_fork(run: Run, outputs: dict[str, str]) -> int:
+    outputs["skipped"] = "no secrets in a pull request from a fork"
+    run.console.notice(
+        "skipped", "A fork's pull request and Dependabot get no secrets; no mail is sent."
+    )
+    return 0
+
+
+def _is_fork(run: Run) -> bool:
+    return source.job(run.environ, None, ()).is_fork
+
+
+def _can_log_in(run: Run, given: Mapping[str, str]) -> bool:
+    """There is something to log in with, or no need to."""
     if given.get("auth") == Auth.NONE or any(given.get(name) for name in options.SECRETS):
-        return False
+        return True
     has_identity = "ACTIONS_ID_TOKEN_REQUEST_URL" in run.environ
-    is_federated = given.get("oauth2-federated", "").lower() == "true"
-    return source.job(run.environ, None, ()).is_fork and not (is_federated and has_identity)
+    return given.get("oauth2-federated", "").lower() == "true" and has_identity

@@ -67,6 +67,7 @@ def compose(
     now: datetime,
     message_id: str,
     changes: Changes | None = None,
+    note: str = "",
     enclosed: tuple[Part, ...] = (),
     templates: Templates = _OURS,
 ) -> Mail:
@@ -75,6 +76,7 @@ def compose(
     Args:
         attestation: None when there is none.
         changes: What differs from an earlier run; None when nothing was compared.
+        note: Why it is sent, or to whom it would be; said behind the lead. Empty: nothing.
         enclosed: What is attached, from `parts`; the same value serves any number of mails. The
             report joins it where not everything fits into the mail.
         now: Aware, in UTC.
@@ -91,6 +93,7 @@ def compose(
     raw = attestation
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
+    words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
     fields = [
         *headers.threading(identity.thread(attestation, job, options)),
         *headers.about(attestation, job, verdict, options),

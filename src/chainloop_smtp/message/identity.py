@@ -14,6 +14,7 @@ def message_id(
     options: Options,
     *,
     entropy: bytes,
+    route_id: str = "",
 ) -> str:
     """The Message-ID, without angle brackets (RFC 5322 section 3.6.4).
 
@@ -28,6 +29,8 @@ def message_id(
     Args:
         entropy: At least 16 random bytes; used where there is no CI run. None at all where the
             clock is fixed: then the id is a function of the same facts there too.
+        route_id: Of the attachment that the mail is for, since several of one configuration file
+            may write to the same people, each in its own way; empty: there is no such file.
     """
     registration = options.registration
     domain = registration.from_.domain
@@ -52,6 +55,7 @@ def message_id(
         registration.from_.addr_spec,
         sorted(each.addr_spec for each in registration.to),
         sorted(each.addr_spec for each in options.attachment.cc),
+        *([route_id] if route_id else []),
     )
     return f"{_digest('mail', run, attested, verdict.outcome.value, route)}@{domain}"
 

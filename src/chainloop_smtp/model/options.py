@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chainloop_smtp.model.configuration import Trigger
 from chainloop_smtp.model.job import JobResult, JobStatus
 
 
@@ -245,6 +246,9 @@ class Options:
         policy_evaluations: One source of the same forms as ``attestation``; empty: none.
         job_status: None when not said.
         oauth2: How to get the token that stands in for a password; None: there is a password.
+        send_on: One of them has to hold.
+        config: Path of the configuration file; empty: the caller looks for one.
+        max_recipients: Of one transaction.
         output_dir: Empty: the caller chooses.
         secrets: Every secret given, used or not, with the input that it came by.
     """
@@ -262,6 +266,9 @@ class Options:
     composition: Composition = Composition()
     transport: Transport = Transport()
     oauth2: OAuth2 | None = None
+    send_on: tuple[Trigger, ...] = (Trigger.ALWAYS,)
+    config: str = ""
+    max_recipients: int = 50
     require: Require = Require.ALL
     fail_on_error: bool = True
     dry_run: bool = False

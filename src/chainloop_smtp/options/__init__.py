@@ -15,6 +15,7 @@ from chainloop_smtp.options.inputs import BY_NAME, INPUTS, SECRETS, Input
 from chainloop_smtp.options.oauth2 import oauth2
 from chainloop_smtp.options.registration import attachment, registration
 from chainloop_smtp.options.transport import proxy_secrets, transport
+from chainloop_smtp.options.triggers import triggers
 from chainloop_smtp.options.values import Values
 
 __all__ = ["INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin", "secrets"]
@@ -48,6 +49,9 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         composition=composition(values),
         transport=transport(values),
         oauth2=oauth2(values),
+        send_on=triggers(values),
+        config=values.text("config"),
+        max_recipients=values.number("max-recipients"),
         require=values.word("require", Require),
         fail_on_error=values.is_true("fail-on-error"),
         dry_run=values.is_true("dry-run"),

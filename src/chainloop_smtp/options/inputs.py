@@ -162,6 +162,22 @@ INPUTS = (
     Input(name="timeout", help="Seconds for one network step.", default="30"),
     Input(name="deadline", help="Seconds for everything that touches the network.", default="120"),
     Input(
+        name="send-on",
+        help="When a mail is sent: any of these words that holds. always, passed, failed, "
+        "cancelled, violated, blocked, bypassed, not-attested, changed, fixed, new-violations.",
+        default="always",
+    ),
+    Input(
+        name="config",
+        help="A configuration file: many registrations and attachments. Empty: "
+        ".github/chainloop-smtp.yml or chainloop-smtp.yml, where host and to are not both given.",
+    ),
+    Input(
+        name="max-recipients",
+        help="Recipients of one transaction; a mail to more is sent in several.",
+        default="50",
+    ),
+    Input(
         name="require",
         help="all: a refused recipient fails the step; any: one accepted recipient is enough.",
         default="all",

@@ -9,6 +9,7 @@ from chainloop_smtp.model import Mailbox
 from chainloop_smtp.options import addresses
 
 _LONGEST_WAIT = 24 * 60 * 60  # seconds
+_LARGEST = 10_000
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -53,6 +54,14 @@ class Values:
             why = f"{quoted(value)} is not more than 0 and at most {_LONGEST_WAIT}"
             self.wrong(name, why, hint)
         return seconds
+
+    def number(self, name: str) -> int:
+        """A whole number from 1 to 10000."""
+        value = self._given[name]
+        if value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= _LARGEST:
+            return int(value)
+        self.wrong(name, f"{quoted(value)} is no whole number from 1 to {_LARGEST}")
+        return 1
 
     def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
         """The mailboxes of one input; those that are none are reported and left out."""

@@ -8,7 +8,6 @@ _RUN = frozenset(
         "attestation",
         "config",
         "dry-run",
-        "github-token",
         "job-status",
         "needs",
         "output-dir",
@@ -26,6 +25,7 @@ _DELIVERY = frozenset(
         "fail-on-error",
         "from",
         "host",
+        "max-recipients",
         "password",
         "port",
         "proxy",
@@ -50,6 +50,16 @@ def attachment() -> tuple[str, ...]:
     """Every key of an attachment, its own words first."""
     inputs = (each.name for each in INPUTS if each.name not in _RUN and not _is_delivery(each.name))
     return tuple(dict.fromkeys((*ATTACHMENT_WORDS, *inputs)))
+
+
+def about_the_run() -> frozenset[str]:
+    """Inputs that are the same for every mail."""
+    return _RUN
+
+
+def about_the_way() -> frozenset[str]:
+    """Inputs that only a registration takes, apart from those of TLS, EHLO and OAuth2."""
+    return _DELIVERY
 
 
 def is_of_mail(name: str) -> bool:

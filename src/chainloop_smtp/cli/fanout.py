@@ -1,0 +1,211 @@
+"""Routes with their decisions -> the mails that are wanted, and one account of them all."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from chainloop_smtp import message, outbox
+from chainloop_smtp.cli import story as stories
+from chainloop_smtp.cli.integration import print_table
+from chainloop_smtp.cli.post import INTERRUPTED, interruptible
+from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.servers import Result, results
+from chainloop_smtp.cli.story import Story
+from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
+from chainloop_smtp.model import Decision, Delivery, Options
+
+_SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
+_SHOWN_ROWS = 500  # of the job summary
+
+Decided = Sequence[tuple[Route, Decision]]
+
+
+def fan_out(
+    run: Run, parsed: Options, story: Story, path: str, decided: Decided, outputs: dict[str, str]
+) -> int:
+    """Sends what applies, and tells the workflow what became of it.
+
+    Args:
+        parsed: The step's own options.
+        path: Of the configuration file.
+
+    Returns:
+        The exit code, where nothing is raised.
+
+    Raises:
+        DeliveryError: Some mail did not reach whom it should. Where no delivery failed but a mail
+            could not be made, the error is of its kind.
+    """
+    wanted = [(route, decision.note) for route, decision in decided if decision.applies]
+    if parsed.dry_run:
+        return _rehearse(run, parsed, story, decided, outputs)
+    if not wanted:
+        return _nobody(run, story, path, decided, outputs)
+    folder = run.folder(parsed)
+    earlier = outbox.read_receipt(folder)
+    run.console.say(f"{len(wanted)} of {len(decided)} attachments in {path} apply.")
+    found = []
+    with interruptible():
+        for result in results(run, story, wanted, folder, earlier):
+            found.append(result)
+            _tell(run, result, len(found), len(wanted))
+    order = {id(route): number for number, (route, _) in enumerate(wanted)}
+    found.sort(key=lambda result: order[id(result.route)])
+    return _account(run, folder, found, outputs)
+
+
+def _rehearse(
+    run: Run, parsed: Options, story: Story, decided: Decided, outputs: dict[str, str]
+) -> int:
+    """The decisions as a table, and the mails as files; nothing is sent."""
+    folder = run.folder(parsed)
+    receipts = []
+    summary = ""
+    for route, decision in decided:
+        if decision.applies and not route.missing:
+            mail = stories.mail(run, story, route.options, route.templates, decision.note, route.id)
+            eml = outbox.write_mail(folder, mail)
+            outputs["message-id"] = outputs["message-id"] or mail.message_id
+            outputs["eml"] = outputs["eml"] or str(eml)
+            summary = summary or mail.summary
+            untried = Delivery(mail=mail, fates=())
+            receipts.append(outbox.account(route.options.registration, untried))
+    _print_decisions(run, decided)
+    outputs["skipped"] = "dry run"
+    outputs["receipt"] = str(outbox.write_accounts(folder, receipts, story.now))
+    run.console.say(f"Dry run, nothing is sent. The mails: {folder}")
+    run.console.summary(f"{summary}\n_Dry run: no mail was sent._")
+    return 0
+
+
+def _nobody(run: Run, story: Story, path: str, decided: Decided, outputs: dict[str, str]) -> int:
+    """No attachment applies, which nobody is to find out by waiting for a mail."""
+    outputs["skipped"] = f"no attachment in {path} applies"
+    _print_decisions(run, decided)
+    text = f"None of the {len(decided)} attachments in {path} applies; the log says why."
+    if story.attested is None:
+        hint = "To hear of runs that are not attested, have an attachment without workflow."
+        run.console.warning("no mail is sent", f"{text} {hint}")
+    else:
+        run.console.notice("no mail is sent", text)
+    return 0
+
+
+def _print_decisions(run: Run, decided: Decided) -> None:
+    rows = [
+        (route.place, route.name, ", ".join(_whom(route)), _verb(route, decision))
+        for route, decision in decided
+    ]
+    print_table(run, ("ATTACHMENT", "REGISTRATION", "TO", "DECISION"), rows)
+
+
+def _verb(route: Route, decision: Decision) -> str:
+    if decision.reason:
+        return f"not sent: {decision.reason}"
+    if route.missing:
+        return f"cannot be sent: {'; '.join(each.why for each in route.missing)}"
+    return f"sent. {decision.note}".rstrip() if decision.note else "sent"
+
+
+def _whom(route: Route) -> list[str]:
+    """Those whom the mail's headers name."""
+    parsed = route.options
+    return [each.addr_spec for each in (*parsed.registration.to, *parsed.attachment.cc)]
+
+
+def _tell(run: Run, result: Result, number: int, total: int) -> None:
+    """One line for each mail as long as there are few, and some progress where there are many."""
+    if total <= _SHOWN or (result.failure and number <= _SHOWN):
+        run.console.say(f"{result.route.name} ({result.route.place}): {_fate(result)}")
+    elif number % max(total // 10, 1) == 0 or number == total:
+        run.console.aside(f"{number} of {total} mails")
+
+
+def _fate(result: Result) -> str:
+    """What became of one mail, in a few words."""
+    if result.skipped:
+        return f"not sent: {result.skipped}"
+    if not result.accepted:
+        return result.failure.title[0].lower() + result.failure.title[1:] if result.failure else ""
+    number = len(result.accepted)
+    text = f"sent to {number} recipient{'s' * (number != 1)} through {result.server}"
+    return text + (f", refused for {', '.join(result.refused)}" if result.refused else "")
+
+
+def _account(run: Run, folder: Path, found: list[Result], outputs: dict[str, str]) -> int:
+    """Outputs, receipt, job summary; and the failure, if there is one."""
+    failed = [each for each in found if each.failure]
+    required = [each for each in failed if each.route.options.fail_on_error]
+    sent = [each for each in found if each.accepted]
+    first = next((each for each in found if each.message_id), None)
+    outputs["sent"] = "true" if sent and not required else "false"
+    if not sent and not failed:
+        outputs["skipped"] = "everything was sent before"
+    outputs["message-id"] = first.message_id if first else ""
+    outputs["eml"] = first.eml if first else ""
+    outputs["accepted"] = _union(each.accepted for each in found)
+    outputs["refused"] = _union(each.refused for each in found)
+    outputs["attempts"] = str(max(each.attempts for each in found))
+    try:
+        receipts = [entry for each in found for entry in each.receipts]
+        outputs["receipt"] = str(outbox.write_accounts(folder, receipts, run.now()))
+    except OptionsError as error:
+        # What became of the mails is what counts, and is told below.
+        run.console.warning("no receipt", str(error))
+    run.console.summary(f"{first.summary}\n{_table(found)}" if first else _table(found))
+    run.console.say(f"{len(sent)} of {len(found)} mails sent, {len(failed)} failed.")
+    for each in failed:
+        if not each.route.options.fail_on_error and each.failure:
+            run.console.warning(f"{each.route.name}: {each.failure.title}", str(each.failure))
+    if any(each.is_interrupted for each in found):
+        return INTERRUPTED
+    if required:
+        raise _failure(required, len(found))
+    return 0
+
+
+def _union(lists: Iterable[tuple[str, ...]]) -> str:
+    return json.dumps(list(dict.fromkeys(each for one in lists for each in one)))
+
+
+def _failure(failed: list[Result], total: int) -> DeliveryError | MessageError | OptionsError:
+    """All that went wrong in one error, of the gravest kind: delivery before message or options."""
+    errors = [each.failure for each in failed if each.failure]
+    problems = [
+        Problem(
+            f"{each.route.name} ({each.route.place}): {problem.where}", problem.why, problem.hint
+        )
+        for each in failed
+        for problem in (each.failure.problems if each.failure else ())
+    ]
+    if len(problems) > _SHOWN:
+        why = f"{len(problems) - _SHOWN} further problems stand in the receipt and the job summary"
+        problems[_SHOWN:] = [Problem("and", why)]
+    for kind in (DeliveryError, MessageError):
+        if any(isinstance(each, kind) for each in errors):
+            error: DeliveryError | MessageError | OptionsError = kind(*problems)
+            break
+    else:
+        error = OptionsError(*problems)
+    error.title = f"{len(failed)} of {total} mails did not reach whom they should"
+    return error
+
+
+def _table(found: list[Result]) -> str:
+    """Every mail and what became of it, as Markdown, the bad ones first."""
+    rows = sorted(found, key=lambda each: each.failure is None)
+    lines = [
+        f"| {message.md(each.route.name)} | {message.md(', '.join(_whom(each.route)))} "
+        f"| {message.md(_fate(each))}{_why(each)} |"
+        for each in rows[:_SHOWN_ROWS]
+    ]
+    if len(rows) > _SHOWN_ROWS:
+        lines.append(f"| … | {len(rows) - _SHOWN_ROWS} more | |")
+    head = f"**{len(found)} mails**\n\n| registration | to | result |\n| --- | --- | --- |\n"
+    return head + "\n".join(lines) + "\n"
+
+
+def _why(result: Result) -> str:
+    problems = result.failure.problems if result.failure else ()
+    return "".join(f"<br>{message.md(f'{each.where}: {each.why}')}" for each in problems)

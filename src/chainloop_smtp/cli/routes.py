@@ -1,0 +1,131 @@
+"""Inputs and configuration file -> every mail that may be sent, validated before anything is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from chainloop_smtp import delivery, message, options, registry, routing, source
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.story import Story
+from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.model import (
+    AttachmentEntry,
+    Conditions,
+    Decision,
+    Options,
+    Previous,
+    RegistrationEntry,
+    Templates,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One attachment with its options.
+
+    Attributes:
+        name: Of the registration.
+        place: ``file:line`` of the attachment.
+        id: The attachment's.
+        templates: The user's own, checked.
+        missing: Variables that are not set; while there are any, nothing can be sent.
+    """
+
+    name: str
+    place: str
+    id: str
+    conditions: Conditions
+    options: Options
+    templates: Templates
+    missing: tuple[Problem, ...] = ()
+
+    def decide(self, story: Story, previous: Previous) -> Decision:
+        """Whether the route applies to the run."""
+        return routing.decide(
+            self.conditions,
+            self.options.send_on,
+            story.attested,
+            story.job,
+            story.judged,
+            previous,
+        )
+
+
+def file_of(given: Mapping[str, str]) -> str:
+    """Path of the configuration file in charge; empty: the inputs are a delivery of their own."""
+    if given.get("config"):
+        return given["config"]
+    return "" if given.get("host") and given.get("to") else registry.find("")
+
+
+def routes(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
+    """The attachments of the file in their order, and all secrets that they name masked.
+
+    Raises:
+        OptionsError: With every problem of the file.
+        MessageError: A template that it names is broken.
+    """
+    # Imported here: most steps have no file, and PyYAML is dear.
+    from chainloop_smtp.options import configuration
+    from chainloop_smtp.options.configuration.resolving import Resolver
+
+    found = configuration.parse(registry.read(path), path)
+    registrations = {each.name: each for each in found.registrations}
+    resolver = Resolver(given, run.environ)
+    templates = cache(_templates)
+    problems: list[Problem] = []
+    made = []
+    for attachment in found.attachments:
+        registration = registrations[attachment.registration]
+        try:
+            resolved = resolver.resolve(registration, attachment)
+        except OptionsError as error:
+            problems += error.problems
+            continue
+        composition = resolved.options.composition
+        made.append(
+            Route(
+                name=registration.name,
+                place=attachment.entry.place.rpartition(":")[0],
+                id=attachment.id,
+                conditions=attachment.conditions,
+                options=resolved.options,
+                templates=templates(composition.template_dir, composition.subject),
+                missing=resolved.missing,
+            )
+        )
+    for transport in {each.options.transport for each in made}:
+        try:
+            delivery.check_files(
+                transport.tls_ca_file, transport.tls_client_cert, transport.tls_client_key
+            )
+        except OptionsError as error:
+            problems += error.problems
+    _hide(run, made, (*found.registrations, *found.attachments))
+    if problems:
+        raise OptionsError(*dict.fromkeys(problems))
+    return tuple(made)
+
+
+def _templates(template_dir: str, subject: str) -> Templates:
+    own = source.templates(template_dir, subject)
+    message.check(own)
+    return own
+
+
+def _hide(
+    run: Run, made: list[Route], entries: tuple[RegistrationEntry | AttachmentEntry, ...]
+) -> None:
+    """Masks what is secret, and takes it out of what started processes would inherit."""
+    for route in {each.options.registration: each for each in made if not each.missing}.values():
+        registration, proxy = route.options.registration, route.options.transport.proxy
+        further = (proxy.password,) if proxy else ()
+        run.console.mask(registration.user, registration.password, *further)
+    variables = {
+        variable
+        for each in entries
+        for name, variable in each.entry.variables.items()
+        if name in options.SECRETS
+    }
+    for variable in sorted(variables):
+        run.console.mask("", run.environ.pop(variable, ""))

@@ -1,0 +1,124 @@
+"""An attachment, its registration and the step's inputs -> Options of one mail."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chainloop_smtp import options
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model import AttachmentEntry, Entry, Options, RegistrationEntry
+from chainloop_smtp.options.configuration import keys
+
+_ADDRESS = "unknown@chainloop-smtp.test"
+# What stands in for a variable that is not set, so that everything else can be judged.
+_STAND_INS = {
+    "host": "chainloop-smtp.invalid",
+    "port": "587",
+    "user": "unknown",
+    "password": "unknown",
+    "from": _ADDRESS,
+    "to": _ADDRESS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """The options of one mail, and what they wait for.
+
+    Attributes:
+        options: Not to be used for a delivery while anything is missing.
+        missing: One for each variable that is not set.
+    """
+
+    options: Options
+    missing: tuple[Problem, ...]
+
+
+class Resolver:
+    """Resolves the attachments of one file; equal ones once."""
+
+    def __init__(self, inputs: Mapping[str, str], variables: Mapping[str, str]) -> None:
+        """Takes what all attachments share.
+
+        Args:
+            inputs: Of the step, normalised: the defaults of every mail.
+            variables: The environment.
+        """
+        self._inputs = {name: text for name, text in inputs.items() if keys.is_of_mail(name)}
+        self._variables = variables
+        self._parsed: dict[tuple[tuple[str, str], ...], Options] = {}
+
+    def resolve(self, registration: RegistrationEntry, attachment: AttachmentEntry) -> Resolved:
+        """The attachment's inputs before the registration's, and those before the step's.
+
+        Raises:
+            OptionsError: With every problem, each at its place in the file. A variable that is
+                not set is none: whether it is needed is not known yet.
+        """
+        layers = _Layers(self._inputs, self._variables)
+        layers.lay(registration.entry)
+        layers.lay(attachment.entry)
+        raw = layers.raw | {name: _STAND_INS.get(name, "") for name in layers.missing}
+        key = tuple(sorted(raw.items()))
+        try:
+            if key not in self._parsed:
+                self._parsed[key] = options.parse(raw)
+        except OptionsError as error:
+            problems = [_placed(each, layers, registration) for each in error.problems]
+            raise OptionsError(*problems) from error
+        return Resolved(options=self._parsed[key], missing=tuple(layers.missing.values()))
+
+
+class _Layers:
+    """Inputs, the later ones over the earlier ones.
+
+    Attributes:
+        raw: By input.
+        places: Where in the file an input stands, by input.
+        missing: What to say of a variable that is not set, by input.
+    """
+
+    def __init__(self, inputs: Mapping[str, str], variables: Mapping[str, str]) -> None:
+        self.raw = dict(inputs)
+        self.places: dict[str, str] = {}
+        self.missing: dict[str, Problem] = {}
+        self._variables = variables
+
+    def lay(self, entry: Entry) -> None:
+        """Puts one layer over those before it."""
+        for name, text in entry.given.items():
+            self._put(name, text, entry.places[name])
+        for name, variable in entry.variables.items():
+            # An empty one is what a workflow makes of a secret that there is not.
+            text = self._variables.get(variable, "").strip()
+            self._put(name, text, entry.places[name])
+            if not text:
+                self.missing[name] = _unset(entry.places[name], name, variable)
+
+    def _put(self, name: str, text: str, place: str) -> None:
+        self.missing.pop(name, None)
+        self.raw[name] = text
+        self.places[name] = place
+
+
+def _unset(place: str, name: str, variable: str) -> Problem:
+    return Problem(
+        place,
+        f"the variable {variable}, which holds {name}, is not set",
+        f"In a workflow, give the step env: {variable}: ${{{{ secrets.{variable} }}}} (is that "
+        "secret set for this repository?).",
+    )
+
+
+def _placed(problem: Problem, layers: _Layers, registration: RegistrationEntry) -> Problem:
+    """A problem of an input, told at the place in the file that is to be mended."""
+    name = problem.where
+    if name in layers.missing:
+        return layers.missing[name]
+    if name in layers.places:
+        return Problem(f"{layers.places[name]} {name}", problem.why, problem.hint)
+    if problem.why == "is missing":
+        where = f"{registration.entry.place} registration {quoted(registration.name)}"
+        is_secret = name in options.SECRETS
+        hint = f"Write {name}: {{env: NAME}}. A relay without login: auth: none."
+        return Problem(where, f"{name} is missing", hint if is_secret else problem.hint)
+    return problem

@@ -1,0 +1,22 @@
+"""Inputs -> when a mail is sent."""
+
+import difflib
+import re
+
+from chainloop_smtp.errors import quoted
+from chainloop_smtp.model import Trigger
+from chainloop_smtp.options.values import Values
+
+
+def triggers(values: Values) -> tuple[Trigger, ...]:
+    """``send-on``: words separated by commas or blanks, each once."""
+    found = []
+    for word in filter(None, re.split(r"[,\s]+", values.text("send-on"))):
+        if word in tuple(Trigger):
+            found.append(Trigger(word))
+        else:
+            nearest = difflib.get_close_matches(word, tuple(Trigger), n=1)
+            others = f"Write any of: {', '.join(Trigger)}."
+            hint = f"Did you mean {nearest[0]}?" if nearest else others
+            values.wrong("send-on", f"{quoted(word)} is not one of its words", hint)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,624 @@
+"""One run, many mails: a configuration file, its routes, two servers, and one account of it all."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import cli_push, encoded, evaluation, statement, violation
+from chainloop_smtp import delivery
+from chainloop_smtp.errors import Problem
+from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from program import PASSWORD, PUSHED, Ended, Post, Program, never, parsed, refusal, text_of
+from smtpserver import Certificates, Mailboxes
+
+FILE = Path("chainloop-smtp.yml")
+RUN = {
+    "GITHUB_RUN_ID": "7",
+    "GITHUB_RUN_ATTEMPT": "1",
+    "GITHUB_REPOSITORY": "lakeside/harbour",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_JOB": "mail",
+}
+VARIABLES = {"SMTP_PASSWORD": PASSWORD}
+
+HEAD = """
+x-server: &server
+  host: smtp.example.com
+  port: 587
+  user: jane
+  password: {env: SMTP_PASSWORD}
+  from: reports@example.com
+registrations:
+  - {<<: *server, name: security, to: security@example.com}
+  - {<<: *server, name: legal, to: legal@example.com}
+  - {<<: *server, name: elsewhere, host: other.example.com, to: other@example.com}
+attachments:
+"""
+THREE = f"""{HEAD}
+  - {{registration: security, cc: team@example.com}}
+  - {{registration: legal, workflow: nothing-*}}
+  - {{registration: elsewhere}}
+"""
+
+
+def sent(
+    program: Program,
+    text: str = THREE,
+    *argv: str,
+    environ: dict[str, str] | None = None,
+    attestation: str = PUSHED,
+    **more: Any,
+) -> Ended:
+    FILE.write_text(text, "utf-8")
+    inputs = {"attestation": attestation, "job-status": "success", "port": "587"}
+    variables = VARIABLES | (environ or {})
+    return program("send", *argv, inputs=inputs, environ=variables, **more)
+
+
+def receipt(ended: Ended) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(Path(ended.outputs["receipt"]).read_text())[
+        "deliveries"
+    ]
+    return found
+
+
+def test_every_attachment_that_applies_is_sent_and_the_others_are_not(program: Program) -> None:
+    post = Post()
+    ended = sent(program, post=post)
+    assert ended.code == 0
+    mails = {mail.recipients: mail for mail in post.mails}
+    assert set(mails) == {
+        ("security@example.com", "team@example.com"),
+        ("other@example.com",),
+    }
+    assert (
+        parsed(mails["security@example.com", "team@example.com"].content)["Cc"]
+        == "team@example.com"
+    )
+    assert {each.host for each in post.registrations} == {"smtp.example.com", "other.example.com"}
+    assert {each.password for each in post.registrations} == {PASSWORD}
+    assert ended.outputs["sent"] == "true"
+    assert json.loads(ended.outputs["accepted"]) == [
+        "security@example.com",
+        "team@example.com",
+        "other@example.com",
+    ]
+    assert ended.outputs["outcome"] == "attested"
+    assert "2 of 3 attachments in chainloop-smtp.yml apply." in ended.stdout
+    assert "2 of 2 mails sent, 0 failed." in ended.stdout
+    assert len(receipt(ended)) == 2
+    assert Path(ended.outputs["eml"]).exists()
+    assert (
+        "| security | security@example.com, team@example.com | sent to 2 recipients"
+        in ended.summary
+    )
+    assert PASSWORD.encode() not in ended.everything()
+    assert "SMTP_PASSWORD" not in ended.environ
+
+
+def test_a_dry_run_prints_why_each_attachment_applies_or_does_not(program: Program) -> None:
+    ended = sent(program, THREE, "--dry-run", post=never)
+    assert ended.code == 0
+    table = [re.split(r" {2,}", line.strip()) for line in ended.stdout.splitlines() if "  " in line]
+    assert table == [
+        ["ATTACHMENT", "REGISTRATION", "TO", "DECISION"],
+        ["chainloop-smtp.yml:14", "security", "security@example.com, team@example.com", "sent"],
+        [
+            "chainloop-smtp.yml:15",
+            "legal",
+            "legal@example.com",
+            "not sent: workflow ship is not nothing-*",
+        ],
+        ["chainloop-smtp.yml:16", "elsewhere", "other@example.com", "sent"],
+    ]
+    assert ended.outputs["skipped"] == "dry run"
+    assert len(list(ended.folder.rglob("*.eml"))) == 2
+    assert {each["recipients"][0]["state"] for each in receipt(ended)} == {"untried"}
+
+
+def test_one_that_fails_stops_no_other_and_fails_the_step_at_the_end(program: Program) -> None:
+    post = Post(refused=(refusal("security@example.com"), refusal("team@example.com")))
+    ended = sent(program, post=post)
+    assert ended.code == 5
+    assert ended.outputs["sent"] == "false"
+    assert json.loads(ended.outputs["accepted"]) == ["other@example.com"]
+    assert json.loads(ended.outputs["refused"]) == ["security@example.com", "team@example.com"]
+    assert "1 of 2 mails did not reach whom they should." in ended.stderr
+    assert "security (chainloop-smtp.yml:14): security@example.com" in ended.stderr
+    # What went wrong stands first.
+    assert ended.summary.index("| security |") < ended.summary.index("| elsewhere |")
+    assert "550 5.1.1 no such mailbox" in ended.summary
+    states = {
+        each["recipients"][0]["address"]: each["recipients"][0]["state"] for each in receipt(ended)
+    }
+    assert states == {"security@example.com": "refused", "other@example.com": "accepted"}
+
+
+def test_a_registration_may_fail_with_a_warning_only(program: Program) -> None:
+    post = Post(refused=(refusal("other@example.com"),))
+    text = THREE.replace("to: other@", "fail-on-error: false, to: other@")
+    ended = sent(program, text, post=post)
+    assert ended.code == 0
+    assert ended.outputs["sent"] == "true"
+    assert ("warning", "elsewhere: The mail was not delivered") in ended.annotations
+
+
+def test_a_variable_that_is_not_set_fails_only_the_mails_that_need_it(program: Program) -> None:
+    post = Post()
+    text = THREE.replace("name: elsewhere,", "name: elsewhere, password: {env: OTHER_PASSWORD},")
+    ended = sent(program, text, post=post, environ={"OTHER_PASSWORD": " "})
+    assert ended.code == 2
+    assert [mail.recipients[0] for mail in post.mails] == ["security@example.com"]
+    assert "the variable OTHER_PASSWORD, which holds password, is not set" in ended.stderr
+    unused = text.replace("  - {registration: elsewhere}\n", "")
+    assert sent(program, unused, post=post).code == 0
+
+
+def test_where_every_mail_lacks_its_variable_nothing_is_tried(program: Program) -> None:
+    ended = sent(program, environ={"SMTP_PASSWORD": ""}, post=never)
+    assert ended.code == 2
+    assert ended.outputs["attempts"] == "0"
+    assert "0 of 2 mails sent, 2 failed." in ended.stdout
+
+
+def test_everything_wrong_with_the_file_is_told_with_its_place_and_nothing_is_sent(
+    program: Program,
+) -> None:
+    text = f"""{HEAD}
+  - {{registration: security, cc: nobody}}
+  - {{registration: legal, send-on: sometimes}}
+"""
+    text = text.replace("to: legal", "port: x, to: legal").replace("host: other", "hots: other")
+    ended = sent(program, text, post=never)
+    assert ended.code == 2
+    assert "chainloop-smtp.yml:11:36: 'hots' is no key of a registration" in ended.stderr
+    ended = sent(program, text.replace("hots", "host"), post=never)
+    assert ended.code == 2
+    for line, why in (
+        (14, "cc: 'nobody' is not an address"),
+        (10, "port: 'x' is not a port number"),
+        (15, "send-on: 'sometimes' is not one of its words"),
+    ):
+        assert re.search(rf"chainloop-smtp.yml:{line}:\d+ {why}", ended.stderr)
+
+
+def test_what_a_registration_lacks_is_told_at_the_registration(program: Program) -> None:
+    text = "registrations:\n- name: a\nattachments:\n- registration: a\n"
+    ended = sent(program, text, post=never)
+    assert ended.code == 2
+    for name in ("host", "user", "password", "from", "to"):
+        assert f"chainloop-smtp.yml:2:3 registration 'a': {name} is missing" in ended.stderr
+    assert "Write password: {env: NAME}." in ended.stderr
+
+
+def test_the_steps_inputs_are_the_defaults_of_every_mail(program: Program) -> None:
+    post = Post()
+    text = (
+        "registrations:\n- {name: a, to: a@example.com}\n"
+        "- {name: b, to: b@example.com, user: other}\n"
+        "attachments:\n- registration: a\n- registration: b\n"
+    )
+    FILE.write_text(text, "utf-8")
+    inputs = {
+        "host": "smtp.example.com",
+        "port": "587",
+        "user": "jane",
+        "password": PASSWORD,
+        "from": "reports@example.com",
+        "attestation": PUSHED,
+    }
+    assert program("send", inputs=inputs, post=post).code == 0
+    assert {(each.host, each.user) for each in post.registrations} == {
+        ("smtp.example.com", "jane"),
+        ("smtp.example.com", "other"),
+    }
+
+
+def test_a_step_with_host_and_to_looks_for_no_file_unless_it_names_one(program: Program) -> None:
+    FILE.write_text("broken: [", "utf-8")
+    inputs = {
+        "host": "smtp.example.com",
+        "port": "587",
+        "auth": "none",
+        "from": "reports@example.com",
+        "to": "security@example.com",
+        "attestation": PUSHED,
+    }
+    post = Post()
+    assert program("send", inputs=inputs, post=post).code == 0
+    assert len(post.mails) == 1
+    ended = program("send", inputs=inputs | {"config": "chainloop-smtp.yml"}, post=never)
+    assert ended.code == 2
+    ended = program("send", inputs=inputs | {"config": "none.yml"}, post=never)
+    assert "config 'none.yml': there is no such file" in ended.stderr
+
+
+def test_a_wrong_input_of_the_step_is_told_too(program: Program) -> None:
+    FILE.write_text("registrations:\nattachments:\n", "utf-8")
+    ended = program("send", inputs={"job-status": "fine", "hots": "x"}, post=never)
+    assert ended.code == 2
+    assert "job-status: 'fine' is not one of its words" in ended.stderr
+    assert "hots: there is no such input" in ended.stderr
+
+
+def test_an_authority_that_is_not_there_is_told_before_anything_is_sent(program: Program) -> None:
+    text = THREE.replace("name: legal,", "name: legal, tls-ca-file: none.pem,")
+    ended = sent(program, text, post=never)
+    assert ended.code == 2
+    assert "none.pem" in ended.stderr
+
+
+# --- who gets what -----------------------------------------------------------------------------
+
+FINDINGS = f"""{HEAD}
+  - {{registration: security, findings: vulnerability}}
+  - {{registration: legal, findings: license}}
+  - {{registration: elsewhere, send-on: "failed, new-violations"}}
+"""
+
+
+def with_violation(**findings: Any) -> str:
+    found = evaluation("rules", violations=[violation("no good", **findings)])
+    return encoded(cli_push(statement(evaluations=[found]), evaluations=[found])).decode()
+
+
+LICENSED = with_violation(license_violation={"licenseId": "GPL-3.0", "packageName": "pier"})
+VULNERABLE = with_violation(vulnerability={"externalId": "CVE-2026-1", "packageName": "pier"})
+
+
+@pytest.mark.parametrize(
+    ("attestation", "to"),
+    [(LICENSED, "legal@example.com"), (VULNERABLE, "security@example.com")],
+    ids=["license", "vulnerability"],
+)
+def test_findings_go_to_those_who_answer_for_their_kind(
+    program: Program, attestation: str, to: str
+) -> None:
+    post = Post()
+    assert sent(program, FINDINGS, attestation=attestation, post=post).code == 0
+    assert sorted(mail.recipients[0] for mail in post.mails) == sorted([to, "other@example.com"])
+
+
+def test_a_run_that_cannot_be_compared_is_mailed_and_the_mail_says_so(program: Program) -> None:
+    post = Post()
+    assert sent(program, FINDINGS, post=post).code == 0
+    (mail,) = post.mails
+    text = " ".join(text_of(mail.content).split())
+    assert "Sent although nobody knows whether it has new violations: there is no" in text
+
+
+def test_an_earlier_attestation_decides_what_is_new(program: Program) -> None:
+    post = Post()
+    earlier = statement()
+    earlier["predicate"]["metadata"]["workflowRunID"] = "9c858901-8a57-4791-81fe-4c455b099bc9"
+    Path("before.json").write_bytes(encoded(cli_push(earlier)))
+    more = ("--previous-attestation", "before.json")
+    assert sent(program, FINDINGS, *more, post=post).outputs["skipped"] == (
+        "no attachment in chainloop-smtp.yml applies"
+    )
+    assert sent(program, FINDINGS, *more, attestation=LICENSED, post=post).code == 0
+    assert sorted(mail.recipients[0] for mail in post.mails) == [
+        "legal@example.com",
+        "other@example.com",
+    ]
+
+
+def test_where_nothing_applies_nothing_is_sent_and_the_log_says_why(program: Program) -> None:
+    text = f"{HEAD}  - {{registration: security, workflow: x}}\n"
+    ended = sent(program, text, post=never)
+    assert ended.code == 0
+    assert ended.outputs["skipped"] == "no attachment in chainloop-smtp.yml applies"
+    assert ended.outputs["sent"] == "false"
+    assert "not sent: workflow ship is not x" in ended.stdout
+    assert ended.annotations == [("notice", "no mail is sent")]
+
+
+def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -> None:
+    text = f"{HEAD}  - {{registration: security, workflow: x}}\n"
+    ended = sent(program, text, attestation="", post=never)
+    assert ended.annotations == [("warning", "no mail is sent")]
+    assert "have an attachment without workflow" in ended.log
+
+
+def test_the_same_mail_reaches_a_mailbox_once(program: Program) -> None:
+    post = Post()
+    text = f"""{HEAD}
+  - {{registration: security, cc: team@example.com}}
+  - {{registration: security, cc: "team@example.com, more@example.com"}}
+  - {{registration: security}}
+  - {{registration: security, env-values: hide}}
+"""
+    ended = sent(program, text, environ=RUN, post=post)
+    assert [mail.recipients for mail in post.mails] == [
+        ("security@example.com", "team@example.com"),
+        ("more@example.com",),
+        # Another mail: it hides what the others show.
+        ("security@example.com",),
+    ]
+    assert len({mail.message_id for mail in post.mails}) == 3
+    assert "the same mail goes there by chainloop-smtp.yml:14" in ended.stdout
+    assert ended.outputs["sent"] == "true"
+
+
+def test_a_run_that_is_run_again_sends_nothing_twice(program: Program) -> None:
+    post = Post(refused=(refusal("team@example.com"),))
+    assert sent(program, environ=RUN, post=post).code == 5
+    again = Post()
+    assert sent(program, environ=RUN, post=again).code == 0
+    assert [mail.recipients for mail in again.mails] == [("team@example.com",)]
+    third = sent(program, environ=RUN, post=never)
+    assert third.code == 0
+    assert third.outputs["skipped"] == "everything was sent before"
+    assert sent(program, environ=RUN, post=never).outputs["skipped"] == "everything was sent before"
+    other = Post()
+    assert sent(program, environ=RUN | {"GITHUB_RUN_ATTEMPT": "2"}, post=other).code == 0
+    assert len(other.mails) == 2
+
+
+def test_a_single_mail_is_not_sent_twice_either(program: Program) -> None:
+    inputs = {
+        "host": "smtp.example.com",
+        "port": "587",
+        "auth": "none",
+        "from": "reports@example.com",
+        "to": "security@example.com, gone@example.com",
+        "attestation": PUSHED,
+    }
+    first = Post(refused=(refusal("gone@example.com"),))
+    assert program("send", inputs=inputs, environ=RUN, post=first).code == 5
+    again = Post()
+    assert program("send", inputs=inputs, environ=RUN, post=again).code == 0
+    assert [mail.recipients for mail in again.mails] == [("gone@example.com",)]
+    third = program("send", inputs=inputs, environ=RUN, post=never)
+    assert third.outputs["skipped"] == "this very mail was sent before, as the receipt says"
+
+
+def test_a_receipt_that_is_none_keeps_nothing_from_being_sent(program: Program) -> None:
+    for text in ("{", "[]", '{"$schema": 1}', '{"$schema": "urn:chainloop-smtp:schema:receipt:2"}'):
+        folder = Path("chainloop-smtp")
+        folder.mkdir(exist_ok=True)
+        (folder / "receipt.json").write_text(text)
+        post = Post()
+        assert sent(program, environ=RUN, post=post).code == 0
+        assert len(post.mails) == 2
+
+
+def test_many_recipients_go_in_several_transactions_of_one_mail(program: Program) -> None:
+    post = Post(refused=(refusal("a4@example.com"),))
+    people = ", ".join(f"a{number}@example.com" for number in range(5))
+    text = f'{HEAD}  - {{registration: security, to: "{people}", require: any}}\n'
+    text = text.replace("name: security,", "name: security, max-recipients: 2,")
+    ended = sent(program, text, post=post)
+    assert ended.code == 0
+    assert [len(mail.recipients) for mail in post.mails] == [2, 2, 1]
+    assert len({(mail.message_id, mail.content) for mail in post.mails}) == 1
+    assert len(json.loads(ended.outputs["accepted"])) == 4
+    (entry,) = receipt(ended)
+    assert [each["state"] for each in entry["recipients"]] == ["accepted"] * 4 + ["refused"]
+
+
+def test_a_single_mail_to_many_goes_in_several_transactions_too(program: Program) -> None:
+    post = Post()
+    inputs = {
+        "host": "smtp.example.com",
+        "port": "587",
+        "auth": "none",
+        "from": "reports@example.com",
+        "to": ", ".join(f"a{number}@example.com" for number in range(5)),
+        "max-recipients": "3",
+        "attestation": PUSHED,
+    }
+    ended = program("send", inputs=inputs, post=post)
+    assert ended.code == 0
+    assert [len(mail.recipients) for mail in post.mails] == [3, 2]
+    assert len(json.loads(ended.outputs["accepted"])) == 5
+    (entry,) = receipt(ended)
+    assert len(entry["recipients"]) == 5
+    ended = program("send", inputs=inputs | {"max-recipients": "0"}, post=never)
+    assert "max-recipients: '0' is no whole number from 1 to 10000" in ended.stderr
+
+
+# --- single mails and send-on ------------------------------------------------------------------
+
+
+def test_a_mail_that_is_not_asked_for_is_skipped_with_its_reason(program: Program) -> None:
+    FILE.unlink(missing_ok=True)
+    inputs = {
+        "host": "smtp.example.com",
+        "port": "587",
+        "auth": "none",
+        "from": "reports@example.com",
+        "to": "security@example.com",
+        "attestation": PUSHED,
+    }
+    ended = program("send", inputs=inputs | {"send-on": "failed, blocked"}, post=never)
+    assert ended.code == 0
+    assert ended.outputs["skipped"] == "send-on is failed, blocked, and the run is attested"
+    assert ended.annotations == [("notice", "skipped")]
+    post = Post()
+    ended = program("send", inputs=inputs | {"send-on": "failed passed"}, post=post)
+    assert ended.outputs["sent"] == "true"
+    ended = program("send", inputs=inputs | {"send-on": "pased"}, post=never)
+    assert "Did you mean passed?" in ended.stderr
+    ended = program("send", inputs=inputs | {"send-on": "xyz,"}, post=never)
+    assert "Write any of: always, passed" in ended.stderr
+
+
+# --- forks -------------------------------------------------------------------------------------
+
+
+def test_a_fork_without_secrets_skips_the_file_too(program: Program) -> None:
+    environ = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_ACTOR": "dependabot[bot]"}
+    ended = sent(program, environ=environ | {"SMTP_PASSWORD": ""}, post=never)
+    assert ended.code == 0
+    assert ended.outputs["skipped"] == "no secrets in a pull request from a fork"
+
+
+# --- when it goes wrong ------------------------------------------------------------------------
+
+
+def many(number: int, registration: str = "security") -> str:
+    return HEAD + "".join(
+        f"  - {{registration: {registration}, to: a{at}@example.com}}\n" for at in range(number)
+    )
+
+
+def test_a_server_that_answers_nobody_is_not_tried_for_ever(program: Program) -> None:
+    post = Post(trouble=Problem("smtp.example.com:587", "no answer in time"))
+    ended = sent(program, many(230), post=post)
+    assert ended.code == 5
+    assert len(post.mails) == 100
+    assert "230 of 230 mails did not reach whom they should" in ended.stderr
+    assert "210 further problems stand in the receipt and the job summary" in ended.stderr
+    # Each mail is kept, tried or not.
+    assert len(list(ended.folder.rglob("*.eml"))) == 230
+
+
+def test_progress_is_told_where_there_are_many_and_the_summary_is_bounded(
+    program: Program,
+) -> None:
+    ended = sent(program, many(510), post=Post())
+    assert ended.code == 0
+    progress = re.findall(r"^(\d+) of 510 mails$", ended.stderr, re.MULTILINE)
+    assert progress == [str(number) for number in range(51, 511, 51)]
+    assert ended.stdout.count("a7@example.com") == 0
+    assert "| … | 10 more | |" in ended.summary
+
+
+def test_a_mail_that_cannot_be_made_stops_no_other(program: Program) -> None:
+    post = Post()
+    text = THREE.replace("cc: team@example.com", "attach: none-*.txt")
+    ended = sent(program, text, post=post)
+    assert ended.code == 2
+    assert [mail.recipients for mail in post.mails] == [("other@example.com",)]
+    assert "attach 'none-*.txt': matches no file" in ended.stderr
+
+
+def test_of_several_failures_a_delivery_names_the_exit_code(program: Program) -> None:
+    post = Post(refused=(refusal("other@example.com"),))
+    text = THREE.replace("cc: team@example.com", "attach: none-*.txt")
+    assert sent(program, text, post=post).code == 5
+
+
+def test_a_token_that_is_not_to_be_had_fails_the_mails_that_need_it(program: Program) -> None:
+    post = Post()
+    text = THREE.replace(
+        "host: other.example.com,",
+        "host: other.example.com, oauth2-provider: microsoft, oauth2-tenant: t, "
+        "oauth2-client-id: i, oauth2-federated: true, password: ,",
+    )
+    text = text.replace("{<<: *server, name: elsewhere", "{from: a@b.de, port: 25, name: elsewhere")
+    ended = sent(program, text, post=post)
+    assert ended.code == 5
+    assert [mail.recipients[0] for mail in post.mails] == ["security@example.com"]
+
+
+def test_mails_in_clear_are_warned_of_once(program: Program) -> None:
+    text = many(3).replace("name: security,", "name: security, tls: none, auth: none,")
+    ended = sent(program, text, post=Post())
+    assert ended.annotations == [("warning", "no TLS")]
+
+
+def test_a_receipt_that_cannot_be_written_is_a_warning(program: Program) -> None:
+    Path("chainloop-smtp/receipt.json").mkdir(parents=True)
+    ended = sent(program, post=Post())
+    assert ended.code == 0
+    assert ended.annotations == [("warning", "no receipt")]
+    assert ended.outputs["sent"] == "true"
+
+
+def test_a_dry_run_tells_of_variables_too(program: Program) -> None:
+    ended = sent(program, THREE, "--dry-run", environ={"SMTP_PASSWORD": ""}, post=never)
+    assert ended.code == 0
+    assert "cannot be sent: the variable SMTP_PASSWORD" in ended.stdout
+    assert ended.outputs["eml"] == ""
+
+
+def test_an_interrupt_ends_it_with_an_account(program: Program) -> None:
+    ended = sent(program, many(3), post=Post(is_interrupted=True))
+    assert ended.code == 130
+    assert len(receipt(ended)) == 3 - 2
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_reaches_servers_side_by_side(program: Program, times: int) -> None:
+    post = Post()
+
+    def interrupting(
+        mail: Mail,
+        registration: Registration,
+        transport: Transport,
+        *,
+        notify: Callable[[str], None],
+    ) -> Delivery:
+        for _ in range(times if registration.host == "smtp.example.com" else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        return post(mail, registration, transport, notify=notify)
+
+    before = signal.getsignal(signal.SIGINT)
+    text = many(40) + "  - {registration: elsewhere}\n"
+    ended = sent(program, text, post=interrupting)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert ended.code == 130
+    assert len(post.mails) < 41
+    if times == 1:
+        assert "interrupted before it was sent" in ended.summary
+    else:
+        assert "Interrupted. Whether the mail is sent is not known" in ended.stdout
+
+
+def test_a_bug_in_one_server_is_told_as_ours(program: Program) -> None:
+    ended = sent(program, post=Post(error=ZeroDivisionError("ours")))
+    assert ended.code == 1
+    assert "ZeroDivisionError: ours" in ended.stderr
+
+
+# --- real servers ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def second(tls: Certificates) -> Iterator[Mailboxes]:
+    server = Mailboxes(tls=tls.server, mechanisms=("PLAIN",), accounts={"jane": PASSWORD})
+    with server.running():
+        yield server
+
+
+def test_mails_to_one_server_share_a_connection_and_servers_work_side_by_side(
+    program: Program, mailboxes: Mailboxes, second: Mailboxes, tls: Certificates
+) -> None:
+    down = "{name: down, host: 127.0.0.1, port: 1, to: down@example.com, deadline: 2}"
+    text = f"""
+x-server: &server
+  host: 127.0.0.1
+  user: jane
+  password: {{env: SMTP_PASSWORD}}
+  from: reports@example.com
+  tls-ca-file: {tls.ca_file}
+registrations:
+  - {{<<: *server, name: one, port: {mailboxes.port}, to: one@example.com}}
+  - {{<<: *server, name: two, port: {second.port}, to: two@example.com}}
+  - {down.replace("{name", "{<<: *server, name")}
+attachments:
+"""
+    text += "  - {registration: down}\n"
+    for number in range(6):
+        text += f"  - {{registration: one, cc: c{number}@example.com}}\n"
+        text += f"  - {{registration: two, cc: c{number}@example.com}}\n"
+    ended = sent(program, text, post=delivery.send)
+    assert ended.code == 5
+    for server in (mailboxes, second):
+        assert len(server.mails) == 6
+        assert len(server.logins) == 1
+    assert "1 of 13 mails did not reach whom they should." in ended.stderr
+    assert "down (" in ended.stderr
+    assert json.loads(ended.outputs["sent"]) is False
+    kept = [each for each in receipt(ended) if each["server"]["port"] == 1]
+    assert (ended.folder / "chainloop-smtp" / kept[0]["eml"]["name"]).exists()
