@@ -3,16 +3,19 @@
 import io
 import json
 import os
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 
 from chainloop_smtp import cli, delivery
 from chainloop_smtp.cli.run import Deliver
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 from program import PASSWORD, Ended, Post, Program
 from smtpserver import Certificates, Mailboxes, certificates
+from website import Site, serve
 
 
 @pytest.fixture
@@ -94,3 +97,14 @@ def fork(tmp_path: Path) -> dict[str, str]:
     path = tmp_path / "event.json"
     path.write_text(json.dumps({"pull_request": repositories}))
     return {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(path)}
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A web server over https, with a certificate that requests trusts."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    yield from serve(context)

@@ -1,84 +1,20 @@
 """Evidence behind a URL: a real HTTPS server on loopback, with a certificate of the test's own."""
 
-import contextlib
 import gzip
-import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 
 import pytest
-import trustme
 
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.source import url as source_url
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@dataclass
-class Site:
-    """A server whose paths do what the test says, and what was asked of it."""
-
-    base: str
-    answers: dict[str, Answer] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-
-def _serve(context: ssl.SSLContext | None) -> Iterator[Site]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            # The client may have left, which some of the tests are about.
-            with contextlib.suppress(OSError):
-                served.answers[self.path.partition("?")[0]](self)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    served = Site(base=f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.socket.close()
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    yield from _serve(context)
+from website import Site, answer, serve
 
 
 @pytest.fixture
 def plain_site() -> Iterator[Site]:
-    yield from _serve(None)
-
-
-def answer(body: bytes, status: int = 200, **headers: str) -> Answer:
-    def respond(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return respond
+    yield from serve(None)
 
 
 def fetch(url: str, *, timeout: float = 5, deadline: float = 20, limit: int = 1 << 20) -> bytes:

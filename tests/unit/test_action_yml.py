@@ -62,11 +62,14 @@ def test_every_input_is_described_and_defaults_to_a_string(name: str) -> None:
     assert isinstance(INPUTS[name].get("default", ""), str)
 
 
-def test_only_the_status_of_the_job_is_looked_up_for_a_default() -> None:
+def test_only_the_jobs_own_status_and_token_are_looked_up_for_a_default() -> None:
     looked_up = {
         name: each["default"] for name, each in INPUTS.items() if "$" in each.get("default", "")
     }
-    assert looked_up == {"job-status": "${{ job.status }}"}
+    assert looked_up == {
+        "job-status": "${{ job.status }}",
+        "github-token": "${{ github.token }}",
+    }
 
 
 def test_the_outputs_are_those_of_the_send_step() -> None:

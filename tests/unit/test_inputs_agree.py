@@ -44,7 +44,8 @@ def test_a_default_is_one_of_the_words_allowed(each: options.Input) -> None:
 
 
 def test_secrets_are_what_a_login_is_made_of() -> None:
-    assert options.SECRETS == ("password", "oauth2-client-secret", "oauth2-refresh-token")
+    assert options.CREDENTIALS == ("password", "oauth2-client-secret", "oauth2-refresh-token")
+    assert (*options.CREDENTIALS, "github-token") == options.SECRETS
 
 
 def test_the_actions_outputs_are_those_that_a_run_sets() -> None:

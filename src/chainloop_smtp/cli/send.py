@@ -50,7 +50,8 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     message.check(own)
     story = _told(run, parsed, outputs)
     route = Route(name="", place="", id="", conditions=Conditions(), options=parsed, templates=own)
-    decision = route.decide(story, previous(story))
+    before = previous(run, story, parsed, given.get("github-token", ""), parsed.send_on)
+    decision = route.decide(story, before)
     if not decision.applies:
         return _skipped(run, decision.reason, outputs)
     return _send_one(run, story, route, decision.note, outputs)
@@ -94,7 +95,8 @@ def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, 
         return _skipped_fork(run, outputs)
     parsed = run.validated(given, is_whole=False)
     story = _told(run, parsed, outputs)
-    before = previous(story)
+    triggers = {each for route in all_routes for each in route.options.send_on}
+    before = previous(run, story, parsed, given.get("github-token", ""), triggers)
     decided = [(route, route.decide(story, before)) for route in all_routes]
     return fanout.fan_out(run, parsed, story, path, decided, outputs)
 
@@ -134,7 +136,7 @@ def _is_fork(run: Run) -> bool:
 
 def _can_log_in(run: Run, given: Mapping[str, str]) -> bool:
     """There is something to log in with, or no need to."""
-    if given.get("auth") == Auth.NONE or any(given.get(name) for name in options.SECRETS):
+    if given.get("auth") == Auth.NONE or any(given.get(name) for name in options.CREDENTIALS):
         return True
     has_identity = "ACTIONS_ID_TOKEN_REQUEST_URL" in run.environ
     return given.get("oauth2-federated", "").lower() == "true" and has_identity

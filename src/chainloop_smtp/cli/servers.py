@@ -125,10 +125,10 @@ def _side_by_side(servers: "list[_Server]", stop: Stop) -> Iterator[Result]:
             done.put(None)
 
     threads = [Thread(target=work, daemon=True) for _ in range(min(_SERVERS, len(servers)))]
-    for thread in threads:
-        thread.start()
     left, bug = len(threads), None
     with _stoppable(stop):
+        for thread in threads:
+            thread.start()
         while left:
             result = done.get()
             if isinstance(result, Result):

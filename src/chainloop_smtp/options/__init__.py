@@ -11,14 +11,14 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Options, Plugin, Require
 from chainloop_smtp.options import evidence, schemas
 from chainloop_smtp.options.composition import composition
-from chainloop_smtp.options.inputs import BY_NAME, INPUTS, SECRETS, Input
+from chainloop_smtp.options.inputs import BY_NAME, CREDENTIALS, INPUTS, SECRETS, Input
 from chainloop_smtp.options.oauth2 import oauth2
 from chainloop_smtp.options.registration import attachment, registration
 from chainloop_smtp.options.transport import proxy_secrets, transport
 from chainloop_smtp.options.triggers import triggers
 from chainloop_smtp.options.values import Values
 
-__all__ = ["INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin", "secrets"]
+__all__ = ["CREDENTIALS", "INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin", "secrets"]
 
 
 def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:

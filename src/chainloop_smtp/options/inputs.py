@@ -173,6 +173,12 @@ INPUTS = (
         ".github/chainloop-smtp.yml or chainloop-smtp.yml, where host and to are not both given.",
     ),
     Input(
+        name="github-token",
+        help="For look-ups of the GitHub API, where send-on compares with the run before.",
+        action_default="${{ github.token }}",
+        is_secret=True,
+    ),
+    Input(
         name="max-recipients",
         help="Recipients of one transaction; a mail to more is sent in several.",
         default="50",
@@ -203,3 +209,5 @@ INPUTS = (
 
 BY_NAME = {each.name: each for each in INPUTS}
 SECRETS = tuple(each.name for each in INPUTS if each.is_secret)
+# What a mail server may be logged in to with.
+CREDENTIALS = tuple(name for name in SECRETS if name != "github-token")

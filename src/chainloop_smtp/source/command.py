@@ -1,4 +1,4 @@
-"""Workflow run id -> bytes, by the ``chainloop`` command. The only module that starts a process."""
+"""Questions about runs -> bytes, by the ``chainloop`` command: nothing else starts a process."""
 
 import os
 import shutil
@@ -25,6 +25,30 @@ def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: in
     Raises:
         AttestationError: The command is not there, fails, or prints nothing.
     """
+    command = ("workflow", "run", "describe", "--id", run_id, "-o", "json")
+    return _ask(command, environ, deadline, limit)
+
+
+def list_runs(
+    workflow: str, project: str, environ: Mapping[str, str], deadline: float, limit: int
+) -> bytes:
+    """What ``chainloop workflow run list … -o json`` prints of a workflow's latest runs.
+
+    Args:
+        environ: As for `describe`, and so are the others.
+
+    Raises:
+        AttestationError: As for `describe`.
+    """
+    # With a sign of equality, so that no name can be a flag.
+    names = (f"--workflow={workflow}", f"--project={project}")
+    command = ("workflow", "run", "list", *names, "--limit=10", "-o", "json")
+    return _ask(command, environ, deadline, limit)
+
+
+def _ask(
+    arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
+) -> bytes:
     # An empty or relative element of PATH means the workspace, whose files are not ours to run.
     folders = filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
     program = shutil.which("chainloop", path=os.pathsep.join(folders) or os.devnull)
@@ -33,7 +57,7 @@ def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: in
             "there is no chainloop command on PATH",
             "Install it in a step before this one, or give attestation instead.",
         )
-    command = (program, "workflow", "run", "describe", "--id", run_id, "-o", "json")
+    command = (program, *arguments)
     # nektos/act puts the inputs, the password among them, into every step's environment.
     inherited = {name: value for name, value in environ.items() if not name.startswith("INPUT_")}
     # Files, since a pipe would be read into memory however much comes.

@@ -11,7 +11,9 @@ _REDIRECTS = 5
 _CHUNK = 64 * 1024
 
 
-def fetch(option: str, url: str, timeout: float, deadline: float, limit: int) -> bytes:
+def fetch(
+    option: str, url: str, timeout: float, deadline: float, limit: int, token: str = ""
+) -> bytes:
     """The body behind a URL; proxies and authorities as requests finds them in the environment.
 
     Args:
@@ -19,6 +21,7 @@ def fetch(option: str, url: str, timeout: float, deadline: float, limit: int) ->
         timeout: Seconds for one step.
         deadline: Seconds for all of it, redirects and a dripping server included.
         limit: Bytes, after any content encoding.
+        token: A bearer token (RFC 6750), for this very URL and none that it redirects to.
 
     Raises:
         AttestationError: It cannot be had, or only over plain http.
@@ -27,7 +30,7 @@ def fetch(option: str, url: str, timeout: float, deadline: float, limit: int) ->
     # where it can be left behind.
     outcome: list[bytes | Exception] = []
     thread = Thread(
-        target=lambda: outcome.append(_outcome(option, url, timeout, limit)), daemon=True
+        target=lambda: outcome.append(_outcome(option, url, timeout, limit, token)), daemon=True
     )
     thread.start()
     thread.join(deadline)
@@ -44,25 +47,27 @@ def fetch(option: str, url: str, timeout: float, deadline: float, limit: int) ->
     return outcome[0]
 
 
-def _outcome(option: str, url: str, timeout: float, limit: int) -> bytes | Exception:
+def _outcome(option: str, url: str, timeout: float, limit: int, token: str) -> bytes | Exception:
     try:
-        return _fetch(option, url, timeout, limit)
+        return _fetch(option, url, timeout, limit, token)
     except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
         return error
 
 
-def _fetch(option: str, url: str, timeout: float, limit: int) -> bytes:
+def _fetch(option: str, url: str, timeout: float, limit: int, token: str) -> bytes:
     with requests.Session() as session:
+        # As an auth object: without one, requests looks into a netrc file.
+        auth = _Bearer(token) if token else None
         for _ in range(_REDIRECTS + 1):
             where = f"{option} {quoted(_shown(url))}"
             try:
                 if urlsplit(url).scheme != "https":
                     raise _error(where, "is not https", "Evidence is not read over plain http.")
                 with session.get(
-                    url, timeout=timeout, stream=True, allow_redirects=False
+                    url, timeout=timeout, stream=True, allow_redirects=False, auth=auth
                 ) as response:
                     if response.is_redirect:
-                        url = urljoin(url, response.headers["location"])
+                        url, auth = urljoin(url, response.headers["location"]), None
                         continue
                     if response.status_code != requests.codes.ok:
                         raise _error(where, f"the server answers {response.status_code}", "")
@@ -70,6 +75,15 @@ def _fetch(option: str, url: str, timeout: float, limit: int) -> bytes:
             except (requests.RequestException, ValueError) as error:
                 raise _error(where, f"cannot be fetched: {_reason(error)}", "") from error
     raise _error(f"{option} {quoted(_shown(url))}", f"more than {_REDIRECTS} redirects", "")
+
+
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 def _body(response: requests.Response, where: str, limit: int) -> bytes:

@@ -8,6 +8,7 @@ _RUN = frozenset(
         "attestation",
         "config",
         "dry-run",
+        "github-token",
         "job-status",
         "needs",
         "output-dir",

@@ -1,0 +1,94 @@
+"""How the run before ended: a stand-in for GitHub's API, over https on loopback."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chainloop_smtp.model import Previous
+from chainloop_smtp.source import github
+from website import Site, answer
+
+RUN = {"workflow_id": 42, "head_branch": "topic/a b", "run_number": 7}
+LISTED = "/repos/lakeside/harbour/actions/workflows/42/runs"
+
+
+def asked(
+    site: Site, *runs: tuple[int, str | None], this: Any = None, listed: Any = None
+) -> Previous:
+    earlier = [{"run_number": number, "conclusion": end} for number, end in runs]
+    site.answers = {
+        "/repos/lakeside/harbour/actions/runs/100": answer(json.dumps(this or RUN).encode()),
+        LISTED: answer(json.dumps(listed or {"workflow_runs": earlier}).encode()),
+    }
+    environ = {
+        "GITHUB_API_URL": site.base,
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": "100",
+    }
+    return github.previous(environ, "t0k3n", 5, 20)
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([(7, "failure"), (6, "success"), (5, "failure")], True),
+        ([(8, "success"), (6, "cancelled"), (5, "failure"), (4, "success")], False),
+        ([(6, None), (5, "timed_out")], False),
+        ([(3, "success"), (6, "startup_failure")], False),
+    ],
+    ids=["good", "cancelled", "timed out", "unordered"],
+)
+def test_the_last_run_with_an_end_before_this_one_counts(
+    site: Site, runs: list[tuple[int, str | None]], expected: bool
+) -> None:
+    found = asked(site, *runs)
+    assert found.has_succeeded is expected
+    assert found.source.startswith("run ")
+    assert site.asked[1] == f"{LISTED}?branch=topic%2Fa%20b&status=completed&per_page=50"
+    assert site.credentials == ["Bearer t0k3n"] * 2
+
+
+@pytest.mark.parametrize("runs", [(), ((7, "failure"), (6, "skipped"))], ids=["none", "no end"])
+def test_a_first_run_has_none_before_it(site: Site, runs: tuple[tuple[int, str]]) -> None:
+    found = asked(site, *runs)
+    assert found == Previous(source="GitHub knows no earlier run of this workflow on this branch")
+
+
+def test_a_refusal_says_which_permission_is_lacking(site: Site) -> None:
+    asked(site)
+    path = "/repos/lakeside/harbour/actions/runs/100"
+    site.answers[path] = answer(b"{}", status=403)
+    environ = {
+        "GITHUB_API_URL": site.base,
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": "100",
+    }
+    found = github.previous(environ, "t0k3n", 5, 20)
+    assert found.source == (
+        "GitHub does not say (the server answers 403). Give the job permissions: actions: read."
+    )
+    assert "t0k3n" not in found.source
+
+
+@pytest.mark.parametrize(
+    ("this", "listed"),
+    [([1], None), ({"x": 1}, None), (None, [1]), (None, {"workflow_runs": [1]})],
+)
+def test_what_is_not_understood_is_said_to_be(site: Site, this: Any, listed: Any) -> None:
+    assert asked(site, this=this, listed=listed).source == "what GitHub answers is not understood"
+
+
+def test_a_list_that_is_none_holds_no_run(site: Site) -> None:
+    found = asked(site, listed={"workflow_runs": "x"})
+    assert found.has_succeeded is None
+
+
+@pytest.mark.parametrize("lacking", ["GITHUB_REPOSITORY", "GITHUB_RUN_ID", "token"])
+def test_without_a_run_or_a_token_nobody_is_asked(site: Site, lacking: str) -> None:
+    environ = {name: "x" for name in ("GITHUB_REPOSITORY", "GITHUB_RUN_ID") if name != lacking} | {
+        "GITHUB_API_URL": site.base
+    }
+    found = github.previous(environ, "" if lacking == "token" else "t", 5, 20)
+    assert found.source == "there is no GitHub run, or no github-token to ask for it"
+    assert site.asked == []
