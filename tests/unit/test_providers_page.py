@@ -1,0 +1,90 @@
+"""docs/providers.md: what stands there to be pasted is right."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chainloop_smtp import options
+from chainloop_smtp.model import OAuth2Provider, Options
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "providers.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+STEPS: list[dict[str, Any]] = [
+    step for block in BLOCKS if isinstance(block, list) for step in block
+]
+KEY = json.dumps({"client_email": "a@b.example", "private_key": "-----BEGIN"})
+
+
+def _parsed(step: dict[str, Any]) -> Options:
+    """The step's inputs, with something in the place of each secret."""
+    given = {
+        name: re.sub(
+            r"\$\{\{ secrets\.(\w+) \}\}",
+            lambda found: KEY if found[1].endswith("_KEY") and "GOOGLE" in found[1] else "s3cret",
+            str(value),
+        )
+        for name, value in step["with"].items()
+    }
+    assert not any("${{" in value for value in given.values())
+    return options.parse(step["with"] | given)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step["with"]["host"])
+def test_every_block_is_a_step_whose_inputs_are_right(step: dict[str, Any]) -> None:
+    assert step["uses"].startswith("OWNER/chainloop-smtp@")
+    assert step["if"] == "${{ always() }}"
+    assert set(step["with"]) <= {each.name for each in options.INPUTS}
+    assert _parsed(step).registration.host == step["with"]["host"]
+
+
+def test_no_secret_is_written_out() -> None:
+    written = [
+        step["with"][name] for step in STEPS for name in options.SECRETS if name in step["with"]
+    ]
+    assert written
+    assert all(value.startswith("${{ secrets.") for value in written)
+
+
+def test_every_grant_has_its_block() -> None:
+    shown = {
+        (found.provider, found.is_federated, bool(found.refresh_token))
+        for step in STEPS
+        if (found := _parsed(step).oauth2)
+    }
+    assert shown == {
+        (OAuth2Provider.MICROSOFT, True, False),
+        (OAuth2Provider.MICROSOFT, False, False),
+        (OAuth2Provider.GOOGLE, True, False),
+        (OAuth2Provider.GOOGLE, False, False),
+        (OAuth2Provider.GOOGLE, False, True),
+        (OAuth2Provider.OTHER, False, False),
+    }
+
+
+def test_what_needs_the_jobs_identity_stands_below_the_permission() -> None:
+    for position, block in enumerate(BLOCKS):
+        if isinstance(block, list) and block[0]["with"].get("oauth2-federated"):
+            assert BLOCKS[position - 1]["permissions"]["id-token"] == "write"
+
+
+def _anchors(text: str) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def test_every_link_to_a_heading_of_the_page_leads_there() -> None:
+    named = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
+    named |= set(re.findall(r"docs/providers\.md#([^)]+)\)", README))
+    assert named
+    assert named <= _anchors(PAGE)
+
+
+def test_readme_leads_there_before_its_table_of_inputs() -> None:
+    assert "docs/providers.md" in README.partition("\n## Inputs\n")[0]
