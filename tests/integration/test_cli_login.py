@@ -1,6 +1,10 @@
 """The whole program, with a token instead of a password: from inputs to mailboxes."""
 
 import json
+import os
+import subprocess
+import sys
+import sysconfig
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -15,6 +19,7 @@ from program import INPUTS, PASSWORD, PUSHED, Ended, Post, Program, never
 from smtpserver import Certificates, Mailboxes
 from tokenserver import JOB, MICROSOFT, RUNNER, Web, granted, jwt, refused
 
+LAUNCH = Path(__file__).parents[2] / "action" / "launch.py"
 TOKEN = "eyJ0eXAiOiJKV1QifQ." + "t0ken-0f-access" * 100
 SECRET = "cl1ent-s3cret"
 JOB_TOKEN = jwt({"sub": "repo:octo/app:ref:refs/heads/main"})
@@ -80,6 +85,24 @@ def test_a_job_mails_without_any_stored_secret(
     assert "XOAUTH2" in ended.log
     assert _has_no_secret(ended, TOKEN, JOB_TOKEN)
     assert web.urls() == [RUNNER.partition("?")[0], MICROSOFT]
+
+
+def test_the_action_hands_the_jobs_identity_on(
+    microsoft_365: Mailboxes, tls: Certificates, web: Web, tmp_path: Path
+) -> None:
+    environ = {name: value for name, value in os.environ.items() if "ACTIONS" not in name}
+    inputs = inputs_for(microsoft_365, tls, FEDERATED) | {"output-dir": str(tmp_path)}
+    ended = subprocess.run(
+        # As the step "Send the mail" starts it.
+        [sys.executable, "-I", "-S", "-X", "utf8", LAUNCH, sysconfig.get_path("purelib")],
+        env=environ | JOB | web.environ | {"CHAINLOOP_SMTP_INPUTS": json.dumps(inputs)},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert microsoft_365.logins == [("XOAUTH2", "reports@example.com")]
+    assert web.asked[0].authorization == "Bearer runner-bearer-token"
 
 
 def test_a_clients_secret_may_come_by_its_own_variable(
