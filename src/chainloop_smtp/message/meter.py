@@ -10,10 +10,12 @@ import math
 import re
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 
-STEPS = 3_000_000
+STEPS = 2_000_000
 LONGEST = 5_000_000
-CHARGE = 16  # characters or members that cost as much as one step
+CHARGE = 16  # characters that cost as much as one step
 CALL = 3  # steps for a call, besides what it does
+
+_MEMBERS = 2  # members of a list that cost as much as one step
 
 _BIGGEST = 10_000  # bits of a number
 
@@ -65,8 +67,9 @@ class Meter:
             TooMuch: They are too heavy.
         """
         known: dict[int, int] = {}
-        total = sum(_weight(value, known) for value in values)
-        self.charge(1 + total // CHARGE + len(known))
+        lengths: list[int] = []
+        total = sum(_weight(value, known, lengths) for value in values)
+        self.charge(1 + total // CHARGE + sum(lengths) // _MEMBERS)
         self.check(total)
         return total
 
@@ -106,14 +109,22 @@ class Meter:
             self.check(weight + growth(*values, **named))
 
 
-def _weight(value: object, known: dict[int, int]) -> int:
+def _weight(value: object, known: dict[int, int], lengths: list[int]) -> int:
+    """Characters and members of a value.
+
+    Args:
+        known: Weights of the lists met before, by identity; added to.
+        lengths: Of every list that had to be looked through; added to.
+    """
     if isinstance(value, str | range):
         return len(value)
     if isinstance(value, list | tuple | dict):
         weight = known.get(id(value))
         if weight is None:
             members = [*value, *(value.values() if isinstance(value, dict) else ())]
-            weight = known[id(value)] = 1 + sum(_weight(member, known) for member in members)
+            lengths.append(len(members))
+            weight = 1 + sum(_weight(member, known, lengths) for member in members)
+            known[id(value)] = weight
         return weight
     return 1
 

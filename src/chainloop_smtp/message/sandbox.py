@@ -278,6 +278,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         @wraps(function)
         def measured(*args: Any, **kwargs: Any) -> object:
+            self.meter.charge(CALL)
             value, *more = args[first:]
             if is_text:
                 value = self._text(value)
