@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chainloop_smtp.message import wording
@@ -85,6 +85,7 @@ names = st.one_of(
 )
 
 
+@settings(max_examples=300)
 @given(
     project=names,
     workflow=names,
@@ -93,6 +94,15 @@ names = st.one_of(
     outcomes=st.tuples(*[st.sampled_from(Outcome)] * 2),
     reasons=st.tuples(names, names),
     violations=st.tuples(st.integers(0, 99999), st.integers(0, 99999)),
+)
+@example(
+    project="",
+    workflow=" ",
+    branch="",
+    shas=("0000000", "0000001"),
+    outcomes=(Outcome.PASSED, Outcome.PASSED),
+    reasons=("", ""),
+    violations=(0, 0),
 )
 @example(
     project="p" * 60,

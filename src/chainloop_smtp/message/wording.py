@@ -218,7 +218,7 @@ def _stable_subject(attestation: Attestation | None, job: Job, verdict: Verdict,
     if len(f"{workflow} {branch}".strip()) > room:
         branch = _cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
         workflow = _cut(workflow, room - 1 - len(branch) if branch else room)
-    stem = " ".join(f"{workflow} {_unbracketed(branch)}".split())
+    stem = " ".join(f"{workflow} {_unbracketed(branch)}".split()) or "the run"
     changing = ", ".join(filter(None, (badge, sha(attestation, job)[:7])))
     detail = _unbracketed(_detail(attestation, verdict))
     if detail and len(f"{head}[{changing}, {detail}] {stem}") <= _SUBJECT:
