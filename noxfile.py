@@ -1,4 +1,4 @@
-"""The one way to run anything: ``nox -s lint types unit integration e2e``.
+"""The one way to run anything: ``nox -s lint types unit integration browser e2e``.
 
 Sessions run in the interpreter that runs nox; ``make`` sets that one up.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "unit", "integration", "coverage", "e2e"]
+nox.options.sessions = ["lint", "types", "unit", "integration", "coverage", "browser", "e2e"]
 nox.options.default_venv_backend = "none"
 # The tools lie beside the interpreter, and PATH may know others of the same name.
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
@@ -52,6 +52,12 @@ def coverage(session: nox.Session) -> None:
     """What unit and integration tests ran through, branches included."""
     session.run("coverage", "combine", "--quiet", "--keep", *map(str, Path().glob(".coverage.*")))
     session.run("coverage", "report")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The mails in the machine's own Chromium."""
+    session.run("pytest", "tests/browser", *session.posargs)
 
 
 @nox.session

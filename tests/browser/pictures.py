@@ -12,8 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from browser.chromium import Scheme, running, showing
-from browser.stress import mails
 from real import require_real
+from stress import mails
 
 WIDTHS = (320, 375, 800)
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")

@@ -10,8 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from browser.chromium import Scheme, showing
-from browser.stress import mails
 from chainloop_smtp.model import Mail
+from stress import mails
 
 WIDTHS = (320, 375, 600, 800)
 PHONE, DESK = 375, 800
