@@ -103,6 +103,7 @@ def account(registration: Registration, delivery: Delivery) -> dict[str, object]
             "size": len(mail.content),
         },
         "from": mail.sender,
+        **({"intended": list(mail.intended)} if mail.intended else {}),
         "server": {"host": registration.host, "port": registration.port},
         "interrupted": delivery.is_interrupted,
         "recipients": [

@@ -66,7 +66,8 @@ def test_a_refusal_says_which_permission_is_lacking(site: Site) -> None:
     }
     found = github.previous(environ, "t0k3n", 5, 20)
     assert found.source == (
-        "GitHub does not say (the server answers 403). Give the job permissions: actions: read."
+        "GitHub does not say (the server answers 403). Give the job permissions: actions: read "
+        "and contents: read"
     )
     assert "t0k3n" not in found.source
 
@@ -92,3 +93,43 @@ def test_without_a_run_or_a_token_nobody_is_asked(site: Site, lacking: str) -> N
     found = github.previous(environ, "" if lacking == "token" else "t", 5, 20)
     assert found.source == "there is no GitHub run, or no github-token to ask for it"
     assert site.asked == []
+
+
+def wrote(site: Site, compared: Any, end: str = "success") -> tuple[list[tuple[str, str]], str]:
+    earlier = [{"run_number": 5, "conclusion": end, "head_sha": "aaa"}]
+    site.answers = {
+        "/repos/lakeside/harbour/actions/runs/100": answer(json.dumps(RUN).encode()),
+        LISTED: answer(json.dumps({"workflow_runs": earlier}).encode()),
+        "/repos/lakeside/harbour/compare/aaa...bbb": answer(json.dumps(compared).encode()),
+    }
+    environ = {
+        "GITHUB_API_URL": site.base,
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": "100",
+        "GITHUB_SHA": "bbb",
+    }
+    return github.contributors(environ, "t0k3n", 5, 20)
+
+
+def test_contributors_are_those_who_wrote_since_the_last_good_run(site: Site) -> None:
+    commits = [
+        {"commit": {"author": {"name": name, "email": f"{name}@example.com"}}}
+        for name in ("robin", "kim")
+    ]
+    assert wrote(site, {"commits": commits}) == (
+        [("robin", "robin@example.com"), ("kim", "kim@example.com")],
+        "",
+    )
+    assert "status=success" in site.asked[1]
+
+
+def test_without_a_good_run_nobody_is_known(site: Site) -> None:
+    assert wrote(site, {}, end="cancelled") == (
+        [],
+        "GitHub knows no earlier run of this workflow on this branch",
+    )
+
+
+@pytest.mark.parametrize("compared", [{}, {"commits": [1]}, {"commits": [{}]}])
+def test_commits_that_are_not_understood_name_nobody(site: Site, compared: object) -> None:
+    assert wrote(site, compared) == ([], "what GitHub answers is not understood")

@@ -19,6 +19,7 @@ STAGES = (
     "attestation",
     "verdict",
     "routing",
+    "addressing",
     "difference",
     "message",
     "token",

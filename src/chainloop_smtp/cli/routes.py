@@ -1,8 +1,9 @@
 """Inputs and configuration file -> every mail that may be sent, validated before anything is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import TypeVar
 
 from chainloop_smtp import delivery, message, options, registry, routing, source
 from chainloop_smtp.cli.run import Run
@@ -17,6 +18,8 @@ from chainloop_smtp.model import (
     RegistrationEntry,
     Templates,
 )
+
+Listed = TypeVar("Listed", RegistrationEntry, AttachmentEntry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +73,15 @@ def routes(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
     from chainloop_smtp.options.configuration.resolving import Resolver
 
     found = configuration.parse(registry.read(path), path)
-    registrations = {each.name: each for each in found.registrations}
-    resolver = Resolver(given, run.environ)
+    registrations = {each.name: _listed(run, each) for each in found.registrations}
+    resolver = Resolver(run.listed(given), run.environ)
     templates = cache(_templates)
     problems: list[Problem] = []
     made = []
     for attachment in found.attachments:
         registration = registrations[attachment.registration]
         try:
-            resolved = resolver.resolve(registration, attachment)
+            resolved = resolver.resolve(registration, _listed(run, attachment))
         except OptionsError as error:
             problems += error.problems
             continue
@@ -105,6 +108,11 @@ def routes(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
     if problems:
         raise OptionsError(*dict.fromkeys(problems))
     return tuple(made)
+
+
+def _listed(run: Run, one: Listed) -> Listed:
+    """The entry with the files in its lists of recipients read."""
+    return replace(one, entry=replace(one.entry, given=run.listed(one.entry.given)))
 
 
 def _templates(template_dir: str, subject: str) -> Templates:

@@ -105,6 +105,7 @@ class Run:
         problems = list(further)
         parsed = None
         try:
+            given = self.listed(given)
             parsed = options.parse(given, is_whole=is_whole)
         except OptionsError as error:
             problems += error.problems
@@ -116,6 +117,18 @@ class Run:
         if parsed is None or problems:
             raise OptionsError(*problems)
         return parsed
+
+    def listed(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The inputs with the files in their lists of recipients read.
+
+        Raises:
+            OptionsError: One cannot be read.
+        """
+        # Imported here: few lists are files.
+        from chainloop_smtp.source import lists
+
+        wanted = {name: text for name, text in given.items() if name in ("to", "cc", "bcc")}
+        return dict(given) | {name: lists.expanded(name, text) for name, text in wanted.items()}
 
     def folder(self, parsed: Options) -> Path:
         """Where mails and receipts are left: the user's choice, else the runner's own temp."""

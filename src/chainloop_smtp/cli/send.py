@@ -1,6 +1,6 @@
 """The main story: options, evidence, verdict, routes, mails, deliveries, report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from chainloop_smtp import message, options, outbox, source
@@ -29,6 +29,9 @@ NOTHING = {
 }
 
 
+NOBODY = "there is nobody to write to: whoever was looked up is not known, or no person"
+
+
 def send(run: Run) -> int:
     """Mails one run. The outputs are written in any case, as far as the story got."""
     outputs = dict(NOTHING)
@@ -48,9 +51,10 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
     own = source.templates(parsed.composition.template_dir, parsed.composition.subject)
     message.check(own)
-    story = _told(run, parsed, outputs)
+    token = given.get("github-token", "")
+    story = _told(run, parsed, [parsed], token, outputs)
     route = Route(name="", place="", id="", conditions=Conditions(), options=parsed, templates=own)
-    before = previous(run, story, parsed, given.get("github-token", ""), parsed.send_on)
+    before = previous(run, story, parsed, token, parsed.send_on)
     decision = route.decide(story, before)
     if not decision.applies:
         return _skipped(run, decision.reason, outputs)
@@ -61,6 +65,8 @@ def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str
     """The inputs' own mail."""
     parsed = route.options
     mail = stories.mail(run, story, parsed, route.templates, note)
+    if not mail.recipients:
+        return _skipped(run, NOBODY, outputs)
     folder = run.folder(parsed)
     earlier = outbox.read_receipt(folder).get(mail.message_id, [])
     before = outbox.accepted(earlier)
@@ -94,15 +100,20 @@ def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, 
     if _is_fork(run) and all(route.missing for route in all_routes):
         return _skipped_fork(run, outputs)
     parsed = run.validated(given, is_whole=False)
-    story = _told(run, parsed, outputs)
+    token = given.get("github-token", "")
+    story = _told(run, parsed, [each.options for each in all_routes], token, outputs)
     triggers = {each for route in all_routes for each in route.options.send_on}
-    before = previous(run, story, parsed, given.get("github-token", ""), triggers)
+    before = previous(run, story, parsed, token, triggers)
     decided = [(route, route.decide(story, before)) for route in all_routes]
     return fanout.fan_out(run, parsed, story, path, decided, outputs)
 
 
-def _told(run: Run, parsed: Options, outputs: dict[str, str]) -> Story:
-    story = stories.read(run, parsed)
+def _told(
+    run: Run, parsed: Options, every: Iterable[Options], token: str, outputs: dict[str, str]
+) -> Story:
+    """The story of the run, and what of it the outputs say."""
+    lookups = {lookup for each in every for _, lookup in each.lookups}
+    story = stories.read(run, parsed, lookups, token)
     judged = story.judged
     if judged.doubt:
         run.console.warning(

@@ -245,7 +245,7 @@ class _Server:
         self, route: Route, mail: Mail, before: frozenset[str]
     ) -> tuple[tuple[str, ...], str]:
         """Recipients who do not have this very mail yet; and why, if there are none."""
-        left, skipped = [], "sent before, as the receipt says" if before else ""
+        left, skipped = [], "sent before, as the receipt says" if before else "nobody was found"
         for recipient in mail.recipients:
             key = (route.options.composition, mail.sender, recipient)
             if recipient in before:

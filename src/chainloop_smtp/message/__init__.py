@@ -205,7 +205,8 @@ def _mail(
     head = [
         mime.date(now),
         mime.mailboxes("From", [registration.from_]),
-        mime.mailboxes("To", registration.to),
+        # Nobody may be left but those in Cc, where people are looked up.
+        *([mime.mailboxes("To", registration.to)] if registration.to else []),
         mime.structured("Message-ID", f"<{message_id}>"),
         mime.unstructured("Subject", rendered.subject),
         *headers.automatic(),

@@ -41,6 +41,7 @@ class Mail:
     Attributes:
         sender: addr-spec of MAIL FROM.
         recipients: addr-specs of RCPT TO: to, cc and bcc, each once.
+        intended: Who would get it, were it no rehearsal (``redirect-to``); empty: it is none.
         message_id: With its angle brackets.
         content: The whole message: 7-bit, CRLF line ends, no line over 998 octets.
         text: The plain text part before its encoding; LF line ends.
@@ -58,6 +59,7 @@ class Mail:
     text: str = field(repr=False)
     html: str = field(repr=False)
     summary: str = field(repr=False, default="")
+    intended: tuple[str, ...] = ()
     parts: tuple[Part, ...] = field(repr=False, default=())
     is_cut: bool = False
 

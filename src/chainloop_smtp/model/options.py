@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from chainloop_smtp.model.configuration import Trigger
 from chainloop_smtp.model.job import JobResult, JobStatus
@@ -24,6 +25,10 @@ class Mailbox:
     def domain(self) -> str:
         """What stands behind the last ``@``."""
         return self.addr_spec.rpartition("@")[2]
+
+    def is_in(self, domains: tuple[str, ...]) -> bool:
+        """Its domain is one of these in lower case, or matches one such as ``*.example.com``."""
+        return any(fnmatchcase(self.domain.lower(), domain) for domain in domains)
 
     def __str__(self) -> str:
         return f"{self.name} <{self.addr_spec}>" if self.name else self.addr_spec
@@ -131,6 +136,13 @@ class OAuth2:
     scope: str = ""
     token_url: str = ""
     is_federated: bool = False
+
+
+class Lookup(StrEnum):
+    """A word that stands for people in a list of recipients."""
+
+    AUTHOR = "author"
+    CONTRIBUTORS = "contributors"
 
 
 class Require(StrEnum):
@@ -246,6 +258,9 @@ class Options:
         policy_evaluations: One source of the same forms as ``attestation``; empty: none.
         job_status: None when not said.
         oauth2: How to get the token that stands in for a password; None: there is a password.
+        lookups: People to look up, each with the input they belong to: ``to``, ``cc`` or ``bcc``.
+        allowed_domains: Recipients are in one of these, globs included; empty: in any.
+        redirect_to: Gets every mail in place of all recipients; empty: nobody.
         send_on: One of them has to hold.
         config: Path of the configuration file; empty: the caller looks for one.
         max_recipients: Of one transaction.
@@ -266,6 +281,9 @@ class Options:
     composition: Composition = Composition()
     transport: Transport = Transport()
     oauth2: OAuth2 | None = None
+    lookups: tuple[tuple[str, Lookup], ...] = ()
+    allowed_domains: tuple[str, ...] = ()
+    redirect_to: tuple[Mailbox, ...] = ()
     send_on: tuple[Trigger, ...] = (Trigger.ALWAYS,)
     config: str = ""
     max_recipients: int = 50

@@ -8,17 +8,28 @@ import json
 from collections.abc import Mapping
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import Options, Plugin, Require
-from chainloop_smtp.options import evidence, schemas
+from chainloop_smtp.model import Mailbox, Options, Plugin, Require
+from chainloop_smtp.options import addresses, evidence, schemas
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import BY_NAME, CREDENTIALS, INPUTS, SECRETS, Input
 from chainloop_smtp.options.oauth2 import oauth2
+from chainloop_smtp.options.recipients import allowed_domains, lookups
 from chainloop_smtp.options.registration import attachment, registration
 from chainloop_smtp.options.transport import proxy_secrets, transport
 from chainloop_smtp.options.triggers import triggers
 from chainloop_smtp.options.values import Values
 
-__all__ = ["CREDENTIALS", "INPUTS", "SECRETS", "Input", "normalise", "parse", "plugin", "secrets"]
+__all__ = [
+    "CREDENTIALS",
+    "INPUTS",
+    "SECRETS",
+    "Input",
+    "mailbox",
+    "normalise",
+    "parse",
+    "plugin",
+    "secrets",
+]
 
 
 def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
@@ -35,10 +46,13 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
     """
     problems: list[Problem] = []
     values = Values(_with_defaults(normalise(raw), problems), problems)
+    registered, attached = registration(values, is_whole=is_whole), attachment(values)
+    hidden = values.mailboxes("bcc")
+    fenced = (("to", registered.to), ("cc", attached.cc), ("bcc", hidden))
     options = Options(
-        registration=registration(values, is_whole=is_whole),
-        attachment=attachment(values),
-        bcc=values.mailboxes("bcc"),
+        registration=registered,
+        attachment=attached,
+        bcc=hidden,
         envelope_from=values.mailbox("envelope-from"),
         attestation=values.text("attestation"),
         workflow_run_id=evidence.run_id(values),
@@ -49,6 +63,9 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         composition=composition(values),
         transport=transport(values),
         oauth2=oauth2(values),
+        lookups=lookups(values),
+        allowed_domains=allowed_domains(values, *fenced),
+        redirect_to=values.mailboxes("redirect-to"),
         send_on=triggers(values),
         config=values.text("config"),
         max_recipients=values.number("max-recipients"),
@@ -84,6 +101,14 @@ def secrets(given: Mapping[str, str]) -> tuple[str, ...]:
     """What stands in normalised inputs and may be seen by nobody, the password left out."""
     named = (given.get(name, "") for name in SECRETS if name != "password")
     return (*filter(None, named), *proxy_secrets(given.get("proxy", "")))
+
+
+def mailbox(name: str, addr_spec: str) -> Mailbox | None:
+    """Somebody's mailbox from what a commit says of them; None when it is none."""
+    try:
+        return addresses.mailbox(" ".join(name.split()), addr_spec)
+    except ValueError:
+        return None
 
 
 def plugin() -> Plugin:

@@ -33,9 +33,21 @@ INPUTS = (
     Input(name="user", help="User name for the mail server."),
     Input(name="password", help="Password for the mail server.", is_secret=True),
     Input(name="from", help="Sender: one address, with a display name or without."),
-    Input(name="to", help="Recipients: one address or several (comma or newline)."),
+    Input(
+        name="to",
+        help="Recipients: one address or several (comma or newline); file:PATH for a file of them, "
+        "author or contributors for who wrote the code.",
+    ),
     Input(name="cc", help="Further recipients, shown in the mail."),
     Input(name="bcc", help="Further recipients, shown to nobody."),
+    Input(
+        name="allowed-domains",
+        help="Domains that recipients have to be in, such as example.com or *.example.com.",
+    ),
+    Input(
+        name="redirect-to",
+        help="Gets every mail in place of all recipients, who are named in it: for rehearsals.",
+    ),
     Input(name="reply-to", help="Where answers go, when not to the sender."),
     Input(name="envelope-from", help="Where bounces go, when not to the sender."),
     Input(

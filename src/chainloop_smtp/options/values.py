@@ -5,11 +5,12 @@ from enum import StrEnum
 from typing import TypeVar
 
 from chainloop_smtp.errors import Problem, quoted
-from chainloop_smtp.model import Mailbox
+from chainloop_smtp.model import Lookup, Mailbox
 from chainloop_smtp.options import addresses
 
 _LONGEST_WAIT = 24 * 60 * 60  # seconds
 _LARGEST = 10_000
+RECIPIENTS = ("to", "cc", "bcc")
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -63,10 +64,22 @@ class Values:
         self.wrong(name, f"{quoted(value)} is no whole number from 1 to {_LARGEST}")
         return 1
 
+    def lookups(self, name: str) -> tuple[Lookup, ...]:
+        """The words in a list of recipients that stand for people."""
+        words = addresses.split(self.text(name)) if name in RECIPIENTS else ()
+        return tuple(dict.fromkeys(Lookup(word) for word in words if word in tuple(Lookup)))
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """The addresses in a list, unread; without the words that stand for people."""
+        members = addresses.split(self.text(name))
+        if name not in RECIPIENTS:
+            return members
+        return tuple(member for member in members if member not in tuple(Lookup))
+
     def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
         """The mailboxes of one input; those that are none are reported and left out."""
-        members = addresses.split(self.text(name))
-        if not members and name in self:
+        members = self.members(name)
+        if not members and name in self and not self.lookups(name):
             self.wrong(name, f"{quoted(self.text(name))} holds no address")
         found = []
         for member in members:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
@@ -197,6 +197,21 @@ def _bounded(file: BinaryIO, option: str, name: str) -> bytes:
     return octets
 
 
+def head_author(environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """Name and address of the author of the commit that was pushed; None when not known."""
+    try:
+        author = _event(environ)["head_commit"]["author"]
+        return str(author["name"]), str(author["email"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _event(environ: Mapping[str, str]) -> Any:
+    """The event's payload, unchecked."""
+    with Path(environ.get("GITHUB_EVENT_PATH", "")).open("rb") as file:
+        return json.loads(file.read(_MAX_EVENT_BYTES))
+
+
 def _is_fork(environ: Mapping[str, str]) -> bool:
     """The pull request's head lives in another repository, or Dependabot started the run.
 
@@ -206,8 +221,7 @@ def _is_fork(environ: Mapping[str, str]) -> bool:
     if environ.get("GITHUB_ACTOR") == "dependabot[bot]":
         return True
     try:
-        with Path(environ.get("GITHUB_EVENT_PATH", "")).open("rb") as file:
-            event = json.loads(file.read(_MAX_EVENT_BYTES))
+        event = _event(environ)
         head = event["pull_request"]["head"]["repo"]
         base = event["pull_request"]["base"]["repo"]
         # The head is null when the fork has been deleted meanwhile.

@@ -1,7 +1,8 @@
-"""A run on GitHub -> how the one before it ended, by GitHub's API."""
+"""A run on GitHub -> how the one before it ended, and who wrote what came since, by its API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from chainloop_smtp.errors import AttestationError
@@ -11,7 +12,10 @@ from chainloop_smtp.source import url
 _MAX_BYTES = 16 * 1024 * 1024
 # A run that was cancelled or skipped says nothing of what it would have found.
 _ENDS = {"success": True, "failure": False, "timed_out": False, "startup_failure": False}
-_LACKING = "Give the job permissions: actions: read."
+_LACKING = "Give the job permissions: actions: read and contents: read"
+_NOT_UNDERSTOOD = "what GitHub answers is not understood"
+
+T = TypeVar("T")
 
 
 def previous(environ: Mapping[str, str], token: str, timeout: float, deadline: float) -> Previous:
@@ -26,39 +30,87 @@ def previous(environ: Mapping[str, str], token: str, timeout: float, deadline: f
     Returns:
         Whether it succeeded; with the reason where that is not known.
     """
-    repository, run_id = environ.get("GITHUB_REPOSITORY", ""), environ.get("GITHUB_RUN_ID", "")
-    if not (repository and run_id and token):
-        return Previous(source="there is no GitHub run, or no github-token to ask for it")
-    base = environ.get("GITHUB_API_URL", "https://api.github.com")
-    runs = f"{base}/repos/{quote(repository)}/actions"
-
-    def get(path: str) -> dict[str, object]:
-        octets = url.fetch("github-token", f"{runs}/{path}", timeout, deadline, _MAX_BYTES, token)
-        found: dict[str, object] = json.loads(octets)
-        return found
-
-    try:
-        this = get(f"runs/{quote(run_id, safe='')}")
-        branch = quote(str(this["head_branch"]), safe="")
-        query = f"branch={branch}&status=completed&per_page=50"
-        earlier = get(f"workflows/{int(str(this['workflow_id']))}/runs?{query}")["workflow_runs"]
-        return _latest(earlier, int(str(this["run_number"])))
-    except AttestationError as error:
-        why = error.problems[0].why
-        return Previous(source=f"GitHub does not say ({why}). {_LACKING}")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return Previous(source="what GitHub answers is not understood")
-
-
-def _latest(runs: object, number: int) -> Previous:
-    """The latest of some runs before that number."""
-    ended = [
-        run
-        for run in (runs if isinstance(runs, list) else ())
-        if run["run_number"] < number and run["conclusion"] in _ENDS
-    ]
-    if not ended:
-        return Previous(source="GitHub knows no earlier run of this workflow on this branch")
-    latest = max(ended, key=lambda run: int(run["run_number"]))
+    latest, why = _earlier(_Api(environ, token, timeout, deadline), "completed")
+    if latest is None:
+        return Previous(source=why)
     source = f"run {latest['run_number']} on GitHub ended as {latest['conclusion']}"
     return Previous(source=source, has_succeeded=_ENDS[latest["conclusion"]])
+
+
+def contributors(
+    environ: Mapping[str, str], token: str, timeout: float, deadline: float
+) -> tuple[list[tuple[str, str]], str]:
+    """Who wrote the commits since the last good run of the same workflow on the same branch.
+
+    Args:
+        environ: As for `previous`, and so are the others; the token needs ``contents: read`` too.
+        deadline: Seconds for each of three requests.
+
+    Returns:
+        Names and addresses, and why there are none.
+    """
+    api = _Api(environ, token, timeout, deadline)
+    latest, why = _earlier(api, "success")
+    if latest is None:
+        return [], why
+    base, head = quote(str(latest["head_sha"])), quote(environ.get("GITHUB_SHA", ""))
+    commits, why = api.get(f"compare/{base}...{head}", lambda found: list(found["commits"]))
+    try:
+        authors = [each["commit"]["author"] for each in commits or ()]
+        return [(str(each["name"]), str(each["email"])) for each in authors], why
+    except (KeyError, TypeError):
+        return [], _NOT_UNDERSTOOD
+
+
+class _Api:
+    """The API of one repository."""
+
+    def __init__(
+        self, environ: Mapping[str, str], token: str, timeout: float, deadline: float
+    ) -> None:
+        self.run_id = environ.get("GITHUB_RUN_ID", "")
+        repository = environ.get("GITHUB_REPOSITORY", "")
+        base = environ.get("GITHUB_API_URL", "https://api.github.com")
+        self.is_known = bool(self.run_id and repository and token)
+        self._base = f"{base}/repos/{quote(repository)}"
+        self._token = token
+        self._timeout = timeout
+        self._deadline = deadline
+
+    def get(self, path: str, read: Callable[[Any], T]) -> tuple[T | None, str]:
+        """What is read from an answer; or None, and why."""
+        address = f"{self._base}/{path}"
+        try:
+            octets = url.fetch(
+                "github-token", address, self._timeout, self._deadline, _MAX_BYTES, self._token
+            )
+            return read(json.loads(octets)), ""
+        except AttestationError as error:
+            return None, f"GitHub does not say ({error.problems[0].why}). {_LACKING}"
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None, _NOT_UNDERSTOOD
+
+
+def _earlier(api: _Api, status: str) -> tuple[dict[str, Any] | None, str]:
+    """The latest run before this one that has ended in that status; or None, and why."""
+    if not api.is_known:
+        return None, "there is no GitHub run, or no github-token to ask for it"
+    this, why = api.get(
+        f"actions/runs/{quote(api.run_id, safe='')}",
+        lambda run: (int(run["workflow_id"]), str(run["head_branch"]), int(run["run_number"])),
+    )
+    if this is None:
+        return None, why
+    workflow, branch, number = this
+    query = f"branch={quote(branch, safe='')}&status={status}&per_page=50"
+    runs, why = api.get(
+        f"actions/workflows/{workflow}/runs?{query}",
+        lambda found: [
+            run
+            for run in found["workflow_runs"]
+            if run["run_number"] < number and run["conclusion"] in _ENDS
+        ],
+    )
+    if not runs:
+        return None, why or "GitHub knows no earlier run of this workflow on this branch"
+    return max(runs, key=lambda run: int(run["run_number"])), ""

@@ -1,0 +1,69 @@
+"""Options and people found for a run -> Options with everybody the mail goes to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from chainloop_smtp.model import Attachment, Lookup, Mailbox, Options
+
+_NOBODYS = frozenset(("noreply", "no-reply", "donotreply", "do-not-reply", "notifications"))
+_HIDDEN = ("users.noreply.github.com", "users.noreply.gitlab.com", "localhost")
+
+
+def addressed(options: Options, found: Mapping[Lookup, tuple[Mailbox, ...]]) -> Options:
+    """The same with those who were looked up among its recipients.
+
+    Whoever is no person, or is outside of ``allowed-domains``, is left out: nobody has chosen them.
+
+    Args:
+        found: People by what they were looked up for.
+    """
+    more: dict[str, list[Mailbox]] = {"to": [], "cc": [], "bcc": []}
+    for name, lookup in options.lookups:
+        more[name] += [
+            box
+            for box in found.get(lookup, ())
+            if is_person(box)
+            and (not options.allowed_domains or box.is_in(options.allowed_domains))
+        ]
+    registration, attachment = options.registration, options.attachment
+    return replace(
+        options,
+        registration=replace(registration, to=_once((*registration.to, *more["to"]))),
+        attachment=replace(attachment, cc=_once((*attachment.cc, *more["cc"]))),
+        bcc=_once((*options.bcc, *more["bcc"])),
+    )
+
+
+def redirected(options: Options) -> tuple[Options, tuple[str, ...]]:
+    """The same to ``redirect-to`` alone, and whom it would have gone to; nobody: as it was."""
+    if not options.redirect_to:
+        return options, ()
+    intended = [box.addr_spec for box in everybody(options)]
+    return (
+        replace(
+            options,
+            registration=replace(options.registration, to=options.redirect_to),
+            attachment=Attachment(),
+            bcc=(),
+        ),
+        tuple(intended),
+    )
+
+
+def everybody(options: Options) -> tuple[Mailbox, ...]:
+    """All recipients, each once."""
+    return _once((*options.registration.to, *options.attachment.cc, *options.bcc))
+
+
+def is_person(box: Mailbox) -> bool:
+    """Somebody may read what is sent there."""
+    local, _, domain = box.addr_spec.lower().rpartition("@")
+    is_bot = "[bot]" in local or box.name.lower().endswith("[bot]")
+    return not is_bot and local.partition("+")[0] not in _NOBODYS and domain not in _HIDDEN
+
+
+def _once(boxes: Iterable[Mailbox]) -> tuple[Mailbox, ...]:
+    unique: dict[str, Mailbox] = {}
+    for box in boxes:
+        unique.setdefault(box.addr_spec.lower(), box)
+    return tuple(unique.values())

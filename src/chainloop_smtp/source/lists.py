@@ -1,0 +1,47 @@
+"""``file:PATH`` in a list of recipients -> the addresses in that file."""
+
+from pathlib import Path
+
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+
+PREFIX = "file:"
+_MAX_BYTES = 256 * 1024
+
+
+def expanded(name: str, text: str) -> str:
+    """A list of addresses with every file in it replaced by its lines.
+
+    Args:
+        name: The input's, for the error.
+        text: As the user gives it: members separated by commas or lines.
+
+    Raises:
+        OptionsError: A file cannot be read.
+    """
+    if PREFIX not in text:
+        return text
+    members = []
+    for line in text.splitlines():
+        for member in line.split(",") if PREFIX in line else (line,):
+            path = member.strip().removeprefix(PREFIX)
+            is_file = member.strip().startswith(PREFIX)
+            members += _lines(name, path.strip()) if is_file else [member]
+    return "\n".join(members)
+
+
+def _lines(name: str, path: str) -> list[str]:
+    """A file's lines without comments."""
+    where = f"{name} {quoted(PREFIX + path)}"
+    try:
+        with Path(path).open("rb") as file:
+            octets = file.read(_MAX_BYTES + 1)
+        if len(octets) > _MAX_BYTES:
+            raise OptionsError(Problem(where, f"is larger than {_MAX_BYTES // 1024} KiB"))
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise OptionsError(Problem(where, "is not UTF-8")) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        hint = "The path is relative to the workspace; one address a line, # for comments."
+        raise OptionsError(Problem(where, f"cannot be read: {why.lower()}", hint)) from error
+    return [bare for line in text.splitlines() if (bare := line.partition("#")[0].strip())]

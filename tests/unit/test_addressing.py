@@ -1,0 +1,117 @@
+"""People found for a run among the recipients, and rehearsals."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainloop_smtp import options
+from chainloop_smtp.addressing import addressed, everybody, is_person, redirected
+from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.model import Lookup, Mailbox, Options
+
+INPUTS = {
+    "host": "smtp.example.com",
+    "port": "587",
+    "auth": "none",
+    "from": "reports@example.com",
+    "to": "Security <security@example.com>",
+}
+ROBIN = Mailbox(addr_spec="robin@example.com", name="Robin")
+KIM = Mailbox(addr_spec="kim@lab.example.org", name="Kim")
+BOT = Mailbox(addr_spec="49699333+dependabot[bot]@users.noreply.github.com", name="dependabot[bot]")
+FOUND = {Lookup.AUTHOR: (ROBIN,), Lookup.CONTRIBUTORS: (KIM, ROBIN, BOT)}
+
+
+def parsed(**inputs: str) -> Options:
+    return options.parse(INPUTS | {name.replace("_", "-"): text for name, text in inputs.items()})
+
+
+def recipients(found: Options) -> dict[str, list[str]]:
+    lists = {"to": found.registration.to, "cc": found.attachment.cc, "bcc": found.bcc}
+    return {name: [box.addr_spec for box in boxes] for name, boxes in lists.items()}
+
+
+def test_people_join_the_list_that_asks_for_them_each_once() -> None:
+    given = parsed(to="security@example.com, author", cc="contributors", bcc="Robin@Example.com")
+    assert given.lookups == (("to", Lookup.AUTHOR), ("cc", Lookup.CONTRIBUTORS))
+    assert recipients(addressed(given, FOUND)) == {
+        "to": ["security@example.com", "robin@example.com"],
+        "cc": ["kim@lab.example.org", "robin@example.com"],
+        "bcc": ["Robin@example.com"],
+    }
+
+
+def test_a_list_may_hold_nothing_but_people() -> None:
+    given = parsed(to="author")
+    assert recipients(addressed(given, FOUND))["to"] == ["robin@example.com"]
+    assert everybody(addressed(given, {})) == ()
+
+
+def test_a_word_for_people_is_none_where_one_address_belongs() -> None:
+    with pytest.raises(OptionsError, match="'author' is not an address"):
+        parsed(reply_to="author")
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "expected"),
+    [
+        ("robin@example.com", "Robin", True),
+        ("123+robin@users.noreply.github.com", "Robin", False),
+        ("noreply@github.com", "GitHub", False),
+        ("No-Reply+7@example.com", "", False),
+        ("renovate[bot]@example.com", "", False),
+        ("x@example.com", "github-actions[bot]", False),
+        ("root@localhost", "root", False),
+    ],
+)
+def test_only_people_are_written_to(address: str, name: str, expected: bool) -> None:
+    assert is_person(Mailbox(addr_spec=address, name=name)) is expected
+
+
+def test_the_fence_keeps_named_recipients_in_with_their_names() -> None:
+    with pytest.raises(OptionsError) as caught:
+        parsed(
+            allowed_domains="example.com, *.example.org",
+            cc="a@other.test, b@lab.example.org, c@example.org",
+            bcc="d@EXAMPLE.com",
+        )
+    (problem,) = caught.value.problems
+    assert problem.where == "cc"
+    assert problem.why.startswith("a@other.test, c@example.org: not in the domains")
+
+
+def test_the_fence_leaves_people_out_who_are_beyond_it() -> None:
+    given = parsed(allowed_domains="example.com", cc="contributors")
+    assert recipients(addressed(given, FOUND))["cc"] == ["robin@example.com"]
+
+
+@pytest.mark.parametrize("domain", ["@example.com", "https://x", "a..b", "*"])
+def test_what_is_no_domain_is_no_fence(domain: str) -> None:
+    with pytest.raises(OptionsError, match="is no domain"):
+        parsed(allowed_domains=domain)
+
+
+def test_a_rehearsal_goes_to_one_place_and_knows_the_others() -> None:
+    given = parsed(
+        redirect_to="Me <me@example.com>", cc="a@b.de", bcc="c@d.fr, security@example.com"
+    )
+    found, intended = redirected(given)
+    assert recipients(found) == {"to": ["me@example.com"], "cc": [], "bcc": []}
+    assert intended == ("security@example.com", "a@b.de", "c@d.fr")
+    assert redirected(parsed()) == (parsed(), ())
+
+
+BOXES = st.builds(
+    Mailbox, addr_spec=st.sampled_from(["a@b.de", "noreply@b.de", "c@d.fr", "e[bot]@b.de"])
+)
+
+
+@given(st.lists(BOXES).map(tuple), st.booleans())
+def test_nobody_outside_the_fence_and_no_bot_is_ever_added(
+    found: tuple[Mailbox, ...], is_fenced: bool
+) -> None:
+    given = parsed(to="a@b.de, author", **({"allowed_domains": "b.de"} if is_fenced else {}))
+    added = recipients(addressed(given, {Lookup.AUTHOR: found}))["to"]
+    assert added[0] == "a@b.de"
+    assert set(added) <= {"a@b.de", "c@d.fr"} - ({"c@d.fr"} if is_fenced else set())
+    assert len(added) == len(set(added))
