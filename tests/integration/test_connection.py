@@ -319,6 +319,26 @@ def test_a_port_that_speaks_tls_at_once_is_known_by_how_it_ends(
     assert "A port that speaks TLS at once, as 465 does, wants tls: implicit." in said
 
 
+def test_a_port_that_waits_for_tls_is_found_out_after_one_silence(tls: Certificates) -> None:
+    with running(tls.unknown, implicit=True).running() as server:
+        started = time.monotonic()
+        said = refusal_of(lambda: submit(server, user=USER, timeout=0.5))
+
+    assert time.monotonic() - started < 4
+    assert "the server says nothing before TLS begins" in said
+    assert "Write tls: implicit for this port." in said
+    assert server.logins == []
+
+
+@pytest.mark.parametrize(("timeout", "deadline"), [(0.3, 1.0), (5.0, 0.3)])
+def test_a_port_that_says_nothing_whatever_is_silent(timeout: float, deadline: float) -> None:
+    with Scripted({"greeting": Step(then=Then.SILENCE)}) as server:
+        said = refusal_of(lambda: submit(server, timeout=timeout, deadline=deadline))
+
+    assert "no answer in time, waiting for the greeting" in said
+    assert server.received == b""
+
+
 # --- addresses ---------------------------------------------------------------------------------
 
 

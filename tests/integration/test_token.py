@@ -307,6 +307,28 @@ def test_any_endpoint_takes_the_jobs_identity(web: Web) -> None:
     assert other.form["client_id"] == "f1"
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_endpoint_that_is_busy_is_asked_again(web: Web, status: int) -> None:
+    def busy(handler: BaseHTTPRequestHandler) -> None:
+        web.answers[MICROSOFT] = granted(TOKEN)
+        handler.send_response(status)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    web.answers = {MICROSOFT: busy}
+    assert fetch(WITH_SECRET) == TOKEN
+    assert web.urls() == [MICROSOFT, MICROSOFT]
+
+
+def test_an_endpoint_that_stays_busy_is_asked_no_longer_than_there_is_time(web: Web) -> None:
+    web.answers = {MICROSOFT: refused("temporarily_unavailable", "", 503)}
+    assert "Try again later." in refusal_of(WITH_SECRET)
+    assert len(web.asked) == 3
+    web.asked.clear()
+    assert "Try again later." in refusal_of(WITH_SECRET, deadline=1.5)
+    assert len(web.asked) == 2
+
+
 # --- refusals ----------------------------------------------------------------------------------
 
 

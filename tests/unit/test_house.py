@@ -51,6 +51,7 @@ DOORS = {
         "delivery/connection.py",
         "delivery/dialing.py",
         "delivery/failures.py",
+        "delivery/tls.py",
         "cli/demo.py",
     },
     "python_socks": {"delivery/dialing.py"},

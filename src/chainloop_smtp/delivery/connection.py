@@ -51,6 +51,7 @@ class Connection:
         address: IP address of the other end; empty where a proxy stands between.
         queued: Octets given to `write` so far.
         sent: Octets of them that have left for the other side.
+        is_silent: The server has let a step's time pass without ever having said anything.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Connection:
         self._outgoing: deque[memoryview] = deque()
         self._broken: OSError | None = None
         self._must_wait = True
+        self.is_silent = False
         self._socket, self.address = dial(self._host, port, proxy, deadline)
         # Asked now: a socket forgets both ends as soon as the other side resets it.
         self._own_address: str = self._socket.getsockname()[0].partition("%")[0]
@@ -253,6 +255,7 @@ class Connection:
         wants_out = [self._socket] if self._outgoing and not self._broken else []
         ready = select.select([self._socket], wants_out, [], self._deadline.step(until))
         if not any(ready):
+            self.is_silent = not self.lines and self._replies.is_empty
             raise self._network_error(self._doing, TimeoutError())
 
     def _push(self) -> bool:

@@ -14,6 +14,8 @@ from chainloop_smtp.model import Proxy, ProxyKind
 
 # Seconds for an address that is not the last one: one that is dead must not take all the time.
 _PATIENCE = 10.0
+# RFC 1928 section 6: failures that may be over in a minute, from "general" to "TTL expired".
+_PASSING = (1, 3, 4, 5, 6)
 _LONGEST_HEAD = 16 * 1024
 # Names that mean something on this network only: no server elsewhere can look them up.
 _LOCAL_DOMAINS = ("local", "localdomain", "localhost", "internal", "lan", "home", "arpa", "test")
@@ -146,7 +148,10 @@ def _through_socks(
         _send_at_once(connected)
     except python_socks.ProxyError as error:
         hint = "Is its login right, and does it let this runner reach that host and port?"
-        raise DeliveryError(Problem(where, f"it does not connect: {error}", hint)) from error
+        raise DeliveryError(
+            Problem(where, f"it does not connect: {error}", hint),
+            is_temporary=error.error_code in _PASSING,
+        ) from error
     except OSError as error:
         # Its own errors tell less than those that they were made of.
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
@@ -185,7 +190,10 @@ def _ask_http(
             if code == "407"
             else "Does it let this runner reach that host and port? Many allow 443 only."
         )
-        raise DeliveryError(Problem(where, f"it refuses {target}: HTTP {code}", hint))
+        raise DeliveryError(
+            Problem(where, f"it refuses {target}: HTTP {code}", hint),
+            is_temporary=code.startswith("5"),
+        )
 
 
 def _ascii(host: str) -> str:

@@ -40,7 +40,9 @@ def _is_temporary(during: str, error: OSError | UnicodeError) -> bool:
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return True
     if isinstance(error, ssl.SSLError):
-        return during != HANDSHAKE and not isinstance(error, ssl.SSLCertVerificationError)
+        # TLS 1.3 tells of a client certificate only after the handshake.
+        is_about_certificates = "CERTIFICATE" in (error.reason or "").upper()
+        return during != HANDSHAKE and not is_about_certificates
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
     return not isinstance(error, UnicodeError)

@@ -13,11 +13,13 @@ from chainloop_smtp.delivery import auth, hints
 from chainloop_smtp.delivery import tls as tls_
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection
+from chainloop_smtp.delivery.dialing import dial
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Attempt, Auth, Registration, Reply, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
+_PROBE_PATIENCE = 5.0  # seconds
 _LONGEST_COMPLAINT = 200  # characters
 _LONGEST_COMMAND = 512  # octets with CRLF: RFC 5321 section 4.5.3.1.4
 
@@ -56,6 +58,7 @@ class Session:
         self.clock = clock
         self.started = clock.now()
         self._registration = registration
+        self._deadline = deadline
         self._ignoring = ignoring
         self.tls = transport.tls
         if self.tls is Tls.AUTO:
@@ -103,7 +106,13 @@ class Session:
         """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
         if self.tls is Tls.IMPLICIT:
             self._secure()
-        greeting = self.connection.read()
+        try:
+            greeting = self.connection.read()
+        except DeliveryError as error:
+            if self.connection.is_silent and not self.connection.tls and self._is_tls_answered():
+                why = "the server says nothing before TLS begins"
+                raise self.error(why, "Write tls: implicit for this port.") from error
+            raise
         if greeting.code != 220:
             raise self.refusal("the server does not take mail now", greeting)
 
@@ -249,6 +258,20 @@ class Session:
     def _secure(self) -> None:
         context = self._context or tls_.context(self.transport)
         self.connection.start_tls(context, self.transport.tls_fingerprint)
+
+    def _is_tls_answered(self) -> bool:
+        """A second connection, whose first words are a handshake: whether that is answered.
+
+        Asked only after a silence as long as `timeout`, so that no server is greeted this way that
+        merely takes its time.
+        """
+        host, port = self._registration.host, self._registration.port
+        try:
+            line = dial(host, port, self.transport.proxy, self._deadline)
+            seconds = min(self._deadline.step(), _PROBE_PATIENCE)
+        except DeliveryError:
+            return False
+        return tls_.is_answered(line.socket, host.removesuffix("."), seconds)
 
     def _common_mechanism(self) -> Auth:
         offered = self.extensions.get("AUTH", "").split()

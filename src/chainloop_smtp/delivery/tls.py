@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import ssl
 from pathlib import Path
 from typing import NoReturn
@@ -53,6 +54,17 @@ def check_files(ca_file: str, client_cert: str, client_key: str) -> None:
 def fingerprint(secured: ssl.SSLSocket) -> str:
     """SHA-256 of the other side's certificate in DER, as lower-case hexadecimal digits."""
     return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def is_answered(connected: socket.socket, host: str, seconds: float) -> bool:
+    """Whether the other side answers a handshake, whoever it is; the connection ends with it."""
+    try:
+        connected.settimeout(seconds)
+        with _pinning().wrap_socket(connected, server_hostname=host) as secured:
+            return secured.version() is not None
+    except OSError:
+        connected.close()
+        return False
 
 
 def _pinning() -> ssl.SSLContext:

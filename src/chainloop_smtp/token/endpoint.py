@@ -17,6 +17,8 @@ from chainloop_smtp.errors import DeliveryError, Problem, quoted
 from chainloop_smtp.token import explanation
 
 _LARGEST_ANSWER = 256 * 1024
+_PAUSES = (0.5, 2.0)  # seconds before the second and the third time
+_PASSING = (429, 500, 502, 503, 504)
 # RFC 6750 section 2.1; wider, since it matters only that the SASL message stays in one piece.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -91,7 +93,7 @@ class Client:
             json=json,
             auth=_Authorization(bearer, login),
         )
-        status, octets = self._answered(request)
+        status, octets = self._settled(request)
         try:
             answer = json_.loads(octets)
         except (ValueError, RecursionError):
@@ -102,6 +104,16 @@ class Client:
         for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
             why, hint = why.replace(secret, "***"), hint.replace(secret, "***")
         raise _error(url, why, hint)
+
+    def _settled(self, request: requests.Request) -> tuple[int, bytes]:
+        """Status and body; asked again where the endpoint is busy, or out of order for a moment."""
+        for pause in _PAUSES:
+            status, octets = self._answered(request)
+            is_passing = status in _PASSING and self._ends - time.monotonic() > pause
+            if not is_passing:
+                return status, octets
+            time.sleep(pause)
+        return self._answered(request)
 
     def _answered(self, request: requests.Request) -> tuple[int, bytes]:
         """Status and body."""
