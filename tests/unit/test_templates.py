@@ -330,6 +330,42 @@ def test_a_template_reaches_nothing_but_the_facts(source: str) -> None:
     assert "Traceback" not in problem
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ '%s' % attestation }}",
+        "{{ '%s %s' % (1, [job]) }}",
+        "{{ '%s'|format(job) }}",
+        "{{ '%(a)s'|format(a=job) }}",
+        "{{ 'x'|replace('x', [job]) }}",
+        "{{ ['a', 'b']|join([job]) }}",
+        "{{ 2|count([job]) }}",
+        "{{ 2|noun(job) }}",
+        "{{ [[job]]|join }}",
+        "{{ job|upper }}",
+        "{{ 'a' ~ job }}",
+        "{{ ['x']|map('replace', 'x', [job])|list }}",
+    ],
+)
+def test_no_record_is_printed_as_python_would(source: str) -> None:
+    (problem,) = problems(own(mail_txt=source))
+
+    assert " is no text\n  Print one of its parts, or loop over it." in problem
+
+
+def test_what_python_calls_its_own_is_not_reached_by_a_filter_either() -> None:
+    for source in (
+        "{{ [job]|map(attribute='__class__')|list }}",
+        "{{ [job]|map(attribute='__class__.__mro__')|first }}",
+        "{{ [job]|map('attr', '__class__')|list }}",
+        "{{ [job]|select('callable')|list }}",
+        "{{ [job]|groupby('__class__') }}",
+        "{{ [job, job]|sort(attribute='__class__')|list }}",
+    ):
+        (problem,) = problems(own(mail_txt=source))
+        assert "class '" not in problem
+
+
 def everything_in(value: object, seen: set[int]) -> Iterator[object]:
     """Every object that a template can get at from a value."""
     if id(value) in seen:
@@ -428,7 +464,8 @@ def test_a_template_sees_of_the_environment_what_it_may(env_values: EnvValues, s
             "mail.txt.j2, line 1: unsupported operand type(s) for +: 'int' and 'str'",
         ),
         ("{{ 1 // 0 }}", "mail.txt.j2, line 1: integer division or modulo by zero"),
-        ("{{ (1, 2)[7].x }}", "mail.txt.j2, line 1: a tuple has no member 7"),
+        ("{{ (1, 2)[7].x }}", "mail.txt.j2, line 1: a tuple has no such member"),
+        ("{{ (1, 2)[(3, 4)].x }}", "mail.txt.j2, line 1: a tuple has no such member"),
         (
             "{{ wording.badge.uper() }}",
             "mail.txt.j2, line 1: a str has no 'uper'\n  Did you mean upper?",
@@ -569,6 +606,10 @@ ENDLESS = {
     "indenting with a text": "{{ ('\n' * 9999)|indent('x' * 9999) }}",
     "wrapping": "{{ ('x ' * 9999)|wrap('y' * 999) }}",
     "a time's format": "{{ attestation.run.started_at.strftime('%Y' * 99) }}",
+    "records": "{{ ([attestation] * 49999)|unique|list|length }}",
+    "a list looked at": EVERY
+    + EVERY
+    + "{% set y = policies.evaluations[0].active_violations %}{% endfor %}{% endfor %}",
     "sorting": "{% for a in range(99999) %}{{ (range(99999)|list|sort)[0] }}{% endfor %}",
     "slicing": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = x[1:] %}{% endfor %}",
     "comparing": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = x ~ 'a' == x ~ 'b' %}"

@@ -8,11 +8,14 @@ After a change that is meant, write the page anew and look at the differences::
 import os
 from pathlib import Path
 
+from hypothesis import given
+
 import templatespage
 from chainloop_smtp.message import check, compose, view
-from chainloop_smtp.model import Mail, TemplateFile, Templates
+from chainloop_smtp.model import Attestation, Job, Mail, TemplateFile, Templates
 from chainloop_smtp.verdict import judge
-from states import JOB, NOW, OPTIONS, STATES
+from states import JOB, NOW, OPTIONS, STATES, attestations, hostile, jobs
+from unit.test_message import check_html, slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "templates.md"
 
@@ -79,3 +82,26 @@ def test_every_state_is_the_same_through_a_template_that_only_extends_ours() -> 
     for state in STATES:
         ours = mailed(state, Templates())
         assert mailed(state, Templates(folder="t", files=files)) == ours
+
+
+@slow
+@given(attestations(hostile), jobs(hostile))
+def test_hostile_values_are_as_harmless_in_the_users_templates(
+    attestation: Attestation, job: Job
+) -> None:
+    theirs = Templates(
+        folder="t",
+        files=(
+            TemplateFile(
+                name="mail.html.j2",
+                text='{% extends "chainloop/mail.html.j2" %}{% block footer %}'
+                "{{ muted(job.name ~ wording.headline) }}{{ super() }}{% endblock %}",
+            ),
+        ),
+    )
+    verdict = judge(attestation, job)
+    mail = compose(
+        attestation, job, verdict, OPTIONS, now=NOW, message_id="1@example.test", templates=theirs
+    )
+
+    check_html(mail.html)

@@ -73,6 +73,11 @@ class Meter:
         self.check(total)
         return total
 
+    def looked_at(self, value: object) -> object:
+        """A part of the facts; a list of them may have been put together for it."""
+        self.charge(1 + (len(value) // _MEMBERS if isinstance(value, tuple) else 0))
+        return value
+
     def made(self, value: object) -> object:
         """What a call or a filter has made, weighed; an iterator as what it yields."""
         if isinstance(value, Iterator | KeysView | ValuesView | ItemsView):
@@ -107,10 +112,13 @@ class Meter:
         """
         if growth := _GROWTH.get(name):
             self.check(weight + growth(*values, **named))
+        if name == "wrap":
+            # By far the slowest of them.
+            self.charge(weight // 4)
 
 
 def _weight(value: object, known: dict[int, int], lengths: list[int]) -> int:
-    """Characters and members of a value.
+    """Characters and members of a value; a record of the facts is made of its fields.
 
     Args:
         known: Weights of the lists met before, by identity; added to.
@@ -118,10 +126,15 @@ def _weight(value: object, known: dict[int, int], lengths: list[int]) -> int:
     """
     if isinstance(value, str | range):
         return len(value)
-    if isinstance(value, list | tuple | dict):
+    names = getattr(type(value), "__dataclass_fields__", ())
+    if isinstance(value, list | tuple | dict) or names:
         weight = known.get(id(value))
         if weight is None:
-            members = [*value, *(value.values() if isinstance(value, dict) else ())]
+            members = [getattr(value, name) for name in names]
+            if isinstance(value, list | tuple | dict):
+                members += value
+            if isinstance(value, dict):
+                members += value.values()
             lengths.append(len(members))
             weight = 1 + sum(_weight(member, known, lengths) for member in members)
             known[id(value)] = weight

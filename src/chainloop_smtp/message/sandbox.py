@@ -28,7 +28,7 @@ from jinja2.utils import Namespace, missing, pass_eval_context
 from jinja2.visitor import NodeTransformer
 from markupsafe import escape
 
-from chainloop_smtp.errors import Problem
+from chainloop_smtp.errors import Problem, quoted
 from chainloop_smtp.message.meter import CALL, CHARGE, Meter, TooMuch
 
 OURS = "chainloop/"
@@ -52,9 +52,13 @@ TESTS = (
 )
 
 # fmt: on
+# Filters that print what they are given besides the value.
+_OF_TEXTS = frozenset(("count", "format", "noun"))
+
 _INCLUDED = 5_000  # steps for including one of ours, whose own text is not charged for
 _RANGE = 100_000
 _STRFTIME = 100  # characters of a format
+_MESSAGE = 1_000  # characters of an error, which may hold a value
 
 # fmt: off
 # Methods by what they are of. None makes more than it was given, none changes anything.
@@ -97,7 +101,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def problem(name: str, line: int | None, message: str) -> Problem:
     """A problem in a template; a line break in the message separates what to do."""
-    why, _, hint = message.partition("\n")
+    why, _, hint = message[:_MESSAGE].partition("\n")
     return Problem(f"{name}, line {line}" if line else name, why, hint)
 
 
@@ -115,16 +119,16 @@ class Missing(StrictUndefined):
         if self._undefined_hint:
             return self._undefined_hint
         if owner is missing:
-            return f"'{name}' is undefined"
+            return f"{quoted(str(name))} is undefined"
         if owner is None:
             return (
-                f"'{name}' is asked of something that the evidence does not say (None)\n"
+                f"{quoted(str(name))} is asked of something that the evidence does not say (None)\n"
                 "Guard it with {% if … %}."
             )
         what = f"a {type(owner).__name__}"
         if not isinstance(name, str):
-            return f"{what} has no member {name!r}"
-        return f"{what} has no '{name}'\n{nearest(name, _public(owner))}"
+            return f"{what} has no such member"
+        return f"{what} has no {quoted(name)}\n{nearest(name, _public(owner))}"
 
 
 def _public(owner: object) -> list[str]:
@@ -208,8 +212,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """The operators that can make much of little."""
         if self.is_measured:
+            if operator == "%" and isinstance(left, str):
+                self._check_texts(right if isinstance(right, tuple) else (right,))
             self.meter.check_operator(operator, left, right)
         return super().call_binop(context, operator, left, right)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """One part of a record, or a method."""
+        value = super().getattr(obj, attribute)
+        return self.meter.looked_at(value) if self.is_measured else value
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
         """What is not for templates."""
@@ -227,6 +238,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if attribute is not None:
             value = map(make_attrgetter(self, attribute), value)
         texts = [self._text(each) for each in value]
+        d = self._text(d)
         self.meter.check(self.meter.weigh(*texts) + len(d) * len(texts))
         if not eval_ctx.autoescape:
             return d.join(map(str, texts))
@@ -269,6 +281,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             f"a {type(value).__name__} is no text\nPrint one of its parts, or loop over it."
         )
 
+    def _check_texts(self, values: Iterable[Any]) -> None:
+        """Refuses what is no text: what Python would print of it has no bound."""
+        for value in values:
+            self._text(value)
+
     def _measured(
         self, name: str, function: Callable[..., Any], *, is_text: bool
     ) -> Callable[..., object]:
@@ -282,6 +299,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value, *more = args[first:]
             if is_text:
                 value = self._text(value)
+            if is_text or name in _OF_TEXTS:
+                self._check_texts((*more, *kwargs.values()))
             weight = self.meter.weigh(value, *more, *kwargs.values())
             self.meter.check_filter(name, weight, value, *more, **kwargs)
             return self.meter.made(function(*args[:first], value, *more, **kwargs))
