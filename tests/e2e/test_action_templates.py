@@ -27,8 +27,9 @@ def test_a_mail_carries_what_it_is_filtered_and_threaded_by(
         attestation="attestation.json",
         headers="X-PM-Message-Stream: reports\nX-Team: Häfen",
     )
-    # Two steps and one attempt: the same mail, by its id, and one thread.
-    again = {**mail(inputs), "id": "again"}
+    # Two steps and one attempt: the same mail, by its id, and one thread. The second does not see
+    # the receipt of the first, or it would send nothing.
+    again = {**mail(inputs | {"output-dir": "elsewhere"}), "id": "again"}
     record = act.run(
         {"jobs": {"ship": job(mail(inputs), KEEP, again)}},
         secrets=secrets(mail_server),

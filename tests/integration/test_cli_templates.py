@@ -102,12 +102,14 @@ def test_a_folder_that_is_not_there_is_2(program: Program) -> None:
 
 
 def test_the_same_mail_of_one_attempt_has_one_id_and_each_attempt_joins_the_thread(
-    program: Program,
+    program: Program, tmp_path: Path
 ) -> None:
     post = Post()
-    for attempt in ("1", "1", "2"):
+    for place, attempt in enumerate(("1", "1", "2")):
         environ = ACTIONS | {"GITHUB_RUN_ATTEMPT": attempt}
-        program("send", inputs=INPUTS | {"attestation": BLOCKED}, environ=environ, post=post)
+        # Where no receipt tells of an earlier one.
+        inputs = INPUTS | {"attestation": BLOCKED, "output-dir": str(tmp_path / f"out{place}")}
+        program("send", inputs=inputs, environ=environ, post=post)
     first, again, second = post.mails
 
     assert first.message_id == again.message_id != second.message_id
