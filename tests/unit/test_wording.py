@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chainloop_smtp.message import wording
+from chainloop_smtp.message import naming, wording
 from chainloop_smtp.model import (
     Annotation,
     Attestation,
@@ -242,22 +242,22 @@ def test_what_is_not_known_of_a_blocked_run_is_not_said() -> None:
     ],
 )
 def test_a_git_ref_is_shortened(full: str, short: str) -> None:
-    assert wording.ref(None, Job(ref=full)) == short
+    assert naming.ref(None, Job(ref=full)) == short
 
 
 def test_what_is_attested_stands_before_what_the_job_says() -> None:
     job = Job(ref="refs/heads/other", sha="0" * 40, workflow="CI", repository="lakeside/pier")
 
-    assert wording.ref(RECORDED, job) == "main"
-    assert wording.sha(RECORDED, job) == SHA
-    assert wording.thing(RECORDED, job) == "harbour 2.14.0"
+    assert naming.ref(RECORDED, job) == "main"
+    assert naming.sha(RECORDED, job) == SHA
+    assert naming.thing(RECORDED, job) == "harbour 2.14.0"
     bare = Attestation(shape="", is_recorded=True)
-    assert wording.ref(bare, job) == "other"
-    assert wording.sha(bare, job) == "0" * 40
-    assert wording.thing(bare, job) == "pier"
-    assert wording.thing(bare, replace(job, repository="")) == "CI"
+    assert naming.ref(bare, job) == "other"
+    assert naming.sha(bare, job) == "0" * 40
+    assert naming.thing(bare, job) == "pier"
+    assert naming.thing(bare, replace(job, repository="")) == "CI"
     unversioned = replace(RECORDED, workflow=Workflow(project="harbour"))
-    assert wording.thing(unversioned, job) == "harbour"
+    assert naming.thing(unversioned, job) == "harbour"
 
 
 @pytest.mark.parametrize(
@@ -319,13 +319,13 @@ def test_a_subject_without_a_commit_has_no_sign_for_it() -> None:
     ],
 )
 def test_a_duration_is_written_for_people(seconds: float, lapse: str) -> None:
-    assert wording.lapse(timedelta(seconds=seconds)) == lapse
+    assert naming.lapse(timedelta(seconds=seconds)) == lapse
 
 
 def test_a_moment_has_its_zone_written() -> None:
     moment = datetime(2026, 3, 2, 9, 6, 5, tzinfo=UTC)
 
-    assert wording.moment(moment) == "2 Mar 2026, 09:06:05 UTC"
+    assert naming.moment(moment) == "2 Mar 2026, 09:06:05 UTC"
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_a_moment_has_its_zone_written() -> None:
     [(0, "0 policies"), (1, "1 policy"), (2, "2 policies"), (1204, "1,204 policies")],
 )
 def test_a_number_agrees_with_its_noun(number: int, counted: str) -> None:
-    assert wording.count(number, "policy", "policies") == counted
+    assert naming.count(number, "policy", "policies") == counted
 
 
 @pytest.mark.parametrize(

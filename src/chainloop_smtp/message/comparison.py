@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chainloop_smtp.message import findings, links, wording
+from chainloop_smtp.message import findings, links, naming
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.model import Breach, Changes, Material, Replacement, Run, Shift
 
@@ -40,7 +40,7 @@ def comparison(changes: Changes) -> Comparison:
 def _since(run: Run) -> str:
     # What a push prints knows no end.
     if when := run.finished_at or run.started_at:
-        return wording.moment(when)
+        return naming.moment(when)
     return f"run {run.id}" if run.id else "the earlier run"
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from chainloop_smtp.message import wording
+from chainloop_smtp.message import naming
 from chainloop_smtp.model import Attestation, Job, Options, Thread, Verdict
 
 
@@ -88,7 +88,7 @@ def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
             if attestation and (run := attestation.run.id):
                 return f"thread-{_digest('attested run', *whose, run)}@{domain}"
         case Thread.REF:
-            if ref := wording.full_ref(attestation, job):
+            if ref := naming.full_ref(attestation, job):
                 return f"thread-{_digest('ref', *whose, ref)}@{domain}"
     return ""
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from chainloop_smtp.message import wording
+from chainloop_smtp.message import naming
 from chainloop_smtp.message.links import is_web
 from chainloop_smtp.model import Attestation, EnvValues, Job, Part, Runner
 
@@ -24,14 +24,14 @@ class Fact(NamedTuple):
 
 def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     """What was built: commit, branch, author, who started it."""
-    sha = wording.sha(attestation, job)
+    sha = naming.sha(attestation, job)
     if not sha:
         return ()
     commit = attestation.commit if attestation else None
     environment = {each.name: each.value for each in attestation.environment} if attestation else {}
     rows = [
         Fact("Commit", sha, "code", commit_url(attestation, job)),
-        Fact("Branch or tag", wording.ref(attestation, job)),
+        Fact("Branch or tag", naming.ref(attestation, job)),
     ]
     if commit:
         author = f"{commit.author_name} <{commit.author_email}>".removesuffix(" <>")
@@ -51,7 +51,7 @@ def commit_url(attestation: Attestation | None, job: Job) -> str:
     """The commit's page; empty when it is not known."""
     environment = {each.name: each.value for each in attestation.environment} if attestation else {}
     repository = environment.get("GITHUB_REPOSITORY") or job.repository
-    sha = wording.sha(attestation, job)
+    sha = naming.sha(attestation, job)
     url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
     return url if repository and sha and is_web(url) else ""
 
@@ -80,9 +80,9 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         contract = workflow.contract_name
         if contract and workflow.contract_revision:
             contract += f", revision {workflow.contract_revision}"
-        finished = wording.moment(run.finished_at) if run.finished_at else ""
+        finished = naming.moment(run.finished_at) if run.finished_at else ""
         if finished and run.duration is not None:
-            finished += f" ({wording.lapse(run.duration)})"
+            finished += f" ({naming.lapse(run.duration)})"
         version = workflow.version
         version_name = version.name if version else ""
         if version_name and version and version.is_being_released:
@@ -108,7 +108,7 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             Fact("Policy bypass", "requested" if attestation.policies.is_bypassed else ""),
             Fact("State", run.state.value if run.state else ""),
             Fact("Reason", run.reason),
-            Fact("Started", wording.moment(run.started_at) if run.started_at else ""),
+            Fact("Started", naming.moment(run.started_at) if run.started_at else ""),
             Fact("Finished", finished),
             Fact("Runner", _runner(attestation.runner)),
             Fact("Runner workflow", attestation.runner.workflow_file),
@@ -128,7 +128,7 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
 
 
 def _unreadable(number: int) -> str:
-    return wording.count(number, "entry", "entries") + " among the materials" if number else ""
+    return naming.count(number, "entry", "entries") + " among the materials" if number else ""
 
 
 def _runner(runner: Runner) -> str:
@@ -187,7 +187,7 @@ def environment(attestation: Attestation | None, env_values: EnvValues) -> tuple
 def enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
     """Name, size and digest of each file, to check what arrived by."""
     return tuple(
-        Fact(each.name, f"{wording.count(len(each.content), 'octet')}, {each.digest}", "code")
+        Fact(each.name, f"{naming.count(len(each.content), 'octet')}, {each.digest}", "code")
         for each in parts
     )
 

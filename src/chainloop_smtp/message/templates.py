@@ -15,7 +15,7 @@ from jinja2.bccache import Bucket
 
 from chainloop_smtp import __version__
 from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.message import links, view, wording
+from chainloop_smtp.message import links, naming, view
 from chainloop_smtp.message.meter import Meter
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, problem
@@ -108,7 +108,7 @@ def _environment(own: Templates) -> Sandbox:
     return Sandbox(
         FunctionLoader(load),
         text_filters={"code": code, "joined": joined, "md": md, "wrap": wrap},
-        filters={"count": wording.count, "fact": fact, "noun": noun},
+        filters={"count": naming.count, "fact": fact, "noun": noun},
         tests={"unbroken": links.is_unbroken, "web": links.is_web},
         is_measured=bool(own.files or own.subject),
         bytecode_cache=_bytecode_cache(),

@@ -2,10 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
 
-from chainloop_smtp.message import findings
+from chainloop_smtp.message import findings, naming, subject
 from chainloop_smtp.model import (
     Annotation,
     Attestation,
@@ -19,10 +18,7 @@ from chainloop_smtp.model import (
     Verdict,
 )
 
-_SUBJECT = 78  # characters; what a desktop client shows in a list
-_PROJECT = 24
 _HEADLINE = 400
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.
 _RUN_ID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 
@@ -98,86 +94,16 @@ def word(
         tone=tone,
         glyph=_GLYPHS[tone],
         badge=badge,
-        subject=(_stable_subject if thread is Thread.REF else _subject)(
+        subject=(subject.by_ref if thread is Thread.REF else subject.by_outcome)(
             attestation, job, verdict, badge
         ),
-        headline=_cut(_headline(attestation, job, verdict), _HEADLINE),
+        headline=naming.cut(_headline(attestation, job, verdict), _HEADLINE),
         lead=lead,
         preheader=_preheader(attestation, verdict, lead),
         byline=_byline(attestation, job),
         describe=_describe(attestation),
         doubt=verdict.doubt,
     )
-
-
-def moment(value: datetime) -> str:
-    """``12 Mar 2026, 09:46:32 UTC``."""
-    return f"{value.day} {_MONTHS[value.month - 1]} {value.year}, {value:%H:%M:%S} UTC"
-
-
-def lapse(value: timedelta) -> str:
-    """``5 min 25 s``; hours where there are some, tenths of a second where there is little."""
-    seconds = value.total_seconds()
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 violation``, ``2 violations``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def ref(attestation: Attestation | None, job: Job) -> str:
-    """Branch or tag; ``#123`` for a pull request. Empty when not known."""
-    full = full_ref(attestation, job)
-    kind, _, name = full.removeprefix("refs/").partition("/")
-    if kind == "pull":
-        return "#" + name.partition("/")[0]
-    return name if kind in ("heads", "tags") and full.startswith("refs/") else full
-
-
-def full_ref(attestation: Attestation | None, job: Job) -> str:
-    """The git ref as the CI names it, such as ``refs/heads/main``. Empty when not known."""
-    return _environment(attestation).get("GITHUB_REF") or job.ref
-
-
-def sha(attestation: Attestation | None, job: Job) -> str:
-    """The commit's full hash; empty when not known."""
-    if attestation and attestation.commit:
-        return attestation.commit.sha
-    return _environment(attestation).get("GITHUB_SHA") or job.sha
-
-
-def material_count(attestation: Attestation) -> int:
-    """Materials that were added; those that the contract only asks for do not count."""
-    return sum(material.is_set for material in attestation.materials)
-
-
-def thing(attestation: Attestation | None, job: Job) -> str:
-    """What the run is about: project and version, else the repository, else the workflow."""
-    if attestation and (project := attestation.workflow.project):
-        version = attestation.workflow.version
-        return f"{project} {version.name}" if version and version.name else project
-    return _project(attestation, job)
-
-
-def _project(attestation: Attestation | None, job: Job) -> str:
-    if attestation and attestation.workflow.project:
-        return attestation.workflow.project
-    return job.repository.rpartition("/")[2] or _workflow(attestation, job)
-
-
-def _workflow(attestation: Attestation | None, job: Job) -> str:
-    return (attestation.workflow.name if attestation else "") or job.workflow or "the run"
-
-
-def _environment(attestation: Attestation | None) -> dict[str, str]:
-    return {each.name: each.value for each in attestation.environment} if attestation else {}
 
 
 def _badge(attestation: Attestation | None, verdict: Verdict) -> str:
@@ -187,78 +113,8 @@ def _badge(attestation: Attestation | None, verdict: Verdict) -> str:
     return _BADGES[verdict.outcome]
 
 
-def _subject(attestation: Attestation | None, job: Job, verdict: Verdict, badge: str) -> str:
-    """``[project] Outcome: workflow ref@sha7 (detail)``, cut from its end backwards to fit."""
-    head = f"[{_cut(_project(attestation, job), _PROJECT)}] {badge}: "
-    workflow, branch = _workflow(attestation, job), ref(attestation, job)
-    commit = sha(attestation, job)[:7]
-    detail = _detail(attestation, verdict)
-    commit = f"@{commit}" if branch and commit else commit
-    tail = f" {branch}{commit}" if branch or commit else ""
-    if detail and len(head + workflow + tail) + len(detail) + 3 <= _SUBJECT:
-        tail += f" ({detail})"
-    elif len(head + workflow + tail) > _SUBJECT:
-        room = _SUBJECT - len(head) - len(commit) - 1
-        branch = _cut(branch, max(room - min(len(workflow), 16), 4))
-        workflow = _cut(workflow, max(room - len(branch), 4))
-        tail = f" {branch}{commit}" if branch or commit else ""
-    return " ".join(f"{head}{workflow}{tail}".split())
-
-
-def _stable_subject(attestation: Attestation | None, job: Job, verdict: Verdict, badge: str) -> str:
-    """``[project] [Outcome, sha7, detail] workflow ref``: what changes stands in brackets.
-
-    Mail programs that look at subjects before they join a thread leave out leading brackets (RFC
-    5256 section 2.1, and Gmail), so ``workflow ref`` is cut by what all mails of a thread share.
-    """
-    project = _unbracketed(_cut(_project(attestation, job), _PROJECT))
-    head = f"[{project}] "
-    room = _SUBJECT - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
-    workflow, branch = _unbracketed(_workflow(attestation, job)), ref(attestation, job)
-    if len(f"{workflow} {branch}".strip()) > room:
-        branch = _cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
-        workflow = _cut(workflow, room - 1 - len(branch) if branch else room)
-    stem = " ".join(f"{workflow} {_unbracketed(branch)}".split()) or "the run"
-    changing = ", ".join(filter(None, (badge, sha(attestation, job)[:7])))
-    detail = _unbracketed(_detail(attestation, verdict))
-    if detail and len(f"{head}[{changing}, {detail}] {stem}") <= _SUBJECT:
-        changing += f", {detail}"
-    return " ".join(f"{head}[{changing}] {stem}".split())
-
-
-_LONGEST_BADGE = "Blocked by policy"
-
-
-def _unbracketed(text: str) -> str:
-    return text.replace("[", "(").replace("]", ")")
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 3].rstrip() + "..."
-
-
-def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
-    policies = attestation.policies if attestation else Policies()
-    match verdict.outcome:
-        case Outcome.PASSED:
-            passed = f"{policies.passed_count} of {count(policies.evaluation_count, *_POLICY)}"
-            skipped = policies.skipped_count
-            return f"{passed}, {skipped} skipped" if skipped else passed
-        case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
-            return count(policies.violation_count, "violation") if policies.violation_count else ""
-        case Outcome.FAILED | Outcome.NOT_ATTESTED:
-            return verdict.reason
-        case Outcome.ATTESTED if attestation:
-            known = "policies not shown" if policies.reference else "no policies"
-            return f"{count(material_count(attestation), 'material')}, {known}"
-    return ""
-
-
-_POLICY = ("policy", "policies")
-
-
 def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
-    what = thing(attestation, job)
+    what = naming.thing(attestation, job)
     match verdict.outcome:
         case Outcome.PASSED | Outcome.ATTESTED:
             return f"{what} is attested"
@@ -272,9 +128,8 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
             return f"{what} went past a gate by exception"
         case Outcome.VIOLATIONS:
             number = attestation.policies.violation_count if attestation else 0
-            return (
-                f"{what} has {count(number, 'policy violation') if number else 'policy violations'}"
-            )
+            counted = naming.count(number, "policy violation") if number else "policy violations"
+            return f"{what} has {counted}"
         case Outcome.FAILED:
             return f"{what} failed"
         case Outcome.CANCELLED:
@@ -308,7 +163,7 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
                 if policies.reference
                 else "No policies apply to it."
             )
-            materials = count(material_count(attestation), "material")
+            materials = naming.count(naming.material_count(attestation), "material")
             return f"The attestation with {materials} was recorded. {known}"
         case Outcome.VIOLATIONS:
             return f"{_violations(policies)}. The attestation was recorded; the pipeline goes on."
@@ -372,7 +227,7 @@ def _sentence(text: str) -> str:
 
 def _violations(policies: Policies) -> str:
     """``2 policy violations: 1 in a gate, 1 advisory``; no split where it is not known."""
-    total = count(policies.violation_count, "policy violation")
+    total = naming.count(policies.violation_count, "policy violation")
     if not policies.violation_count:
         return "Policy violations"
     in_gates = sum(len(e.active_violations) for e in policies.evaluations if e.is_gate)
@@ -390,35 +245,35 @@ def _preheader(attestation: Attestation | None, verdict: Verdict, lead: str) -> 
     if worst and verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
         message = findings.lines(worst.active_violations[0])[0].rstrip(".")
         score = f"{policies.passed_count} of {policies.evaluation_count} policies passed."
-        return f"{_cut(message, 110)}. {score}"
+        return f"{naming.cut(message, 110)}. {score}"
     if verdict.outcome is Outcome.PASSED and attestation:
-        return _cut(_account(attestation), 150)
-    return _cut(lead, 150)
+        return naming.cut(_account(attestation), 150)
+    return naming.cut(lead, 150)
 
 
 def _account(attestation: Attestation) -> str:
     """``All 7 policies passed, 6 materials attested in 5 min 11 s by Ada Quay``."""
-    materials = count(material_count(attestation), "material")
+    materials = naming.count(naming.material_count(attestation), "material")
     duration = attestation.run.duration
-    lasted = f" in {lapse(duration)}" if duration is not None else ""
+    lasted = f" in {naming.lapse(duration)}" if duration is not None else ""
     author = attestation.commit.author_name if attestation.commit else ""
     by = f" by {author}" if author else ""
     return f"{_passed(attestation.policies)}, {materials} attested{lasted}{by}."
 
 
 def _byline(attestation: Attestation | None, job: Job) -> str:
-    branch, commit = ref(attestation, job), sha(attestation, job)[:7]
+    branch, commit = naming.ref(attestation, job), naming.sha(attestation, job)[:7]
     workflow = (attestation.workflow.name if attestation else "") or job.workflow
     words = [workflow, f"on {branch}" if branch else "", f"at {commit}" if commit else ""]
     line = " ".join(filter(None, words))
     run = attestation.run if attestation else None
     when = ""
     if run and run.finished_at:
-        when = f"finished {moment(run.finished_at)}"
-        when += f" after {lapse(run.duration)}" if run.duration is not None else ""
+        when = f"finished {naming.moment(run.finished_at)}"
+        when += f" after {naming.lapse(run.duration)}" if run.duration is not None else ""
     elif run and run.started_at:
-        when = f"started {moment(run.started_at)}"
-    return _cut(", ".join(filter(None, (line, when))), _HEADLINE)
+        when = f"started {naming.moment(run.started_at)}"
+    return naming.cut(", ".join(filter(None, (line, when))), _HEADLINE)
 
 
 def _describe(attestation: Attestation | None) -> str:

@@ -1,0 +1,85 @@
+"""Facts -> names and numbers in the words of the mail: commits, branches, times, counts."""
+
+from datetime import datetime, timedelta
+
+from chainloop_smtp.model import Attestation, Job
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def moment(value: datetime) -> str:
+    """``12 Mar 2026, 09:46:32 UTC``."""
+    return f"{value.day} {_MONTHS[value.month - 1]} {value.year}, {value:%H:%M:%S} UTC"
+
+
+def lapse(value: timedelta) -> str:
+    """``5 min 25 s``; hours where there are some, tenths of a second where there is little."""
+    seconds = value.total_seconds()
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 violation``, ``2 violations``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def ref(attestation: Attestation | None, job: Job) -> str:
+    """Branch or tag; ``#123`` for a pull request. Empty when not known."""
+    full = full_ref(attestation, job)
+    kind, _, name = full.removeprefix("refs/").partition("/")
+    if kind == "pull":
+        return "#" + name.partition("/")[0]
+    return name if kind in ("heads", "tags") and full.startswith("refs/") else full
+
+
+def full_ref(attestation: Attestation | None, job: Job) -> str:
+    """The git ref as the CI names it, such as ``refs/heads/main``. Empty when not known."""
+    return environment(attestation).get("GITHUB_REF") or job.ref
+
+
+def sha(attestation: Attestation | None, job: Job) -> str:
+    """The commit's full hash; empty when not known."""
+    if attestation and attestation.commit:
+        return attestation.commit.sha
+    return environment(attestation).get("GITHUB_SHA") or job.sha
+
+
+def material_count(attestation: Attestation) -> int:
+    """Materials that were added; those that the contract only asks for do not count."""
+    return sum(material.is_set for material in attestation.materials)
+
+
+def thing(attestation: Attestation | None, job: Job) -> str:
+    """What the run is about: project and version, else the repository, else the workflow."""
+    if attestation and (project := attestation.workflow.project):
+        version = attestation.workflow.version
+        return f"{project} {version.name}" if version and version.name else project
+    return project_name(attestation, job)
+
+
+def project_name(attestation: Attestation | None, job: Job) -> str:
+    """Chainloop's project, else the repository, else the workflow."""
+    if attestation and attestation.workflow.project:
+        return attestation.workflow.project
+    return job.repository.rpartition("/")[2] or workflow_name(attestation, job)
+
+
+def workflow_name(attestation: Attestation | None, job: Job) -> str:
+    """Chainloop's workflow, else the CI's."""
+    return (attestation.workflow.name if attestation else "") or job.workflow or "the run"
+
+
+def environment(attestation: Attestation | None) -> dict[str, str]:
+    """The attested environment variables by name."""
+    return {each.name: each.value for each in attestation.environment} if attestation else {}
+
+
+def cut(text: str, length: int) -> str:
+    """At most so many characters, with dots where some are left out."""
+    return text if len(text) <= length else text[: length - 3].rstrip() + "..."
