@@ -528,6 +528,13 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == f"chainloop-smtp {__version__}\n"
 
 
+def test_another_secret_on_the_command_line_is_led_to_its_variable(program: Program) -> None:
+    ended = program("send", "--oauth2-client-secret", "hunter2", post=never)
+    assert ended.code == 2
+    assert "Set CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET.\n" in ended.stderr
+    assert "hunter2" not in ended.log
+
+
 @pytest.mark.parametrize("argv", [("--password", "hunter2"), ("--password=hunter2",)])
 def test_a_password_on_the_command_line_is_refused_and_not_repeated(
     program: Program, argv: Sequence[str]
@@ -535,6 +542,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
     ended = program("send", *argv, "--nonsense", post=never)
     assert ended.code == 2
     assert "--password: a secret on a command line is seen" in ended.stderr
+    assert "Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin." in ended.stderr
     assert "CHAINLOOP_SMTP_PASSWORD" in ended.stderr
     assert "--password-stdin" in ended.stderr
     assert "hunter2" not in ended.stdout + ended.stderr

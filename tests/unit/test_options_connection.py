@@ -313,7 +313,7 @@ def test_a_token_endpoint_is_an_https_url(url: str) -> None:
         (MICROSOFT, ["oauth2-client-secret"]),
         (
             {"oauth2-provider": "microsoft"},
-            ["oauth2-tenant", "oauth2-client-secret"],
+            ["oauth2-tenant", "oauth2-client-id", "oauth2-client-secret"],
         ),
         (
             {"oauth2-provider": "microsoft", "oauth2-federated": "true"},

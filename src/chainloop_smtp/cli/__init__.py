@@ -95,7 +95,8 @@ def _unknown(words: Sequence[str]) -> list[Problem]:
         if nearest and nearest[0] in secrets:
             variable = "CHAINLOOP_SMTP_" + nearest[0][2:].upper().replace("-", "_")
             why = "a secret on a command line is seen by every process of the machine"
-            return [Problem(flag, why, f"Set {variable}, or use {nearest[0]}-stdin.")]
+            by_stdin = ", or use --password-stdin" if nearest[0] == "--password" else ""
+            return [Problem(flag, why, f"Set {variable}{by_stdin}.")]
         hint = f"Did you mean {nearest[0]}?" if nearest else ""
         problems.append(Problem(flag, "there is no such flag", hint))
     return problems or [Problem("arguments", f"{len(words)} of them belong to no flag")]

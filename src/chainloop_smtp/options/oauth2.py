@@ -84,28 +84,26 @@ def _is_https(url: str) -> bool:
 def _check_grant(values: Values, found: OAuth2) -> None:
     """One of three: the job's identity, a refresh token, or the client's own secret."""
     is_google = found.provider is OAuth2Provider.GOOGLE
+    has_key = is_google and not found.is_federated and not found.refresh_token
+    if not has_key:
+        _require(values, "oauth2-client-id")
     if found.is_federated:
         for name in ("oauth2-client-secret", "oauth2-refresh-token"):
             if name in values:
                 hint = "Leave out one of the two: oauth2-federated needs no stored secret."
                 values.wrong(name, "oauth2-federated is true too", hint)
-        _require(values, "oauth2-client-id")
         if is_google and found.client_id and "@" not in found.client_id:
             hint = "Write the service account's address: name@project.iam.gserviceaccount.com."
             values.wrong("oauth2-client-id", f"{quoted(found.client_id)} is no address", hint)
-    elif found.refresh_token:
-        _require(values, "oauth2-client-id")
-        if is_google:
-            _require(values, "oauth2-client-secret")
-    elif not found.client_secret:
+    elif not found.client_secret and (is_google or not found.refresh_token):
         values.wrong(
             "oauth2-client-secret",
             "is missing, or its secret is empty",
-            "Give it, or oauth2-refresh-token, or use the job's identity: oauth2-federated.",
+            "Give it, or oauth2-refresh-token, or use the job's identity: oauth2-federated."
+            if not found.refresh_token
+            else "Google's clients have one each.",
         )
-    elif not is_google:
-        _require(values, "oauth2-client-id")
-    elif not found.client_secret.startswith("{"):
+    elif has_key and not found.client_secret.startswith("{"):
         values.wrong(
             "oauth2-client-secret",
             "is no service account's key, and there is no oauth2-refresh-token",
