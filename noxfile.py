@@ -15,6 +15,7 @@ nox.options.default_venv_backend = "none"
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
 WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+EXAMPLES = ["examples/after-the-run.yml", "examples/organisation.yml"]
 
 
 @nox.session
@@ -23,10 +24,18 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("shellcheck", "action/prepare.sh", ".ci/run")
-    session.run("actionlint", *WORKFLOWS)
+    session.run("actionlint", *WORKFLOWS, *EXAMPLES)
     session.run("zizmor", "--quiet", "--offline", "--persona", "pedantic", "action.yml", *WORKFLOWS)
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml")
-    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    session.run(
+        "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS, *EXAMPLES
+    )
+    session.run(
+        "check-jsonschema",
+        "--schemafile",
+        "src/chainloop_smtp/schemas/configuration.json",
+        "examples/chainloop-smtp.yml",
+    )
 
 
 @nox.session

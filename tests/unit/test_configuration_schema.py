@@ -175,11 +175,12 @@ def test_what_the_reader_refuses_the_schema_refuses(text: str) -> None:
     assert not is_valid(text)
 
 
-def test_the_first_example_of_the_page_is_right() -> None:
+def test_the_examples_are_right() -> None:
     page = (ROOT / "docs/configuration.md").read_text("utf-8")
     examples = [part.partition("```")[0] for part in page.split("```yaml\n")[1:]]
     whole = [each for each in examples if "registrations:" in each]
     assert whole
+    whole.append((ROOT / "examples/chainloop-smtp.yml").read_text("utf-8"))
     for text in whole:
         configuration.parse(text, "chainloop-smtp.yml")
         assert is_valid(text)
