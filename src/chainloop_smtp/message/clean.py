@@ -5,9 +5,10 @@ reorder what a reader sees); everything else stays as it is, for its own part to
 """
 
 import re
-from dataclasses import fields, is_dataclass
-from enum import Enum
-from typing import TypeVar
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from operator import is_
+from typing import NamedTuple, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -40,28 +41,48 @@ def clean(
         longest_id: The same for digests, ids and links.
         is_prose: Whether the line breaks of a string are kept (as LF).
     """
-    if isinstance(value, Enum):
-        return value
-    if isinstance(value, str):
-        room = LONGEST if longest is None else longest * 10 if is_prose else longest
-        return _string(value, is_prose, min(room, LONGEST))  # type: ignore[return-value]  # a str for a str
-    if isinstance(value, tuple):
-        return tuple(  # type: ignore[return-value]
-            clean(item, longest=longest, longest_id=longest_id, is_prose=is_prose) for item in value
-        )
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(
-            **{
-                each.name: clean(
-                    getattr(value, each.name),
-                    longest=longest_id if each.name in _IDS else longest,
-                    longest_id=longest_id,
-                    is_prose=each.name in _MANY_LINES,
-                )
-                for each in fields(value)
-            }
-        )
-    return value
+    word = LONGEST if longest is None else min(longest, LONGEST)
+    room = _Room(
+        word=word,
+        prose=LONGEST if longest is None else min(longest * 10, LONGEST),
+        id=LONGEST if longest_id is None else min(longest_id, LONGEST),
+    )
+    return cast("T", _cleaned(value, room, room.prose if is_prose else room.word, is_prose))
+
+
+class _Room(NamedTuple):
+    """Characters of each kind of string."""
+
+    word: int
+    prose: int
+    id: int
+
+
+def _cleaned(value: object, room: _Room, longest: int, is_prose: bool) -> object:
+    """What is clean already is given back itself: of most values, little changes or nothing."""
+    kind = type(value)
+    if kind is str:
+        return _string(cast("str", value), is_prose, longest)
+    if kind is tuple:
+        items = cast("tuple[object, ...]", value)
+        cleaned = tuple([_cleaned(item, room, longest, is_prose) for item in items])
+        return value if all(map(is_, items, cleaned)) else cleaned
+    changed = {}
+    for name in _fields(kind):  # type: ignore[arg-type]  # a class has a hash
+        is_prose = name in _MANY_LINES
+        longest = room.id if name in _IDS else room.prose if is_prose else room.word
+        before = getattr(value, name)
+        after = _cleaned(before, room, longest, is_prose)
+        if after is not before:
+            changed[name] = after
+    # Mypy cannot know that whatever has such fields is a dataclass.
+    return replace(value, **changed) if changed else value  # type: ignore[type-var]
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    """Names of a dataclass's fields; none for anything else."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _string(text: str, is_prose: bool, longest: int) -> str:
