@@ -2,6 +2,7 @@
 
 import re
 
+import email_validator
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -203,3 +204,43 @@ def test_no_addr_spec_can_end_its_line_or_leave_ascii(text: str) -> None:
 def test_a_name_with_what_no_header_can_carry_is_refused(character: str) -> None:
     with pytest.raises(ValueError, match="control character"):
         addresses.mailbox(f"Jane{character}Doe", "jane@example.com")
+
+
+LIKELY = st.from_regex(
+    r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~. \"\\@-]{0,70}@[a-zA-Z0-9.\-_\[\]:]{0,80}", fullmatch=True
+)
+PLAIN = st.from_regex(
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,66}(\.[a-z]{1,5})?"
+    r"@([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.){0,4}[a-zA-Z0-9][a-z0-9-]{0,9}",
+    fullmatch=True,
+)
+
+
+@given(st.one_of(PLAIN, LIKELY, addr_specs, st.text(), st.emails()))
+@example("security@Example.COM")
+@example("Security@example.com")
+@example("a@\N{KELVIN SIGN}.com")
+@example("a@xn--bcher-kva.example")
+@example("a@ab--c.example")
+@example("a@192.0.2.1")
+@example(f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 61}")
+@example(f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 62}")
+@example(f"{'a' * 65}@example.com")
+@example(f"a@{'b' * 64}.example")
+def test_an_address_is_judged_as_email_validator_judges_it(text: str) -> None:
+    try:
+        expected = addresses.explained(text)
+    except ValueError as error:
+        assert not addresses.is_addr_spec(text)
+        with pytest.raises(ValueError, match=f"^{re.escape(str(error))}$"):
+            addresses.check(text)
+    else:
+        assert addresses.is_addr_spec(text)
+        assert addresses.check(text) == expected
+
+
+def test_every_name_that_is_reserved_is_refused_as_a_domain_and_above_one() -> None:
+    addresses.explained("a@localhost")  # takes out of the list what company relays use
+    for name in email_validator.SPECIAL_USE_DOMAIN_NAMES:
+        assert not addresses.is_addr_spec(f"a@{name}")
+        assert not addresses.is_addr_spec(f"a@b.{name}")

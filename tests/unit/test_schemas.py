@@ -6,6 +6,8 @@ from importlib.resources import files
 from typing import cast
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.options import schemas
@@ -110,3 +112,37 @@ def test_an_empty_user_is_too_short() -> None:
     ((where, problem),) = problems("registration", REGISTRATION | {"user": ""})
     assert where == "user"
     assert problem.why == "'' should be non-empty"
+
+
+TEXTS = st.text(max_size=9) | st.sampled_from(
+    [*REGISTRATION.values(), "", " ", "jane@relay", "x@y@z", "a@arpa", "@", "\ud800"]
+)
+ANYTHING = TEXTS | st.none() | st.integers() | st.booleans() | st.lists(st.text(), max_size=1)
+# An address comes out of a list of them, and so is always text.
+VALUES: dict[str, st.SearchStrategy[object]] = {
+    name: TEXTS if name in ("from", "to", "cc") else ANYTHING for name in (*REGISTRATION, "cc")
+}
+REGISTRATIONS = st.builds(
+    lambda changed, left_out: {
+        name: value for name, value in (REGISTRATION | changed).items() if name not in left_out
+    },
+    st.fixed_dictionaries({}, optional={name: VALUES[name] for name in REGISTRATION}),
+    st.sets(st.sampled_from(sorted(REGISTRATION))),
+)
+ATTACHMENTS = st.fixed_dictionaries({}, optional={"cc": VALUES["cc"]})
+
+
+@given(
+    st.tuples(st.just("registration"), REGISTRATIONS)
+    | st.tuples(st.just("attachment"), ATTACHMENTS)
+)
+@example(("registration", REGISTRATION))
+@example(("registration", {}))
+@example(("registration", REGISTRATION | {"to": "nobody", "port": 587}))
+@example(("attachment", {"cc": "team@example.com"}))
+def test_what_is_told_is_what_jsonschema_would_tell(
+    case: tuple[str, Mapping[str, object]],
+) -> None:
+    name, document = case
+    explained = schemas.Schema(name).explained(cast("Mapping[str, str]", document))
+    assert problems(name, document) == list(explained)
