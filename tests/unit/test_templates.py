@@ -498,6 +498,53 @@ def test_a_mistake_is_told_with_its_file_and_line(source: str, said: str) -> Non
     assert problem == said
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ attestation.workflow.nam }}", "a Workflow has no 'nam'"),
+        ("{{ attestation.commit.author }}", "a Commit has no 'author'"),
+        ("{{ attestation.workflow.version.nam }}", "a Version has no 'nam'"),
+        ("{{ policies.evaluations[0].nam }}", "a Evaluation has no 'nam'"),
+        ("{{ policies.strategy.valu }}", "a Strategy has no 'valu'"),
+        ("{{ job.run_url.startwith('x') }}", "a str has no 'startwith'"),
+        ("{{ attestation.run.duration.second }}", "a timedelta has no 'second'"),
+        ("{% for a in attention %}{{ a.nam }}{% endfor %}", "a Attention has no 'nam'"),
+        (
+            "{% for e in policies.evaluations %}{% for v in e.active_violations %}{{ v.mesage }}"
+            "{% endfor %}{% endfor %}",
+            "a Violation has no 'mesage'",
+        ),
+    ],
+)
+def test_a_part_that_no_record_has_is_told_in_branches_that_are_not_taken(
+    source: str, said: str
+) -> None:
+    (problem,) = problems(own(mail_txt=f"{{% if false %}}\n{source}{{% endif %}}"))
+
+    assert problem.startswith(f"mail.txt.j2, line 2: {said}\n  ")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% set job = {'nam': 1} %}{{ job.nam }}",
+        "{% for a in attention %}{{ a.name }}{% endfor %}"
+        "{% for a in [{'x': 1}] %}{{ a.x }}{% endfor %}",
+        "{% macro m(job) %}{{ job.nam }}{% endmacro %}{{ m({'nam': 1}) }}",
+        "{% for job in [{'nam': 1}] %}{{ job.nam }}{% endfor %}",
+        "{% for a, b in {'x': 1}.items() %}{{ a }}{{ b }}{% endfor %}",
+        "{{ {'nam': 1}.nam }}{{ (attention|first).name }}{{ attention[0]['name'] }}",
+        "{% from 'chainloop/parts.html.j2' import muted as job with context %}{{ job.name }}",
+        "{% import 'chainloop/parts.html.j2' as job with context %}{{ job.muted('x') }}",
+        "{% macro job() %}{% endmacro %}{{ job.arguments|length }}",
+        "{{ attestation.run.started_at.year }}{{ verdict.outcome.value.upper() }}",
+        "{{ attention[0].findings[0][0].upper() }}{{ attention.count(1) }}{{ jobs.is_wide }}",
+    ],
+)
+def test_where_a_type_is_not_sure_nothing_is_said_of_it(source: str) -> None:
+    assert mailed(own(mail_txt=source)).text
+
+
 def test_what_the_evidence_does_not_say_is_to_be_guarded() -> None:
     source = "{{ attestation.workflow.name }}"
 

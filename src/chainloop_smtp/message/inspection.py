@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, meta, nodes
 
 from chainloop_smtp.errors import MessageError, Problem
+from chainloop_smtp.message import members
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, nearest, problem
 from chainloop_smtp.model import Templates
 
@@ -21,13 +22,13 @@ _SPECIAL = frozenset(("self", "super", "loop", "caller", "varargs", "kwargs"))
 
 
 def inspect(
-    own: Templates, environment: Sandbox, names: Collection[str], ours: Mapping[str, str]
+    own: Templates, environment: Sandbox, hints: Mapping[str, Any], ours: Mapping[str, str]
 ) -> None:
     """Looks at every template of the user's.
 
     Args:
         environment: Which has them.
-        names: Of the context.
+        hints: Type of each name of the context.
         ours: Our own templates by name, without ``chainloop/``.
 
     Raises:
@@ -52,7 +53,8 @@ def inspect(
     _add_ours(trees, environment, ours)
     known = {*sources, *(OURS + name for name in ours)} - {SUBJECT}
     for name in sources.keys() & trees.keys():
-        problems += [*_unknown(name, trees, environment, names, known)] or _code(
+        problems += members.misspelt(name, trees[name], hints)
+        problems += [*_unknown(name, trees, environment, hints, known)] or _code(
             name, sources, environment
         )
     problems.sort(key=lambda each: list(sources).index(each.where.partition(",")[0]))

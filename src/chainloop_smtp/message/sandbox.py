@@ -25,10 +25,10 @@ from jinja2.nodes import EvalContext
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, markup_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, missing, pass_eval_context
-from jinja2.visitor import NodeTransformer
 from markupsafe import escape
 
 from chainloop_smtp.errors import Problem, quoted
+from chainloop_smtp.message.measuring import measure
 from chainloop_smtp.message.meter import CALL, CHARGE, Meter, TooMuch
 
 OURS = "chainloop/"
@@ -55,7 +55,6 @@ TESTS = (
 # Filters that print what they are given besides the value.
 _OF_TEXTS = frozenset(("count", "format", "noun"))
 
-_INCLUDED = 5_000  # steps for including one of ours, whose own text is not charged for
 _RANGE = 100_000
 _STRFTIME = 100  # characters of a format
 _MESSAGE = 1_000  # characters of an error, which may hold a value
@@ -128,13 +127,18 @@ class Missing(StrictUndefined):
         what = f"a {type(owner).__name__}"
         if not isinstance(name, str):
             return f"{what} has no such member"
-        return f"{what} has no {quoted(name)}\n{nearest(name, _public(owner))}"
+        return f"{what} has no {quoted(name)}\n{nearest(name, public(owner))}"
 
 
-def _public(owner: object) -> list[str]:
-    # A row of a table is a tuple, too, which is nothing to speak of.
-    names = getattr(owner, "_fields", None) or dir(owner)
-    return [each for each in names if not each.startswith("_")]
+def public(owner: object) -> list[str]:
+    """Names of the parts of a record or of its type, for templates."""
+    kind = owner if isinstance(owner, type) else type(owner)
+    if fields := getattr(kind, "_fields", ()):
+        # A row of a table is a tuple, too, which is nothing to speak of.
+        derived = (name for name, part in vars(kind).items() if isinstance(part, property))
+        return [*fields, *derived]
+    names = [each for each in dir(owner) if not each.startswith("_")]
+    return [*names, "name", "value"] if issubclass(kind, Enum) else names
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -202,7 +206,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Calls what may be called."""
         if getattr(__obj, "__self__", None) is __self:
-            # Put there by `_Measuring`; no template can name it. What Jinja2 adds is not for it.
+            # Put there by `measure`; no template can name it. What Jinja2 adds is not for it.
             return __obj(*args)
         _check_call(__obj, args)
         __self.meter.charge(CALL)
@@ -244,7 +248,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return d.join(map(str, texts))
         return escape(d).join(texts)
 
-    # --- called from templates that `_Measuring` has been through ---
+    # --- called from templates that `measure` has been through ---
 
     def tick(self, steps: int) -> None:
         """One turn of a loop, or one call of a macro."""
@@ -264,7 +268,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         if self.is_measured and name and not name.startswith(OURS):
-            _Measuring(is_html(name)).visit(tree)
+            measure(tree, is_markup=is_html(name))
             tree.set_environment(self)
         return tree
 
@@ -329,62 +333,3 @@ def _check_call(function: Any, arguments: Sequence[Any]) -> None:
         raise SecurityError(f"{name or type(function).__name__}() is not for templates{hint}")
     if name == "strftime" and len(str(arguments)) > _STRFTIME:
         raise TooMuch(f"a format of more than {_STRFTIME} characters")
-
-
-class _Measuring(NodeTransformer):
-    """Puts a call of the environment wherever a template does something that has no bound."""
-
-    def __init__(self, is_markup: bool) -> None:
-        self._is_markup = is_markup
-
-    def visit_Template(self, node: nodes.Template) -> nodes.Node:  # noqa: N802
-        return self._ticking(node)
-
-    visit_Block = visit_For = visit_Macro = visit_CallBlock = visit_Template  # noqa: N815
-
-    def visit_Include(self, node: nodes.Include) -> list[nodes.Node]:  # noqa: N802
-        return [_tick(_INCLUDED, node), node]
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _call("concatenated", [nodes.Const(self._is_markup), *node.nodes], node)
-
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        node.expr = _call("weighed", [node.expr], node)
-        for operand in node.ops:
-            operand.expr = _call("weighed", [operand.expr], node)
-        return node
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        if isinstance(node.arg, nodes.Slice):
-            node.node = _call("weighed", [node.node], node)
-        return node
-
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _call("weighed", [node], node) if node.ctx == "load" else node
-
-    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _call("weighed", [node], node)
-
-    visit_Dict = visit_List  # noqa: N815
-
-    def _ticking(self, node: Any) -> nodes.Node:
-        """A body that costs what it is long each time."""
-        length = sum(len(each.data) for each in node.find_all(nodes.TemplateData))
-        self.generic_visit(node)
-        node.body.insert(0, _tick(1 + length // CHARGE, node))
-        return node  # type: ignore[no-any-return]  # one of four kinds that have a body
-
-
-def _tick(steps: int, node: nodes.Node) -> nodes.Node:
-    call = _call("tick", [nodes.Const(steps)], node)
-    return nodes.ExprStmt(call, lineno=node.lineno)
-
-
-def _call(name: str, arguments: list[Any], node: nodes.Node) -> nodes.Call:
-    function = nodes.EnvironmentAttribute(name, lineno=node.lineno)
-    return nodes.Call(function, arguments, [], None, None, lineno=node.lineno)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
+from typing import get_type_hints
 
 from jinja2 import Environment, FileSystemBytecodeCache, FunctionLoader
 from jinja2.bccache import Bucket
@@ -47,7 +48,7 @@ def check(own: Templates) -> None:
         from chainloop_smtp.message import inspection
 
         ours = {each.name: each.read_text("utf-8") for each in _OURS.iterdir()}
-        inspection.inspect(own, _environment(own), view.Facts.__annotations__, ours)
+        inspection.inspect(own, _environment(own), get_type_hints(view.Facts), ours)
 
 
 def render(name: str, facts: Mapping[str, object], own: Templates = _NONE) -> str:
