@@ -256,7 +256,14 @@ def test_a_person_who_has_agreed_once_gets_tokens(web: Web, scope: str) -> None:
         ("{}", "is no service account's key"),
         ('{"client_email": 1, "private_key": "x"}', "is no service account's key"),
         ('{"client_email": "a@b", "private_key": "BEGIN"}', "is not an RSA key in PEM"),
+        (
+            json.dumps(
+                {"client_email": "a", "private_key": KEY.public_key().export_key().decode()}
+            ),
+            "is not an RSA key in PEM",
+        ),
     ],
+    ids=["broken", "empty", "no text", "no key", "a public key"],
 )
 def test_what_is_no_key_of_a_service_account_is_told_without_being_shown(
     web: Web, key: str, why: str

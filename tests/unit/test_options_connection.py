@@ -370,6 +370,32 @@ def test_the_secrets_of_a_token_are_secrets() -> None:
     assert options.secrets(given) == ("s3cret", "r3fresh")
 
 
+@pytest.mark.parametrize(
+    ("key", "inner"),
+    [
+        (KEY, ("-----BEGIN",)),
+        ("s3cret", ()),
+        ("[]", ()),
+        ('{"private_key": 1}', ()),
+        ('{"private_key": ""}', ()),
+        ("[" * 100_000, ()),
+    ],
+    ids=["a key", "no JSON", "a list", "a number", "nothing", "deep"],
+)
+def test_the_private_key_in_a_service_accounts_key_is_a_secret_of_its_own(
+    key: str, inner: tuple[str, ...]
+) -> None:
+    assert options.secrets({"oauth2-client-secret": key}) == (key, *inner)
+
+
+def test_every_secret_is_looked_for_in_the_mail() -> None:
+    parsed = options.parse(INPUTS | GOOGLE | {"oauth2-client-secret": KEY})
+    assert parsed.secrets == (
+        ("oauth2-client-secret", KEY),
+        ("oauth2-client-secret", "-----BEGIN"),
+    )
+
+
 CONNECTION = [
     each.name
     for each in options.INPUTS

@@ -12,7 +12,7 @@ from chainloop_smtp.model import Mailbox, Options, Plugin, Require
 from chainloop_smtp.options import addresses, evidence, schemas
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import BY_NAME, CREDENTIALS, INPUTS, SECRETS, Input
-from chainloop_smtp.options.oauth2 import oauth2
+from chainloop_smtp.options.oauth2 import oauth2, private_keys
 from chainloop_smtp.options.recipients import allowed_domains, lookups
 from chainloop_smtp.options.registration import attachment, registration
 from chainloop_smtp.options.transport import proxy_secrets, transport
@@ -75,6 +75,10 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         output_dir=values.text("output-dir"),
         secrets=(
             *((name, values.text(name)) for name in SECRETS if name in values),
+            *(
+                ("oauth2-client-secret", each)
+                for each in private_keys(values.text("oauth2-client-secret"))
+            ),
             *(("proxy", each) for each in proxy_secrets(values.text("proxy"))),
         ),
     )
@@ -100,7 +104,11 @@ def normalise(raw: Mapping[str, object]) -> dict[str, str]:
 def secrets(given: Mapping[str, str]) -> tuple[str, ...]:
     """What stands in normalised inputs and may be seen by nobody, the password left out."""
     named = (given.get(name, "") for name in SECRETS if name != "password")
-    return (*filter(None, named), *proxy_secrets(given.get("proxy", "")))
+    return (
+        *filter(None, named),
+        *private_keys(given.get("oauth2-client-secret", "")),
+        *proxy_secrets(given.get("proxy", "")),
+    )
 
 
 def mailbox(name: str, addr_spec: str) -> Mailbox | None:

@@ -1,5 +1,6 @@
 """Inputs -> OAuth2: one grant, and everything that it needs."""
 
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -49,6 +50,16 @@ def oauth2(values: Values) -> OAuth2 | None:
     _check_grant(values, found)
     _check_tenant(values, found)
     return found
+
+
+def private_keys(client_secret: str) -> tuple[str, ...]:
+    """What is secret by itself in a service account's key: somebody may have it apart from that."""
+    try:
+        key = json.loads(client_secret)
+    except (ValueError, RecursionError):
+        return ()
+    found = key.get("private_key") if isinstance(key, dict) else None
+    return (found,) if isinstance(found, str) and found else ()
 
 
 def _check_beside(values: Values) -> None:

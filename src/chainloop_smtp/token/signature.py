@@ -21,9 +21,12 @@ def signed(claims: Mapping[str, object], private_key: str, key_id: str) -> str:
     Raises:
         DeliveryError: This is no RSA key.
     """
+    header = {"alg": "RS256", "typ": "JWT"} | ({"kid": key_id} if key_id else {})
+    message = b".".join(_part(json.dumps(each).encode()) for each in (header, claims))
     try:
-        signer = pkcs1_15.new(RSA.import_key(private_key))
+        signature = pkcs1_15.new(RSA.import_key(private_key)).sign(SHA256.new(message))
     except (ValueError, IndexError, TypeError) as error:
+        # In this order: no key or one too short, damaged, public.
         raise DeliveryError(
             Problem(
                 "oauth2-client-secret",
@@ -31,9 +34,7 @@ def signed(claims: Mapping[str, object], private_key: str, key_id: str) -> str:
                 "Give the whole JSON file that Google Cloud made, unchanged.",
             )
         ) from error
-    header = {"alg": "RS256", "typ": "JWT"} | ({"kid": key_id} if key_id else {})
-    message = b".".join(_part(json.dumps(each).encode()) for each in (header, claims))
-    return (message + b"." + _part(signer.sign(SHA256.new(message)))).decode("ascii")
+    return (message + b"." + _part(signature)).decode("ascii")
 
 
 def _part(octets: bytes) -> bytes:
