@@ -1,10 +1,11 @@
 """The Action as workflows use it: run by act, mailing through Postfix, read in the mailboxes."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -175,6 +176,48 @@ def test_a_passed_run_is_in_the_mailboxes_of_to_and_cc_and_bcc(
     assert record.json("receipt.json")["deliveries"][0]["messageId"] == message["Message-ID"]
     assert "harbour" in summary_of(record)
     assert not {"error", "warning", "notice"} & record.command_names()
+
+
+def test_what_is_attached_arrives_byte_for_byte(act: Act, mail_server: MailServer) -> None:
+    evidence = b"\xef\xbb\xbf" + encoded(cli_push(PUSHED)).replace(b"\n", b"\r\n")
+    earlier = statement(run_id="00000000-6a51-4a5b-9c1d-0e5f3c2b7a90")
+    scan = bytes(range(256)) * 700 + b"\r\n.\r\nQUIT\r\n"
+    inputs = submitting(
+        mail_server,
+        cc=CC,
+        attestation="attestation.json",
+        previous_attestation="previous.json",
+        attach="attestation\nreport\nscans/**/*.sarif\nscans/größe.html",
+    )
+    record = act.run(
+        {"jobs": {"ship": job(mail(inputs), KEEP)}},
+        secrets=secrets(mail_server),
+        files={
+            "attestation.json": evidence,
+            "previous.json": encoded(cli_push(earlier)),
+            "scans/deep/a.sarif": scan,
+            "scans/größe.html": b"<script>alert(1)</script>",
+        },
+    )
+
+    assert record.succeeded, record.messages()
+    for address in (TO, CC):
+        message = parsed(*mail_server.mailbox(address))
+        attached = {part.get_filename(): part for part in message.iter_attachments()}
+        contents = {
+            name: cast(bytes, part.get_payload(decode=True)) for name, part in attached.items()
+        }
+        report = json.loads(contents.pop("chainloop-report.json"))
+        assert report["changes"]["outcome"] == {"before": "attested", "after": "passed"}
+        assert contents == {
+            "attestation.json": evidence,
+            "a.sarif": scan,
+            "größe.html": b"<script>alert(1)</script>",
+        }
+        assert attached["größe.html"].get_content_type() == "application/octet-stream"
+        text = text_of(message)
+        assert hashlib.sha256(scan).hexdigest() in text
+        assert "changed since 1 sep 2026" in text
 
 
 def test_after_a_failed_step_the_mail_says_so(act: Act, mail_server: MailServer) -> None:
