@@ -496,6 +496,7 @@ def test_with_json_a_skip_prints_the_outputs_too(program: Program, fork: dict[st
 COMMANDS = (
     (),
     ("send",),
+    ("verify",),
     ("demo",),
     ("integration",),
     ("integration", "available"),

@@ -25,6 +25,7 @@ STAGES = (
     "token",
     "delivery",
     "outbox",
+    "letter",
     "ci",
 )
 GROUND = ("model", "errors")

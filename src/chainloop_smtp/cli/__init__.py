@@ -116,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "send", send, "mail one run")
     _add_inputs(command)
 
+    command = _command(
+        commands, "verify", _lazy("verify", "verify"), "a received mail against what is attached"
+    )
+    command.add_argument("mail", metavar="MAIL.eml", help="a file; '-' for standard input")
+
     command = _command(commands, "demo", _demo, "mail a sample to an embedded mail server")
 
     group = _group(commands, "integration", "Chainloop's own words for registering mail")

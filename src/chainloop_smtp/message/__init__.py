@@ -40,6 +40,7 @@ from chainloop_smtp.model import (
 __all__ = [
     "REPORT_NAME",
     "check",
+    "clean",
     "compose",
     "compose_registration",
     "md",

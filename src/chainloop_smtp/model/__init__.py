@@ -41,6 +41,11 @@ from chainloop_smtp.model.job import (
     JobResult,
     JobStatus,
 )
+from chainloop_smtp.model.letter import (
+    Check,
+    CheckResult,
+    Letter,
+)
 from chainloop_smtp.model.mail import (
     Attempt,
     Delivery,
@@ -98,6 +103,8 @@ __all__ = [
     "Auth",
     "Breach",
     "Changes",
+    "Check",
+    "CheckResult",
     "Commit",
     "Composition",
     "Conditions",
@@ -117,6 +124,7 @@ __all__ = [
     "Job",
     "JobResult",
     "JobStatus",
+    "Letter",
     "Lookup",
     "Mail",
     "Mailbox",

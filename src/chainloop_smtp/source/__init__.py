@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chainloop_smtp.errors import AttestationError, Problem, quoted
+from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
 from chainloop_smtp.source.templates import templates
 
@@ -61,6 +61,24 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
         absences=absences,
         network_seconds=network.spent,
     )
+
+
+def mail(name: str, stdin: BinaryIO) -> bytes:
+    """A mail as a file; ``-`` is standard input.
+
+    Raises:
+        OptionsError: There is none, or it cannot be read.
+    """
+    try:
+        if name == "-":
+            return _bounded(stdin, "mail", "standard input")
+        with Path(name).open("rb") as file:
+            return _bounded(file, "mail", name)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        raise OptionsError(
+            Problem(f"mail {quoted(name)}", f"cannot be read: {why.lower()}")
+        ) from error
 
 
 def _previous(

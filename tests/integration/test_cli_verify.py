@@ -1,0 +1,228 @@
+"""`chainloop-smtp verify`: a mail that was really written, against the evidence in it."""
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from builders import (
+    cli_push,
+    encoded,
+    evaluation,
+    referring,
+    statement,
+    stored_bundle,
+    stored_evaluations,
+)
+from chainloop_smtp import __version__
+from program import INPUTS, Ended, Post, Program
+
+EVALUATIONS = [evaluation("licenses", material="sbom", violations=["AGPL"])]
+STATEMENT = statement(evaluations=EVALUATIONS)
+
+
+def mailed(
+    program: Program, folder: Path, *, attach: str = "attestation\nreport", **more: str
+) -> Path:
+    """A mail as the program sends it, as a file."""
+    if "attestation" not in more:
+        (folder / "push.json").write_bytes(encoded(cli_push(STATEMENT)))
+        more["attestation"] = str(folder / "push.json")
+    post = Post()
+    inputs = {name.replace("_", "-"): value for name, value in more.items()}
+    ended = program("send", inputs=INPUTS | inputs | {"attach": attach}, post=post)
+    assert ended.code == 0, ended.stderr
+    path = folder / "MAIL.eml"
+    path.write_bytes(post.mails[0].content)
+    return path
+
+
+def verified(program: Program, path: object, *flags: str, stdin: bytes = b"") -> Ended:
+    ended: Ended = program("verify", str(path), *flags, stdin=stdin, is_actions=False)
+    return ended
+
+
+def results(ended: Ended) -> dict[str, str]:
+    return {each["name"]: each["result"] for each in json.loads(ended.stdout)["checks"]}
+
+
+def test_a_mail_as_it_was_sent_agrees(program: Program, tmp_path: Path) -> None:
+    ended = verified(program, mailed(program, tmp_path))
+
+    assert ended.code == 0, ended.stdout
+    assert "ok      attached attestation.json: sha256:" in ended.stdout
+    assert "ok      attestation in the report: as the evidence says" in ended.stdout
+    assert "ok      verdict in the report: as the evidence says" in ended.stdout
+    assert "WRONG" not in ended.stdout
+    assert "is not checked here" in ended.stdout
+
+
+def test_a_program_reads_the_same(program: Program, tmp_path: Path) -> None:
+    path = mailed(program, tmp_path)
+    ended = verified(program, "-", "-o", "json", stdin=path.read_bytes())
+
+    document = json.loads(ended.stdout)
+    assert (document["mail"], document["ok"]) == ("-", True)
+    assert set(results(ended).values()) == {"ok", "unknown"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"job_status": "failure"},
+        {"needs": '{"build": {"result": "cancelled"}}'},
+        {"env_values": "names"},
+        {"env_values": "hide"},
+    ],
+    ids=str,
+)
+def test_the_job_and_the_options_are_read_from_the_report(
+    program: Program, tmp_path: Path, options: dict[str, str]
+) -> None:
+    ended = verified(program, mailed(program, tmp_path, **options), "-o", "json")
+
+    assert ended.code == 0, ended.stderr
+    assert results(ended)["verdict in the report"] == "ok"
+
+
+def test_several_documents_and_stored_evaluations_are_read_together(
+    program: Program, tmp_path: Path
+) -> None:
+    stored = stored_evaluations(EVALUATIONS)
+    referred = referring(STATEMENT, stored)
+    bundle = stored_bundle(referred)
+    (tmp_path / "push.json").write_bytes(encoded(cli_push(referred)))
+    (tmp_path / "bundle.json").write_bytes(bundle)
+    (tmp_path / "evaluations.json").write_bytes(stored)
+    path = mailed(
+        program,
+        tmp_path,
+        attestation=f"{tmp_path / 'push.json'}\n{tmp_path / 'bundle.json'}",
+        policy_evaluations=str(tmp_path / "evaluations.json"),
+    )
+    ended = verified(program, path, "-o", "json")
+
+    assert ended.code == 0, ended.stderr
+    assert results(ended)["bundle"] == "ok"
+    assert results(ended)["attached policy-evaluations.json"] == "ok"
+
+
+def test_a_mail_that_was_changed_is_found_out(program: Program, tmp_path: Path) -> None:
+    path = mailed(program, tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"  1 violation\r\n", b"  0 violations\r\n"))
+    ended = verified(program, path, "-o", "json")
+
+    assert ended.code == 3
+    assert json.loads(ended.stdout)["ok"] is False
+    assert "The mail does not show what its evidence says." in ended.stderr
+    assert "violations in the text: the text says 0, the evidence 1" in ended.stderr
+
+
+def test_a_report_that_was_changed_is_found_out(program: Program, tmp_path: Path) -> None:
+    path = with_report(program, tmp_path, lambda report: report["verdict"].update(outcome="passed"))
+    ended = verified(program, path)
+
+    assert ended.code == 3
+    assert "verdict in the report: not what the evidence says" in ended.stderr
+    assert "attached chainloop-report.json: is sha256:" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda report: report.clear(),
+        lambda report: report.update(job=None),
+        lambda report: report["job"].update(status="nonsense"),
+    ],
+    ids=["empty", "no job", "no status"],
+)
+def test_a_report_that_is_none_is_wrong(program: Program, tmp_path: Path, change: object) -> None:
+    ended = verified(program, with_report(program, tmp_path, change))
+
+    assert ended.code == 3
+    assert "report: is no report of ours" in ended.stderr
+
+
+def test_a_report_is_no_must(program: Program, tmp_path: Path) -> None:
+    ended = verified(program, mailed(program, tmp_path, attach="attestation"))
+
+    assert ended.code == 0
+    assert "report" not in ended.stdout
+
+
+def test_names_in_a_report_are_only_text(program: Program, tmp_path: Path) -> None:
+    needs = [{"name": 1, "result": "failure"}, {"name": None, "result": "failure"}]
+    path = with_report(program, tmp_path, lambda report: report["job"].update(needs=needs))
+
+    assert "verdict in the report: not what" in verified(program, path).stderr
+
+
+def test_a_report_of_another_version_is_not_judged(program: Program, tmp_path: Path) -> None:
+    path = with_report(
+        program, tmp_path, lambda report: report["generator"].update(version=f"{__version__}9")
+    )
+    ended = verified(program, path)
+
+    assert f"unknown report: made by version '{__version__}9'" in ended.stdout
+
+
+def with_report(program: Program, folder: Path, change: object) -> Path:
+    """The mail with a report that somebody changed."""
+    import email
+
+    path = mailed(program, folder)
+    message = email.message_from_bytes(path.read_bytes())
+    (part,) = (p for p in message.walk() if p.get_filename() == "chainloop-report.json")
+    report = json.loads(cast(bytes, part.get_payload(decode=True)))
+    assert callable(change)
+    change(report)
+    del part["Content-Transfer-Encoding"]
+    part.set_payload(json.dumps(report))
+    path.write_bytes(message.as_bytes())
+    return path
+
+
+def test_a_mail_without_evidence_has_nothing_to_check(program: Program, tmp_path: Path) -> None:
+    ended = verified(program, mailed(program, tmp_path, attach="report"))
+
+    assert ended.code == 3
+    assert "mail: has no attestation attached" in ended.stderr
+
+
+def test_evidence_that_is_damaged_is_named(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "attestation.json").write_bytes(b"[]")
+    post = Post()
+    inputs = INPUTS | {"attach": "attestation.json"}
+    environ = {"GITHUB_WORKSPACE": str(tmp_path)}
+    program("send", inputs=inputs, environ=environ, post=post)
+    (tmp_path / "MAIL.eml").write_bytes(post.mails[0].content)
+    ended = verified(program, tmp_path / "MAIL.eml")
+
+    assert ended.code == 3
+    assert "attached attestation.json $: this is an empty list" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("none.eml", "cannot be read: no such file"),
+        (".", "cannot be read: is a directory"),
+        ("a\0b", "cannot be read: not a path"),
+    ],
+)
+def test_a_mail_that_is_not_there_is_an_option_that_is_wrong(
+    program: Program, name: str, why: str
+) -> None:
+    ended = verified(program, name)
+
+    assert ended.code == 2
+    assert why in ended.stderr
+
+
+def test_what_is_no_mail_is_said_to_be_none(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\n\n")
+    ended = verified(program, tmp_path / "x")
+
+    assert ended.code == 3
+    assert "mail: is not a mail: it has no header" in ended.stderr
