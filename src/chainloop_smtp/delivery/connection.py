@@ -216,6 +216,11 @@ class Connection:
         self._socket.setblocking(False)
         if not self._awaited:
             self._check_unasked()
+        else:
+            # What has been said is safe here, should the connection be reset while we send. That it
+            # has ended is told to whoever reads.
+            with suppress(DeliveryError):
+                self._pull()
         self._awaited += replies
         self._must_wait = True
         self.queued += len(octets)
@@ -250,7 +255,11 @@ class Connection:
 
     def _wait(self, until: float | None) -> None:
         """Sends and receives what can be; waits where neither can."""
-        if self._pull() or self._push():
+        if self._pull():
+            self.round_trips += self._must_wait
+            self._must_wait = False
+            return
+        if self._push():
             return
         wants_out = [self._socket] if self._outgoing and not self._broken else []
         ready = select.select([self._socket], wants_out, [], self._deadline.step(until))
@@ -287,8 +296,6 @@ class Connection:
             raise self._network_error(self._doing, self._broken or error) from error
         if not octets:
             raise self._closed()
-        self.round_trips += self._must_wait
-        self._must_wait = False
         self._replies.feed(octets)
         return True
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.session import Session
-from chainloop_smtp.delivery.visit import Visit
+from chainloop_smtp.delivery.visit import WINDOW, Visit
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import Attempt, Registration, State, Transport
 
@@ -70,6 +70,7 @@ class Dispatch:
         self._clock = clock
         self._connections = connections
         self._distrusted: frozenset[str] = frozenset()
+        self._window = WINDOW
 
     def round(self, letters: Iterator[Letter]) -> Iterator[Letter]:
         """Tries to deliver each letter once, as far as there is a connection.
@@ -99,9 +100,16 @@ class Dispatch:
             self._registration, self._transport, self._deadline, self._clock, self._distrusted
         )
 
+    def visit(self, session: Session, queue: Queue, login: bytes) -> Visit:
+        """What the session carries, with no more at stake than the server has shown to be safe."""
+        return Visit(session, queue, login, self._window)
+
     def learn(self, visit: Visit) -> bool:
         """Keeps what a visit has shown; whether another one makes sense at once."""
         self._distrusted |= visit.lies
+        if visit.has_lost:
+            # A server that leaves without answering is not trusted with more than one mail again.
+            self._window = 1
         self.failure = visit.failure or self.failure
         return visit.failure is None or visit.has_carried or bool(visit.lies)
 
@@ -217,8 +225,8 @@ class _Line:
             try:
                 self.session = self._dispatch.session()
                 with self.session:
-                    self.session.open()
-                    self._visit = Visit(self.session, self._queue, b"")
+                    login = self.session.open()
+                    self._visit = self._dispatch.visit(self.session, self._queue, login)
                     yield from self._visit.carry(letter)
             except DeliveryError as error:
                 self.failure = error

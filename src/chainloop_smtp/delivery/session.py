@@ -60,6 +60,7 @@ class Session:
         self._registration = registration
         self._deadline = deadline
         self._ignoring = ignoring
+        self._round_trips_told = 0
         self.tls = transport.tls
         if self.tls is Tls.AUTO:
             is_implicit = registration.port in IMPLICIT_TLS_PORTS
@@ -87,8 +88,12 @@ class Session:
     ) -> None:
         self.connection.__exit__(kind, error, traceback)
 
-    def open(self) -> None:
-        """From the server's greeting to a logged-in session.
+    def open(self) -> bytes:
+        """From the server's greeting to a session that is logged in, or about to be.
+
+        Returns:
+            An AUTH command that waits to go ahead of the first mail, in one group with it; empty
+            when there is nothing more to be done.
 
         Raises:
             DeliveryError: The server, or the connection, does not let us in.
@@ -99,8 +104,12 @@ class Session:
             self.start_tls()
             # RFC 3207 section 4.2: what was learned in clear is forgotten.
             self.hello()
-        if self._registration.user:
+        if not self._registration.user:
+            return b""
+        command = self._login_ahead()
+        if not command:
             self.log_in()
+        return command
 
     def greet(self) -> None:
         """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
@@ -143,13 +152,7 @@ class Session:
 
     def log_in(self) -> None:
         """AUTH (RFC 4954)."""
-        if not self.connection.tls and not self.connection.is_loopback:
-            raise self.error(
-                "the password was not sent, since the connection has no TLS",
-                "Use tls: auto, or auth: none for a relay that needs no login.",
-            )
         mechanism = self._common_mechanism()
-        self.mechanism = mechanism.value.upper()
         self.check_login(*self._authenticate(mechanism))
 
     def check_login(self, reply: Reply, complaint: str = "") -> None:
@@ -197,6 +200,12 @@ class Session:
             return reply.code == 221 or self.connection.read(patience=_QUIT_PATIENCE).code != 221
         except DeliveryError:
             return True
+
+    def new_round_trips(self) -> int:
+        """Those since this was asked last, so that each counts for one mail."""
+        new = self.connection.round_trips - self._round_trips_told
+        self._round_trips_told = self.connection.round_trips
+        return new
 
     def attempt(
         self,
@@ -273,7 +282,35 @@ class Session:
             return False
         return tls_.is_answered(line.socket, host.removesuffix("."), seconds)
 
+    def _login_ahead(self) -> bytes:
+        """AUTH PLAIN with its response, where that may be followed by more in one group.
+
+        RFC 4954 section 4: AUTH ends its group, unless it has an initial response of a mechanism
+        that is known to be over with it: PLAIN. The bearer mechanisms go on after a failure.
+        """
+        if not self.is_pipelined or self._common_mechanism() is not Auth.PLAIN:
+            return b""
+        response = auth.exchange(
+            Auth.PLAIN,
+            self._registration.user,
+            self._registration.password,
+            self._registration.host,
+            self._registration.port,
+        ).initial
+        command = b"AUTH PLAIN " + base64.b64encode(response or b"")
+        return command if len(command) + 2 <= _LONGEST_COMMAND else b""
+
     def _common_mechanism(self) -> Auth:
+        """The mechanism to log in with.
+
+        Raises:
+            DeliveryError: There is none, or it would send a secret in clear.
+        """
+        if not self.connection.tls and not self.connection.is_loopback:
+            raise self.error(
+                "the password was not sent, since the connection has no TLS",
+                "Use tls: auto, or auth: none for a relay that needs no login.",
+            )
         offered = self.extensions.get("AUTH", "").split()
         # Exchange and others of old: `AUTH=LOGIN` as a keyword of its own.
         for name, value in self.extensions.items():
@@ -290,6 +327,7 @@ class Session:
                 if not offered
                 else "Set auth to one of the mechanisms that the server offers.",
             )
+        self.mechanism = mechanism.value.upper()
         return mechanism
 
     def _authenticate(self, mechanism: Auth) -> tuple[Reply, str]:

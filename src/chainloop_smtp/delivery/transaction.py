@@ -32,6 +32,7 @@ class Transaction:
         recipients: Whom it is for; empty when the session can carry it to nobody.
         is_complete: All that this transaction will ever send is on its way.
         is_cut_off: The session ended before the transaction did, or with its last reply.
+        is_lost: Nobody knows whether the server took it.
         lies: Extensions that the server offers and, by its replies, does not have.
         ending: Why the session cannot go on after it; None when it can.
     """
@@ -49,12 +50,12 @@ class Transaction:
         self.letter = letter
         self.is_complete = False
         self.is_cut_off = False
+        self.is_lost = False
         self.lies: frozenset[str] = frozenset()
         self.ending: DeliveryError | None = None
         self._session = session
         self._connection = session.connection
         self._started: datetime = session.started if is_first else session.clock.now()
-        self._trips_before = 0 if is_first else session.connection.round_trips
         self._login = login
         self._login_failure: DeliveryError | None = None
         self._resets = resets
@@ -109,13 +110,7 @@ class Transaction:
     def offer(self) -> None:
         """What becomes of the envelope; the content too, where it could not go ahead."""
         if self._login:
-            try:
-                self._session.check_login(self._connection.answer())
-            except DeliveryError as error:
-                if not self._session.is_chunked:
-                    raise
-                # The rest is sent, and its replies say what became of it.
-                self._login_failure = error
+            self._offer_login()
         if self._session.is_pipelined:
             self._offer_group()
         else:
@@ -169,10 +164,13 @@ class Transaction:
     def fail(self, error: DeliveryError) -> None:
         """Writes down what became of it when the session ended before its last reply."""
         self.is_cut_off = True
-        self._settle_refused()
-        rest = self._undecided
         cause = self._login_failure or error
+        if self._login_failure is None:
+            # Without the login, what the envelope's replies say is not about the recipients.
+            self._settle_refused()
+        rest = self.recipients if self._login_failure else self._undecided
         if self._is_out_of_hand(error):
+            self.is_lost = True
             self.letter.settle(rest, State.UNKNOWN)
         else:
             reply = error.reply if isinstance(error, GoodbyeError) else None
@@ -182,8 +180,9 @@ class Transaction:
 
     def part(self) -> None:
         """The session's end counts as its last letter's."""
-        trips = self._connection.round_trips - self._trips_before
-        self.letter.tries[-1] = replace(self.letter.tries[-1], round_trips=trips)
+        last = self.letter.tries[-1]
+        trips = last.round_trips + self._session.new_round_trips()
+        self.letter.tries[-1] = replace(last, round_trips=trips)
 
     def doubt(self, error: DeliveryError) -> None:
         """What counted as accepted may have been the reply to another command."""
@@ -216,6 +215,20 @@ class Transaction:
             session.extensions, session.transport, self.letter.mail, self.recipients
         )
 
+    def _offer_login(self) -> None:
+        reply = self._connection.answer()
+        try:
+            # 334: what follows in the group would be taken for the answer.
+            if reply.code in (*_NO_SUCH_COMMAND, 334):
+                self.lies = frozenset({"PIPELINING", "CHUNKING"})
+                raise self._session.error("the server takes no login ahead", is_temporary=True)
+            self._session.check_login(reply)
+        except DeliveryError as error:
+            self._login_failure = error
+            if not self._session.is_chunked:
+                raise
+            # The rest is sent, and its replies say what became of it.
+
     def _offer_group(self) -> None:
         self._sender = self._expect(self._connection.answer(), "245")
         for _ in self.recipients:
@@ -225,13 +238,13 @@ class Transaction:
 
     def _offer_one_by_one(self) -> None:
         mail, *rcpt = self._envelope()
-        (self._sender,) = self._connection.exchange(mail)
+        self._sender = self._expect(self._connection.exchange(mail)[0], "245")
         if not _is_positive(self._sender):
             return
         for command in rcpt:
-            self._answers += self._connection.exchange(command)
+            self._answers.append(self._expect(self._connection.exchange(command)[0], "245"))
         if self._takers:
-            self._answer_data(self._connection.exchange(b"DATA")[0])
+            self._answer_data(self._expect(self._connection.exchange(b"DATA")[0], "345"))
 
     def _answer_data(self, data: Reply) -> None:
         """The content, where it is waited for."""
@@ -298,7 +311,7 @@ class Transaction:
             self._session.attempt(
                 self._started,
                 recipients=self.recipients,
-                round_trips=self._connection.round_trips - self._trips_before,
+                round_trips=self._session.new_round_trips(),
                 reply=self._reply if self._let_pass else None,
                 why=why,
                 hint=hint,

@@ -15,7 +15,7 @@ from chainloop_smtp.delivery.transaction import OutOfStepError, Transaction
 from chainloop_smtp.errors import DeliveryError
 
 # Mails ahead of their replies: what fills a line of 50 ms, and what may end up unknown at worst.
-_WINDOW = 16
+WINDOW = 16
 _UNSENT = 512 * 1024  # octets that wait in memory before another mail is added
 
 
@@ -34,17 +34,26 @@ class Visit:
 
     Attributes:
         has_carried: The server took a mail.
+        has_lost: Of a mail at least, nobody knows whether the server took it.
         failure: What ended the session before its time; None when it ended as it should.
         lies: Extensions that the server offers and does not have.
     """
 
-    def __init__(self, session: Session, source: Source, login: bytes) -> None:
+    def __init__(self, session: Session, source: Source, login: bytes, window: int) -> None:
+        """Nothing is carried yet.
+
+        Args:
+            login: An AUTH command that goes ahead of the first mail; empty: none.
+            window: Mails that may be ahead of their replies.
+        """
+        self.has_lost = False
         self.has_carried = False
         self.failure: DeliveryError | None = None
         self.lies: frozenset[str] = frozenset()
         self._session = session
         self._source = source
         self._login = login
+        self._window = window
         self._next: Letter | None = None
         self._under_way: deque[Transaction] = deque()
         # Answered, but not yet known for sure: the next reply shows whether all is in step.
@@ -72,6 +81,7 @@ class Visit:
                 self.lies |= self._session.extensions.keys() & {"PIPELINING", "CHUNKING"}
             for transaction in self._under_way:
                 transaction.fail(error)
+                self.has_lost |= transaction.is_lost
         finally:
             # Also where the caller goes no further.
             if self._next is not None:
@@ -156,7 +166,7 @@ class Visit:
         # The first mail alone, since a server that does not know BDAT takes content for commands.
         return (
             self.has_carried
-            and len(self._under_way) < _WINDOW
+            and len(self._under_way) < self._window
             and connection.queued - connection.sent < _UNSENT
         )
 
