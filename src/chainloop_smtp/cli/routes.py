@@ -1,7 +1,7 @@
 """Inputs and configuration file -> every mail that may be sent, validated before anything is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from chainloop_smtp.model import (
     RegistrationEntry,
     Templates,
 )
+from chainloop_smtp.model.values import dataclass
 
 Listed = TypeVar("Listed", RegistrationEntry, AttachmentEntry)
 

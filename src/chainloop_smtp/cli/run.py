@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -13,6 +12,7 @@ from chainloop_smtp import delivery, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transport
+from chainloop_smtp.model.values import dataclass
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
 _EPOCH = "SOURCE_DATE_EPOCH"

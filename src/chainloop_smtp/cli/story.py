@@ -1,7 +1,7 @@
 """What there is to tell of a run, read once, and told in as many mails as are wanted."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -20,6 +20,7 @@ from chainloop_smtp.model import (
     Templates,
     Verdict,
 )
+from chainloop_smtp.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.model.values import dataclass
 
 
 def monotonic() -> float:

@@ -1,10 +1,9 @@
 """Changes -> what the mail says of them: three lines first, then each change."""
 
-from dataclasses import dataclass
-
 from chainloop_smtp.message import findings, links, naming
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.model import Breach, Changes, Material, Replacement, Run, Shift
+from chainloop_smtp.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

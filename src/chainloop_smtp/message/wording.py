@@ -1,7 +1,6 @@
 """Facts -> words: the subject, the headline, what it means. The same for every part of the mail."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 from chainloop_smtp.message import findings, naming, subject
@@ -17,6 +16,7 @@ from chainloop_smtp.model import (
     Thread,
     Verdict,
 )
+from chainloop_smtp.model.values import dataclass
 
 _HEADLINE = 400
 # Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.

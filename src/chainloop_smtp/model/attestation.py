@@ -1,8 +1,9 @@
 """One Chainloop run, as its evidence tells it."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from chainloop_smtp.model.values import dataclass
 
 
 class Strategy(StrEnum):

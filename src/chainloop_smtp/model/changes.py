@@ -1,8 +1,7 @@
 """What differs between two runs of one workflow."""
 
-from dataclasses import dataclass
-
 from chainloop_smtp.model.attestation import Attestation, Material, Violation
+from chainloop_smtp.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """The configuration file: registrations, and what attaches them to workflows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from chainloop_smtp.model.attestation import FindingKind
+from chainloop_smtp.model.values import dataclass
 from chainloop_smtp.model.verdict import Outcome
 
 

@@ -1,7 +1,8 @@
 """The CI job that runs us."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from chainloop_smtp.model.values import dataclass
 
 
 class JobStatus(StrEnum):

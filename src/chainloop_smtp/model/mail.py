@@ -1,8 +1,10 @@
 """One mail, and what became of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
+
+from chainloop_smtp.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

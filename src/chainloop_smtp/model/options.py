@@ -1,12 +1,13 @@
 """What a user may say, validated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from chainloop_smtp.model.configuration import Trigger
 from chainloop_smtp.model.job import JobResult, JobStatus
+from chainloop_smtp.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,7 @@
 """What decides where a mail goes, and the decision."""
 
-from dataclasses import dataclass
-
 from chainloop_smtp.model.changes import Changes
+from chainloop_smtp.model.values import dataclass
 from chainloop_smtp.model.verdict import Outcome
 
 

@@ -1,6 +1,8 @@
 """The user's own templates, as text."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from chainloop_smtp.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The judgement on a run."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from chainloop_smtp.model.values import dataclass
 
 
 class PolicyStatus(StrEnum):

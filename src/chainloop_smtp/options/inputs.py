@@ -1,8 +1,7 @@
 """Every input, once: `action.yml`, the flags and README's table are held against this list."""
 
-from dataclasses import dataclass
-
 from chainloop_smtp.model import Auth, EnvValues, OAuth2Provider, Require, Thread, Tls
+from chainloop_smtp.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,12 @@ and merge keys work; tags are refused, since nothing here is made by naming a ty
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import yaml
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model.values import dataclass
 
 MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 12

@@ -1,11 +1,11 @@
 """An attachment, its registration and the step's inputs -> Options of one mail."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import AttachmentEntry, Entry, Options, RegistrationEntry
+from chainloop_smtp.model.values import dataclass
 from chainloop_smtp.options.configuration import keys
 
 _ADDRESS = "unknown@chainloop-smtp.test"

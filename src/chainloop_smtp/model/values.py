@@ -1,0 +1,101 @@
+"""Frozen dataclasses whose methods are shared by all of them.
+
+The standard library compiles eight methods for each class when it is made, 0.7 ms of every run for
+each of some sixty classes. These are dataclasses to `dataclasses.fields`, `dataclasses.replace` and
+type checkers all the same, and do what those would do; only the methods stand here, once.
+"""
+
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+# Type checkers take it for what it stands for.
+if TYPE_CHECKING:
+    from dataclasses import dataclass as dataclass
+else:
+
+    def dataclass(*, frozen, slots, kw_only):
+        """As `dataclasses.dataclass`, where all three are True."""
+        if not (frozen and slots and kw_only):
+            raise TypeError("a value is frozen, has slots and takes keywords only")
+        return _made
+
+
+def _made(cls: type) -> type:
+    for name, shared in _SHARED.items():
+        setattr(cls, name, shared)
+    return dataclasses.dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
+
+
+def _init(self: object, /, **given: object) -> None:
+    for name, field in _fields(self).items():
+        if name in given:
+            value = given.pop(name)
+        elif field.default is not dataclasses.MISSING:
+            value = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            value = field.default_factory()
+        else:
+            raise TypeError(f"{type(self).__name__} lacks the argument {name!r}")
+        object.__setattr__(self, name, value)
+    if given:
+        raise TypeError(f"{type(self).__name__} has no argument {', '.join(map(repr, given))}")
+
+
+def _repr(self: object) -> str:
+    shown = (f"{name}={getattr(self, name)!r}" for name, f in _fields(self).items() if f.repr)
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _eq(self: object, other: object) -> bool:
+    return _values(self) == _values(other) if type(self) is type(other) else NotImplemented
+
+
+def _hash(self: object) -> int:
+    return hash(_values(self))
+
+
+def _setattr(_: object, name: str, _value: object) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _delattr(_: object, name: str) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+class _Signature:
+    """What may be given: made only when somebody asks, as `inspect.signature` does."""
+
+    def __get__(self, _: object, cls: type) -> inspect.Signature:
+        hints = get_type_hints(cls)
+        parameters = []
+        for name, field in _fields(cls).items():
+            default = field.default
+            if default is dataclasses.MISSING:
+                has_factory = field.default_factory is not dataclasses.MISSING
+                default = field.default_factory if has_factory else inspect.Parameter.empty
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(
+                inspect.Parameter(name, kind, default=default, annotation=hints[name])
+            )
+        return inspect.Signature(parameters)
+
+
+_SHARED = {
+    "__signature__": _Signature(),
+    "__init__": _init,
+    "__repr__": _repr,
+    "__eq__": _eq,
+    "__hash__": _hash,
+    "__setattr__": _setattr,
+    "__delattr__": _delattr,
+}
+
+
+def _fields(value: Any) -> "dict[str, dataclasses.Field[Any]]":
+    fields: dict[str, dataclasses.Field[Any]] = value.__dataclass_fields__
+    return fields
+
+
+def _values(value: object) -> tuple[object, ...]:
+    return tuple([getattr(value, name) for name, f in _fields(value).items() if f.compare])
