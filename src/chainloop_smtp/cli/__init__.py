@@ -76,7 +76,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
+    parser = _parser(is_send=argv[:1] == ["send"])
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         raise OptionsError(*_unknown(unknown))
@@ -102,7 +102,8 @@ def _unknown(words: Sequence[str]) -> list[Problem]:
     return problems or [Problem("arguments", f"{len(words)} of them belong to no flag")]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, is_send: bool) -> argparse.ArgumentParser:
+    """All commands; only the one that every step gives where it is that one."""
     parser = _Parser(
         prog="chainloop-smtp",
         description="Mails the evidence of a Chainloop run.",
@@ -115,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "send", send, "mail one run")
     _add_inputs(command)
+    if is_send:
+        return parser
 
     command = _command(
         commands, "verify", _lazy("verify", "verify"), "a received mail against what is attached"

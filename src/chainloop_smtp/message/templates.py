@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -168,6 +167,8 @@ def wrap(text: str, indent: str = "", first: str | None = None) -> str:
     start = indent if first is None else first
     if len(start) + len(text) <= _COLUMNS and text.isprintable() and text.strip() == text != "":
         return start + text
+    import textwrap
+
     # U+001F is no blank to textwrap, and no value holds one.
     joined_words = joined(text, "\x1f")
     filled = textwrap.fill(

@@ -1,6 +1,5 @@
 """Inputs -> when a mail is sent."""
 
-import difflib
 import re
 
 from chainloop_smtp.errors import quoted
@@ -15,6 +14,8 @@ def triggers(values: Values) -> tuple[Trigger, ...]:
         if word in tuple(Trigger):
             found.append(Trigger(word))
         else:
+            import difflib
+
             nearest = difflib.get_close_matches(word, tuple(Trigger), n=1)
             others = f"Write any of: {', '.join(Trigger)}."
             hint = f"Did you mean {nearest[0]}?" if nearest else others
