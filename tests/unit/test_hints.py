@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainloop_smtp.delivery.hints import hint
+from chainloop_smtp.delivery.hints import hint, provider
 from chainloop_smtp.model import Reply
 
 
@@ -89,3 +89,9 @@ def test_an_enhanced_code_is_compared_whole() -> None:
 
 def test_a_reply_that_nobody_knows_gets_no_hint() -> None:
     assert told("mx.example.com", 554, "", "Transaction failed") == ""
+
+
+def test_a_provider_has_a_name() -> None:
+    assert provider("SMTP.Office365.com.") == "Microsoft 365"
+    assert provider(SES) == "Amazon SES"
+    assert provider("mx.example.com") == ""

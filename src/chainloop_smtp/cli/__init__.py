@@ -124,6 +124,11 @@ def _parser(*, is_send: bool) -> argparse.ArgumentParser:
     )
     command.add_argument("mail", metavar="MAIL.eml", help="a file; '-' for standard input")
 
+    command = _command(
+        commands, "check", _lazy("check", "check"), "try everything but the mail, send nothing"
+    )
+    _add_inputs(command)
+
     command = _command(commands, "demo", _demo, "mail a sample to an embedded mail server")
 
     group = _group(commands, "integration", "Chainloop's own words for registering mail")

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import place
 from chainloop_smtp.delivery.dispatch import Dispatch
-from chainloop_smtp.delivery.hints import hint
+from chainloop_smtp.delivery.hints import hint, provider
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS
 from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 
-__all__ = ["IMPLICIT_TLS_PORTS", "Clock", "check_files", "hint", "send", "send_all"]
+__all__ = ["IMPLICIT_TLS_PORTS", "Clock", "check_files", "hint", "provider", "send", "send_all"]
 
 _ATTEMPTS = 12  # in a row that bring nobody the mail; the deadline is usually over before
 _LONGEST_PAUSE = 30.0  # seconds

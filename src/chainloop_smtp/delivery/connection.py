@@ -121,6 +121,11 @@ class Connection:
         return (mapped or peer).is_loopback
 
     @property
+    def described(self) -> tls.Certificate | None:
+        """The server's certificate, where an authority vouches for it."""
+        return tls.described(self._socket) if isinstance(self._socket, ssl.SSLSocket) else None
+
+    @property
     def own_name(self) -> str:
         """What this end calls itself in EHLO."""
         return own_name(socket.gethostname(), self._own_address)

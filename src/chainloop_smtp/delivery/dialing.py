@@ -57,6 +57,19 @@ def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline) -> Line:
     return Line(line.socket, "")
 
 
+def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]:
+    """What `socket.getaddrinfo` finds, in the order in which it is to be tried.
+
+    Raises:
+        DeliveryError: The host has no address, or nobody says so in time.
+    """
+    work = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        return _bounded(work, deadline.step())
+    except (OSError, UnicodeError) as error:
+        raise failure(where, host, "looking up the host", error) from error
+
+
 def place(host: str, port: int) -> str:
     """``host:port``, the host in brackets where it is an IPv6 literal."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -88,12 +101,7 @@ def own_name(name: str, address: str) -> str:
 
 def _direct(host: str, port: int, where: str, deadline: Deadline) -> Line:
     """To the first of the host's addresses that answers, all within the one deadline."""
-    try:
-        found = _bounded(
-            partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM), deadline.step()
-        )
-    except (OSError, UnicodeError) as error:
-        raise failure(where, host, "looking up the host", error) from error
+    found = addresses(host, port, where, deadline)
     last = OSError("it has no address")
     for further, (family, kind, protocol, _, address) in zip(
         range(len(found) - 1, -1, -1), found, strict=True

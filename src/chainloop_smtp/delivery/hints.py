@@ -19,6 +19,17 @@ _BREVO = ("brevo.com", "sendinblue.com")
 _RESEND = ("resend.com",)
 _SMTP2GO = ("smtp2go.com",)
 _ANYBODY = ("",)
+_PROVIDERS = (
+    (_MICROSOFT, "Microsoft 365"),
+    (_GOOGLE, "Google"),
+    (_AMAZON, "Amazon SES"),
+    (_SENDGRID, "SendGrid"),
+    (_MAILGUN, "Mailgun"),
+    (_POSTMARK, "Postmark"),
+    (_BREVO, "Brevo"),
+    (_RESEND, "Resend"),
+    (_SMTP2GO, "SMTP2GO"),
+)
 
 
 class _Rule(NamedTuple):
@@ -341,6 +352,12 @@ def hint(host: str, reply: Reply) -> str:
         ),
         "",
     )
+
+
+def provider(host: str) -> str:
+    """The name of the provider whose server it is; empty: nobody known."""
+    name = host.lower().rstrip(".")
+    return next((who for domains, who in _PROVIDERS if _is_under(name, domains)), "")
 
 
 def _is_under(name: str, domains: tuple[str, ...]) -> bool:

@@ -113,8 +113,8 @@ class Session:
 
     def greet(self) -> None:
         """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
-        if self.tls is Tls.IMPLICIT:
-            self._secure()
+        if self.tls is Tls.IMPLICIT and not self.connection.tls:
+            self.secure()
         try:
             greeting = self.connection.read()
         except DeliveryError as error:
@@ -148,7 +148,12 @@ class Session:
         (reply,) = self.connection.exchange(b"STARTTLS")
         if reply.code != 220:
             raise self.refusal("the server refused STARTTLS", reply)
-        self._secure()
+        self.secure()
+
+    def secure(self) -> None:
+        """The TLS handshake; with implicit TLS (RFC 8314 section 3.3), before all else."""
+        context = self._context or tls_.context(self.transport)
+        self.connection.start_tls(context, self.transport.tls_fingerprint)
 
     def log_in(self) -> None:
         """AUTH (RFC 4954)."""
@@ -263,10 +268,6 @@ class Session:
         """An error about this server."""
         problem = Problem(self.connection.where, why, hint)
         return DeliveryError(problem, is_temporary=is_temporary)
-
-    def _secure(self) -> None:
-        context = self._context or tls_.context(self.transport)
-        self.connection.start_tls(context, self.transport.tls_fingerprint)
 
     def _is_tls_answered(self) -> bool:
         """A second connection, whose first words are a handshake: whether that is answered.

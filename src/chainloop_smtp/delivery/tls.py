@@ -4,13 +4,28 @@ import hashlib
 import re
 import socket
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Transport
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d")
+
+
+class Certificate(NamedTuple):
+    """What a verified certificate says of itself; anybody's text.
+
+    Attributes:
+        subject: The first name that it is for.
+        issuer: Organisation, or the authority's name.
+        ends: When its validity does; aware, in UTC.
+    """
+
+    subject: str
+    issuer: str
+    ends: datetime
 
 
 def context(transport: Transport) -> ssl.SSLContext:
@@ -54,6 +69,18 @@ def check_files(ca_file: str, client_cert: str, client_key: str) -> None:
 def fingerprint(secured: ssl.SSLSocket) -> str:
     """SHA-256 of the other side's certificate in DER, as lower-case hexadecimal digits."""
     return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def described(secured: ssl.SSLSocket) -> Certificate | None:
+    """The other side's certificate; None where a pin stands for its verification."""
+    found: dict[str, Any] = secured.getpeercert() or {}
+    if not found:
+        return None
+    names = [value for _, value in found.get("subjectAltName", ())]
+    issuer = {name: value for rdn in found["issuer"] for name, value in rdn}
+    by = issuer.get("organizationName") or issuer.get("commonName") or "an authority without a name"
+    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
+    return Certificate(subject=names[0] if names else "no name", issuer=by, ends=ends)
 
 
 def is_answered(connected: socket.socket, host: str, seconds: float) -> bool:

@@ -28,6 +28,10 @@ from chainloop_smtp.model.changes import (
     Replacement,
     Shift,
 )
+from chainloop_smtp.model.check import (
+    Step,
+    StepState,
+)
 from chainloop_smtp.model.configuration import (
     AttachmentEntry,
     Conditions,
@@ -151,6 +155,8 @@ __all__ = [
     "Shift",
     "Signing",
     "State",
+    "Step",
+    "StepState",
     "Strategy",
     "TemplateFile",
     "Templates",

@@ -1,0 +1,272 @@
+"""The command ``check``: everything that a mail would meet on its way, and no mail."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from chainloop_smtp import addressing, delivery, message
+from chainloop_smtp.cli import routes
+from chainloop_smtp.cli.login import advise, authorised
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.delivery import checking
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
+from chainloop_smtp.model import Options, Require, Step, StepState
+
+_GLYPHS = {
+    StepState.OK: "✓ ok",
+    StepState.WARNING: "! warning",
+    StepState.FAILED: "✗ failed",
+    StepState.DEFERRED: "~ not now",
+    StepState.SKIPPED: "- skipped",
+}
+_WIDTH = max(map(len, _GLYPHS.values()))
+_NAME_WIDTH = len("greeting")
+
+Failure = DeliveryError | OptionsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """One server, and what would be sent through it.
+
+    Attributes:
+        name: Of the registration; empty: the inputs themselves.
+        recipients: addr-specs, each once.
+        missing: Variables that are not set; while there are any, nothing can be tried.
+    """
+
+    name: str
+    options: Options
+    recipients: tuple[str, ...]
+    missing: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """What became of the steps at one server."""
+
+    target: _Target
+    steps: tuple[Step, ...]
+    failure: Failure | None
+    sentence: str
+
+
+def check(run: Run) -> int:
+    """Tries each server that a send could use, and says what that send would do.
+
+    Raises:
+        DeliveryError: It would fail.
+        OptionsError: It could not even try.
+    """
+    checked = [_checked(run, target) for target in _targets(run)]
+    run.console.summary("\n\n".join(map(_markdown, checked)))
+    if run.console.is_json:
+        run.console.data(json.dumps(_document(checked), indent=2))
+    required = []
+    for each in checked:
+        if each.failure and each.target.options.fail_on_error:
+            required.append(each.failure)
+        elif each.failure:
+            run.console.warning(each.failure.title, str(each.failure))
+    if not required:
+        return 0
+    problems = dict.fromkeys(problem for failure in required for problem in failure.problems)
+    first = next((each for each in required if isinstance(each, DeliveryError)), required[0])
+    failure = type(first)(*problems)
+    failure.title = first.title
+    raise failure
+
+
+def _targets(run: Run) -> Iterator[_Target]:
+    """The inputs' own server, or each registration of the configuration file that is attached.
+
+    Raises:
+        OptionsError: With every problem.
+    """
+    given = run.inputs()
+    path = routes.file_of(given)
+    if not path:
+        parsed = run.validated(given)
+        yield _Target(name="", options=parsed, recipients=_recipients(parsed))
+        return
+    targets: dict[object, _Target] = {}
+    for route in routes.routes(run, given, path):
+        parsed = route.options
+        server = replace(parsed.registration, to=())
+        rules = (parsed.require, parsed.fail_on_error, parsed.max_recipients, route.missing)
+        key = (route.name, server, parsed.transport, _sender(parsed), parsed.oauth2, rules)
+        before = targets.get(key)
+        everybody = (*(before.recipients if before else ()), *_recipients(parsed))
+        targets[key] = _Target(
+            name=route.name,
+            options=parsed,
+            recipients=tuple(dict.fromkeys(everybody)),
+            missing=route.missing,
+        )
+    yield from targets.values()
+
+
+def _recipients(parsed: Options) -> tuple[str, ...]:
+    """Everybody who is named; who has yet to be looked up is not known without a run."""
+    real, _ = addressing.redirected(parsed)
+    return tuple(box.addr_spec for box in addressing.everybody(real))
+
+
+def _sender(parsed: Options) -> str:
+    return (parsed.envelope_from or parsed.registration.from_).addr_spec
+
+
+def _checked(run: Run, target: _Target) -> _Checked:
+    parsed = target.options
+    if target.name:
+        run.console.say(target.name)
+    if not target.missing:
+        advise(run, parsed)
+    steps = []
+    for step in _steps(run, target):
+        steps.append(step)
+        run.console.say(_line(step))
+    failure = _failure(target, steps)
+    sentence = _sentence(target, steps, failure)
+    run.console.say(sentence)
+    return _Checked(target=target, steps=tuple(steps), failure=failure, sentence=sentence)
+
+
+def _steps(run: Run, target: _Target) -> Iterator[Step]:
+    """The token, where there is to be one, and the dialogue."""
+    parsed = target.options
+    for problem in target.missing:
+        yield _wrong("options", problem)
+    if target.missing:
+        yield Step(name="server", state=StepState.SKIPPED, said=checking.NOT_TRIED)
+        return
+    if parsed.oauth2:
+        whole = parsed.transport.deadline
+        try:
+            parsed = authorised(run, parsed)
+        except DeliveryError as error:
+            yield _wrong("token", error.problems[0])
+            yield Step(name="server", state=StepState.SKIPPED, said=checking.NOT_TRIED)
+            return
+        seconds = whole - parsed.transport.deadline
+        said = f"an access token for {parsed.registration.user}"
+        yield Step(name="token", state=StepState.OK, said=said, seconds=seconds)
+    yield from checking.check(
+        _sender(parsed),
+        target.recipients,
+        parsed.registration,
+        parsed.transport,
+        size=parsed.max_recipients,
+    )
+
+
+def _wrong(name: str, problem: Problem) -> Step:
+    return Step(
+        name=name,
+        state=StepState.FAILED,
+        said=problem.why,
+        where=problem.where,
+        hint=problem.hint,
+    )
+
+
+def _failure(target: _Target, steps: Sequence[Step]) -> Failure | None:
+    """The failure that a send would be, by what the user requires; None when it would be none."""
+    if target.missing:
+        return OptionsError(*target.missing)
+    wrong = [each for each in steps if each.is_wrong]
+    accepted = _accepted(steps)
+    if not wrong or (accepted and target.options.require is Require.ANY):
+        return None
+    failure = DeliveryError(*(_problem(each, target.options) for each in wrong))
+    failure.title = (
+        "A mail would not reach everybody" if accepted else "A mail would not be delivered"
+    )
+    return failure
+
+
+def _problem(step: Step, parsed: Options) -> Problem:
+    if step.state is StepState.DEFERRED:
+        seconds = parsed.transport.deadline
+        again = f"A send would try it again until its deadline of {seconds:g} s, and may succeed."
+        why = f"the server puts {step.name} off for now: {step.reply}"
+        return Problem(step.where, why, f"{step.hint} {again}".strip())
+    if step.reply:
+        who = "sender" if step.name == "MAIL" else "recipient"
+        return Problem(step.where, f"the server refuses this {who}: {step.reply}", step.hint)
+    return Problem(step.where, step.said, step.hint)
+
+
+def _accepted(steps: Sequence[Step]) -> int:
+    """How many recipients the server would take a mail for; none where the session broke off."""
+    if any(each.is_wrong and each.reply is None for each in steps):
+        return 0
+    return sum(each.name == "RCPT" and each.state is StepState.OK for each in steps)
+
+
+def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -> str:
+    """What a send would do."""
+    registration = target.options.registration
+    who = delivery.provider(registration.host)
+    server = f"{registration.host}:{registration.port}" + (f" ({who})" if who else "")
+    number, total = _accepted(steps), len(target.recipients)
+    if failure is not None and not number:
+        later = any(each.state is StepState.DEFERRED for each in steps)
+        adverb = " yet" if later else ""
+        return f"A mail through {server} would not be delivered{adverb}. Nothing was sent."
+    if not total:
+        return f"{server} would take a mail; nobody is named before a run is. Nothing was sent."
+    whom = f"{number} recipient{'s' * (number != 1)}" if number == total else f"{number} of {total}"
+    return f"A mail through {server} would go to {whom}. Nothing was sent."
+
+
+def _line(step: Step) -> str:
+    """A step as a person reads it; a server says several lines, which become one."""
+    said = " ".join(step.said.split())
+    return f"{_GLYPHS[step.state]:{_WIDTH}}  {step.name:{_NAME_WIDTH}}  {said}"
+
+
+def _markdown(checked: _Checked) -> str:
+    """The steps as a table of the job summary."""
+    title = f" of {message.md(checked.target.name)}" if checked.target.name else ""
+    rows = [
+        f"| {_GLYPHS[each.state]} | {each.name} | {message.md(' '.join(each.said.split()))} |"
+        for each in checked.steps
+    ]
+    hints = [
+        f"- {message.md(str(each))}"
+        for each in (checked.failure.problems if checked.failure else ())
+    ]
+    head = [f"### Check{title}", "", message.md(checked.sentence), ""]
+    table = ["| | step | what was found |", "| --- | --- | --- |", *rows, ""]
+    return "\n".join((*head, *table, *hints))
+
+
+def _document(checked: Sequence[_Checked]) -> dict[str, object]:
+    """The steps as JSON."""
+    return {
+        "checks": [
+            {
+                "name": each.target.name or None,
+                "host": each.target.options.registration.host,
+                "port": each.target.options.registration.port,
+                "provider": delivery.provider(each.target.options.registration.host) or None,
+                "ok": each.failure is None,
+                "sentence": each.sentence,
+                "steps": [_item(step) for step in each.steps],
+            }
+            for each in checked
+        ]
+    }
+
+
+def _item(step: Step) -> dict[str, object]:
+    return {
+        "name": step.name,
+        "state": step.state.value,
+        "address": step.address or None,
+        "said": step.said,
+        "code": step.reply.code if step.reply else None,
+        "hint": step.hint or None,
+        "seconds": round(step.seconds, 3),
+    }

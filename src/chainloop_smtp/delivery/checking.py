@@ -1,0 +1,269 @@
+"""Registration and envelope -> what each step of a delivery would meet. Nothing is sent.
+
+The dialogue is that of a delivery up to the recipients; there RSET takes the transaction back
+(RFC 5321 section 4.1.1.5), before any content.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import cast
+
+from chainloop_smtp.delivery import envelope
+from chainloop_smtp.delivery.clock import Clock, Deadline
+from chainloop_smtp.delivery.dialing import addresses, place
+from chainloop_smtp.delivery.session import Session
+from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.model import Mail, Registration, Step, StepState, Tls, Transport
+
+_USUAL_SIZE = 30_000  # octets; what SIZE declares, so that a full mailbox shows here
+_SOON = 14  # days
+NOT_TRIED = "not tried"
+_LONGEST_OFFER = 160  # characters
+_CLOCK = Clock()
+
+Found = tuple[StepState, str]
+
+
+def check(
+    sender: str,
+    recipients: tuple[str, ...],
+    registration: Registration,
+    transport: Transport,
+    *,
+    size: int = 50,
+    clock: Clock = _CLOCK,
+) -> Iterator[Step]:
+    """Goes through the dialogue once, and gives each step as it ends.
+
+    After a step that fails, those that build on it come as skipped. One recipient that is refused
+    says nothing of the others.
+
+    Args:
+        sender: addr-spec of MAIL FROM.
+        recipients: addr-specs of RCPT TO.
+        size: How many of them go into one transaction.
+
+    Raises:
+        OptionsError: A file of the TLS options is not usable.
+    """
+    rehearsal = _Rehearsal(registration, transport, clock)
+    try:
+        yield from rehearsal.opening()
+        for start in range(0, max(len(recipients), 1), size):
+            yield from rehearsal.transaction(sender, recipients[start : start + size])
+        yield rehearsal.ending()
+    finally:
+        rehearsal.close()
+
+
+class _Rehearsal:
+    """The steps of one dialogue; the first that fails is the last that is tried."""
+
+    def __init__(self, registration: Registration, transport: Transport, clock: Clock) -> None:
+        self._registration = registration
+        self._transport = transport
+        self._clock = clock
+        where = place(registration.host, registration.port)
+        self._deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
+        self._session: Session | None = None
+        self._is_over = False
+
+    def opening(self) -> Iterator[Step]:
+        """From the host's name to the login."""
+        yield self._step("DNS", self._look_up)
+        yield self._step("TCP", self._connect)
+        is_implicit = self._session is not None and self._session.tls is Tls.IMPLICIT
+        if is_implicit:
+            yield self._step("TLS", self._secure)
+        yield self._step("greeting", self._greet)
+        if not is_implicit:
+            yield self._step("TLS", self._upgrade)
+        yield self._step("EHLO", self._hello)
+        yield self._step("AUTH", self._log_in)
+
+    def transaction(self, sender: str, recipients: tuple[str, ...]) -> Iterator[Step]:
+        """From MAIL to RSET."""
+        mail = Mail(
+            sender=sender,
+            recipients=recipients,
+            message_id="",
+            subject="",
+            content=bytes(_USUAL_SIZE),
+            text="",
+            html="",
+        )
+        extensions = self._session.extensions if self._session else {}
+        commands = envelope.commands(extensions, self._transport, mail, recipients)
+        yield self._command("MAIL", commands[0], sender, is_needed=True)
+        for recipient, command in zip(recipients, commands[1:], strict=True):
+            yield self._command("RCPT", command, recipient, is_needed=False)
+        yield self._step("RSET", self._reset)
+
+    def ending(self) -> Step:
+        """QUIT."""
+        return self._step("QUIT", self._quit)
+
+    def close(self) -> None:
+        """Leaves the server, with a word where there is still something to say."""
+        if self._session:
+            if self._is_over:
+                # Its answer is not waited for: nothing depends on it.
+                with suppress(DeliveryError):
+                    self._session.connection.write(b"QUIT\r\n")
+            self._session.__exit__(None, None, None)
+
+    @property
+    def _open(self) -> Session:
+        """The session, which there is in every step after TCP."""
+        return cast("Session", self._session)
+
+    def _step(self, name: str, work: Callable[[], Found]) -> Step:
+        if self._is_over:
+            return Step(name=name, state=StepState.SKIPPED, said=NOT_TRIED)
+        started = self._clock.seconds()
+        try:
+            state, said = work()
+        except DeliveryError as error:
+            self._is_over = True
+            return _failed(name, error.problems[0], self._clock.seconds() - started)
+        return Step(name=name, state=state, said=said, seconds=self._clock.seconds() - started)
+
+    def _command(self, name: str, command: bytes, address: str, *, is_needed: bool) -> Step:
+        """MAIL or RCPT, where a refusal is an answer about one address.
+
+        Args:
+            is_needed: After a refusal there is nothing more to ask.
+        """
+        if self._is_over:
+            said = f"{address}: {NOT_TRIED}"
+            return Step(name=name, state=StepState.SKIPPED, said=said, address=address)
+        started = self._clock.seconds()
+        try:
+            (reply,) = self._open.connection.exchange(command)
+        except DeliveryError as error:
+            self._is_over = True
+            seconds = self._clock.seconds() - started
+            return _failed(name, error.problems[0], seconds, address)
+        seconds = self._clock.seconds() - started
+        if 200 <= reply.code < 300:
+            return Step(
+                name=name, state=StepState.OK, said=address, address=address, seconds=seconds
+            )
+        self._is_over = is_needed
+        return Step(
+            name=name,
+            state=StepState.DEFERRED if 400 <= reply.code < 500 else StepState.FAILED,
+            said=f"{address}: {reply}",
+            where=address,
+            hint=self._open.hint(reply),
+            address=address,
+            reply=reply,
+            seconds=seconds,
+        )
+
+    def _look_up(self) -> Found:
+        host = self._registration.host
+        if self._transport.proxy:
+            return StepState.SKIPPED, "the proxy looks the host up"
+        where = place(host, self._registration.port)
+        found = addresses(host, self._registration.port, where, self._deadline)
+        named = [address for *_, address in found]
+        numbers = ", ".join(dict.fromkeys(str(address[0]) for address in named))
+        return StepState.OK, f"{host} is {numbers}"
+
+    def _connect(self) -> Found:
+        self._session = Session(self._registration, self._transport, self._deadline, self._clock)
+        address = self._session.connection.address
+        proxy = self._transport.proxy
+        through = f" through the proxy {place(proxy.host, proxy.port)}" if proxy else ""
+        port = self._registration.port
+        return StepState.OK, f"{address or self._registration.host}, port {port}{through}"
+
+    def _secure(self) -> Found:
+        self._open.secure()
+        return self._protection()
+
+    def _greet(self) -> Found:
+        self._open.greet()
+        lines = self._open.connection.lines
+        text = lines[-1].decode("utf-8", "replace")
+        return StepState.OK, self._open.connection.printable(text)[:_LONGEST_OFFER]
+
+    def _upgrade(self) -> Found:
+        session = self._open
+        if session.tls is Tls.NONE:
+            return StepState.WARNING, "none: everything travels in clear, since tls is none"
+        session.hello()
+        session.start_tls()
+        return self._protection()
+
+    def _protection(self) -> Found:
+        """Protocol, cipher, and whose certificate it is, for how long."""
+        connection = self._open.connection
+        certificate = connection.described
+        parts = [f"{connection.tls} {connection.cipher}", f"SHA-256 {connection.certificate}"]
+        if certificate is None:
+            # Python tells nothing else of a certificate that it has not verified.
+            return StepState.OK, ", ".join((*parts, "which is the pinned one"))
+        now = self._clock.now()
+        days = (certificate.ends - now).days
+        until = f"until {certificate.ends:%d %b %Y} ({days} day{'s' * (days != 1)})"
+        words = f"certificate of {certificate.subject}, by {certificate.issuer}, good {until}"
+        parts.insert(1, connection.printable(words))
+        if days < _SOON:
+            return StepState.WARNING, ", ".join((*parts, "which is soon"))
+        return StepState.OK, ", ".join(parts)
+
+    def _hello(self) -> Found:
+        session = self._open
+        session.hello()
+        offered = ", ".join(_extension(*each) for each in session.extensions.items())
+        offered = session.connection.printable(offered)[:_LONGEST_OFFER] or "no extensions"
+        if session.is_chunked:
+            trips = "a mail goes in 1 round trip"
+        elif session.is_pipelined:
+            trips = "a mail goes in 2 round trips"
+        else:
+            trips = "every command waits for its reply"
+        return StepState.OK, f"{offered}: {trips}"
+
+    def _log_in(self) -> Found:
+        if not self._registration.user:
+            return StepState.SKIPPED, "no login, since auth is none"
+        self._open.log_in()
+        return StepState.OK, f"{self._open.mechanism} as {self._registration.user}"
+
+    def _reset(self) -> Found:
+        """What goes wrong from here on can fail no delivery, which does not come this way."""
+        try:
+            (reply,) = self._open.connection.exchange(b"RSET")
+        except DeliveryError as error:
+            self._is_over = True
+            return StepState.WARNING, error.problems[0].why
+        if reply.code != 250:
+            return StepState.WARNING, f"the server does not take it back: {reply}"
+        return StepState.OK, "taken back, nothing is sent"
+
+    def _quit(self) -> Found:
+        self._open.quit(is_sent=False)
+        return StepState.OK, "the session is over"
+
+
+def _failed(name: str, problem: Problem, seconds: float, address: str = "") -> Step:
+    return Step(
+        name=name,
+        state=StepState.FAILED,
+        said=problem.why,
+        where=problem.where,
+        hint=problem.hint,
+        address=address,
+        seconds=seconds,
+    )
+
+
+def _extension(name: str, value: str) -> str:
+    """A keyword of EHLO as a person reads it."""
+    if name == "SIZE" and value.isdigit():
+        megabytes = int(value[:15]) / 1_000_000
+        return f"SIZE {megabytes:.3g} MB" if megabytes else "SIZE"
+    return f"{name} {value}".strip()

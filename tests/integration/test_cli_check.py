@@ -1,0 +1,563 @@
+"""`chainloop-smtp check`: what each step shows, and what it says a send would do."""
+
+import json
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+import tokenserver
+from program import PASSWORD, Ended, Program, never
+from proxies import Tunnel
+from smtpserver import (
+    Certificates,
+    Mailboxes,
+    Script,
+    Scripted,
+    Step,
+    Then,
+    changed,
+    ehlo,
+    script,
+    until,
+)
+from tokenserver import MICROSOFT, Web, granted, refused
+
+PLAIN = {"tls": "none", "auth": "none"}
+
+
+def inputs(port: int, **more: str) -> dict[str, str]:
+    return {
+        "host": "127.0.0.1",
+        "port": str(port),
+        "from": "Reports <reports@example.com>",
+        "to": "security@example.com",
+        **{name.replace("_", "-"): value for name, value in more.items()},
+    }
+
+
+def with_login(port: int, trusted: Certificates, **more: str) -> dict[str, str]:
+    login = {"user": "jane", "password": PASSWORD, "tls_ca_file": str(trusted.ca_file)}
+    return inputs(port, **{**login, **more})
+
+
+def rehearsed(recipients: int = 1, **more: object) -> Script:
+    """A dialogue in which all goes well, with RSET where the content would come."""
+    steps = script(recipients=recipients, **more)  # type: ignore[arg-type]
+    before = {name: step for name, step in steps.items() if name not in ("data", "content", "quit")}
+    reset = Step(expect="RSET", reply=b"250 2.0.0 forgotten\r\n")
+    return {**before, "rset": reset, "quit": steps["quit"]}
+
+
+def lines(ended: Ended) -> list[tuple[str, str, str]]:
+    """State, step and finding of each line of the checklist."""
+    words = ("ok", "warning", "failed", "not now", "skipped")
+    found = []
+    for line in ended.stdout.splitlines():
+        state = next((word for word in words if line[2:].startswith(f"{word} ")), "")
+        if state and line[1] == " ":
+            name, _, said = line[2 + len(state) :].strip().partition(" ")
+            found.append((state, name, said.strip()))
+    return found
+
+
+def states(ended: Ended) -> str:
+    return ", ".join(f"{name} {state}" for state, name, _ in lines(ended))
+
+
+def said(ended: Ended, name: str) -> str:
+    return next(said for _, each, said in lines(ended) if each == name)
+
+
+@pytest.fixture
+def unreachable() -> Iterator[int]:
+    """A port that nobody listens on."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def test_every_step_is_shown_and_nothing_is_sent(
+    program: Program, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    given = with_login(
+        mailboxes.port, tls, cc="Audit <audit@example.com>", bcc="hidden@example.com"
+    )
+    ended = program("check", inputs=given, post=never)
+    assert ended.code == 0
+    assert states(ended) == (
+        "DNS ok, TCP ok, greeting ok, TLS ok, EHLO ok, AUTH ok, MAIL ok, "
+        "RCPT ok, RCPT ok, RCPT ok, RSET ok, QUIT ok"
+    )
+    assert said(ended, "DNS") == "127.0.0.1 is 127.0.0.1"
+    assert said(ended, "TCP") == f"127.0.0.1, port {mailboxes.port}"
+    assert "TLSv1.3 TLS_AES_256_GCM_SHA384, certificate of " in said(ended, "TLS")
+    assert ", by trustme " in said(ended, "TLS")
+    assert "PIPELINING" in said(ended, "EHLO")
+    assert said(ended, "EHLO").endswith(": a mail goes in 2 round trips")
+    assert said(ended, "AUTH") == "PLAIN as jane"
+    assert said(ended, "MAIL") == "reports@example.com"
+    assert [each for _, name, each in lines(ended) if name == "RCPT"] == [
+        "security@example.com",
+        "audit@example.com",
+        "hidden@example.com",
+    ]
+    server = f"127.0.0.1:{mailboxes.port}"
+    assert f"A mail through {server} would go to 3 recipients. Nothing was sent." in ended.stdout
+    assert mailboxes.logins == [("PLAIN", "jane")]
+    assert mailboxes.mails == []
+    assert PASSWORD not in ended.log
+    assert "| ✓ ok | AUTH | PLAIN as jane |" in ended.summary
+
+
+def test_what_is_said_is_what_a_delivery_says_up_to_the_content(program: Program) -> None:
+    with Scripted(rehearsed(2, extensions=("CHUNKING", "PIPELINING", "SIZE 35000000"))) as server:
+        given = inputs(server.port, **PLAIN, cc="a@example.com", envelope_from="bounce@example.com")
+        ended = program("check", inputs=given)
+    assert server.failure == ""
+    assert ended.code == 0
+    assert [group.split(b"\r\n")[0] for group in server.groups[1:]] == [
+        b"MAIL FROM:<bounce@example.com> SIZE=30000",
+        b"RCPT TO:<security@example.com>",
+        b"RCPT TO:<a@example.com>",
+        b"RSET",
+        b"QUIT",
+    ]
+    assert said(ended, "EHLO") == "CHUNKING, PIPELINING, SIZE 35 MB: a mail goes in 1 round trip"
+    assert lines(ended)[3][:2] == ("warning", "TLS")
+    assert ("skipped", "AUTH", "no login, since auth is none") in lines(ended)
+
+
+def test_a_server_without_extensions_is_shown_as_one(program: Program) -> None:
+    with Scripted(rehearsed(extensions=())) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert said(ended, "EHLO") == "no extensions: every command waits for its reply"
+
+
+def test_a_size_without_a_number_is_shown_as_it_came(program: Program) -> None:
+    with Scripted(rehearsed(extensions=("SIZE 0", "DSN"))) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert said(ended, "EHLO").startswith("SIZE, DSN: ")
+
+
+def test_implicit_tls_comes_before_the_greeting(program: Program, tls: Certificates) -> None:
+    with Scripted(rehearsed(tls="implicit", auth="PLAIN"), tls.server) as server:
+        ended = program("check", inputs=with_login(server.port, tls, tls="implicit"))
+    assert ended.code == 0
+    assert states(ended).startswith("DNS ok, TCP ok, TLS ok, greeting ok, EHLO ok, AUTH ok")
+
+
+def test_a_pinned_certificate_is_shown_by_its_pin(program: Program, tls: Certificates) -> None:
+    with Scripted(rehearsed(tls="implicit"), tls.unknown) as server:
+        ended = program(
+            "check",
+            inputs=inputs(server.port, tls="implicit", auth="none", tls_fingerprint="0" * 64),
+        )
+    assert ended.code == 5
+    pin = ended.stderr.partition("fingerprint ")[2].partition(",")[0]
+    with Scripted(rehearsed(tls="implicit"), tls.unknown) as server:
+        ended = program(
+            "check", inputs=inputs(server.port, tls="implicit", auth="none", tls_fingerprint=pin)
+        )
+    assert ended.code == 0
+    assert said(ended, "TLS").endswith(f"SHA-256 {pin}, which is the pinned one")
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(program: Program, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ends = datetime.now(UTC) + timedelta(days=3, hours=1)
+    authority.issue_cert("127.0.0.1", not_after=ends).configure_cert(context)
+    with Scripted(rehearsed(tls="implicit"), context) as server:
+        given = inputs(
+            server.port, tls="implicit", auth="none", tls_ca_file=str(tmp_path / "ca.pem")
+        )
+        ended = program("check", inputs=given)
+    assert ended.code == 0
+    assert lines(ended)[2][:2] == ("warning", "TLS")
+    assert f"good until {ends:%d %b %Y} (3 days)" in said(ended, "TLS")
+
+
+def test_a_host_without_an_address_stops_at_dns(program: Program) -> None:
+    ended = program("check", inputs=inputs(587, **PLAIN) | {"host": "nobody.invalid"})
+    assert ended.code == 5
+    assert states(ended) == (
+        "DNS failed, TCP skipped, greeting skipped, TLS skipped, EHLO skipped, AUTH skipped, "
+        "MAIL skipped, RCPT skipped, RSET skipped, QUIT skipped"
+    )
+    assert said(ended, "RCPT") == "security@example.com: not tried"
+    assert "A mail would not be delivered." in ended.stderr
+    assert ("error", "A mail would not be delivered") in ended.annotations
+
+
+def test_a_port_that_nobody_listens_on_stops_at_tcp(program: Program, unreachable: int) -> None:
+    ended = program("check", inputs=inputs(unreachable, **PLAIN))
+    assert ended.code == 5
+    assert states(ended).startswith("DNS ok, TCP failed, greeting skipped")
+    assert "Is the port right?" in ended.stderr
+
+
+REFUSALS: dict[str, tuple[Script, str, str]] = {
+    "greeting": (
+        until(changed(rehearsed(), greeting=Step(reply=b"554 no service\r\n")), "greeting"),
+        "greeting failed, TLS skipped",
+        "554 no service",
+    ),
+    "ehlo": (
+        until(changed(rehearsed(), ehlo=Step(reply=b"502 what?\r\n")), "ehlo"),
+        "EHLO failed, AUTH skipped",
+        "502 what?",
+    ),
+    "mail": (
+        until(changed(rehearsed(), mail=Step(reply=b"550 5.7.1 not yours\r\n")), "mail"),
+        "MAIL failed, RCPT skipped",
+        "reports@example.com: the server refuses this sender: 550 5.7.1 not yours",
+    ),
+    "mail, for now": (
+        until(changed(rehearsed(), mail=Step(reply=b"451 4.3.0 busy\r\n")), "mail"),
+        "MAIL not now, RCPT skipped",
+        "the server puts MAIL off for now: 451 4.3.0 busy",
+    ),
+    "goodbye": (
+        until(changed(rehearsed(), rcpt_1=Step(reply=b"421 4.3.2 bye\r\n")), "rcpt 1"),
+        "RCPT failed, RSET skipped, QUIT skipped",
+        "the server ends the session: 421 4.3.2 bye",
+    ),
+    "drop": (
+        until(changed(rehearsed(), mail=Step(reply=b"", then=Then.CLOSE)), "mail"),
+        "MAIL failed, RCPT skipped",
+        "the server closed the connection",
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "shown", "why"), REFUSALS.values(), ids=REFUSALS)
+def test_after_a_failure_the_rest_is_not_tried(
+    program: Program, steps: Script, shown: str, why: str
+) -> None:
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert ended.code == 5
+    assert shown in states(ended)
+    assert why in ended.stderr
+    assert "Nothing was sent." in ended.stdout
+    assert b"DATA" not in server.received
+    assert b"BDAT" not in server.received
+
+
+def test_a_server_without_starttls_is_told_no_secret(program: Program, tls: Certificates) -> None:
+    with Scripted(until(rehearsed(auth="PLAIN"), "ehlo")) as server:
+        ended = program("check", inputs=with_login(server.port, tls))
+    assert ended.code == 5
+    assert "TLS failed, EHLO skipped, AUTH skipped" in states(ended)
+    assert "the server offers no STARTTLS" in ended.stderr
+    assert b"AUTH" not in server.received
+
+
+def test_a_wrong_password_is_shown_with_what_to_do_and_without_the_password(
+    program: Program, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    ended = program("check", inputs=with_login(mailboxes.port, tls, password="t0p-secret-9"))
+    assert ended.code == 5
+    assert "AUTH failed, MAIL skipped" in states(ended)
+    assert "the server refused the login of jane" in ended.stderr
+    assert "app password" in ended.stderr
+    everything = ended.everything()
+    assert b"t0p-secret-9" not in everything
+    assert b64encode(b"\0jane\0t0p-secret-9") not in everything
+
+
+def test_a_refused_recipient_does_not_stop_the_others(
+    program: Program, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    given = with_login(mailboxes.port, tls, to="gone@example.com, security@example.com")
+    ended = program("check", inputs=given)
+    assert ended.code == 5
+    assert "MAIL ok, RCPT failed, RCPT ok, RSET ok, QUIT ok" in states(ended)
+    assert "A mail would not reach everybody." in ended.stderr
+    why = "gone@example.com: the server refuses this recipient: 550 5.1.1 no such mailbox"
+    assert why in ended.stderr
+    assert "check the spelling" in ended.stderr
+    assert "would go to 1 of 2. Nothing was sent." in ended.stdout
+    assert "no such mailbox" in ended.summary
+    assert mailboxes.mails == []
+
+
+def test_one_recipient_is_enough_where_any_is(
+    program: Program, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    given = with_login(
+        mailboxes.port, tls, to="gone@example.com, security@example.com", require="any"
+    )
+    ended = program("check", inputs=given)
+    assert ended.code == 0
+    assert "would go to 1 of 2" in ended.stdout
+
+
+def test_a_recipient_put_off_would_be_tried_again(program: Program) -> None:
+    steps = changed(rehearsed(), rcpt_1=Step(reply=b"450 4.2.0 Greylisted\r\n"))
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN, deadline="9"))
+    assert ended.code == 5
+    assert "RCPT not now, RSET ok, QUIT ok" in states(ended)
+    assert "A send would try it again until its deadline of 9 s, and may succeed." in ended.stderr
+    assert "would not be delivered yet. Nothing was sent." in ended.stdout
+
+
+def test_a_failure_that_is_to_fail_nothing_is_a_warning(program: Program) -> None:
+    steps = changed(rehearsed(), rcpt_1=Step(reply=b"550 no\r\n"))
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN, fail_on_error="false"))
+    assert ended.code == 0
+    assert ended.annotations == [("warning", "A mail would not be delivered")]
+
+
+def test_a_session_that_breaks_off_reaches_nobody(program: Program) -> None:
+    steps = until(changed(rehearsed(2), rcpt_2=Step(reply=b"421 4.3.2 bye\r\n")), "rcpt 2")
+    with Scripted(steps) as server:
+        given = inputs(server.port, **PLAIN, cc="a@example.com", require="any")
+        ended = program("check", inputs=given)
+    assert ended.code == 5
+    assert "RCPT ok, RCPT failed, RSET skipped" in states(ended)
+    assert "would not be delivered. Nothing was sent." in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("steps", "shown"),
+    [
+        (changed(rehearsed(), rset=Step(reply=b"500 what?\r\n")), "500 what?"),
+        (until(changed(rehearsed(), rset=Step(then=Then.CLOSE)), "rset"), "closed the connection"),
+    ],
+    ids=["refused", "closed"],
+)
+def test_trouble_behind_the_recipients_fails_no_delivery(
+    program: Program, steps: Script, shown: str
+) -> None:
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert ended.code == 0
+    assert ("warning", "RSET") in [each[:2] for each in lines(ended)]
+    assert shown in said(ended, "RSET")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Step(reply=b"", then=Then.SILENCE), Step(reply=b"250-" + b"x" * 60, pause=0.1)],
+    ids=["silence", "drip"],
+)
+def test_a_slow_server_holds_nobody_beyond_the_deadline(program: Program, step: Step) -> None:
+    with Scripted(until(changed(rehearsed(), ehlo=step), "ehlo")) as server:
+        started = datetime.now(UTC)
+        ended = program("check", inputs=inputs(server.port, **PLAIN, deadline="1", timeout="1"))
+        seconds = (datetime.now(UTC) - started).total_seconds()
+    assert ended.code == 5
+    assert seconds < 3
+    assert "EHLO failed" in states(ended)
+
+
+def test_many_recipients_are_asked_for_as_a_send_would(program: Program) -> None:
+    steps = rehearsed()
+    once = {name: steps[name] for name in ("mail", "rcpt 1", "rset")}
+    again = {f"{name} again": step for name, step in once.items()}
+    twice = {**until(steps, "rset"), **again, "quit": steps["quit"]}
+    with Scripted(twice) as server:
+        given = inputs(server.port, **PLAIN, cc="a@example.com", max_recipients="1")
+        ended = program("check", inputs=given)
+    assert server.failure == ""
+    assert ended.code == 0
+    assert "MAIL ok, RCPT ok, RSET ok, MAIL ok, RCPT ok, RSET ok, QUIT ok" in states(ended)
+
+
+def test_json_is_one_document_and_the_checklist_goes_beside_it(program: Program) -> None:
+    steps = changed(rehearsed(), rcpt_1=Step(reply=b"550 5.1.1 no such mailbox\r\n"))
+    with Scripted(steps) as server:
+        ended = program("check", "-o", "json", inputs=inputs(server.port, **PLAIN))
+    (checked,) = json.loads(ended.stdout)["checks"]
+    assert ended.code == 5
+    assert checked["ok"] is False
+    assert (checked["host"], checked["port"]) == ("127.0.0.1", server.port)
+    assert checked["provider"] is None
+    (rcpt,) = (each for each in checked["steps"] if each["name"] == "RCPT")
+    assert rcpt.pop("seconds") >= 0
+    assert rcpt == {
+        "name": "RCPT",
+        "state": "failed",
+        "address": "security@example.com",
+        "said": "security@example.com: 550 5.1.1 no such mailbox",
+        "code": 550,
+        "hint": "There is no such mailbox: check the spelling.",
+    }
+    assert "✗ failed" in ended.stderr
+
+
+def test_a_server_cannot_write_commands_into_the_log(program: Program) -> None:
+    steps = changed(
+        rehearsed(extensions=("::error::PIPE", "X ::set-output")),
+        greeting=Step(reply=b"220 ::error::owned\r\n"),
+        rcpt_1=Step(reply=b"550-::error::first\r\n550 ##[error]last\r\n"),
+    )
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert ended.annotations == [("error", "A mail would not be delivered")]
+    assert "] last" not in ended.stdout
+
+
+def test_wrong_options_are_all_told_before_anything_is_tried(program: Program) -> None:
+    ended = program("check", inputs={"host": "smtp example com", "port": "0", "from": "a@b.test"})
+    assert ended.code == 2
+    assert all(name in ended.stderr for name in ("host", "port", "to: is missing"))
+
+
+def test_a_provider_is_named(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "no")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    given = inputs(587, user="jane", password=PASSWORD) | {"host": "smtp.gmail.com"}
+    ended = program("check", inputs=given)
+    assert "A mail through smtp.gmail.com:587 (Google) would not be delivered." in ended.stdout
+
+
+CONFIG = """
+registrations:
+  - name: security
+    host: 127.0.0.1
+    port: {port}
+    user: jane
+    password: {{env: SECURITY_PASSWORD}}
+    tls-ca-file: {ca_file}
+    from: reports@example.com
+    to: security@example.com
+  - name: release
+    host: 127.0.0.1
+    port: {other}
+    auth: none
+    tls: none
+    from: reports@example.com
+    to: release@example.com
+attachments:
+  - registration: security
+  - registration: security
+    cc: audit@example.com
+  - registration: release
+"""
+
+
+def configured(
+    program: Program,
+    folder: Path,
+    tls: Certificates,
+    port: int,
+    other: int,
+    environ: Mapping[str, str],
+) -> Ended:
+    (folder / "mails.yml").write_text(CONFIG.format(port=port, other=other, ca_file=tls.ca_file))
+    return program("check", inputs={"config": "mails.yml"}, environ=environ)
+
+
+def test_each_registration_of_the_configuration_file_is_checked_once(
+    program: Program, tmp_path: Path, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    with Scripted(rehearsed()) as server:
+        ended = configured(
+            program, tmp_path, tls, mailboxes.port, server.port, {"SECURITY_PASSWORD": PASSWORD}
+        )
+    assert ended.code == 0
+    assert [each for _, name, each in lines(ended) if name == "RCPT"] == [
+        "security@example.com",
+        "audit@example.com",
+        "release@example.com",
+    ]
+    assert "### Check of security" in ended.summary
+    assert "### Check of release" in ended.summary
+    assert PASSWORD not in ended.log
+
+
+def test_a_variable_that_is_not_set_fails_its_registration_and_no_other(
+    program: Program, tmp_path: Path, mailboxes: Mailboxes, tls: Certificates
+) -> None:
+    with Scripted(rehearsed()) as server:
+        ended = configured(program, tmp_path, tls, mailboxes.port, server.port, {})
+    assert ended.code == 2
+    assert "the variable SECURITY_PASSWORD, which holds password, is not set" in ended.stderr
+    assert "options failed, server skipped, DNS ok" in states(ended)
+    assert "QUIT ok" in states(ended)
+
+
+def test_who_is_looked_up_for_a_run_is_not_known_to_a_check(program: Program) -> None:
+    steps = rehearsed()
+    del steps["rcpt 1"]
+    with Scripted(steps) as server:
+        given = inputs(server.port, **PLAIN) | {"to": "author"}
+        ended = program("check", inputs=given)
+    assert ended.code == 0
+    assert "would take a mail; nobody is named before a run is" in ended.stdout
+
+
+def test_the_greeting_of_many_lines_is_one(program: Program) -> None:
+    steps = changed(
+        rehearsed(), greeting=Step(reply=b"220-one\r\n220 two\r\n"), ehlo=Step(reply=ehlo())
+    )
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert said(ended, "greeting") == "two"
+
+
+@pytest.fixture
+def web(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with tokenserver.web(tmp_path_factory.mktemp("web")) as served:
+        for name, value in served.environ.items():
+            monkeypatch.setenv(name, value)
+        yield served
+
+
+OAUTH2 = {
+    "oauth2-provider": "microsoft",
+    "oauth2-tenant": "example.onmicrosoft.com",
+    "oauth2-client-id": "f0e1",
+    "oauth2-client-secret": "cl1ent-s3cret",
+}
+TOKEN = "t0ken-0f-access" * 20
+
+
+def test_a_token_is_fetched_first(program: Program, tls: Certificates, web: Web) -> None:
+    web.answers = {MICROSOFT: granted(TOKEN)}
+    accounts = {"reports@example.com": TOKEN}
+    server = Mailboxes(tls=tls.server, mechanisms=("XOAUTH2",), accounts=accounts)
+    with server.running():
+        given = inputs(server.port, tls_ca_file=str(tls.ca_file)) | OAUTH2
+        ended = program("check", inputs=given)
+    assert ended.code == 0
+    assert lines(ended)[0] == ("ok", "token", "an access token for reports@example.com")
+    assert said(ended, "AUTH") == "XOAUTH2 as reports@example.com"
+    assert server.mails == []
+    assert TOKEN not in ended.log
+
+
+def test_without_a_token_nothing_else_is_tried(
+    program: Program, unreachable: int, web: Web
+) -> None:
+    web.answers = {MICROSOFT: refused("invalid_client", "AADSTS7000222: keys are expired")}
+    ended = program("check", inputs=inputs(unreachable) | OAUTH2)
+    assert ended.code == 5
+    assert states(ended) == "token failed, server skipped"
+    assert "AADSTS7000222" in ended.stderr
+    assert "cl1ent-s3cret" not in ended.log
+
+
+def test_a_proxy_looks_the_name_up(program: Program) -> None:
+    with Scripted(rehearsed()) as server:
+        tunnel = Tunnel(hosts={"127.0.0.1": ("127.0.0.1", server.port)})
+        with tunnel.http():
+            given = inputs(server.port, **PLAIN, proxy=f"http://127.0.0.1:{tunnel.port}")
+            ended = program("check", inputs=given)
+    assert ended.code == 0
+    assert ("skipped", "DNS", "the proxy looks the host up") in lines(ended)
+    through = f"127.0.0.1, port {server.port} through the proxy 127.0.0.1:{tunnel.port}"
+    assert said(ended, "TCP") == through
