@@ -50,7 +50,7 @@ def test_a_mail_carries_what_it_is_filtered_and_threaded_by(
     )
     expected = {
         "Auto-Submitted": "auto-generated",
-        "X-Auto-Response-Suppress": "All",
+        "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
         "X-Chainloop-Outcome": "blocked",
         "X-Chainloop-Policy-Status": "BLOCKED",
         "X-Chainloop-Organization": "lakeside",

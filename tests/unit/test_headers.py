@@ -120,7 +120,7 @@ def test_only_a_blocked_run_is_urgent(outcome: Outcome) -> None:
 def test_no_responder_answers_a_program() -> None:
     assert fields(headers.automatic()) == {
         "Auto-Submitted": "auto-generated",
-        "X-Auto-Response-Suppress": "All",
+        "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
     }
 
 

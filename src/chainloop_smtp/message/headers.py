@@ -21,8 +21,9 @@ def automatic() -> list[bytes]:
     return [
         # RFC 3834 section 5.
         mime.structured("Auto-Submitted", "auto-generated"),
-        # The same for Exchange (MS-OXCMAIL section 2.2.3.2.14).
-        mime.structured("X-Auto-Response-Suppress", "All"),
+        # The same for Exchange (MS-OXCMAIL section 2.2.3.2.14): all but NDR, the reports of mails
+        # that could not be delivered, which the sender wants.
+        mime.structured("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"),
     ]
 
 
