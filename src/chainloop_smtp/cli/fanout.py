@@ -16,7 +16,7 @@ from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Pro
 from chainloop_smtp.model import Decision, Delivery, Options
 
 _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
-_SHOWN_ROWS = 500  # of the job summary
+_SHOWN_ROWS = 200  # of the job summary
 
 Decided = Sequence[tuple[Route, Decision]]
 
