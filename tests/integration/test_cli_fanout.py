@@ -461,6 +461,15 @@ def test_a_fork_without_secrets_skips_the_file_too(program: Program) -> None:
     assert ended.outputs["skipped"] == "no secrets in a pull request from a fork"
 
 
+def test_the_token_that_every_job_has_is_nothing_to_log_in_with(
+    program: Program, fork: dict[str, str]
+) -> None:
+    inputs = {"host": "smtp.example.com", "port": "587", "to": "a@b.de", "github-token": "t0k3n"}
+    ended = program("send", inputs=inputs, environ=fork, post=never)
+    assert ended.code == 0
+    assert ended.outputs["skipped"] == "no secrets in a pull request from a fork"
+
+
 # --- when it goes wrong ------------------------------------------------------------------------
 
 
