@@ -62,9 +62,12 @@ def _rehearse(
     folder = run.folder(parsed)
     receipts = []
     summary = ""
+    before = None
     for route, decision in decided:
         if decision.applies and not route.missing:
-            mail = stories.mail(run, story, route.options, route.templates, decision.note, route.id)
+            mail, before = stories.mail(
+                run, story, route.options, route.templates, decision.note, route.id, before
+            )
             eml = outbox.write_mail(folder, mail)
             outputs["message-id"] = outputs["message-id"] or mail.message_id
             outputs["eml"] = outputs["eml"] or str(eml)

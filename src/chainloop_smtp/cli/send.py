@@ -64,7 +64,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
 def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str, str]) -> int:
     """The inputs' own mail."""
     parsed = route.options
-    mail = stories.mail(run, story, parsed, route.templates, note)
+    mail, _ = stories.mail(run, story, parsed, route.templates, note)
     if not mail.recipients:
         return _skipped(run, NOBODY, outputs)
     folder = run.folder(parsed)

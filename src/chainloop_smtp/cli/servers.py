@@ -214,10 +214,17 @@ class _Server:
 
     def _mails(self) -> Iterator[Mail]:
         """The mails to hand over, each made when there is room for it, and left as a file."""
+        before = None
         for route, note in self._routes:
             try:
-                mail = stories.mail(
-                    self._run, self._story, route.options, route.templates, note, route.id
+                mail, before = stories.mail(
+                    self._run,
+                    self._story,
+                    route.options,
+                    route.templates,
+                    note,
+                    route.id,
+                    before,
                 )
                 whole = Result(
                     route=route,

@@ -39,6 +39,7 @@ from chainloop_smtp.model import (
 
 __all__ = [
     "REPORT_NAME",
+    "Told",
     "check",
     "clean",
     "compose",
@@ -48,6 +49,7 @@ __all__ = [
     "parts",
     "random_id",
     "report",
+    "tell",
 ]
 
 _OURS = Templates()
@@ -71,6 +73,7 @@ def compose(
     note: str = "",
     enclosed: tuple[Part, ...] = (),
     templates: Templates = _OURS,
+    told: "Told | None" = None,
 ) -> Mail:
     """The mail about one run.
 
@@ -83,10 +86,53 @@ def compose(
         now: Aware, in UTC.
         message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
         templates: The user's own, which `check` has seen.
+        told: From `tell`, for the same facts, composition, note and templates; None: made here.
 
     Raises:
         MessageError: A template is broken or makes too much, or the mail would hold a secret of
             the options.
+    """
+    if told is None:
+        told = tell(
+            attestation,
+            job,
+            verdict,
+            options,
+            now=now,
+            changes=changes,
+            note=note,
+            enclosed=enclosed,
+            templates=templates,
+        )
+    attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
+    fields = [
+        *headers.threading(identity.thread(attestation, job, options)),
+        *headers.about(attestation, job, verdict, options),
+    ]
+    return _mail(
+        told.rendered, fields, options, now=now, message_id=message_id, enclosed=told.enclosed
+    )
+
+
+def tell(
+    attestation: Attestation | None,
+    job: Job,
+    verdict: Verdict,
+    options: Options,
+    *,
+    now: datetime,
+    changes: Changes | None = None,
+    note: str = "",
+    enclosed: tuple[Part, ...] = (),
+    templates: Templates = _OURS,
+) -> "Told":
+    """What a mail about one run says, whoever it goes to: only the composition counts here.
+
+    Args:
+        attestation: As for `compose`, and so are the others.
+
+    Raises:
+        MessageError: A template is broken or makes too much.
     """
     # Of the evidence as it came: a program that reads it does its own cleaning.
     env_values = options.composition.env_values
@@ -95,10 +141,6 @@ def compose(
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
     words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
-    fields = [
-        *headers.threading(identity.thread(attestation, job, options)),
-        *headers.about(attestation, job, verdict, options),
-    ]
     first = None if attestation and view.weight(attestation) > _HEAVY else 0
     facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
     rendered = _rendered(facts, templates, first)
@@ -106,7 +148,7 @@ def compose(
         enclosed += parts([File(name=REPORT_NAME, content=whole())])
         facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
         rendered = _rendered(facts, templates, rendered.html_step, rendered.text_step)
-    return _mail(rendered, fields, options, now=now, message_id=message_id, enclosed=enclosed)
+    return Told(rendered, enclosed)
 
 
 def compose_registration(
@@ -156,6 +198,13 @@ class _Rendered(NamedTuple):
     @property
     def is_cut(self) -> bool:
         return self.html_step > 0 or self.text_step > 0
+
+
+class Told(NamedTuple):
+    """What a mail says, before it is addressed."""
+
+    rendered: _Rendered
+    enclosed: tuple[Part, ...]
 
 
 def _rendered(
