@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,17 +70,25 @@ NOWHERE = ("smtplib", "email.mime", "http", "urllib.request", "pickle", "asyncio
 TYPES_ONLY = {"_typeshed"}
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+@cache
+def _nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree))
+
+
+@cache
+def _imports(tree: ast.Module) -> tuple[str, ...]:
     """Dotted names of everything imported, anywhere in the module."""
-    for node in ast.walk(tree):
+    names: list[str] = []
+    for node in _nodes(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(names)
 
 
-def _parts(tree: ast.AST) -> set[str]:
+def _parts(tree: ast.Module) -> set[str]:
     """Which of our own first-level modules are imported."""
     return {name.split(".")[1] for name in _imports(tree) if name.startswith("chainloop_smtp.")} - {
         "__version__"
@@ -156,7 +164,7 @@ def test_only_the_console_prints() -> None:
     printing = {
         module
         for module, tree in MODULES.items()
-        if any(isinstance(node, ast.Name) and node.id == "print" for node in ast.walk(tree))
+        if any(isinstance(node, ast.Name) and node.id == "print" for node in _nodes(tree))
     }
     assert printing == {"ci.py"}
 
@@ -166,7 +174,7 @@ def test_only_main_touches_the_process(name: str) -> None:
     touching = {
         module
         for module, tree in MODULES.items()
-        if any(_dotted(node) == name for node in ast.walk(tree))
+        if any(_dotted(node) == name for node in _nodes(tree))
     }
     assert touching == {"__main__.py"}
     variable, _, attribute = name.partition(".")
@@ -178,7 +186,7 @@ def test_only_the_console_holds_the_streams(name: str) -> None:
     assert {
         module
         for module, tree in MODULES.items()
-        if any(_dotted(node) == name for node in ast.walk(tree))
+        if any(_dotted(node) == name for node in _nodes(tree))
     } == {"ci.py"}
 
 
@@ -186,7 +194,7 @@ def test_only_the_roof_catches_our_own_root() -> None:
     catching = {
         module
         for module, tree in MODULES.items()
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
         if isinstance(node, ast.ExceptHandler)
         and node.type is not None
         and any(_dotted(each) == "ChainloopSmtpError" for each in ast.walk(node.type))
@@ -198,7 +206,7 @@ def test_nothing_catches_whatever_comes() -> None:
     assert not any(
         isinstance(node, ast.ExceptHandler) and node.type is None
         for tree in MODULES.values()
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
     )
 
 
