@@ -1,6 +1,6 @@
 """Extensions and mail -> MAIL and RCPT commands, and who can be reached with them. No I/O.
 
-RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN), RFC 8689 (REQUIRETLS).
+RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 8689 (REQUIRETLS).
 """
 
 from collections.abc import Mapping
@@ -8,18 +8,23 @@ from collections.abc import Mapping
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.model import Mail, State, Transport
 
+_LONGEST_ENVID = 100
 
-def carried(extensions: Mapping[str, str], letter: Letter) -> tuple[str, ...]:
+
+def carried(
+    extensions: Mapping[str, str], transport: Transport, letter: Letter, *, is_secure: bool
+) -> tuple[str, ...]:
     """Recipients, of those still waiting, whom a server with these extensions can be asked for.
 
     The others are settled: what a server cannot do now, it will not be able to do in a minute.
+
+    Args:
+        is_secure: The connection has TLS.
     """
-    mail, waiting = letter.mail, letter.waiting
-    limit = extensions.get("SIZE", "")
-    # RFC 1870 section 4: a server may say how much it takes; 0 means that it does not.
-    if limit.isdigit() and 0 < int(limit) < len(mail.content):
-        why = f"the mail has {len(mail.content):,} octets, the server takes {int(limit):,}"
-        letter.settle(waiting, State.REFUSED, why=why, hint=_heaviest(mail))
+    waiting = letter.waiting
+    why, hint = _obstacle(extensions, transport, letter.mail, is_secure=is_secure)
+    if why:
+        letter.settle(waiting, State.REFUSED, why=why, hint=hint)
         return ()
     return waiting
 
@@ -31,13 +36,57 @@ def commands(
     recipients: tuple[str, ...],
 ) -> list[bytes]:
     """MAIL, and RCPT for each recipient, without their line ends."""
-    del transport
-    # RFC 1870 section 6.1: as it is, without the dots that DATA adds.
-    size = f" SIZE={len(mail.content)}" if "SIZE" in extensions else ""
+    sender, recipient = f"MAIL FROM:<{mail.sender}>", ""
+    if "SIZE" in extensions:
+        # RFC 1870 section 6.1: as it is, without the dots that DATA adds.
+        sender += f" SIZE={len(mail.content)}"
+    if not mail.content.isascii():
+        sender += " BODY=8BITMIME"
+    if transport.require_tls:
+        sender += " REQUIRETLS"
+    if transport.dsn and "DSN" in extensions:
+        sender += " RET=HDRS"
+        identifier = _xtext(mail.message_id.strip("<>"))
+        # RFC 3461 section 4.4: at most 100 characters.
+        sender += f" ENVID={identifier}" if len(identifier) <= _LONGEST_ENVID else ""
+        recipient = f" NOTIFY={','.join(each.value.upper() for each in transport.dsn)}"
     return [
-        f"MAIL FROM:<{mail.sender}>{size}".encode("ascii"),
-        *(f"RCPT TO:<{each}>".encode("ascii") for each in recipients),
+        sender.encode("ascii"),
+        *(f"RCPT TO:<{each}>{recipient}".encode("ascii") for each in recipients),
     ]
+
+
+def _obstacle(
+    extensions: Mapping[str, str], transport: Transport, mail: Mail, *, is_secure: bool
+) -> tuple[str, str]:
+    """Why nobody can get this mail through this server, and what to do; empty: nothing is."""
+    content, limit = mail.content, extensions.get("SIZE", "")
+    # RFC 1870 section 4: a server may say how much it takes; 0 means that it does not.
+    if limit.isdigit() and 0 < int(limit) < len(content):
+        why = f"the mail has {len(content):,} octets, the server takes {int(limit):,}"
+        return why, _heaviest(mail)
+    ends = content.count(b"\r\n")
+    if content.count(b"\r") != ends or content.count(b"\n") != ends:
+        # RFC 5321 section 2.3.8. Some servers take one for the end of a line, others do not, and
+        # between the two a mail can hold another one.
+        return "the mail holds a CR or LF that is no line's end, so it is not sent", ""
+    if not content.isascii() and "8BITMIME" not in extensions:
+        return "the mail holds octets over 127, which the server does not take (8BITMIME)", ""
+    if transport.require_tls and not (is_secure and "REQUIRETLS" in extensions):
+        # RFC 8689 section 4.2.1: then the mail is not sent at all.
+        return (
+            "require-tls is set, and the server does not promise TLS on the way (REQUIRETLS)",
+            "Leave require-tls out, or use a server that offers it.",
+        )
+    return "", ""
+
+
+def _xtext(text: str) -> str:
+    """RFC 3461 section 4: printable ASCII, the rest and two signs as ``+HH``."""
+    return "".join(
+        chr(octet) if 33 <= octet <= 126 and octet not in b"+=" else f"+{octet:02X}"
+        for octet in text.encode()
+    )
 
 
 def _heaviest(mail: Mail) -> str:

@@ -65,7 +65,12 @@ class Transaction:
         self._reply: Reply | None = None
         self._ends_at = 0
         self._awaits_reply = False
-        self.recipients = envelope.carried(session.extensions, letter)
+        self.recipients = envelope.carried(
+            session.extensions,
+            session.transport,
+            letter,
+            is_secure=bool(session.connection.tls),
+        )
 
     @property
     def is_accepted(self) -> bool:

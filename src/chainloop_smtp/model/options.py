@@ -182,6 +182,15 @@ class Header:
     value: str
 
 
+class Dsn(StrEnum):
+    """What the mail systems on the way are to report back (RFC 3461 section 4.1)."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    DELAY = "delay"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transport:
     """How a mail travels to the submission server.
@@ -194,6 +203,8 @@ class Transport:
         tls_client_key: Path of its key; empty: the key stands in ``tls_client_cert``.
         has_token: What the registration has for a password is an OAuth access token.
         proxy: None: the connection is direct.
+        dsn: What to ask for, where the server offers DSN; empty: the servers' own habit.
+        require_tls: Every server on the way has to use TLS, or the mail comes back (RFC 8689).
         timeout: Seconds for one network step.
         deadline: Seconds for everything that touches the network.
     """
@@ -206,6 +217,8 @@ class Transport:
     auth: Auth = Auth.AUTO
     has_token: bool = False
     proxy: Proxy | None = None
+    dsn: tuple[Dsn, ...] = ()
+    require_tls: bool = False
     timeout: float = 30.0
     deadline: float = 120.0
 

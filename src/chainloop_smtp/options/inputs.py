@@ -170,6 +170,17 @@ INPUTS = (
         name="proxy",
         help="http:// (CONNECT) or socks5:// proxy to reach the mail server through.",
     ),
+    Input(
+        name="dsn",
+        help="Delivery reports to ask for, where the server offers DSN: success, failure, delay, "
+        "separated by commas; or never.",
+    ),
+    Input(
+        name="require-tls",
+        help="true: every server on the way has to use TLS, or the mail comes back.",
+        default="false",
+        choices=BOOLEAN,
+    ),
     Input(name="timeout", help="Seconds for one network step.", default="30"),
     Input(name="deadline", help="Seconds for everything that touches the network.", default="120"),
     Input(

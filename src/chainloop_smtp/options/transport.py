@@ -4,7 +4,7 @@ import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from chainloop_smtp.errors import quoted
-from chainloop_smtp.model import Auth, Proxy, ProxyKind, Tls, Transport
+from chainloop_smtp.model import Auth, Dsn, Proxy, ProxyKind, Tls, Transport
 from chainloop_smtp.options.oauth2 import fetches_token
 from chainloop_smtp.options.values import Values
 
@@ -32,9 +32,23 @@ def transport(values: Values) -> Transport:
         auth=values.word("auth", Auth),
         has_token=fetches_token(values),
         proxy=_proxy(values),
+        dsn=_dsn(values),
+        require_tls=values.is_true("require-tls"),
         timeout=values.seconds("timeout"),
         deadline=values.seconds("deadline"),
     )
+
+
+def _dsn(values: Values) -> tuple[Dsn, ...]:
+    """Words of NOTIFY (RFC 3461 section 4.1): `never` stands alone."""
+    words = [each.strip().lower() for each in values.text("dsn").split(",")]
+    known = {each.value: each for each in Dsn}
+    wanted = tuple(dict.fromkeys(known[word] for word in words if word in known))
+    unknown = [word for word in words if word and word not in known]
+    if unknown or (Dsn.NEVER in wanted and len(wanted) > 1):
+        why = f"{quoted(unknown[0])} is not one of its words" if unknown else "never stands alone"
+        values.wrong("dsn", why, "Write success, failure, delay, separated by commas; or never.")
+    return wanted
 
 
 def proxy_secrets(proxy: str) -> tuple[str, ...]:

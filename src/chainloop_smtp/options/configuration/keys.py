@@ -22,6 +22,7 @@ _DELIVERY = frozenset(
     (
         "auth",
         "deadline",
+        "dsn",
         "envelope-from",
         "fail-on-error",
         "from",
@@ -30,6 +31,7 @@ _DELIVERY = frozenset(
         "password",
         "port",
         "proxy",
+        "require-tls",
         "timeout",
         "user",
     )
