@@ -284,7 +284,7 @@ def test_a_refused_recipient_does_not_stop_the_others(
     why = "gone@example.com: the server refuses this recipient: 550 5.1.1 no such mailbox"
     assert why in ended.stderr
     assert "check the spelling" in ended.stderr
-    assert "would go to 1 of 2. Nothing was sent." in ended.stdout
+    assert "would go to 1 of 2 recipients. Nothing was sent." in ended.stdout
     assert "no such mailbox" in ended.summary
     assert mailboxes.mails == []
 

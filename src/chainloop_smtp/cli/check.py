@@ -216,7 +216,8 @@ def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -
         return f"A mail through {server} would not be delivered{adverb}. Nothing was sent."
     if not total:
         return f"{server} would take a mail; nobody is named before a run is. Nothing was sent."
-    whom = f"{number} recipient{'s' * (number != 1)}" if number == total else f"{number} of {total}"
+    count = f"{number}" if number == total else f"{number} of {total}"
+    whom = f"{count} recipient{'s' * (total != 1)}"
     return f"A mail through {server} would go to {whom}. Nothing was sent."
 
 

@@ -18,7 +18,7 @@ from chainloop_smtp.model import Mail, Registration, Step, StepState, Tls, Trans
 _USUAL_SIZE = 30_000  # octets; what SIZE declares, so that a full mailbox shows here
 _SOON = 14  # days
 NOT_TRIED = "not tried"
-_LONGEST_OFFER = 160  # characters
+_LONGEST_OFFER = 400  # characters
 _CLOCK = Clock()
 
 Found = tuple[StepState, str]
