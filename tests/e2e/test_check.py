@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.test_command import CC, TO, chainloop_smtp, flags, password
+from e2e.command import TO, chainloop_smtp, flags, password
 from mailserver import ACCOUNT, GREYLISTED, Account, MailServer
 
+CC = "release@example.test"
 NOBODY = "nobody@example.test"
 
 
