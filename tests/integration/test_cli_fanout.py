@@ -120,6 +120,7 @@ def test_a_dry_run_prints_why_each_attachment_applies_or_does_not(program: Progr
     ]
     assert ended.outputs["skipped"] == "dry run"
     assert len(list(ended.folder.rglob("*.eml"))) == 2
+    assert len(list(ended.folder.rglob("summary.md"))) == 1
     assert {each["recipients"][0]["state"] for each in receipt(ended)} == {"untried"}
 
 

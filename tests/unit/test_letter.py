@@ -166,6 +166,12 @@ def test_a_digest_that_was_changed_is_found_out_wherever_it_stands() -> None:
     }
 
 
+def test_a_field_in_an_encoding_that_nobody_knows_is_read_as_it_stands() -> None:
+    octets = sent().replace(b"X-Chainloop-Project: harbour", b"X-Chainloop-Project: =?none?q?=FF?=")
+
+    assert "the mail says =?none?q?=FF?=" in wrong(octets)["project in the header"]
+
+
 def test_what_a_mail_does_not_say_is_not_known() -> None:
     message = EmailMessage()
     message["Subject"] = "Fwd: look at this"

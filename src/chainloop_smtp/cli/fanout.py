@@ -77,6 +77,7 @@ def _rehearse(
     _print_decisions(run, decided)
     outputs["skipped"] = "dry run"
     outputs["receipt"] = str(outbox.write_accounts(folder, receipts, story.now))
+    outbox.write_summary(folder, summary)
     run.console.say(f"Dry run, nothing is sent. The mails: {folder}")
     run.console.summary(f"{summary}\n_Dry run: no mail was sent._")
     return 0
