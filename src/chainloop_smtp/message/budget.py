@@ -62,6 +62,7 @@ def _steps() -> tuple[Limits, ...]:
         {"gated": 5},
         # What is left can only be long because its words are, or its rows are many.
         {"rows": 20, "value": 120},
+        {"rows": 10, "environment": 10},
         {"rows": 8, "value": 40, "id": 160, "environment": 5, "materials": 5, "annotations": 1}
         | {"advisory": 3, "messages": 1, "lines": 3},
     )
