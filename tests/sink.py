@@ -66,6 +66,7 @@ class Sink:
     faults: Sequence[Fault] = ()
     always: Fault = GOOD
     most_mails: int = 1_000_000
+    most_recipients: int = 1_000_000
     full: bytes = b"421 4.7.0 too many mails on this connection\r\n"
     refused: Sequence[str] = ()
     password: str = "secret"
@@ -203,6 +204,8 @@ class _Dialogue:
         address = found[2].decode() if found else ""
         if not self._has_sender:
             self._say(b"503 5.5.1 no sender\r\n")
+        elif len(self._recipients) >= self._sink.most_recipients:
+            self._say(b"452 4.5.3 too many recipients\r\n")
         elif address in self._sink.refused:
             self._say(b"550 5.1.1 nobody\r\n")
         else:

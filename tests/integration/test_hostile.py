@@ -4,60 +4,23 @@ Each test spoils one dialogue somewhere, lets whatever is tried again find a goo
 holds what the client tells against what the server has.
 """
 
-import time
 from collections.abc import Iterable
 
 import pytest
 
-from chainloop_smtp.delivery import Clock, send, send_all
+from chainloop_smtp.delivery import send_all
 from chainloop_smtp.model import (
     Delivery,
     Mail,
-    Mailbox,
-    Registration,
     State,
     Tls,
     Transport,
 )
 from sink import Fault, Sink
+from submission import FULL, HASTE, a_mail, registration, state, submit
 
-HASTE = Clock(sleep=lambda _: None, chance=lambda: 0.0)
-FULL = ("PIPELINING", "CHUNKING", "SIZE 10000000", "AUTH PLAIN")
 MODES: list[tuple[str, ...]] = [FULL, ("PIPELINING", "AUTH PLAIN"), ("AUTH PLAIN",)]
 IDS = ["whole mails ahead", "content apart", "one by one"]
-
-
-def a_mail(number: int = 1, *recipients: str, lines: int = 1) -> Mail:
-    return Mail(
-        sender="reports@example.test",
-        recipients=recipients or ("to@example.test",),
-        message_id=f"<{number}@example.test>",
-        subject="hello",
-        content=b"Subject: mail %d.\r\n\r\n.Body.\r\n" % number + (b"x" * 70 + b"\r\n") * lines,
-        text="",
-        html="",
-    )
-
-
-def registration(server: Sink) -> Registration:
-    return Registration(
-        host="127.0.0.1",
-        port=server.port,
-        user="ci",
-        password="secret",
-        from_=Mailbox(addr_spec="reports@example.test"),
-        to=(Mailbox(addr_spec="to@example.test"),),
-    )
-
-
-def submit(
-    server: Sink, mail: Mail | None = None, *, timeout: float = 5.0, attempts: int = 4
-) -> Delivery:
-    transport = Transport(tls=Tls.NONE, timeout=timeout, deadline=8.0)
-    started = time.monotonic()
-    sent = send(mail or a_mail(), registration(server), transport, attempts=attempts, clock=HASTE)
-    assert time.monotonic() - started < 8.5
-    return sent
 
 
 def submit_all(server: Sink, mails: Iterable[Mail], connections: int = 1) -> dict[str, Delivery]:
@@ -68,11 +31,6 @@ def submit_all(server: Sink, mails: Iterable[Mail], connections: int = 1) -> dic
     found = list(sent)
     assert len({each.mail.message_id for each in found}) == len(found)
     return {each.mail.message_id: each for each in found}
-
-
-def state(delivery: Delivery) -> State:
-    (fate,) = delivery.fates
-    return fate.state
 
 
 def held_against(server: Sink, delivery: Delivery) -> None:

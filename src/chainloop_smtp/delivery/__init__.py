@@ -94,6 +94,8 @@ def send_all(
                 yield letter.delivery()
         if not again:
             return
+        if dispatch.is_interrupted:
+            break
         is_crowd = any(letter.is_crowd for letter in again)
         fruitless = 0 if is_crowd else fruitless + 1
         pause = 0.0 if is_crowd else _pause(fruitless, clock.chance())
@@ -102,14 +104,14 @@ def send_all(
                 notify(_announcement(again, pause))
                 clock.sleep(pause)
         except KeyboardInterrupt:
-            for letter in again:
-                letter.is_interrupted = True
-            fruitless = attempts
+            dispatch.is_interrupted = True
+            break
         if fruitless >= attempts or pause >= deadline.left:
             break
         # Those that were under way when a connection broke come last: they may be the reason.
         letters = iter(sorted(again, key=lambda letter: len(letter.tries)))
     for letter in again:
+        letter.is_interrupted = dispatch.is_interrupted
         yield (letter if letter.tries else dispatch.give_up(letter)).delivery()
 
 

@@ -8,17 +8,22 @@ from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.delivery.visit import WINDOW, Visit
-from chainloop_smtp.errors import DeliveryError
+from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Attempt, Registration, State, Transport
 
 _PARTING = 2.0  # seconds that connections get to end in, once the user has had enough
 
 
 class Queue:
-    """Letters that wait for a connection, shared by all connections."""
+    """Letters that wait for a connection, shared by all connections.
+
+    Attributes:
+        out: Letters that are taken, until they are taken off here or given back.
+    """
 
     def __init__(self, letters: Iterator[Letter], lock: AbstractContextManager[object]) -> None:
         self._letters = letters
+        self.out: list[Letter] = []
         self._returned: deque[Letter] = deque()
         self._lock = lock
         self._is_closed = False
@@ -26,10 +31,18 @@ class Queue:
     def take(self) -> Letter | None:
         """The next letter; None when there is none now, or after `close`."""
         with self._lock:
-            return None if self._is_closed else self._first()
+            letter = None if self._is_closed else self._first()
+            if letter and self._is_closed:
+                # Closed while it was being made.
+                self._returned.append(letter)
+                return None
+            if letter:
+                self.out.append(letter)
+            return letter
 
     def give_back(self, letter: Letter) -> None:
         """To be taken again, before the others."""
+        self.out.remove(letter)
         self._returned.append(letter)
 
     def close(self) -> None:
@@ -38,7 +51,11 @@ class Queue:
 
     def rest(self) -> Iterator[Letter]:
         """All that nobody has taken, also after `close`."""
-        while letter := self._first():
+        while True:
+            with self._lock:
+                letter = self._first()
+            if letter is None:
+                return
             yield letter
 
     def _first(self) -> Letter | None:
@@ -50,8 +67,7 @@ class Dispatch:
 
     Attributes:
         is_interrupted: The user has ended it all.
-        failure: Why there was no connection, or why the last one came to nothing; None: nothing
-            of the kind has happened.
+        failure: Why there was no connection, or why the last one came to nothing.
     """
 
     def __init__(
@@ -63,7 +79,7 @@ class Dispatch:
         connections: int,
     ) -> None:
         self.is_interrupted = False
-        self.failure: DeliveryError | None = None
+        self.failure = DeliveryError(Problem("delivery", "it was not tried"), is_temporary=True)
         self._registration = registration
         self._transport = transport
         self._deadline = deadline
@@ -116,8 +132,6 @@ class Dispatch:
     def give_up(self, letter: Letter, session: Session | None = None) -> Letter:
         """The letter, with the failure written down as an attempt that came to no transaction."""
         error = self.failure
-        if error is None:
-            return letter
         (problem, *_), waiting, now = error.problems, letter.waiting, self._clock.now()
         if session:
             attempt = session.attempt(
@@ -144,7 +158,9 @@ class Dispatch:
         """One line, in this thread; the user may interrupt it."""
         line = _Line(self, queue)
         try:
-            yield from line.letters()
+            for letter in line.letters():
+                queue.out.remove(letter)
+                yield letter
         except KeyboardInterrupt:
             self.is_interrupted = True
             yield from line.interrupted()
@@ -193,7 +209,10 @@ class Dispatch:
                 elif isinstance(item, BaseException):
                     raise item
                 else:
+                    queue.out.remove(item)
                     yield item
+            # Those that the interrupt itself kept from coming here, or that are not done in time.
+            yield from queue.out
         finally:
             # Also where the caller goes no further.
             if running:

@@ -1,0 +1,239 @@
+"""How a delivery ends that does not end by itself: by the user, by the clock, after many tries."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainloop_smtp.delivery import Clock, send, send_all
+from chainloop_smtp.errors import Problem
+from chainloop_smtp.model import Delivery, Mail, State, Tls, Transport
+from program import INPUTS, Post, Program
+from sink import Fault, Sink
+from submission import FULL, HASTE, a_mail, registration, state, submit
+
+SILENT = Fault(replies=3)
+
+
+def interrupting(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def all_of(server: Sink, mails: list[Mail], connections: int = 1, **clock: Any) -> list[Delivery]:
+    transport = Transport(tls=Tls.NONE, timeout=20.0, deadline=20.0)
+    return list(
+        send_all(
+            mails,
+            registration(server),
+            transport,
+            connections=connections,
+            clock=Clock(**clock) if clock else HASTE,
+        )
+    )
+
+
+def interrupt_soon() -> None:
+    """What Ctrl-C does to the main thread."""
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(0.4, signal.pthread_kill, (main, signal.SIGINT))
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.mark.parametrize(
+    ("extensions", "replies", "ends"),
+    [
+        (FULL, 0, State.DEFERRED),
+        (FULL, 3, State.UNKNOWN),
+        (("PIPELINING", "AUTH PLAIN"), 3, State.DEFERRED),
+        (("AUTH PLAIN",), 6, State.UNKNOWN),
+    ],
+    ids=["before the greeting", "with the whole mail ahead", "before the content", "after it"],
+)
+def test_an_interrupted_delivery_says_where_it_was(
+    extensions: tuple[str, ...], replies: int, ends: State
+) -> None:
+    with Sink(extensions=extensions, faults=[Fault(replies=replies)]) as server:
+        interrupt_soon()
+        (delivery,) = all_of(server, [a_mail()])
+    assert delivery.is_interrupted
+    assert state(delivery) is ends
+    assert bool(server.taken) is (replies == 6)
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+def test_what_nobody_has_taken_up_yet_is_told_too(connections: int) -> None:
+    silent = Fault(mails=None, replies=9)
+    with Sink(always=silent) as server:
+        interrupt_soon()
+        found = all_of(server, [a_mail(number) for number in range(40)], connections)
+    assert len({each.mail.message_id for each in found}) == 40
+    assert all(each.is_interrupted for each in found if state(each) is not State.ACCEPTED)
+    assert {state(each) for each in found} == {State.ACCEPTED, State.UNKNOWN, State.DEFERRED}
+
+
+def test_an_interrupt_between_two_attempts_ends_the_waiting() -> None:
+    with Sink(always=Fault(answers=[(b"RCPT", b"450 4.2.0 later\r\n")])) as server:
+        (delivery,) = all_of(server, [a_mail()], sleep=interrupting)
+    assert delivery.is_interrupted
+    assert state(delivery) is State.DEFERRED
+    assert delivery.attempts == 1
+
+
+def test_an_interrupted_run_leaves_a_receipt_and_the_mail(program: Program) -> None:
+    ended = program(
+        "send",
+        inputs=INPUTS,
+        post=Post(trouble=Problem("smtp", "interrupted"), is_interrupted=True),
+    )
+    assert ended.code == 130
+    assert "Interrupted: sent to 0 of 1; 1 put off for now." in ended.log
+    (told,) = json.loads(Path(ended.outputs["receipt"]).read_bytes())["deliveries"]
+    assert told["interrupted"] is True
+    assert Path(ended.outputs["eml"]).exists()
+
+
+def test_greylisting_passes() -> None:
+    pauses: list[float] = []
+    said: list[str] = []
+    off = Fault(answers=[(b"RCPT", b"450 4.7.1 greylisted\r\n")])
+    with Sink(faults=[off, off]) as server:
+        delivery = send(
+            a_mail(),
+            registration(server),
+            Transport(tls=Tls.NONE),
+            clock=Clock(sleep=pauses.append, chance=lambda: 0.5),
+            notify=said.append,
+        )
+    assert state(delivery) is State.ACCEPTED
+    assert delivery.attempts == 3
+    assert pauses == [0.75, 1.5]
+    assert said == [
+        f"Not delivered yet: to@example.test: 450 4.7.1 greylisted. Trying 1 mail again in {n} s."
+        for n in (1, 2)
+    ]
+
+
+def test_the_deadline_ends_the_tries_and_does_not_wait_in_vain() -> None:
+    pauses: list[float] = []
+    off = Fault(answers=[(b"RCPT", b"450 4.7.1 greylisted\r\n")])
+    with Sink(always=off) as server:
+        started = time.monotonic()
+        delivery = send(
+            a_mail(),
+            registration(server),
+            Transport(tls=Tls.NONE, deadline=3.0),
+            clock=Clock(sleep=pauses.append, chance=lambda: 0.999),
+        )
+        assert time.monotonic() - started < 3
+    assert state(delivery) is State.DEFERRED
+    assert delivery.attempts == len(pauses) + 1 == 3
+
+
+def test_more_recipients_than_a_server_takes_at_once_come_in_turns() -> None:
+    recipients = [f"r{number}@example.test" for number in range(25)]
+    with Sink(most_recipients=10) as server:
+        delivery = submit(server, a_mail(1, *recipients), attempts=2)
+    assert list(delivery.accepted) == recipients
+    assert [len(taken) for taken, _ in server.taken] == [10, 10, 5]
+
+
+def test_a_server_that_is_not_there_fails_every_mail_and_says_so_once_each() -> None:
+    with Sink() as server:
+        pass
+    found = all_of(server, [a_mail(number) for number in range(3)], connections=2)
+    assert {state(each) for each in found} == {State.DEFERRED}
+    assert {each.tries[-1].why for each in found} == {"the connection was refused"}
+
+
+def test_a_refused_login_fails_every_mail_and_is_tried_once() -> None:
+    with Sink(password="another", extensions=("AUTH PLAIN",)) as server:
+        found = all_of(server, [a_mail(number) for number in range(3)])
+    assert len(server.sessions) == 1
+    assert {state(each) for each in found} == {State.REFUSED}
+    assert all("refused the login of ci" in each.tries[-1].why for each in found)
+
+
+# --- what is out of step -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extensions", [FULL, ("PIPELINING", "AUTH PLAIN")], ids=["bdat", "data"])
+def test_a_refused_rset_casts_doubt_on_what_was_accepted_before_it(
+    extensions: tuple[str, ...],
+) -> None:
+    fault = Fault(answers=[(b"RSET", b"550 5.5.1 no\r\n")])
+    with Sink(extensions=extensions, faults=[fault]) as server:
+        first, *others = sorted(
+            all_of(server, [a_mail(number) for number in range(3)]),
+            key=lambda each: each.mail.message_id,
+        )
+    assert state(first) is State.UNKNOWN
+    assert "out of step" in first.tries[-1].why
+    assert server.times(b"Subject: mail 0.\r\n") == 1
+    for each in others:
+        times = server.times(each.mail.content[:18])
+        assert times <= 1
+        assert state(each) is State.UNKNOWN or (times, state(each)) == (1, State.ACCEPTED)
+
+
+def test_a_refused_sender_is_known_even_if_nothing_follows() -> None:
+    fault = Fault(answers=[(b"MAIL", b"550 5.7.1 not you\r\n")], replies=4)
+    with Sink(always=fault) as server:
+        delivery = submit(server, timeout=0.2, attempts=1)
+    assert state(delivery) is State.REFUSED
+    assert [each.reason for each in delivery.refused] == ["550 5.7.1 not you"]
+
+
+def test_a_goodbye_that_nobody_asked_for_is_understood() -> None:
+    said = b"250-sink\r\n250 AUTH PLAIN\r\n421 4.3.2 idle for too long\r\n"
+    with Sink(faults=[Fault(answers=[(b"EHLO", said)])]) as server:
+        delivery = submit(server)
+    assert state(delivery) is State.ACCEPTED
+    assert "421 4.3.2 idle for too long" in delivery.tries[0].why
+    assert delivery.attempts == 2
+
+
+# --- several connections -----------------------------------------------------------------------
+
+
+def test_a_bug_in_what_makes_the_mails_reaches_the_caller() -> None:
+    def mails() -> Iterator[Mail]:
+        yield a_mail(1)
+        raise ZeroDivisionError
+
+    with Sink() as server, pytest.raises(ZeroDivisionError):
+        list(send_all(mails(), registration(server), Transport(tls=Tls.NONE), connections=2))
+
+
+def test_an_interrupt_does_not_wait_for_a_line_that_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chainloop_smtp.delivery.dispatch._PARTING", 0.1)
+
+    def mails() -> Iterator[Mail]:
+        yield a_mail(1)
+        time.sleep(1.2)
+        yield a_mail(2)
+
+    with Sink(always=Fault(replies=3)) as server:
+        interrupt_soon()
+        found = list(
+            send_all(mails(), registration(server), Transport(tls=Tls.NONE), connections=2)
+        )
+    assert {each.mail.message_id for each in found} == {"<1@example.test>", "<2@example.test>"}
+    assert all(each.is_interrupted for each in found)
+
+
+def test_what_was_put_off_before_an_interrupt_is_not_tried_again() -> None:
+    with Sink(extensions=("AUTH PLAIN",), most_recipients=0, always=Fault(replies=7)) as server:
+        interrupt_soon()
+        found = all_of(server, [a_mail(1), a_mail(2)])
+    assert len(server.sessions) == 1
+    assert {state(each) for each in found} == {State.DEFERRED}
+    assert all(each.is_interrupted for each in found)
