@@ -145,7 +145,7 @@ def signing(attestation: Attestation | None) -> tuple[Fact, ...]:
     signing = attestation.signing
     timestamps = signing.timestamp_count
     rows = (
-        Fact("Verified", _verified(attestation)),
+        Fact("Signature", _verified(attestation)),
         Fact("Certificate", signing.certificate),
         Fact("Identity", ", ".join(signing.certificate_sans)),
         Fact("Issuer", signing.certificate_issuer),
@@ -162,8 +162,8 @@ def signing(attestation: Attestation | None) -> tuple[Fact, ...]:
 def _verified(attestation: Attestation) -> str:
     """Who checked the signature; that nobody did is worth a word where something is recorded."""
     if attestation.signing.is_verified:
-        return "by Chainloop's control plane"
-    return "signature not checked" if attestation.is_recorded else ""
+        return "verified by Chainloop's control plane"
+    return "not checked" if attestation.is_recorded else ""
 
 
 def annotations(attestation: Attestation | None) -> tuple[Fact, ...]:
