@@ -122,7 +122,7 @@ def test_a_recipient_put_off_does_not_stop_the_other(
 def test_a_mail_too_large_for_the_server_is_refused_by_name_and_kept(
     mail_server: MailServer, tmp_path: Path
 ) -> None:
-    notes = {f"note-{number}": "x" * 9_000 for number in range(150)}
+    notes = {f"note-{number}": "x" * 9_000 for number in range(250)}
     finished = chainloop_smtp(
         "send",
         *flags(mail_server),
