@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp import delivery
-from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Program, flags, parsed, text_of
+from chainloop_smtp.model import Delivery, Fate, Reply, State
+from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Post, Program, flags, parsed, text_of
 from smtpserver import Certificates, Mailboxes
 
 # --- a real server -----------------------------------------------------------------------------
@@ -161,3 +162,41 @@ def test_what_a_plain_run_loads_is_what_it_needs(
     rare = {"yaml", "requests", "urllib3", "aiosmtpd", "trustme", "smtplib", "asyncio", "dns"}
     rare |= {"jsonschema", "email_validator", "python_socks", "scramp", "asn1crypto", "Cryptodome"}
     assert set(loaded) & rare == set()
+
+
+# --- what became of each recipient -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "again"), [(450, "It was tried once."), (452, "tried once")])
+def test_a_recipient_put_off_is_told_with_what_to_do(
+    program: Program, code: int, again: str
+) -> None:
+    reply = Reply(code=code, enhanced="4.2.0", text="not now")
+    fate = Fate(recipient="security@example.com", state=State.DEFERRED, reply=reply)
+    ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, post=Post(refused=(fate,)))
+
+    assert ended.code == 5
+    assert "security@example.com: the server put this recipient off: " + str(reply) in ended.stderr
+    assert again in ended.stderr
+    assert "raise deadline" in ended.stderr
+    assert json.loads(ended.outputs["refused"]) == ["security@example.com"]
+
+
+def test_recipients_whose_end_is_not_known_are_named(program: Program) -> None:
+    fate = Fate(recipient="audit@example.com", state=State.UNKNOWN)
+    inputs = INPUTS | {"attestation": PUSHED, "cc": "audit@example.com"}
+    ended = program("send", inputs=inputs, post=Post(refused=(fate,)))
+
+    assert ended.code == 5
+    assert "for audit@example.com is not known" in ended.stderr
+    assert "before you send it again" in ended.stderr
+    assert json.loads(ended.outputs["accepted"]) == ["security@example.com"]
+
+
+def test_a_delivery_that_was_never_tried_took_no_time(program: Program) -> None:
+    post = Post()
+    program("send", inputs=INPUTS | {"attestation": PUSHED}, post=post)
+    (mail,) = post.mails
+    untried = Delivery(mail=mail, fates=())
+
+    assert (untried.duration, untried.attempts, untried.round_trips) == (0.0, 0, 0)

@@ -376,3 +376,13 @@ def test_without_streams_of_its_own_the_process_is_spoken_for(
     console.say("out")
     console.warning("title", "err")
     assert capsys.readouterr() == ("out\n", "title: err\n")
+
+
+def test_a_job_summary_that_github_would_drop_is_cut_at_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "summary"
+    terminal = Terminal(ACTIONS | {"GITHUB_STEP_SUMMARY": str(path)})
+    terminal.console.summary("a line of it\n" * 100_000)
+
+    written = path.read_text("utf-8")
+    assert len(written) <= 1_000_100
+    assert written.endswith("a line of it\n\n_Cut here: the whole is in the mail._\n\n")
