@@ -517,7 +517,12 @@ def test_every_command_has_help(command: Sequence[str], capsys: pytest.CaptureFi
     assert printed.startswith(" ".join(("usage: chainloop-smtp", *command[:-1])))
     if command in (("send",), ("integration", "registered", "add")):
         named = set(re.findall(r"--[a-z0-9-]+", printed))
-        assert {f"--{each.name}" for each in options.INPUTS if not each.is_secret} <= named
+        # What is about a run has no place in a registration, but for how to rehearse one.
+        absent = options.ABOUT_THE_RUN if command != ("send",) else frozenset()
+        absent -= {"config", "dry-run", "output-dir"}
+        wanted = {f"--{each.name}" for each in options.INPUTS if not each.is_secret}
+        assert wanted & named == wanted - {f"--{name}" for name in absent}
+        assert "CHAINLOOP_SMTP_PASSWORD" in printed
         assert "--password-stdin" in named
         assert "--password" not in named
 
@@ -553,17 +558,34 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
     ("argv", "said"),
     [
         ((), "the following arguments are required: COMMAND"),
-        (("sned",), "invalid choice: 'sned'"),
+        ((), "There are: send, verify, check, demo, integration, workflow. chainloop-smtp --help"),
+        (("sned",), "chainloop-smtp: 'sned' is no command\n    Did you mean send?"),
+        (("post",), "'post' is no command\n    There are: send, verify, check,"),
+        (("--password", "hunter2", "send"), "--password: a secret on a command line"),
+        (("integration", "--password", "hunter2", "registered"), "--password: a secret on a"),
+        (("integration", "regsitered", "list"), "Did you mean registered?"),
+        (("--versoin",), "Did you mean --version?"),
         (("send", "--hots", "hunter2"), "--hots: there is no such flag"),
         (("send", "--replyto=hunter2"), "Did you mean --reply-to?"),
         (("send", "--zzz", "hunter2"), "--zzz: there is no such flag"),
-        (("send", "hunter2"), "arguments: 1 of them belong to no flag"),
+        (("send", "hunter2"), "arguments: one word belongs to no flag"),
         (("send", "--host"), "argument --host: expected one argument"),
-        (("send", "-o", "xml"), "invalid choice: 'xml'"),
+        (("send", "x", "hunter2"), "arguments: 2 words belong to no flag"),
+        (
+            ("send", "-o", "xml"),
+            "-o/--output: 'xml' is not one of its words\n    There are: table,",
+        ),
         (("send", "--password-stdin=hunter2"), "argument --password-stdin"),
         (("send", "--pas", "hunter2"), "--pas"),
         (("integration",), "the following arguments are required: COMMAND"),
         (("integration", "registered", "add"), "the following arguments are required: ID"),
+        (("integration", "registered", "add", "smtp", "--nmae", "x"), "Did you mean --name?"),
+        (
+            ("integration", "registered", "add", "smtp", "--attestation", "x"),
+            "--attestation: there",
+        ),
+        (("integration", "attached", "list", "--worflow", "x"), "Did you mean --workflow?"),
+        (("integration", "attached", "add", "--workfow", "hunter2"), "Did you mean --workflow?"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
 )

@@ -63,7 +63,7 @@ DOORS = {
     },
     "python_socks": {"delivery/dialing.py"},
     "scramp": {"delivery/auth.py"},
-    "argparse": {"cli/__init__.py", "cli/run.py"},
+    "argparse": {"cli/arguments.py", "cli/run.py"},
     "traceback": {"cli/__init__.py"},
 }
 NOWHERE = ("smtplib", "email.mime", "http", "urllib.request", "pickle", "asyncio")

@@ -1,16 +1,16 @@
 """Arguments and environment -> exit code. The roof: only this package knows the stages' order."""
 
-import argparse
 import io
 import sys
-from collections.abc import Callable, MutableMapping, Sequence
-from typing import BinaryIO, NoReturn, TextIO
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from typing import BinaryIO, TextIO
 
 from chainloop_smtp import __version__, delivery, options, registry
 from chainloop_smtp.ci import Console
+from chainloop_smtp.cli.arguments import Group, Parser
 from chainloop_smtp.cli.run import Deliver, DeliverAll, Run
 from chainloop_smtp.cli.send import send
-from chainloop_smtp.errors import ChainloopSmtpError, OptionsError, Problem
+from chainloop_smtp.errors import ChainloopSmtpError
 
 
 def main(
@@ -37,7 +37,7 @@ def main(
     """
     console = Console(environ, stdout=stdout, stderr=stderr)
     try:
-        arguments = _arguments(argv)
+        arguments = _parser(is_send=argv[:1] == ["send"]).parse_args(argv)
         console.is_json = arguments.output == "json"
         run = Run(
             arguments=arguments,
@@ -66,50 +66,13 @@ def main(
 Command = Callable[[Run], int]
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, whose complaints are options errors like any other."""
-
-    def error(self, message: str) -> NoReturn:
-        # What stands behind the `=` of `--password-stdin=…` might be the password.
-        message, _, _ = message.partition(": ignored explicit argument")
-        raise OptionsError(Problem(self.prog, message, f"{self.prog} --help says what there is."))
-
-
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _parser(is_send=argv[:1] == ["send"])
-    arguments, unknown = parser.parse_known_args(argv)
-    if unknown:
-        raise OptionsError(*_unknown(unknown))
-    return arguments
-
-
-def _unknown(words: Sequence[str]) -> list[Problem]:
-    """What to say of arguments that are none: their names only, since a value may be secret."""
-    import difflib
-
-    secrets = [f"--{name}" for name in options.SECRETS]
-    known = [f"--{each.name}" for each in options.INPUTS if not each.is_secret]
-    problems = []
-    for flag in dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--")):
-        nearest = difflib.get_close_matches(flag, [*known, *secrets], n=1)
-        if nearest and nearest[0] in secrets:
-            variable = "CHAINLOOP_SMTP_" + nearest[0][2:].upper().replace("-", "_")
-            why = "a secret on a command line is seen by every process of the machine"
-            by_stdin = ", or use --password-stdin" if nearest[0] == "--password" else ""
-            return [Problem(flag, why, f"Set {variable}{by_stdin}.")]
-        hint = f"Did you mean {nearest[0]}?" if nearest else ""
-        problems.append(Problem(flag, "there is no such flag", hint))
-    return problems or [Problem("arguments", f"{len(words)} of them belong to no flag")]
-
-
-def _parser(*, is_send: bool) -> argparse.ArgumentParser:
+def _parser(*, is_send: bool) -> Parser:
     """All commands; only the one that every step gives where it is that one."""
-    parser = _Parser(
+    parser = Parser(
         prog="chainloop-smtp",
         description="Mails the evidence of a Chainloop run.",
         epilog="exit codes: 0 done or skipped, 1 a bug of ours, 2 options, 3 attestation, "
         "4 message, 5 delivery",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chainloop-smtp {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -120,37 +83,51 @@ def _parser(*, is_send: bool) -> argparse.ArgumentParser:
         return parser
 
     command = _command(
-        commands, "verify", _lazy("verify", "verify"), "a received mail against what is attached"
+        commands,
+        "verify",
+        _lazy("verify", "verify"),
+        "hold a received mail against the evidence attached to it",
     )
     command.add_argument("mail", metavar="MAIL.eml", help="a file; '-' for standard input")
 
     command = _command(
-        commands, "check", _lazy("check", "check"), "try everything but the mail, send nothing"
+        commands,
+        "check",
+        _lazy("check", "check"),
+        "try all that a mail would meet on its way, and send none",
     )
     _add_inputs(command)
 
-    command = _command(commands, "demo", _demo, "mail a sample to an embedded mail server")
+    text = "mail a sample to an embedded mail server"
+    _command(commands, "demo", _demo, text, has_output=False)
 
-    group = _group(commands, "integration", "Chainloop's own words for registering mail")
+    group = _group(commands, "integration", "register mail destinations in Chainloop's own words")
     available = _group(group, "available", "what can be registered")
     command = _command(
-        available, "list", _lazy("integration", "available"), "the integrations", "ls"
+        available, "list", _lazy("integration", "available"), "list what can be registered", "ls"
     )
     command = _command(
-        available, "describe", _lazy("integration", "describe"), "an integration and its options"
+        available,
+        "describe",
+        _lazy("integration", "describe"),
+        "show an integration and its options",
     )
     command.add_argument("id", nargs="?", metavar="ID", help="smtp")
     command.add_argument("--name", help="the same, as Chainloop's CLI takes it")
     command.add_argument("--full", action="store_true", help="with the two JSON schemas")
-    _add_registered(_group(group, "registered", "registrations"))
-    attached = _group(group, "attached", "attachments to workflows")
+    _add_registered(
+        _group(group, "registered", "registrations: mail destinations, each with a name")
+    )
+    attached = _group(
+        group, "attached", "attachments: which workflows are mailed to which registration"
+    )
     _add_attached(attached)
     older = _group(commands, "workflow", "the older spelling of integration attached")
-    _add_attach(_group(older, "integration", "attachments to workflows"), "attach")
+    _add_attach(_group(older, "integration", "attachments, in the older spelling"), "attach")
     return parser
 
 
-def _add_registered(group: "_Subparsers[_Parser]") -> None:
+def _add_registered(group: "Group[Parser]") -> None:
     command = _command(
         group, "add", _lazy("registered", "add"), "validate, send the registration mail, and store"
     )
@@ -158,7 +135,11 @@ def _add_registered(group: "_Subparsers[_Parser]") -> None:
     command.add_argument("--name", help="of the registration; the host when left out")
     command.add_argument("--description", help="free text")
     command.add_argument(
-        "--opt", action="append", default=[], metavar="KEY=VALUE", help="a registration input"
+        "--opt",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="host, port, user, password, from or to, each by an --opt of its own",
     )
     command.add_argument(
         "--password-env",
@@ -166,10 +147,12 @@ def _add_registered(group: "_Subparsers[_Parser]") -> None:
         help="variable that the file names for the password; CHAINLOOP_SMTP_PASSWORD_ and the "
         "registration's name when left out",
     )
-    _add_inputs(command)
-    _add_config(_command(group, "list", _lazy("registered", "list_"), "the registrations", "ls"))
+    kept = {"config", "dry-run", "output-dir"}
+    _add_inputs(command, without=options.ABOUT_THE_RUN - kept)
+    text = "list the registrations of the configuration file"
+    _add_config(_command(group, "list", _lazy("registered", "list_"), text, "ls"))
     for word, function, text in (
-        ("describe", "describe", "a registration, and what it needs"),
+        ("describe", "describe", "show a registration, and the variables that it needs"),
         ("delete", "delete", "take a registration and its attachments out of the file"),
     ):
         command = _command(group, word, _lazy("registered", function), text)
@@ -178,9 +161,10 @@ def _add_registered(group: "_Subparsers[_Parser]") -> None:
         _add_config(command)
 
 
-def _add_attached(group: "_Subparsers[_Parser]") -> None:
+def _add_attached(group: "Group[Parser]") -> None:
     _add_attach(group, "add", "attach")
-    command = _command(group, "list", _lazy("attached", "list_"), "the attachments", "ls")
+    text = "list the attachments of the configuration file"
+    command = _command(group, "list", _lazy("attached", "list_"), text, "ls")
     command.add_argument("--project", help="only those that this project would meet")
     command.add_argument("--workflow", help="only those that this workflow would meet")
     _add_config(command)
@@ -191,7 +175,7 @@ def _add_attached(group: "_Subparsers[_Parser]") -> None:
     _add_config(command)
 
 
-def _add_attach(group: "_Subparsers[_Parser]", name: str, alias: str = "") -> None:
+def _add_attach(group: "Group[Parser]", name: str, alias: str = "") -> None:
     command = _command(
         group, name, _lazy("attached", "add"), "attach a registration to workflows", alias
     )
@@ -199,54 +183,62 @@ def _add_attach(group: "_Subparsers[_Parser]", name: str, alias: str = "") -> No
     command.add_argument("--workflow", required=True, help="its name or id; a glob is fine")
     command.add_argument("--project", help="its name; a glob is fine; any when left out")
     command.add_argument(
-        "--opt", action="append", default=[], metavar="KEY=VALUE", help="an attachment input: cc=…"
+        "--opt",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="cc=…, or any other key that an attachment may have, such as send-on=blocked",
     )
     _add_config(command)
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
+def _add_config(command: Parser) -> None:
     command.add_argument(
-        "--config", metavar="PATH", help=f"the file [{' or '.join(registry.DEFAULTS)}]"
+        "--config", metavar="PATH", help=f"configuration file [{' or '.join(registry.DEFAULTS)}]"
     )
 
 
-_Subparsers = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
-
-
-def _group(commands: "_Subparsers[_Parser]", name: str, help_: str) -> "_Subparsers[_Parser]":
-    parser = commands.add_parser(name, help=help_, description=help_.capitalize() + ".")
+def _group(commands: "Group[Parser]", name: str, help_: str) -> "Group[Parser]":
+    parser = commands.add_parser(name, help=help_, description=f"{help_[:1].upper()}{help_[1:]}.")
     return parser.add_subparsers(metavar="COMMAND", required=True)
 
 
 def _command(
-    commands: "_Subparsers[_Parser]",
+    commands: "Group[Parser]",
     name: str,
     function: object,
     help_: str,
     alias: str = "",
-) -> argparse.ArgumentParser:
+    *,
+    has_output: bool = True,
+) -> Parser:
     parser = commands.add_parser(
         name,
         aliases=[alias] if alias else [],
         help=help_,
-        description=help_.capitalize() + ".",
-        allow_abbrev=False,
+        description=f"{help_[:1].upper()}{help_[1:]}.",
     )
-    parser.set_defaults(command=function)
-    parser.add_argument(
-        "-o", "--output", choices=("table", "json"), default="table", help="what is printed"
-    )
+    parser.set_defaults(command=function, output="table")
+    if has_output:
+        text = "what is printed: a table for people, or JSON for programs [table]"
+        parser.add_argument("-o", "--output", choices=("table", "json"), help=text)
     return parser
 
 
-def _add_inputs(parser: argparse.ArgumentParser) -> None:
+def _add_inputs(parser: Parser, without: Collection[str] = ()) -> None:
     """A flag for every input but the secret ones, which a process list would show."""
+    # Fifty flags in brackets tell nobody anything; each has its line below.
+    more = "smtp [--name NAME] [--opt KEY=VALUE ...] " if without else ""
+    parser.usage = f"%(prog)s [-h] [-o {{table,json}}] {more}[--INPUT VALUE ...]"
+    secrets = (each for each in options.INPUTS if each.is_secret and each.name not in without)
+    variables = ", ".join(options.variable_of(each.name) for each in secrets)
     inputs = parser.add_argument_group(
         "inputs",
-        "also as one JSON object in CHAINLOOP_SMTP_INPUTS; flags win",
+        "also as one JSON object in CHAINLOOP_SMTP_INPUTS; flags win. Secrets come by a variable: "
+        f"{variables}",
     )
     for each in options.INPUTS:
-        if not each.is_secret:
+        if not each.is_secret and each.name not in without:
             text = each.help.replace("%", "%%") + (f" [{each.default}]" if each.default else "")
             # A flag alone says true.
             alone = "?" if "true" in each.choices else None
@@ -256,7 +248,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     inputs.add_argument(
         "--password-stdin",
         action="store_true",
-        help="read the password from standard input; or set CHAINLOOP_SMTP_PASSWORD",
+        help="read the password from standard input",
     )
 
 

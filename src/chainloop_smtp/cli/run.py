@@ -190,8 +190,7 @@ class Run:
         # Taken out, so that no process started from here can read them.
         text = self.environ.pop(INPUTS_VARIABLE, "")
         secrets = {
-            name: self.environ.pop("CHAINLOOP_SMTP_" + name.upper().replace("-", "_"), "")
-            for name in options.SECRETS
+            name: self.environ.pop(options.variable_of(name), "") for name in options.SECRETS
         }
         try:
             raw = json.loads(text) if text.strip() else {}

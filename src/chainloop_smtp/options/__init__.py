@@ -11,7 +11,15 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Mailbox, Options, Plugin, Require
 from chainloop_smtp.options import addresses, evidence, schemas
 from chainloop_smtp.options.composition import composition
-from chainloop_smtp.options.inputs import BY_NAME, CREDENTIALS, INPUTS, SECRETS, Input
+from chainloop_smtp.options.inputs import (
+    ABOUT_THE_RUN,
+    BY_NAME,
+    CREDENTIALS,
+    INPUTS,
+    SECRETS,
+    Input,
+    variable_of,
+)
 from chainloop_smtp.options.oauth2 import oauth2, private_keys
 from chainloop_smtp.options.recipients import allowed_domains, lookups
 from chainloop_smtp.options.registration import attachment, registration
@@ -20,6 +28,7 @@ from chainloop_smtp.options.triggers import triggers
 from chainloop_smtp.options.values import Values
 
 __all__ = [
+    "ABOUT_THE_RUN",
     "CREDENTIALS",
     "INPUTS",
     "SECRETS",
@@ -29,6 +38,7 @@ __all__ = [
     "parse",
     "plugin",
     "secrets",
+    "variable_of",
 ]
 
 

@@ -229,7 +229,28 @@ INPUTS = (
     ),
 )
 
+
+def variable_of(secret: str) -> str:
+    """The environment variable that a secret input may come by."""
+    return "CHAINLOOP_SMTP_" + secret.upper().replace("-", "_")
+
+
 BY_NAME = {each.name: each for each in INPUTS}
 SECRETS = tuple(each.name for each in INPUTS if each.is_secret)
 # What a mail server may be logged in to with.
 CREDENTIALS = tuple(name for name in SECRETS if name != "github-token")
+# The same for every mail of a run, so never in a configuration file.
+ABOUT_THE_RUN = frozenset(
+    (
+        "attestation",
+        "config",
+        "dry-run",
+        "github-token",
+        "job-status",
+        "needs",
+        "output-dir",
+        "policy-evaluations",
+        "previous-attestation",
+        "workflow-run-id",
+    )
+)

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.options import addresses
-from chainloop_smtp.options.inputs import BY_NAME, SECRETS
+from chainloop_smtp.options.inputs import BY_NAME, SECRETS, variable_of
 
 # By schema: the keys it has, the required ones in its order, and those of format email.
 _KEYS = {
@@ -79,12 +79,11 @@ def _is_email(value: object) -> bool:
 
 def _missing(name: str) -> Problem:
     if name in SECRETS:
-        variable = "CHAINLOOP_SMTP_" + name.upper().replace("-", "_")
         return Problem(
             name,
             "is missing",
             f"In a workflow: {name}: ${{{{ secrets.SMTP_{name.upper()} }}}} (is that secret set "
-            f"for this repository?). On the command line: {variable}, or --{name}-stdin. "
+            f"for this repository?). On the command line: {variable_of(name)}, or --{name}-stdin. "
             "A relay without login: auth: none.",
         )
     return Problem(name, "is missing", BY_NAME[name].help)

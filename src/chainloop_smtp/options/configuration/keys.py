@@ -1,22 +1,7 @@
 """Which keys an entry of the configuration file may have: an input's name, or a word of its own."""
 
-from chainloop_smtp.options.inputs import INPUTS
+from chainloop_smtp.options.inputs import ABOUT_THE_RUN, INPUTS
 
-# About the run that all mails tell of, so never in the file.
-_RUN = frozenset(
-    (
-        "attestation",
-        "config",
-        "dry-run",
-        "github-token",
-        "job-status",
-        "needs",
-        "output-dir",
-        "policy-evaluations",
-        "previous-attestation",
-        "workflow-run-id",
-    )
-)
 # About the server and the way there, so only in a registration.
 _DELIVERY = frozenset(
     (
@@ -45,19 +30,18 @@ ATTACHMENT_WORDS = ("registration", *CONDITIONS, "send-on", "created-at")
 
 def registration() -> tuple[str, ...]:
     """Every key of a registration, its own words first."""
-    inputs = (each.name for each in INPUTS if each.name not in _RUN)
+    inputs = (each.name for each in INPUTS if each.name not in ABOUT_THE_RUN)
     return (*REGISTRATION_WORDS, *inputs)
 
 
 def attachment() -> tuple[str, ...]:
     """Every key of an attachment, its own words first."""
-    inputs = (each.name for each in INPUTS if each.name not in _RUN and not _is_delivery(each.name))
+    inputs = (
+        each.name
+        for each in INPUTS
+        if each.name not in ABOUT_THE_RUN and not _is_delivery(each.name)
+    )
     return tuple(dict.fromkeys((*ATTACHMENT_WORDS, *inputs)))
-
-
-def about_the_run() -> frozenset[str]:
-    """Inputs that are the same for every mail."""
-    return _RUN
 
 
 def about_the_way() -> frozenset[str]:
@@ -67,12 +51,12 @@ def about_the_way() -> frozenset[str]:
 
 def is_of_mail(name: str) -> bool:
     """The input may differ from mail to mail."""
-    return name not in _RUN
+    return name not in ABOUT_THE_RUN
 
 
 def home(name: str) -> str:
     """Where a known key belongs that is not taken; empty when it is not known."""
-    if name in _RUN:
+    if name in ABOUT_THE_RUN:
         return "It is an input of the step, the same for every mail."
     if name in ATTACHMENT_WORDS:
         return "It belongs into an attachment."

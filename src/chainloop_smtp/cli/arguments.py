@@ -1,0 +1,102 @@
+"""argparse, whose complaints are options errors like any other, and name what was meant."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from typing import Any, NoReturn
+
+from chainloop_smtp import options
+from chainloop_smtp.errors import OptionsError, Problem, quoted
+
+Group = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
+
+
+class Parser(argparse.ArgumentParser):
+    """One command, or a group of commands.
+
+    What is wrong with a flag's name is told first, and without what stands behind it: the value of
+    a flag that does not exist may be a password, and argparse would take it for something else.
+    """
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(allow_abbrev=False, **more)
+        self._words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, which calls it for each command with the words behind its name."""
+        self._words = args
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            raise OptionsError(*self._strangers() or [_superfluous(unknown)])
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print.
+
+        Raises:
+            OptionsError: In any case.
+        """
+        # What stands behind the `=` of `--password-stdin=…` might be the password.
+        message, _, _ = message.partition(": ignored explicit argument")
+        there_are = f"There are: {', '.join(self._commands())}. " if self._commands() else ""
+        hint = f"{there_are}{self.prog} --help says {'more' if there_are else 'what there is'}."
+        raise OptionsError(*self._strangers() or [Problem(self.prog, message, hint)])
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        if strangers := self._strangers():
+            raise OptionsError(*strangers)
+        choices = list(map(str, action.choices))
+        is_command = not action.option_strings
+        where = self.prog if is_command else "/".join(action.option_strings)
+        why = f"{quoted(value)} is {'no command' if is_command else 'not one of its words'}"
+        raise OptionsError(Problem(where, why, nearest(value, choices)))
+
+    def _commands(self) -> list[str]:
+        """Those of a group; none for a command."""
+        groups = (each for each in self._actions if isinstance(each.choices, dict))
+        return [name for each in groups for name in each.choices or ()]
+
+    def _strangers(self) -> list[Problem]:
+        """What to say of flags that this parser does not have."""
+        words = takewhile(lambda word: word != "--", self._words)
+        if self._commands():
+            # What stands behind a command's name is that command's.
+            words = takewhile(lambda word: word.startswith("-"), words)
+        flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+        return [
+            self._stranger(flag)
+            for flag in dict.fromkeys(flags)
+            if flag not in self._option_string_actions
+        ]
+
+    def _stranger(self, flag: str) -> Problem:
+        secrets = [f"--{name}" for name in options.SECRETS]
+        known = [each for each in self._option_string_actions if each.startswith("--")]
+        meant = _nearest(flag, [*known, *secrets])
+        if meant not in secrets:
+            return Problem(flag, "there is no such flag", f"Did you mean {meant}?" if meant else "")
+        why = "a secret on a command line is seen by every process of the machine"
+        by_stdin = ", or use --password-stdin" if meant == "--password" else ""
+        return Problem(flag, why, f"Set {options.variable_of(meant[2:])}{by_stdin}.")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The hint for a word that there is not: the one that was meant, else all there are."""
+    known = list(known)
+    meant = _nearest(word, known)
+    return f"Did you mean {meant}?" if meant else f"There are: {', '.join(known)}."
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
+
+
+def _superfluous(unknown: Sequence[str]) -> Problem:
+    """Words that belong to no flag, which might be anything: none of them is shown."""
+    number = len(unknown)
+    word = "one word belongs" if number == 1 else f"{number} words belong"
+    return Problem("arguments", f"{word} to no flag", "A value with blanks stands in quotes.")
