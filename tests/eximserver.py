@@ -49,7 +49,7 @@ tls_advertise_hosts = *
 auth_advertise_hosts = ${{if eq{{$tls_in_cipher}}{{}}{{}}{{*}}}}
 chunking_advertise_hosts = ${{if inlist{{$received_port}}{{{without_chunking}}}{{}}{{*}}}}
 pipelining_advertise_hosts = ${{if inlist{{$received_port}}{{{without_pipelining}}}{{}}{{*}}}}
-smtputf8_advertise_hosts = *
+smtputf8_advertise_hosts = ${{if inlist{{$received_port}}{{{without_smtputf8}}}{{}}{{*}}}}
 dsn_advertise_hosts = *
 message_size_limit = {size_limit}
 # Nothing is asked of the DNS, or of those who connect.
@@ -181,6 +181,7 @@ def _configure(exim: Path, server: MailServer) -> Path:
             ports_without=_list(server, ""),
             without_chunking=_list(server, "CHUNKING"),
             without_pipelining=_list(server, "PIPELINING"),
+            without_smtputf8=_list(server, "SMTPUTF8"),
             size_limit=SIZE_LIMIT,
             greylisted=GREYLISTED,
             delayed=DELAYED,

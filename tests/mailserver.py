@@ -29,7 +29,10 @@ HOST_NAME = f"mail.{DOMAIN}"
 
 MAILBOXES = tuple(
     f"{name}@{DOMAIN}"
-    for name in ("ci", "security", "release", "audit", "compliance", "board", "builds", "delayed")
+    for name in (
+        *("ci", "security", "release", "audit", "compliance", "board", "builds", "delayed"),
+        "jörg",
+    )
 )
 """Every mailbox there is. Another address of `DOMAIN` is refused with 550 5.1.1, one of another
 domain with 554 5.7.1."""
@@ -46,7 +49,7 @@ REFUSED_AFTER_DATA = "Refuse-After-Data"
 SIZE_LIMIT = 2_000_000
 """Octets; announced by SIZE, and a longer mail is refused."""
 
-WITHOUT = ("CHUNKING", "PIPELINING", "CHUNKING PIPELINING")
+WITHOUT = ("CHUNKING", "PIPELINING", "CHUNKING PIPELINING", "SMTPUTF8")
 """Extensions that a server leaves out on a port of its own."""
 
 # Owns the mails. A bare number, so that no account has to be made.

@@ -1,7 +1,8 @@
 """A mail server that does everything right until it is told not to, and keeps count.
 
 It speaks ESMTP with PIPELINING, CHUNKING and AUTH PLAIN in clear on loopback, to one client after
-the other or to several at once. A `Fault` spoils connections at an exact octet or reply. What it
+the other or to several at once. Octets over 127 are taken where SMTPUTF8 is offered and asked for
+(RFC 6531), and nowhere else. A `Fault` spoils connections at an exact octet or reply. What it
 has taken is taken before the reply that says so leaves, as on a real server.
 """
 
@@ -142,7 +143,7 @@ class _Dialogue:
         self._buffer = b""
         self._replies = 0
         self._mails = 0
-        self._has_sender = self._is_known = False
+        self._has_sender = self._is_known = self._is_international = False
         self._recipients: list[str] = []
 
     def run(self) -> None:
@@ -181,6 +182,13 @@ class _Dialogue:
             if self._sink.needs_login and not self._is_known:
                 self._say(b"530 5.7.0 authentication required\r\n")
                 return True
+            self._is_international = b"SMTPUTF8" in line.split(b" ")
+            if self._is_international and "SMTPUTF8" not in self._sink.extensions:
+                self._say(b"555 5.5.4 what is SMTPUTF8?\r\n")
+                return True
+            if not (line.isascii() or self._is_international):
+                self._say(b"553 5.6.7 an address beyond ASCII\r\n")
+                return True
             self._say(b"503 5.5.1 nested\r\n" if self._has_sender else b"250 2.1.0 ok\r\n")
             self._has_sender = True
         elif word == b"RCPT":
@@ -206,6 +214,8 @@ class _Dialogue:
             self._say(b"503 5.5.1 no sender\r\n")
         elif len(self._recipients) >= self._sink.most_recipients:
             self._say(b"452 4.5.3 too many recipients\r\n")
+        elif not (line.isascii() or self._is_international):
+            self._say(b"553 5.6.7 an address beyond ASCII\r\n")
         elif address in self._sink.refused:
             self._say(b"550 5.1.1 nobody\r\n")
         else:
@@ -226,6 +236,9 @@ class _Dialogue:
         """The mail is ours before anybody hears of it."""
         if not self._recipients:
             self._say(b"503 5.5.1 no recipients\r\n")
+            return
+        if not (content.isascii() or self._is_international):
+            self._say(b"554 5.6.7 a header beyond ASCII\r\n")
             return
         self._sink.taken.append((tuple(self._recipients), content))
         self._mails += 1

@@ -12,12 +12,15 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Registration, Reply, State
 
 _RECEIPT = "receipt.json"
+_INTERNATIONAL = ".smtputf8.eml"
 _MAX_RECEIPT = 64 * 1024 * 1024  # octets
 _SCHEMA = "urn:chainloop-smtp:schema:receipt:2"
 
 
 def write_mail(folder: Path, mail: Mail) -> Path:
     """Writes ``<id>.eml``, ``.html`` and ``.txt``, readable by their owner only.
+
+    ``<id>.smtputf8.eml`` joins them, where some recipients get a form of their own.
 
     Returns:
         Path of the .eml: the exact octets for the server.
@@ -28,6 +31,8 @@ def write_mail(folder: Path, mail: Mail) -> Path:
     stem = _stem(mail)
     _write(folder / f"{stem}.html", mail.html.encode())
     _write(folder / f"{stem}.txt", mail.text.encode())
+    if mail.international:
+        _write(folder / f"{stem}{_INTERNATIONAL}", mail.international)
     return _write(folder / f"{stem}.eml", mail.content)
 
 
@@ -90,18 +95,17 @@ def accepted(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 def account(registration: Registration, delivery: Delivery) -> dict[str, object]:
     """One entry of the receipt."""
-    import hashlib
-
     mail = delivery.mail
     fates = delivery.fates or tuple(Fate(recipient=each) for each in mail.recipients)
     return {
         "messageId": mail.message_id,
         "subject": mail.subject,
-        "eml": {
-            "name": _stem(mail) + ".eml",
-            "sha256": hashlib.sha256(mail.content).hexdigest(),
-            "size": len(mail.content),
-        },
+        "eml": _eml(mail, ".eml", mail.content),
+        **(
+            {"smtputf8": _eml(mail, _INTERNATIONAL, mail.international)}
+            if mail.international
+            else {}
+        ),
         "from": mail.sender,
         **({"intended": list(mail.intended)} if mail.intended else {}),
         "server": {"host": registration.host, "port": registration.port},
@@ -117,6 +121,13 @@ def account(registration: Registration, delivery: Delivery) -> dict[str, object]
         ],
         "attempts": [_attempt(each) for each in delivery.tries],
     }
+
+
+def _eml(mail: Mail, suffix: str, content: bytes) -> dict[str, object]:
+    import hashlib
+
+    digest = hashlib.sha256(content).hexdigest()
+    return {"name": _stem(mail) + suffix, "sha256": digest, "size": len(content)}
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:

@@ -41,7 +41,7 @@ def flags(server: MailServer, **more: object) -> list[str]:
         "from": "ci@example.test",
         "to": TO,
         "attestation": "-",
-        **{name.replace("_", "-"): value for name, value in more.items()},
+        **{name.rstrip("_").replace("_", "-"): value for name, value in more.items()},
     }
     return [f"--{name}={value}" for name, value in inputs.items()]
 

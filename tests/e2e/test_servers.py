@@ -1,6 +1,7 @@
 """Mail through Postfix and Exim: what each takes, puts off and refuses, and what arrives."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -333,3 +334,49 @@ def test_a_mail_of_a_megabyte_arrives_whole(
     assert as_sent(mail) == eml_of(finished)
     (attached,) = parsed(mail).iter_attachments()
     assert attached.get_payload(decode=True) == scan
+
+
+# ------------------------------------------------------------------- addresses beyond ASCII
+
+JOERG = "jörg@example.test"
+
+
+@pytest.mark.parametrize("without", ["", "CHUNKING", "PIPELINING"])
+def test_an_address_beyond_ascii_gets_its_mail_in_utf_8_and_the_others_in_ascii(
+    any_server: MailServer, tmp_path: Path, without: str
+) -> None:
+    finished = send(any_server, tmp_path, port=port(any_server, without), cc=f"Jörg <{JOERG}>")
+
+    assert finished.returncode == 0, finished.stderr
+    assert delivered(any_server) == {TO: 1, JOERG: 1}
+    (plain,), (international,) = any_server.mailbox(TO), any_server.mailbox(JOERG)
+    eml = Path(outputs_of(finished)["eml"])
+    utf8_form = eml.with_suffix(".smtputf8.eml").read_bytes().replace(b"\r\n", b"\n")
+    assert as_sent(plain) == eml_of(finished)
+    assert as_sent(international) == utf8_form
+    assert as_sent(plain).isascii()
+    assert f"<{JOERG}>".encode() in utf8_form
+    # RFC 6531 section 4.3: the server says who asked for it. Exim spells it in its own way.
+    assert re.search(rb"with utf8e?smtpsa", international, re.IGNORECASE)
+    assert not re.search(rb"with utf8e?smtpsa", plain, re.IGNORECASE)
+
+
+def test_a_server_that_takes_no_such_address_delivers_to_the_others(
+    any_server: MailServer, tmp_path: Path
+) -> None:
+    finished = send(any_server, tmp_path, port=port(any_server, "SMTPUTF8"), cc=JOERG)
+
+    assert finished.returncode == 5
+    assert f"{JOERG}: this address goes beyond ASCII".encode() in finished.stderr
+    assert outputs_of(finished)["refused"] == [JOERG]
+    assert delivered(any_server) == {TO: 1}
+
+
+def test_a_sender_beyond_ascii_reaches_everybody(any_server: MailServer, tmp_path: Path) -> None:
+    finished = send(any_server, tmp_path, from_=f"Jörg <{JOERG}>", cc=JOERG)
+
+    assert finished.returncode == 0, finished.stderr
+    assert delivered(any_server) == {TO: 1, JOERG: 1}
+    (mail,) = any_server.mailbox(TO)
+    assert f"<{JOERG}>".encode() in mail.splitlines()[0]
+    assert mail.splitlines()[0].lower().startswith(b"return-path: ")

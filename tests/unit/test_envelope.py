@@ -1,5 +1,8 @@
 """What MAIL and RCPT say, and what stands in the way of a mail."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from chainloop_smtp.delivery import envelope
@@ -7,6 +10,7 @@ from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.model import Dsn, Mail, State, Transport
 
 CONTENT = b"Subject: x\r\n\r\nBody.\r\n"
+EIGHT_BITS = "Subject: x\r\n\r\nä\r\n".encode()
 
 
 def a_mail(content: bytes = CONTENT, message_id: str = "<1+2=3@example.test>") -> Mail:
@@ -55,12 +59,43 @@ def test_the_size_is_that_of_the_content() -> None:
 
 def test_eight_bits_are_declared_where_there_are_any_and_only_there() -> None:
     assert b"8BITMIME" not in said(a_mail(), "8BITMIME")[0]
-    assert said(a_mail("ä\r\n".encode()), "8BITMIME")[0].endswith(b" BODY=8BITMIME")
+    assert said(a_mail(EIGHT_BITS), "8BITMIME")[0].endswith(b" BODY=8BITMIME")
 
 
 def test_eight_bits_go_to_no_server_that_does_not_take_them() -> None:
-    assert why("ä\r\n".encode(), "8BITMIME") == ""
-    assert "octets over 127" in why("ä\r\n".encode())
+    assert why(EIGHT_BITS, "8BITMIME") == ""
+    assert "octets over 127" in why(EIGHT_BITS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "whose"),
+    [
+        ({"recipients": ("jörg@example.test",)}, "this address goes"),
+        ({"recipients": ("a@example.test", "jörg@example.test")}, "this address goes"),
+        ({"sender": "jörg@example.test"}, "the sender's address jörg@example.test goes"),
+        ({"content": "From: jörg@example.test\r\n\r\n".encode()}, "such as From, goes"),
+    ],
+    ids=["recipient", "one-of-two", "sender", "header"],
+)
+def test_an_address_beyond_ascii_is_announced_and_goes_to_no_server_that_takes_none(
+    changes: dict[str, Any], whose: str
+) -> None:
+    mail = replace(a_mail(), **changes)
+    offered = {"8BITMIME": "", "SMTPUTF8": ""}
+    assert b" SMTPUTF8" not in said(a_mail(), *offered)[0]
+    sender, *recipients = said(mail, *offered)
+    assert sender.startswith(f"MAIL FROM:<{mail.sender}>".encode())
+    assert sender.endswith(b" SMTPUTF8")
+    assert (b" BODY=8BITMIME" in sender) is not mail.content.isascii()
+    assert recipients == [f"RCPT TO:<{each}>".encode() for each in mail.recipients]
+
+    letter = Letter(mail)
+    assert envelope.carried(offered, Transport(), letter, is_secure=True) == mail.recipients
+    assert envelope.carried({"8BITMIME": ""}, Transport(), letter, is_secure=True) == ()
+    for fate in letter.delivery().fates:
+        assert fate.state is State.REFUSED
+        assert whose in fate.why
+        assert "ASCII" in fate.hint
 
 
 def test_reports_are_asked_for_under_an_id_that_leads_back() -> None:

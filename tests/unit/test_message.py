@@ -16,6 +16,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -197,6 +198,48 @@ def test_the_envelope_names_to_cc_and_bcc_each_once() -> None:
         "b@example.test",
         "c@example.test",
     ]
+
+
+JOERG = Mailbox(addr_spec="jörg@example.test", name="Jörg")
+SECURITY = Mailbox(addr_spec="security@example.test")
+
+
+def mailed(*to: Mailbox, **changes: Any) -> Mail:
+    """A mail to these and to nobody else."""
+    registration = replace(OPTIONS.registration, to=to, **changes)
+    options = replace(OPTIONS, registration=registration, attachment=Attachment(), bcc=())
+    return written(RECORDED, options=options)
+
+
+def test_an_address_beyond_ascii_gives_its_own_form_to_those_who_need_it() -> None:
+    mail = mailed(SECURITY, JOERG)
+
+    assert mail.content.isascii()
+    assert str(headers_of(mail)["To"].groups[-1]) == '"Jörg <jörg@example.test>":;'
+    assert "\r\nTo: security@example.test, =?utf-8?b?SsO2cmc=?= <jörg@example.test>\r\n" in (
+        mail.international.decode()
+    )
+
+    # Nothing else differs.
+    def others(content: bytes) -> list[bytes]:
+        return re.sub(rb"\r\nTo: .*?\r\n(?! )", b"\r\n", content, flags=re.DOTALL).split(b"\r\n")
+
+    assert others(mail.content) == others(mail.international)
+    assert mailed(SECURITY).international == b""
+
+
+@pytest.mark.parametrize(
+    ("to", "changes"),
+    [((JOERG,), {}), ((SECURITY,), {"from_": JOERG}), ((SECURITY, JOERG), {"from_": JOERG})],
+    ids=["every-recipient", "the-sender", "both"],
+)
+def test_there_is_one_form_where_everybody_needs_smtputf8(
+    to: tuple[Mailbox, ...], changes: dict[str, Any]
+) -> None:
+    mail = mailed(*to, **changes)
+
+    assert mail.international == b""
+    assert "<jörg@example.test>" in mail.content.partition(b"\r\n\r\n")[0].decode()
 
 
 def test_no_password_reaches_a_mail() -> None:

@@ -148,6 +148,42 @@ def test_names_and_addresses_arrive_as_they_were(sender: Mailbox, to: list[Mailb
         assert [as_one_line(decoded(phrase)) for phrase, _ in read] == names
 
 
+international = st.builds(
+    Mailbox,
+    addr_spec=st.sampled_from(["jörg@example.test", "用户@example.test", "ü" * 32 + "@b.test"]),
+    name=values,
+)
+
+
+@given(st.lists(st.one_of(mailboxes, international), min_size=1, max_size=5))
+def test_addresses_beyond_ascii_arrive_in_utf_8(to: list[Mailbox]) -> None:
+    octets = mime.mailboxes("To", to)
+
+    assert octets.count(b"\r\n") == octets.count(b"\n") == octets.count(b"\r")
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+    read = read_addresses(octets.decode().removeprefix("To:"))
+    assert [spec for _, spec in read] == [each.addr_spec for each in to]
+    assert [as_one_line(decoded(phrase)) for phrase, _ in read] == [
+        as_one_line(each.name) for each in to
+    ]
+
+
+@given(st.lists(st.one_of(mailboxes, international), min_size=1, max_size=5))
+def test_where_ascii_is_wanted_they_are_the_names_of_empty_groups(to: list[Mailbox]) -> None:
+    octets = mime.mailboxes("To", to, is_ascii=True) + b"\r\n"
+
+    check_header_lines(octets)
+    message = email.message_from_bytes(octets, policy=email.policy.default)
+    field = message["To"]
+    assert field.defects == ()
+    plain = [each.addr_spec for each in to if each.addr_spec.isascii()]
+    assert [each.addr_spec for each in field.addresses] == plain
+    groups = [each.display_name for each in field.groups if not each.addresses]
+    assert list(map(_packed, groups)) == [
+        _packed(as_one_line(str(each))) for each in to if not each.addr_spec.isascii()
+    ]
+
+
 def _packed(text: str) -> str:
     return "".join(text.split())
 
@@ -218,6 +254,27 @@ def test_encoded_words_are_short_and_hold_whole_characters(value: str, length: i
 )
 def test_a_display_name_takes_the_plainest_form_that_carries_it(name: str, wire: bytes) -> None:
     assert mime.mailboxes("From", [Mailbox(addr_spec="a@example.test", name=name)]) == wire
+
+
+@pytest.mark.parametrize(
+    ("is_ascii", "wire"),
+    [
+        (False, "To: a@example.test, =?utf-8?b?SsO2cmc=?= <jörg@example.test>, ö@b.test\r\n"),
+        (
+            True,
+            "To: a@example.test, =?utf-8?b?SsO2cmcgPGrDtnJnQGV4YW1wbGUudGVzdD4=?= :;,\r\n"
+            " =?utf-8?b?w7ZAYi50ZXN0?= :;\r\n",
+        ),
+    ],
+    ids=["utf-8", "ascii"],
+)
+def test_an_address_beyond_ascii_takes_the_form_that_is_wanted(is_ascii: bool, wire: str) -> None:
+    members = [
+        Mailbox(addr_spec="a@example.test"),
+        Mailbox(addr_spec="jörg@example.test", name="Jörg"),
+        Mailbox(addr_spec="ö@b.test"),
+    ]
+    assert mime.mailboxes("To", members, is_ascii=is_ascii).decode() == wire
 
 
 @pytest.mark.parametrize("value", ["\ud800", "a\udfff b", "\ud800" * 200])

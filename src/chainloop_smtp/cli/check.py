@@ -199,7 +199,8 @@ def _problem(step: Step, parsed: Options) -> Problem:
 
 def _accepted(steps: Sequence[Step]) -> int:
     """How many recipients the server would take a mail for; none where the session broke off."""
-    if any(each.is_wrong and each.reply is None for each in steps):
+    is_cut_off = steps[-1].state is StepState.SKIPPED
+    if is_cut_off and any(each.is_wrong and each.reply is None for each in steps):
         return 0
     return sum(each.name == "RCPT" and each.state is StepState.OK for each in steps)
 

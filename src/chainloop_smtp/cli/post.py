@@ -84,9 +84,9 @@ def _delivered(run: Run, parsed: Options, mail: Mail) -> tuple[Delivery, Deliver
 
 
 def _deliver(run: Run, parsed: Options, mail: Mail) -> Delivery:
-    """One transaction, or one for as many recipients as go into it."""
+    """One transaction, or several where `parts` makes more of it."""
     size, notify = parsed.max_recipients, run.console.say
-    if len(mail.recipients) <= size:
+    if len(mail.recipients) <= size and not mail.international:
         return run.deliver(mail, parsed.registration, parsed.transport, notify=notify)
     mails = parts(mail, size)
     deliveries = run.deliver_all(mails, parsed.registration, parsed.transport, notify=notify)
@@ -94,9 +94,24 @@ def _deliver(run: Run, parsed: Options, mail: Mail) -> Delivery:
 
 
 def parts(mail: Mail, size: int) -> list[Mail]:
-    """The same mail for as many recipients at a time as go into one transaction."""
-    numbers = range(0, len(mail.recipients), size)
-    return [replace(mail, recipients=mail.recipients[at : at + size]) for at in numbers]
+    """The same mail for as many recipients at a time as go into one transaction.
+
+    Those who need SMTPUTF8 come last and apart: a mail that asks for it goes only as far as every
+    server on the way offers it (RFC 6531 section 3.2), and nobody else's is to end there.
+    """
+    groups = [mail]
+    if mail.international:
+        plain = tuple(each for each in mail.recipients if each.isascii())
+        others = tuple(each for each in mail.recipients if not each.isascii())
+        groups = [
+            replace(mail, recipients=plain, international=b""),
+            replace(mail, recipients=others, content=mail.international, international=b""),
+        ]
+    return [
+        replace(group, recipients=group.recipients[at : at + size])
+        for group in groups
+        for at in range(0, len(group.recipients), size)
+    ]
 
 
 def together(mail: Mail, deliveries: Sequence[Delivery]) -> Delivery:

@@ -49,8 +49,8 @@ def check(
     rehearsal = _Rehearsal(registration, transport, clock)
     try:
         yield from rehearsal.opening()
-        for start in range(0, max(len(recipients), 1), size):
-            yield from rehearsal.transaction(sender, recipients[start : start + size])
+        for group in _transactions(recipients, size):
+            yield from rehearsal.transaction(sender, group)
         yield rehearsal.ending()
     finally:
         rehearsal.close()
@@ -83,18 +83,29 @@ class _Rehearsal:
 
     def transaction(self, sender: str, recipients: tuple[str, ...]) -> Iterator[Step]:
         """From MAIL to RSET."""
+        author = self._registration.from_.addr_spec
         mail = Mail(
             sender=sender,
             recipients=recipients,
             message_id="",
             subject="",
-            content=bytes(_USUAL_SIZE),
+            content=f"From: {author}\r\n\r\n".encode().ljust(_USUAL_SIZE, b"\0"),
             text="",
             html="",
         )
         extensions = self._session.extensions if self._session else {}
         commands = envelope.commands(extensions, self._transport, mail, recipients)
-        yield self._command("MAIL", commands[0], sender, is_needed=True)
+        if self._session and not self._is_over and envelope.lacks_smtputf8(extensions, mail):
+            # A delivery gives up here, and asks the server nothing.
+            why, hint = envelope.without_smtputf8(mail)
+            if recipients and (sender + author).isascii():
+                for recipient in recipients:
+                    yield _failed("RCPT", Problem(recipient, why, hint), 0.0, recipient)
+                return
+            self._is_over = True
+            yield _failed("MAIL", Problem(sender, why, hint), 0.0, sender)
+        else:
+            yield self._command("MAIL", commands[0], sender, is_needed=True)
         for recipient, command in zip(recipients, commands[1:], strict=True):
             yield self._command("RCPT", command, recipient, is_needed=False)
         yield self._step("RSET", self._reset)
@@ -247,6 +258,17 @@ class _Rehearsal:
     def _quit(self) -> Found:
         self._open.quit(is_sent=False)
         return StepState.OK, "the session is over"
+
+
+def _transactions(recipients: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
+    """As a delivery would part them: those who need SMTPUTF8 last and apart. At least one."""
+    plain = tuple(each for each in recipients if each.isascii())
+    others = tuple(each for each in recipients if not each.isascii())
+    for group in (plain, others):
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+    if not recipients:
+        yield ()
 
 
 def _failed(name: str, problem: Problem, seconds: float, address: str = "") -> Step:

@@ -1,6 +1,6 @@
 """Extensions and mail -> MAIL and RCPT commands, and who can be reached with them. No I/O.
 
-RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 8689 (REQUIRETLS).
+RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN), RFC 8689 (REQUIRETLS).
 """
 
 from collections.abc import Mapping
@@ -42,6 +42,8 @@ def commands(
         sender += f" SIZE={len(mail.content)}"
     if not mail.content.isascii():
         sender += " BODY=8BITMIME"
+    if _needs_smtputf8(mail):
+        sender += " SMTPUTF8"
     if transport.require_tls:
         sender += " REQUIRETLS"
     if transport.dsn and "DSN" in extensions:
@@ -51,9 +53,34 @@ def commands(
         sender += f" ENVID={identifier}" if len(identifier) <= _LONGEST_ENVID else ""
         recipient = f" NOTIFY={','.join(each.value.upper() for each in transport.dsn)}"
     return [
-        sender.encode("ascii"),
-        *(f"RCPT TO:<{each}>{recipient}".encode("ascii") for each in recipients),
+        sender.encode(),
+        *(f"RCPT TO:<{each}>{recipient}".encode() for each in recipients),
     ]
+
+
+def lacks_smtputf8(extensions: Mapping[str, str], mail: Mail) -> bool:
+    """The mail needs SMTPUTF8, and the server does not offer it."""
+    return "SMTPUTF8" not in extensions and _needs_smtputf8(mail)
+
+
+def without_smtputf8(mail: Mail) -> tuple[str, str]:
+    """Why a server that does not offer SMTPUTF8 gets this mail to nobody, and what to do."""
+    if not mail.sender.isascii():
+        why, hint = f"the sender's address {mail.sender}", "Send from an ASCII address"
+    elif not "".join(mail.recipients).isascii():
+        why, hint = "this address", "Name an ASCII address of the same mailbox"
+    else:
+        why, hint = "an address in the mail's header, such as From,", "Write it in ASCII"
+    return (
+        f"{why} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)",
+        f"{hint}, or send through a server that offers it.",
+    )
+
+
+def _needs_smtputf8(mail: Mail) -> bool:
+    """An address of the envelope, or the message's header, goes beyond ASCII (RFC 6531 3.4)."""
+    addresses = "".join((mail.sender, *mail.recipients))
+    return not (addresses.isascii() and mail.content.partition(b"\r\n\r\n")[0].isascii())
 
 
 def _obstacle(
@@ -70,6 +97,9 @@ def _obstacle(
         # RFC 5321 section 2.3.8. Some servers take one for the end of a line, others do not, and
         # between the two a mail can hold another one.
         return "the mail holds a CR or LF that is no line's end, so it is not sent", ""
+    if lacks_smtputf8(extensions, mail):
+        # RFC 6531 section 3.5: then it is the client that has to give the mail up.
+        return without_smtputf8(mail)
     if not content.isascii() and "8BITMIME" not in extensions:
         return "the mail holds octets over 127, which the server does not take (8BITMIME)", ""
     if transport.require_tls and not (is_secure and "REQUIRETLS" in extensions):

@@ -252,31 +252,43 @@ def _mail(
     enclosed: tuple[Part, ...] = (),
 ) -> Mail:
     registration, cc = options.registration, options.attachment.cc
-    head = [
-        mime.date(now),
-        mime.mailboxes("From", [registration.from_]),
+    addresses = (
+        ("From", (registration.from_,)),
         # Nobody may be left but those in Cc, where people are looked up.
-        *([mime.mailboxes("To", registration.to)] if registration.to else []),
+        ("To", registration.to),
+        ("Reply-To", options.composition.reply_to),
+        ("Cc", cc),
+    )
+    others = [
         mime.structured("Message-ID", f"<{message_id}>"),
         mime.unstructured("Subject", rendered.subject),
         *headers.automatic(),
         *fields,
         *headers.own(options.composition.headers),
     ]
-    if cc:
-        head.insert(3, mime.mailboxes("Cc", cc))
-    if options.composition.reply_to:
-        head.insert(3, mime.mailboxes("Reply-To", options.composition.reply_to))
     # `=_` cannot stand in quoted-printable (RFC 2045 section 6.7), so no part can hold it.
     boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
+
+    def content(*, is_ascii: bool) -> bytes:
+        boxes = (mime.mailboxes(*each, is_ascii=is_ascii) for each in addresses if each[1])
+        head = (mime.date(now), *boxes, *others)
+        attached = [each.encoded for each in enclosed]
+        return mime.message(head, rendered.text, rendered.html, boundary, attached)
+
+    sender = (options.envelope_from or registration.from_).addr_spec
+    recipients = _once((*registration.to, *cc, *options.bcc))
+    # What comes from an address beyond ASCII needs SMTPUTF8 all the way, whoever it goes to.
+    is_ascii = (sender + registration.from_.addr_spec).isascii() and any(
+        each.isascii() for each in recipients
+    )
+    is_mixed = is_ascii and not all(each.isascii() for each in recipients)
     mail = Mail(
-        sender=(options.envelope_from or registration.from_).addr_spec,
-        recipients=_once((*registration.to, *cc, *options.bcc)),
+        sender=sender,
+        recipients=recipients,
         message_id=f"<{message_id}>",
         subject=rendered.subject,
-        content=mime.message(
-            head, rendered.text, rendered.html, boundary, [each.encoded for each in enclosed]
-        ),
+        content=content(is_ascii=is_ascii),
+        international=content(is_ascii=False) if is_mixed else b"",
         text=rendered.text,
         html=rendered.html,
         summary=rendered.summary,

@@ -1,8 +1,8 @@
 """Headers and parts -> octets: RFC 5322 (the message), 2045 to 2047 (MIME), by hand.
 
-Every octet is 7-bit and every line ends in CRLF. Header lines are folded at 78 columns, bodies
-are quoted-printable of at most 76; no value, however long or hostile, makes a line of over 998 or
-one header more.
+Every octet is 7-bit, but for addresses that are wanted in UTF-8 (RFC 6532), and every line ends in
+CRLF. Header lines are folded at 78 columns, bodies are quoted-printable of at most 76; no value,
+however long or hostile, makes a line of over 998 or one header more.
 """
 
 import base64
@@ -111,12 +111,20 @@ def named(name: str, phrase: str, identifier: str) -> bytes:
     return _folded(name, [*_phrase(phrase, len(name) + 2), f"<{identifier}>"])
 
 
-def mailboxes(name: str, members: Sequence[Mailbox]) -> bytes:
-    """An address header (RFC 5322 section 3.6.2 and 3.6.3): at least one mailbox, comma between."""
+def mailboxes(name: str, members: Sequence[Mailbox], *, is_ascii: bool = False) -> bytes:
+    """An address header (RFC 5322 section 3.6.2 and 3.6.3): at least one mailbox, comma between.
+
+    Args:
+        is_ascii: An address beyond ASCII is written so that all may read it, and none can answer
+            it: as the name of a group without members (RFC 6857 section 3.1.8). Otherwise it
+            stands in UTF-8 (RFC 6532 section 3.2).
+    """
     words: list[str] = []
     for position, member in enumerate(members):
         comma = "," if position < len(members) - 1 else ""
-        if member.name:
+        if is_ascii and not member.addr_spec.isascii():
+            words += [*_encoded_words(_one_line(str(member)), len(name) + 2), f":;{comma}"]
+        elif member.name:
             words += _phrase(member.name, len(name) + 2)
             words.append(f"<{member.addr_spec}>{comma}")
         else:
@@ -224,4 +232,4 @@ def _folded(name: str, words: Sequence[str]) -> bytes:
             lines.append(line)
             line = ""
         line += " " + word
-    return ("\r\n".join([*lines, line]) + "\r\n").encode("ascii")
+    return ("\r\n".join([*lines, line]) + "\r\n").encode()

@@ -45,7 +45,10 @@ class Mail:
         recipients: addr-specs of RCPT TO: to, cc and bcc, each once.
         intended: Who would get it, were it no rehearsal (``redirect-to``); empty: it is none.
         message_id: With its angle brackets.
-        content: The whole message: 7-bit, CRLF line ends, no line over 998 octets.
+        content: The whole message: CRLF line ends, no line over 998 octets. 7-bit, unless an
+            address of the sender, or of every recipient, goes beyond ASCII.
+        international: The same with all addresses of its header in UTF-8 (RFC 6532), for those
+            recipients whose address goes beyond ASCII; empty: they get ``content``.
         text: The plain text part before its encoding; LF line ends.
         html: The HTML part before its encoding; LF line ends.
         summary: The same facts as Markdown, for the job summary.
@@ -60,6 +63,7 @@ class Mail:
     content: bytes = field(repr=False)
     text: str = field(repr=False)
     html: str = field(repr=False)
+    international: bytes = field(repr=False, default=b"")
     summary: str = field(repr=False, default="")
     intended: tuple[str, ...] = ()
     parts: tuple[Part, ...] = field(repr=False, default=())

@@ -15,7 +15,8 @@ class Mailbox:
     """RFC 5322 section 3.4: an addr-spec, with a display name or without.
 
     Attributes:
-        addr_spec: ``local-part@domain``; the domain in its ASCII form (IDNA A-labels).
+        addr_spec: ``local-part@domain``; the domain in its ASCII form (IDNA A-labels), the local
+            part in any characters (RFC 6531).
         name: Display name as a person reads it, unquoted. Empty when there is none.
     """
 

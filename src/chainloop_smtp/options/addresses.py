@@ -54,6 +54,8 @@ def name_and_addr_spec(member: str) -> tuple[str, str]:
 def mailbox(name: str, addr_spec: str) -> Mailbox:
     """A mailbox whose addr-spec is checked and whose domain is in its ASCII form.
 
+    Its local part may hold any characters (RFC 6531 section 3.3), in normalization form C.
+
     Raises:
         ValueError: With the reason as a sentence.
     """
@@ -91,7 +93,7 @@ def _plain(addr_spec: str) -> str:
     """
     local, _, domain = addr_spec.rpartition("@")
     # Checked first: there are characters beyond ASCII whose lower case is a letter of it.
-    if not addr_spec.isascii() or len(addr_spec) > 254 or len(local) > 64:
+    if not addr_spec.isascii() or len(addr_spec) > 254 or len(local) > _LONGEST_LOCAL:
         return ""
     domain = domain.lower()
     labels = domain.split(".")
@@ -103,6 +105,7 @@ def _plain(addr_spec: str) -> str:
     return f"{local}@{domain}" if is_plain else ""
 
 
+_LONGEST_LOCAL = 64  # octets (RFC 5321 section 4.5.3.1.1)
 # RFC 5322 section 3.2.3, without the upper case, which some local parts lose (RFC 2142).
 _ATEXT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~")
 _LDH = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -132,14 +135,17 @@ def explained(addr_spec: str) -> str:
             email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(domain)
     validated = email_validator.validate_email(
         addr_spec,
-        allow_smtputf8=False,
+        allow_smtputf8=True,
         allow_quoted_local=True,
         allow_domain_literal=True,
         check_deliverability=False,
-        strict=True,  # 64 octets before the @ (RFC 5321 section 4.5.3.1.1)
+        strict=True,
         globally_deliverable=False,
     )
-    return validated.ascii_email or validated.normalized
+    if len(validated.local_part.encode()) > _LONGEST_LOCAL:
+        # The library counts characters.
+        raise ValueError("The part before the @ has more than 64 octets.")
+    return validated.ascii_email or f"{validated.local_part}@{validated.ascii_domain}"
 
 
 def problem(name: str, addr_spec: str, reason: str) -> Problem:
