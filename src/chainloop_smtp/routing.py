@@ -84,11 +84,13 @@ def _names(
 ) -> str:
     """What is wrong with workflow, project, event or outcome; empty when nothing is."""
     workflow = attestation.workflow if attestation else None
+    # An id is itself or nothing: globs are meant for names, and `a*` fits many a UUID.
+    workflows = () if workflow and workflow.id in conditions.workflows else conditions.workflows
     return (
         _unmatched(
             "workflow",
-            conditions.workflows,
-            (workflow.name, workflow.id) if workflow else (),
+            workflows,
+            (workflow.name,) if workflow else (),
             _NOT_ATTESTED.format("workflow"),
         )
         or _unmatched(

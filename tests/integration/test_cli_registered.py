@@ -375,6 +375,19 @@ def test_what_chainloop_requires_is_required(program: Program, missing: str) -> 
     assert missing in ended.stderr
 
 
+@pytest.mark.parametrize("empty", ["", " ", ","])
+def test_an_empty_variable_of_the_shell_attaches_nothing_to_every_workflow(
+    program: Program, empty: str
+) -> None:
+    added(program)
+    ended = program(*ATTACH, "--workflow", empty, "--project", empty, "--integration", "ses")
+    assert ended.code == 2
+    assert "  workflow: is empty\n    Write '*' for any workflow.\n" in ended.stderr
+    assert "  project: is empty\n" in ended.stderr
+    assert attached(program, "list") == []
+    assert program(*ATTACH, "--workflow", "*", "--integration", "ses").code == 0
+
+
 def test_what_was_registered_is_a_mail_that_can_be_read(program: Program) -> None:
     post = Post()
     assert program(*ADD, "--name", "ses", *OPTS, post=post).code == 0

@@ -28,7 +28,7 @@ DESCRIPTIONS = {
     "description": "Free text.",
     "created-at": "Written by the commands that add an entry.",
     "registration": "Name of one of the registrations.",
-    "workflow": "Globs over the Chainloop workflow's name or id; one has to match.",
+    "workflow": "Globs over the Chainloop workflow's name, or whole ids; one has to match.",
     "project": "Globs over the Chainloop project's name; one has to match.",
     "branch": "Globs over the branch, of a pull request over that of its head; one has to match.",
     "tag": "Globs over the tag; one has to match. With branch: either of them.",

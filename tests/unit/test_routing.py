@@ -96,6 +96,8 @@ def test_what_matches_applies(conditions: Conditions) -> None:
     [
         (Conditions(workflows=("release",)), "workflow build is not release"),
         (Conditions(workflows=("Build", "x*")), "workflow build is none of Build, x*"),
+        # A workflow's id is no text for globs: one in sixteen begins with 1.
+        (Conditions(workflows=("1*", "*-*")), "workflow build is none of 1*, *-*"),
         (Conditions(projects=("harbour",)), "project quay is not harbour"),
         (Conditions(branches=("release/*",)), "branch main is not release/*"),
         (Conditions(tags=("v*",)), "it did not run on a tag"),

@@ -180,8 +180,10 @@ def _add_attach(group: "Group[Parser]", name: str, alias: str = "") -> None:
         group, name, _lazy("attached", "add"), "attach a registration to workflows", alias
     )
     command.add_argument("--integration", required=True, help="name or id of the registration")
-    command.add_argument("--workflow", required=True, help="its name or id; a glob is fine")
-    command.add_argument("--project", help="its name; a glob is fine; any when left out")
+    command.add_argument(
+        "--workflow", required=True, help="its name, a glob over names, or its id; '*' for any"
+    )
+    command.add_argument("--project", help="its name, or a glob; any when left out")
     command.add_argument(
         "--opt",
         action="append",

@@ -23,6 +23,11 @@ def add(run: Run) -> int:
     found = registered.load(run)
     problems: list[Problem] = []
     opts = _opts(run.arguments.opt, problems)
+    for name in ("workflow", "project"):
+        given = getattr(run.arguments, name)
+        if given is not None and not given.strip(", "):
+            # What a shell makes of a variable that is not set; in the file it would mean any.
+            problems.append(Problem(name, "is empty", f"Write '*' for any {name}."))
     if problems:
         raise OptionsError(*problems)
     entry: dict[str, editing.Value] = {
