@@ -198,6 +198,29 @@ def test_a_file_that_is_not_right_is_told_before_the_mail(program: Program) -> N
     assert f"{FILE}:3:3: 'hots' is no key of a registration" in ended.stderr
 
 
+def test_a_file_that_cannot_take_one_more_is_told_before_the_mail(program: Program) -> None:
+    FILE.parent.mkdir()
+    text = "x-mine: &mine\n- {name: a}\nregistrations: *mine\n"
+    FILE.write_text(text, "utf-8")
+    ended = program(*ADD, "--name", "ses", *OPTS, post=never)
+    assert ended.code == 2
+    assert "without touching the rest" in ended.stderr
+    assert FILE.read_text("utf-8") == text
+
+
+def test_a_proxys_password_is_stored_by_its_variable_too(program: Program) -> None:
+    proxy = "http://jane:hunter2%21@proxy.example.com:8080"
+    ended = program(*ADD, "--name", "ses", *OPTS, "--proxy", proxy)
+    assert ended.code == 0
+    assert "proxy: {env: CHAINLOOP_SMTP_PROXY_SES}" in FILE.read_text("utf-8")
+    assert "Its proxy is not: give it to `send` in the variable" in ended.stdout
+    assert "proxy: ${CHAINLOOP_SMTP_PROXY_SES}" in program(*LIST).stdout
+    assert b"hunter2" not in ended.everything()
+    open_one = "http://proxy.example.com:8080"
+    assert program(*ADD, "--name", "relay", *OPTS, "--proxy", open_one).code == 0
+    assert f'proxy: "{open_one}"' in FILE.read_text("utf-8")
+
+
 # --- registered list, describe, delete ---------------------------------------------------------
 
 
@@ -245,7 +268,7 @@ def test_an_unknown_registration_is_told_with_those_there_are(program: Program) 
     describe = ("integration", "registered", "describe")
     ended = program(*describe)
     assert ended.code == 2
-    assert "no registration without a name" in ended.stderr
+    assert "  name: is missing\n" in ended.stderr
     assert "There are none: integration registered add smtp." in ended.stderr
     added(program)
     ended = program(*describe, "sse")

@@ -144,6 +144,14 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
             ("3:13", "password stands in the file itself, where everybody reads it"),
         ),
         (
+            "registrations:\n- name: a\n  proxy: http://u:hunter2@proxy.example.com:8080\n",
+            ("3:10", "the proxy's password stands in the file itself, where everybody reads it"),
+        ),
+        (
+            "registrations:\n- name: a\n  proxy: [socks5://u:hunter2@proxy.example.com:1080]\n",
+            ("3:10", "the proxy's password stands in the file itself, where everybody reads it"),
+        ),
+        (
             "registrations:\n- name: a\n  to: {env: 1x}\n",
             ("3:7", "to is a mapping, but not of env to a variable's name"),
         ),

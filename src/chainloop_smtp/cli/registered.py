@@ -36,9 +36,10 @@ def add(run: Run) -> int:
     if variable and not configuration.is_variable(variable):
         problems.append(Problem("password-env", f"{quoted(variable)} is no variable's name"))
     parsed = run.validated(given, *problems)
+    entry = _entry(run, name, given, run.now())
+    # Whether the file can take it is to be known before the mail says so.
+    editing.add(registry.read(found.path, is_required=False), found.path, "registrations", entry)
     _prove(run, name, parsed)
-    now = run.now()
-    entry = _entry(run, name, given, now)
     if not parsed.dry_run:
         _store(run, found.path, entry)
     text = editing.add("", found.path, "registrations", entry)
@@ -116,8 +117,10 @@ def by_name(found: Configuration, name: str) -> RegistrationEntry:
             return each
     names = ", ".join(each.name for each in found.registrations)
     hint = f"There are: {names}." if names else "There are none: integration registered add smtp."
-    where = quoted(name) if name else "without a name"
-    raise OptionsError(Problem("integration", f"no registration {where} in {found.path}", hint))
+    if not name:
+        raise OptionsError(Problem("name", "is missing", hint))
+    why = f"there is no registration {quoted(name)} in {found.path}"
+    raise OptionsError(Problem("integration", why, hint))
 
 
 def item(registration: RegistrationEntry) -> dict[str, object]:
@@ -197,7 +200,7 @@ def _entry(
     for each in options.INPUTS:
         if each.name not in given or each.name not in stored or given[each.name] == each.default:
             continue
-        if not each.is_secret:
+        if not options.is_secret(each.name, given[each.name]):
             entry[each.name] = given[each.name]
         elif each.name == "password" and run.arguments.password_env:
             entry[each.name] = {"env": run.arguments.password_env}

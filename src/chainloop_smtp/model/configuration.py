@@ -30,8 +30,8 @@ class Conditions:
     """When an attachment applies: every one that is given has to hold.
 
     Attributes:
-        workflows: Globs over the Chainloop workflow's name, or whole ids, one of which has to match.
-            Empty means any, here and below.
+        workflows: Globs over the Chainloop workflow's name, or its id; one has to match. Empty
+            means any, here and below.
         projects: Globs over the Chainloop project's name.
         branches: Globs over the branch; for a pull request, over that of its head.
         tags: Globs over the tag.

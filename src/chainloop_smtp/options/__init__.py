@@ -33,6 +33,7 @@ __all__ = [
     "INPUTS",
     "SECRETS",
     "Input",
+    "is_secret",
     "mailbox",
     "normalise",
     "parse",
@@ -119,6 +120,11 @@ def secrets(given: Mapping[str, str]) -> tuple[str, ...]:
         *private_keys(given.get("oauth2-client-secret", "")),
         *proxy_secrets(given.get("proxy", "")),
     )
+
+
+def is_secret(name: str, text: str) -> bool:
+    """The input's value may be seen by nobody: a secret's, or a proxy's with its password."""
+    return name in SECRETS or (name == "proxy" and bool(proxy_secrets(text)))
 
 
 def mailbox(name: str, addr_spec: str) -> Mailbox | None:

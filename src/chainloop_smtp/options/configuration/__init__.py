@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
+from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import (
     AttachmentEntry,
@@ -23,7 +24,6 @@ from chainloop_smtp.model import (
 )
 from chainloop_smtp.options.configuration import keys
 from chainloop_smtp.options.configuration.document import Node, Scalar, Sequence, Table, compose
-from chainloop_smtp.options.inputs import SECRETS
 
 __all__ = ["is_label", "is_variable", "parse"]
 
@@ -183,9 +183,9 @@ class _Reader:
             if isinstance(value, Table) and name not in own:
                 if variable := self._variable(name, value):
                     variables[name] = variable
-            elif name in SECRETS:
+            elif (texts := self._texts(name, value)) and options.is_secret(name, "".join(texts)):
                 self._secret(name, value)
-            elif (texts := self._texts(name, value)) and name in own:
+            elif texts and name in own:
                 words[name] = texts if name in _FREE else _split(texts)
             elif texts:
                 given[name] = "\n".join(texts)
@@ -203,12 +203,11 @@ class _Reader:
         return ""
 
     def _secret(self, name: str, value: Node) -> None:
-        if isinstance(value, Scalar) and not value.text:
-            return
+        what = "the proxy's password" if name == "proxy" else name
         variable = f"SMTP_{name.upper().replace('-', '_')}"
         self._wrong(
             value,
-            f"{name} stands in the file itself, where everybody reads it",
+            f"{what} stands in the file itself, where everybody reads it",
             f"Change it at the server, then write {name}: {{env: {variable}}} and give the step "
             f"env: {variable}: ${{{{ secrets.{variable} }}}}.",
         )
