@@ -292,11 +292,19 @@ def test_an_empty_attestation_of_a_good_job_is_mailed_with_a_warning(
     assert ended.annotations == [("warning", "the attestation is empty")]
 
 
-def test_no_attestation_at_all_is_mailed_without_a_word(program: Program) -> None:
+def test_no_attestation_at_all_is_mailed_with_a_line_in_the_log(program: Program) -> None:
     ended = program("send", inputs=INPUTS)
     assert ended.code == 0
     assert ended.outputs["outcome"] == "not-attested"
     assert ended.annotations == []
+    assert "No evidence is given: attestation and workflow-run-id are both empty." in ended.stdout
+
+
+def test_nothing_given_and_no_configuration_file_is_told(program: Program) -> None:
+    told = "  config: is empty, and there is neither .github/chainloop-smtp.yml nor chainloop-smtp"
+    for command in ("send", "check"):
+        assert told in program(command, inputs={"port": "587"}, post=never).stderr
+    assert "config:" not in program("send", inputs={"host": "a.example"}, post=never).stderr
 
 
 HOSTILE = "x\n::error::y\r::set-output name=sent::true\n \u3000::stop-commands::z ##[error]w\x1b[2J"

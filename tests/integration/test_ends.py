@@ -115,7 +115,8 @@ def test_greylisting_passes() -> None:
     assert delivery.attempts == 3
     assert pauses == [0.75, 1.5]
     assert said == [
-        f"Not delivered yet: to@example.test: 450 4.7.1 greylisted. Trying 1 mail again in {n} s."
+        f"Not delivered yet: 127.0.0.1:{server.port}: to@example.test: 450 4.7.1 greylisted. "
+        f"Trying 1 mail again in {n} s."
         for n in (1, 2)
     ]
 

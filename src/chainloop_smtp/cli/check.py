@@ -86,7 +86,7 @@ def _targets(run: Run) -> Iterator[_Target]:
     given = run.inputs()
     path = routes.file_of(given)
     if not path:
-        parsed = run.validated(given)
+        parsed = routes.own(run, given)
         yield _Target(name="", options=parsed, recipients=_recipients(parsed))
         return
     targets: dict[object, _Target] = {}

@@ -41,6 +41,12 @@ def attested(run: Run, parsed: Options, evidence: Evidence) -> Attestation | Non
             "-o json > attestation.json` stand on a line of its own: with a pipe or $(…) around "
             "it, bash hides its exit code.",
         )
+    elif parsed.is_success:
+        # Right for a workflow that does not attest each run, so no annotation.
+        run.console.say(
+            "No evidence is given: attestation and workflow-run-id are both empty. In a job of its "
+            "own: has the job that attests the run's id among its outputs?"
+        )
     return None
 
 

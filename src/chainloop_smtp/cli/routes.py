@@ -62,6 +62,27 @@ def file_of(given: Mapping[str, str]) -> str:
     return "" if given.get("host") and given.get("to") else registry.find("")
 
 
+def own(run: Run, given: Mapping[str, str]) -> Options:
+    """The inputs as a delivery of their own, no configuration file being in charge.
+
+    Raises:
+        OptionsError: With every problem; where all of them say that nothing was given, also that
+            no file was found.
+    """
+    try:
+        return run.validated(given)
+    except OptionsError as error:
+        if given.get("host") or given.get("to"):
+            raise
+        absence = Problem(
+            "config",
+            f"is empty, and there is neither {' nor '.join(registry.DEFAULTS)}",
+            "With a configuration file, host and to stand there. In a workflow, a step with "
+            "actions/checkout brings it into the job.",
+        )
+        raise OptionsError(*error.problems, absence) from error
+
+
 def routes(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
     """The attachments of the file in their order, and all secrets that they name masked.
 

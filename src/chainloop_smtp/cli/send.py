@@ -47,7 +47,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         return _send_all(run, given, path, outputs)
     if _is_fork(run) and not _can_log_in(run, given):
         return _skipped_fork(run, outputs)
-    parsed = run.validated(given)
+    parsed = routes.own(run, given)
     # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
     own = source.templates(parsed.composition.template_dir, parsed.composition.subject)
     message.check(own)

@@ -101,7 +101,7 @@ def send_all(
         pause = 0.0 if is_crowd else _pause(fruitless, clock.chance())
         try:
             if fruitless < attempts and pause < deadline.left:
-                notify(_announcement(again, pause))
+                notify(_announcement(where, again, pause))
                 clock.sleep(pause)
         except KeyboardInterrupt:
             dispatch.is_interrupted = True
@@ -124,12 +124,12 @@ def _pause(fruitless: int, chance: float) -> float:
     return min(2.0 ** (fruitless - 1), _LONGEST_PAUSE) * (0.5 + chance / 2)
 
 
-def _announcement(letters: list[Letter], pause: float) -> str:
-    """What is tried again, when, and why."""
+def _announcement(where: str, letters: list[Letter], pause: float) -> str:
+    """What is tried again, where, when, and why."""
     attempt = letters[0].tries[-1] if letters[0].tries else None
     fates = letters[0].delivery().refused
     why = attempt.why if attempt and attempt.why else ""
     why = why or (f"{fates[0].recipient}: {fates[0].reason}" if fates else "no connection")
     number = len(letters)
     what = "1 mail" if number == 1 else f"{number} mails"
-    return f"Not delivered yet: {why}. Trying {what} again in {pause:.0f} s."
+    return f"Not delivered yet: {where}: {why}. Trying {what} again in {pause:.0f} s."

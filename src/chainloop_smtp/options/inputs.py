@@ -27,15 +27,26 @@ class Input:
 BOOLEAN = ("true", "True", "TRUE", "false", "False", "FALSE")
 
 INPUTS = (
-    Input(name="host", help="Host name or IP address of the mail server."),
-    Input(name="port", help="TCP port of the mail server.", action_default="587"),
-    Input(name="user", help="User name for the mail server."),
+    Input(
+        name="host", help="Host name or IP address of the mail server, such as smtp.example.com."
+    ),
+    Input(
+        name="port",
+        help="TCP port of the mail server; 587 or 465, as a rule.",
+        action_default="587",
+    ),
+    Input(
+        name="user", help="User name for the mail server; a relay without login wants auth: none."
+    ),
     Input(name="password", help="Password for the mail server.", is_secret=True),
-    Input(name="from", help="Sender: one address, with a display name or without."),
+    Input(
+        name="from",
+        help="Sender: one address, such as ci@example.com or Attestation reports <ci@example.com>.",
+    ),
     Input(
         name="to",
-        help="Recipients: one address or several (comma or newline); file:PATH for a file of them, "
-        "author or contributors for who wrote the code.",
+        help="Recipients: one address or several (comma or newline), such as security@example.com; "
+        "file:PATH for a file of them, author or contributors for who wrote the code.",
     ),
     Input(name="cc", help="Further recipients, shown in the mail."),
     Input(name="bcc", help="Further recipients, shown to nobody."),
