@@ -208,11 +208,42 @@ def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, words:
     assert words in str(caught.value)
 
 
-def test_stored_evaluations_beside_others_bring_no_verdict_that_is_not_shown() -> None:
-    """The verdict is that of the evaluations that are kept, and of no others."""
-    first = attestation.parse(builders.encoded(STATEMENT))
-    gated = builders.evaluation("other", violations=["no"], is_gate=True)
-    joined = attestation.with_evaluations(first, builders.stored_evaluations([gated])).policies
-    shown = [each for each in joined.evaluations if each.active_violations]
-    assert joined.has_violations == bool(shown)
-    assert joined.has_gated_violations == any(each.is_gate for each in shown)
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        (
+            [builders.evaluation("cve", material="sbom")],
+            "policy 'cve' on 'sbom' has 0 active violations, they say so and it does not",
+        ),
+        ([], "policy 'cve' on 'sbom' has 1 active violation, it says so and they do not"),
+        (
+            [*EVALUATIONS, builders.evaluation("a"), builders.evaluation("b")],
+            "policy 'a' on the attestation has 0 active violations, they say so",
+        ),
+        ([*EVALUATIONS, *EVALUATIONS], "policy 'cve' on 'sbom' has 1 active violation, "),
+    ],
+    ids=["passed there", "none", "more of them", "twice"],
+)
+@pytest.mark.parametrize("attested", [STATEMENT, builders.cli_push(STATEMENT)], ids=["s", "push"])
+def test_stored_evaluations_that_nothing_refers_to_have_to_be_those_at_hand(
+    attested: builders.JSON, stored: list[builders.JSON], words: str
+) -> None:
+    with pytest.raises(AttestationError) as caught:
+        attestation.with_evaluations(read(attested), builders.stored_evaluations(stored))
+
+    assert f"these are not the evaluations of `{read(attested).shape}`: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_violation_that_one_of_two_documents_leaves_out_is_kept(is_first: bool) -> None:
+    passed = [builders.evaluation("cve", material="sbom"), builders.evaluation("more")]
+    document = builders.cli_describe(STATEMENT, evaluations=passed)
+    push = read(builders.cli_push(STATEMENT, evaluations=passed))
+    signed = attestation.parse(builders.stored_bundle(STATEMENT))
+    joined = attestation.join(push, signed) if is_first else attestation.join(signed, push)
+
+    for told in (read(document).policies, joined.policies):
+        assert told.has_violations
+        assert told.violation_count == 1
+        assert sum(len(each.active_violations) for each in told.evaluations) == 1

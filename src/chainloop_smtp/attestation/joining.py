@@ -1,12 +1,13 @@
 """Two sources of one run -> one Attestation. What is not said by one is taken from the other."""
 
+from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from chainloop_smtp.attestation import materials
 from chainloop_smtp.attestation.fields import shown
 from chainloop_smtp.errors import AttestationError, Problem
-from chainloop_smtp.model import Annotation, Attestation, Material, Policies
+from chainloop_smtp.model import Annotation, Attestation, Evaluation, Material, Policies
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -116,10 +117,12 @@ def _named(first: tuple[Annotation, ...], second: tuple[Annotation, ...]) -> tup
 
 
 def policies_filled(first: Policies, second: Policies) -> Policies:
-    """The evaluations of whoever tells more of them: a predicate may hold a part or none."""
+    """The evaluations of whoever tells more of them: a predicate may hold a part or none.
+
+    A violation that only one of the two knows is never lost: the evaluations that are kept are
+    those with more of them.
+    """
     fuller, other = (first, second) if _fullness(first) >= _fullness(second) else (second, first)
-    # Where both hold evaluations, the verdict is that of the ones that are shown.
-    others = () if first.evaluations and second.evaluations else (other,)
     return replace(
         fuller,
         reference=first.reference or second.reference,
@@ -127,15 +130,47 @@ def policies_filled(first: Policies, second: Policies) -> Policies:
         strategy=_said(first.strategy, second.strategy),
         is_bypassed=_said(first.is_bypassed, second.is_bypassed),
         is_blocked=_said(first.is_blocked, second.is_blocked),
-        has_violations=any(one.has_violations for one in (fuller, *others)),
-        has_gated_violations=any(one.has_gated_violations for one in (fuller, *others)),
+        has_violations=first.has_violations or second.has_violations,
+        has_gated_violations=first.has_gated_violations or second.has_gated_violations,
     )
 
 
-def _fullness(one: Policies) -> tuple[int, int, int, int]:
+def _fullness(one: Policies) -> tuple[int, ...]:
+    """What decides whose evaluations are kept, the weightiest first."""
+    active = [len(each.active_violations) for each in one.evaluations]
+    gated = [len(each.active_violations) for each in one.evaluations if each.is_gate]
     violations = [violation for each in one.evaluations for violation in each.violations]
     findings = sum(1 for violation in violations if violation.finding is not None)
-    return len(one.evaluations), len(violations), findings, one.evaluation_count
+    return (
+        sum(gated),
+        sum(active),
+        len(one.evaluations),
+        len(violations),
+        findings,
+        one.evaluation_count,
+    )
+
+
+def unlike(attested: Policies, stored: Policies) -> str:
+    """How stored evaluations differ from those at hand, in a few words; empty when they do not.
+
+    Compared are policy, material and number of active violations: a predicate leaves out what is
+    suppressed, and the findings.
+    """
+    ours, theirs = (Counter(map(_traits, each.evaluations)) for each in (attested, stored))
+    for traits in sorted(ours.keys() | theirs.keys()):
+        if ours[traits] == theirs[traits]:
+            continue
+        policy, material, number = traits
+        counted = f"{number} active violation{'' if number == 1 else 's'}"
+        where = f"on {shown(material)}" if material else "on the attestation"
+        told = "it says so and they do not" if ours[traits] else "they say so and it does not"
+        return f"policy {shown(policy)} {where} has {counted}, {told}"
+    return ""
+
+
+def _traits(evaluation: Evaluation) -> tuple[str, str, int]:
+    return evaluation.name, evaluation.material, len(evaluation.active_violations)
 
 
 _Word = TypeVar("_Word")

@@ -188,4 +188,10 @@ def with_evaluations(attestation: Attestation, bundle: bytes) -> Attestation:
             "`chainloop artifact download --digest` with the second fetches the right one.",
         )
     told = policies.counted(policies.read_list(document.get("evaluations")))
+    if not reference and (difference := joining.unlike(attestation.policies, told)):
+        raise root.error(
+            f"these are not the evaluations of `{attestation.shape}`: {difference}",
+            "It refers to no bundle, so nothing else says that this one is its own. Leave "
+            "policy-evaluations out, or give the bundle of this run.",
+        )
     return replace(attestation, policies=joining.policies_filled(attestation.policies, told))
