@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from chainloop_smtp.model import (
+    Aspect,
     Attestation,
     Breach,
     Changes,
@@ -80,6 +81,13 @@ def compare(
     resolved, introduced = _violations(
         _breaches(previous.policies, renamed), _breaches(current.policies, {})
     )
+    facts = {
+        Aspect.VIOLATION_COUNT: (_count(previous.policies), _count(current.policies)),
+        Aspect.CONTRACT: (_contract(previous.workflow), _contract(current.workflow)),
+        Aspect.STRATEGY: (previous.policies.strategy or "", current.policies.strategy or ""),
+        Aspect.SIGNER: _signers(previous.signing, current.signing),
+        Aspect.OUTCOME: (before, after),
+    }
     return Changes(
         previous=previous,
         added=added,
@@ -90,13 +98,12 @@ def compare(
         introduced=introduced if is_known else (),
         resolved=resolved if is_known else (),
         are_violations_known=is_known,
-        violation_count=_shift(
-            str(previous.policies.violation_count), str(current.policies.violation_count)
-        ),
-        contract=_shift(_contract(previous.workflow), _contract(current.workflow)),
-        strategy=_shift(previous.policies.strategy or "", current.policies.strategy or ""),
-        signer=_shift(*_signers(previous.signing, current.signing)),
-        outcome=_shift(before, after),
+        violation_count=_shift(*facts[Aspect.VIOLATION_COUNT]),
+        contract=_shift(*facts[Aspect.CONTRACT]),
+        strategy=_shift(*facts[Aspect.STRATEGY]),
+        signer=_shift(*facts[Aspect.SIGNER]),
+        outcome=_shift(*facts[Aspect.OUTCOME]),
+        unchanged=tuple(each for each, (one, other) in facts.items() if one and one == other),
     )
 
 
@@ -125,10 +132,18 @@ def _differ(one: Material, other: Material) -> bool:
 
 def _is_known(policies: Policies) -> bool:
     """The violations are at hand, or there are none."""
-    if not (policies.violation_count or policies.has_violations):
-        # Evaluations that are only referred to may not even be counted.
-        return bool(policies.evaluation_count) or not policies.reference
-    return bool(policies.evaluations)
+    if _count(policies) == "0":
+        return True
+    return any(each.active_violations for each in policies.evaluations)
+
+
+def _count(policies: Policies) -> str:
+    """How many violations there are; empty where that is not said."""
+    if policies.violation_count:
+        return str(policies.violation_count)
+    # Evaluations that are only referred to may not even be counted.
+    is_counted = policies.evaluation_count > 0 or not policies.reference
+    return "0" if is_counted and not policies.has_violations else ""
 
 
 def _breaches(policies: Policies, renamed: dict[str, str]) -> tuple[Breach, ...]:

@@ -73,8 +73,8 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
     """Chainloop's rule (policy_status.go), in its order; only active violations count."""
     policies = attestation.policies
     has_violations = bool(policies.violation_count) or policies.has_violations
-    if policies.is_blocked and not policies.evaluations:
-        # Evaluations that are only referred to: Chainloop's own word is all there is.
+    if policies.is_blocked:
+        # Whatever else is at hand: it may be less than what Chainloop had.
         return PolicyStatus.BLOCKED
     if not policies.evaluation_count and not has_violations:
         # Evaluations that are only referred to may not even be counted.

@@ -233,3 +233,29 @@ def test_without_a_violation_what_was_not_skipped_has_passed(
 ) -> None:
     counted = builders.statement(predicate=said)
     assert attestation.parse(builders.encoded(counted)).policies.passed_count == passed
+
+
+CLAIMS = ["policyHasViolations", "policyHasGatedViolations", "policyAttBlocked"]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("evaluations", [[builders.evaluation("passed")], []], ids=["one", "none"])
+def test_a_violation_that_only_the_predicate_tells_of_counts(
+    claim: str, evaluations: list[builders.JSON]
+) -> None:
+    said = builders.statement(evaluations=evaluations, predicate={claim: True})
+
+    for document in (said, builders.cli_describe(said)):
+        told = read(document).policies
+        assert told.has_violations
+        assert told.has_gated_violations == (claim == "policyHasGatedViolations")
+        assert told.is_blocked == (claim == "policyAttBlocked")
+        assert told.violation_count == 0
+
+
+@pytest.mark.parametrize("claim", ["has_violations", "has_gated_violations", "blocked"])
+def test_a_violation_that_only_the_control_plane_tells_of_counts(claim: str) -> None:
+    document = builders.cli_describe(builders.statement(evaluations=[builders.evaluation("x")]))
+    document["attestation"]["policy_evaluation_status"][claim] = True
+
+    assert read(document).policies.has_violations

@@ -7,6 +7,7 @@ import pytest
 
 from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.model import (
+    Aspect,
     Attestation,
     Breach,
     Changes,
@@ -49,10 +50,15 @@ def test_it_says_since_when(run: Run, since: str) -> None:
     ("changes", "violations", "materials", "run"),
     [
         (
-            Changes(previous=PREVIOUS, introduced=(NEW,) * 2, resolved=(NEW,)),
+            Changes(
+                previous=PREVIOUS,
+                introduced=(NEW,) * 2,
+                resolved=(NEW,),
+                unchanged=(Aspect.SIGNER, Aspect.OUTCOME),
+            ),
             "2 new, 1 resolved",
             "as before",
-            "contract, strategy and signer as before",
+            "outcome and signer as before",
         ),
         (
             Changes(
@@ -60,10 +66,11 @@ def test_it_says_since_when(run: Run, since: str) -> None:
                 added=(Material(name="a"),),
                 removed=(Material(name="b"),) * 1200,
                 replaced=(Replacement(before=Material(name="c"), after=Material(name="c")),),
+                unchanged=tuple(Aspect),
             ),
             "as before",
             "1 added, 1,200 removed, 1 changed",
-            "contract, strategy and signer as before",
+            "outcome, contract, strategy and signer as before",
         ),
         (
             Changes(
@@ -82,13 +89,20 @@ def test_it_says_since_when(run: Run, since: str) -> None:
                 previous=PREVIOUS,
                 are_violations_known=False,
                 strategy=Shift(before="ADVISORY", after="ENFORCED"),
+                unchanged=(Aspect.VIOLATION_COUNT,),
             ),
-            "as many as before",
+            "as many as before; which ones is not said",
             "as before",
             "strategy changed",
         ),
+        (
+            Changes(previous=PREVIOUS, are_violations_known=False, unchanged=(Aspect.OUTCOME,)),
+            "not known, since one of the two runs does not count them",
+            "as before",
+            "outcome as before",
+        ),
     ],
-    ids=["violations", "materials", "only counted", "strategy"],
+    ids=["violations", "materials", "only counted", "strategy", "not counted"],
 )
 def test_three_lines_say_what_to_look_at(
     changes: Changes, violations: str, materials: str, run: str

@@ -11,6 +11,7 @@ from builders import cli_describe, encoded, evaluation, material, statement
 from chainloop_smtp import attestation
 from chainloop_smtp.difference import compare, refusal
 from chainloop_smtp.model import (
+    Aspect,
     Attestation,
     Changes,
     Evaluation,
@@ -269,18 +270,26 @@ def test_violations_keep_the_order_of_their_attestation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("untold", "is_known"),
+    ("untold", "count", "is_known"),
     [
-        (Policies(violation_count=2, evaluation_count=3, reference="sha256:aa"), False),
-        (Policies(has_violations=True, reference="sha256:aa"), False),
-        (Policies(reference="sha256:aa"), False),
-        (Policies(evaluation_count=3, reference="sha256:aa"), True),
-        (Policies(), True),
+        (Policies(violation_count=2, evaluation_count=3, reference="sha256:aa"), "2", False),
+        (Policies(has_violations=True, reference="sha256:aa"), "", False),
+        (Policies(reference="sha256:aa"), "", False),
+        (replace(policies(violated()), has_violations=True), "", False),
+        (Policies(evaluation_count=3, reference="sha256:aa"), "0", True),
+        (Policies(), "0", True),
     ],
-    ids=["counted", "told of", "not even counted", "counted and none", "no policies"],
+    ids=[
+        "counted",
+        "told of",
+        "not even counted",
+        "told of beside others",
+        "counted and none",
+        "no policies",
+    ],
 )
 def test_violations_that_are_not_at_hand_are_not_called_new_or_resolved(
-    untold: Policies, is_known: bool
+    untold: Policies, count: str, is_known: bool
 ) -> None:
     there = a_run("2", policies=policies(violated(cve("CVE-1"))))
 
@@ -291,7 +300,22 @@ def test_violations_that_are_not_at_hand_are_not_called_new_or_resolved(
         changes = compared(before, after)
         assert changes.are_violations_known is is_known
         assert bool(changes.introduced or changes.resolved) is is_known
-        assert (changes.violation_count is not None) is bool(untold.violation_count != 1)
+        told = changes.violation_count
+        assert (told and {told.before, told.after}) == ({count, "1"} if count else None)
+        assert Aspect.VIOLATION_COUNT not in changes.unchanged
+
+
+def test_that_nothing_changed_is_said_only_where_the_violations_are_known() -> None:
+    counted = Policies(violation_count=1, evaluation_count=3, reference="sha256:aa")
+    uncounted = Policies(reference="sha256:aa")
+
+    for policies_, aspects in (
+        (counted, (Aspect.VIOLATION_COUNT, Aspect.CONTRACT, Aspect.OUTCOME)),
+        (uncounted, (Aspect.CONTRACT, Aspect.OUTCOME)),
+    ):
+        changes = compared(a_run("1", policies=policies_), a_run("2", policies=policies_))
+        assert not changes.is_empty
+        assert changes.unchanged == aspects
 
 
 # --- the rest ----------------------------------------------------------------------------------

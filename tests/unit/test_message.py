@@ -104,6 +104,20 @@ def test_the_outcome_is_said_in_every_form(name: str) -> None:
     assert f" {badge}: " in mail.summary.partition("\n")[0]
 
 
+def test_violations_that_nobody_counted_are_no_zero() -> None:
+    policies = Policies(
+        evaluations=(Evaluation(name="x"),),
+        evaluation_count=1,
+        passed_count=1,
+        has_violations=True,
+    )
+    mail = written(replace(RECORDED, policies=policies))
+
+    assert "\n  ? violations\n" in mail.text
+    assert "?violations" in "".join(Html(mail.html).text.split())
+    assert "0 violations" not in mail.text
+
+
 @pytest.mark.parametrize("name", [*STATES, *OTHERS])
 def test_text_keeps_to_78_columns_and_one_blank_line_in_a_row(name: str) -> None:
     mail = dict(golden_mails())[name]

@@ -81,6 +81,12 @@ def attested(policies: Policies) -> Attestation:
         (Policies(has_violations=True), PolicyStatus.WARNING, Outcome.VIOLATIONS),
         (Policies(reference="sha256:ab"), None, Outcome.ATTESTED),
         (Policies(reference="sha256:ab", is_blocked=True), PolicyStatus.BLOCKED, Outcome.BLOCKED),
+        # Chainloop had more than what is at hand.
+        (
+            Policies(evaluations=(Evaluation(name="x"),), evaluation_count=1, is_blocked=True),
+            PolicyStatus.BLOCKED,
+            Outcome.BLOCKED,
+        ),
     ],
 )
 def test_the_status_follows_chainloops_rule_and_the_outcome_follows_it(

@@ -21,6 +21,7 @@ from chainloop_smtp.model import (
     Policies,
     Run,
     RunState,
+    Strategy,
     Verdict,
     Version,
     Violation,
@@ -38,6 +39,9 @@ RECORDED = Attestation(
 )
 GATE = Evaluation(name="gate", is_gate=True, violations=(Violation(message="too old"),))
 ADVISORY = Evaluation(name="advice", violations=(Violation(message="a"), Violation(message="b")))
+GATED = Policies(
+    evaluations=(GATE,), violation_count=1, has_gated_violations=True, is_bypassed=False
+)
 NOBODY = Job()
 
 
@@ -101,7 +105,7 @@ def words(
         ),
         (
             Outcome.BLOCKED,
-            Policies(evaluations=(GATE, ADVISORY), violation_count=3, has_gated_violations=True),
+            replace(GATED, evaluations=(GATE, ADVISORY), violation_count=3),
             "",
             "Blocked by gate: release main@9c1d4e7 (3 violations)",
             "gate blocks harbour 2.14.0",
@@ -110,11 +114,7 @@ def words(
         ),
         (
             Outcome.BLOCKED,
-            Policies(
-                evaluations=(GATE, replace(GATE, name="other")),
-                violation_count=2,
-                has_gated_violations=True,
-            ),
+            replace(GATED, evaluations=(GATE, replace(GATE, name="other")), violation_count=2),
             "",
             "Blocked by gate: release main@9c1d4e7 (2 violations)",
             "gate and 1 more block harbour 2.14.0",
@@ -123,7 +123,16 @@ def words(
         ),
         (
             Outcome.BLOCKED,
-            Policies(violation_count=1),
+            Policies(violation_count=1, strategy=Strategy.ADVISORY),
+            "",
+            "Blocked by policy: release main@9c1d4e7 (1 violation)",
+            "harbour 2.14.0 is blocked by policy",
+            "1 policy violation. The attestation was recorded; "
+            "Chainloop counts the run as blocked.",
+        ),
+        (
+            Outcome.BLOCKED,
+            Policies(violation_count=1, strategy=Strategy.ENFORCED),
             "",
             "Blocked by policy: release main@9c1d4e7 (1 violation)",
             "harbour 2.14.0 is blocked by policy",
@@ -226,6 +235,26 @@ def test_what_is_not_known_of_a_blocked_run_is_not_said() -> None:
 
     assert "Policy violations. The attestation was not recorded, but" in said_unrecorded.lead
     assert said.headline == "harbour 2.14.0 is blocked by policy"
+
+
+@pytest.mark.parametrize(
+    ("is_bypassed", "job", "is_known"),
+    [
+        (None, Job(), False),
+        (None, Job(status=JobStatus.SUCCESS), False),
+        (False, Job(status=JobStatus.SUCCESS), True),
+        (None, Job(status=JobStatus.FAILURE), True),
+        (None, Job(needs=(JobResult(name="push", result=JobStatus.FAILURE),)), True),
+    ],
+)
+def test_that_the_pipeline_stops_is_said_only_where_no_bypass_is_possible(
+    is_bypassed: bool | None, job: Job, is_known: bool
+) -> None:
+    policies = replace(GATED, is_bypassed=is_bypassed)
+    lead = words(Outcome.BLOCKED, job=job, policies=policies).lead
+
+    unknown = "unless the check was bypassed, which this evidence does not say."
+    assert lead.endswith("until the gate passes or is bypassed." if is_known else unknown)
 
 
 @pytest.mark.parametrize(

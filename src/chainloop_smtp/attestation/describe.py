@@ -100,14 +100,15 @@ def _run(node: Node) -> Attestation:
 def _policies(node: Node) -> Policies:
     said = node.get("policy_evaluation_status")
     counted = policies.counted(policies.read_map(node.get("policy_evaluations")))
+    has_gated, is_blocked = said.flag("has_gated_violations"), said.flag("blocked")
     return replace(
         counted,
         strategy=policies.strategy_of(said.text("strategy")),
         is_bypassed=said.flag("bypassed"),
-        is_blocked=said.flag("blocked"),
-        has_violations=counted.has_violations or bool(said.flag("has_violations")),
-        has_gated_violations=counted.has_gated_violations
-        or bool(said.flag("has_gated_violations")),
+        is_blocked=is_blocked,
+        has_violations=counted.has_violations
+        or bool(said.flag("has_violations") or has_gated or is_blocked),
+        has_gated_violations=counted.has_gated_violations or bool(has_gated),
     )
 
 

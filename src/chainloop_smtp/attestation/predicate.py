@@ -150,7 +150,10 @@ def _policies(node: Node) -> Policies:
     violation_count = node.integer("policyViolationsCount") or 0
     evaluation_count = node.integer("policyEvaluationsCount") or 0
     skipped_count = node.integer("policySkippedCount") or 0
-    has_violations = violation_count > 0 or bool(node.flag("policyHasViolations"))
+    has_gated, is_blocked = node.flag("policyHasGatedViolations"), node.flag("policyAttBlocked")
+    has_violations = bool(
+        violation_count or node.flag("policyHasViolations") or has_gated or is_blocked
+    )
     passed_count = node.integer("policyPassedCount") or 0
     if not passed_count and not has_violations:
         # The count of the passed is younger than that of all: without a violation, they are the
@@ -165,20 +168,23 @@ def _policies(node: Node) -> Policies:
         suppressed_count=node.integer("policySuppressedCount"),
         strategy=policies.strategy_of(node.text("policyCheckBlockingStrategy")),
         is_bypassed=node.flag("policyBlockBypassEnabled"),
-        is_blocked=node.flag("policyAttBlocked"),
+        is_blocked=is_blocked,
         has_violations=has_violations,
-        has_gated_violations=bool(node.flag("policyHasGatedViolations")),
+        has_gated_violations=bool(has_gated),
     )
     evaluations = policies.read_map(node.get("policyEvaluations", "policy_evaluations"))
     if not evaluations:
         return said
     # The predicate's own counts are younger than inline evaluations, and 0 in old files; only
-    # suppressed violations never stand inline.
+    # suppressed violations never stand inline. What it says of violations counts all the same.
+    told = policies.counted(evaluations)
     return replace(
-        policies.counted(evaluations),
+        told,
         reference=said.reference,
         suppressed_count=said.suppressed_count,
         strategy=said.strategy,
         is_bypassed=said.is_bypassed,
         is_blocked=said.is_blocked,
+        has_violations=told.has_violations or said.has_violations,
+        has_gated_violations=told.has_gated_violations or said.has_gated_violations,
     )

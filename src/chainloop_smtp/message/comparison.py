@@ -2,7 +2,7 @@
 
 from chainloop_smtp.message import findings, links, naming
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.model import Breach, Changes, Material, Replacement, Run, Shift
+from chainloop_smtp.model import Aspect, Breach, Changes, Material, Replacement, Run, Shift
 from chainloop_smtp.model.values import dataclass
 
 
@@ -49,9 +49,11 @@ def _violations(changes: Changes) -> str:
         *_counted(len(changes.resolved), "resolved"),
     ]
     if not changes.are_violations_known:
-        if changes.violation_count is None:
-            return "as many as before"
-        return _shifted(changes.violation_count)
+        if changes.violation_count is not None:
+            return _shifted(changes.violation_count)
+        if Aspect.VIOLATION_COUNT in changes.unchanged:
+            return "as many as before; which ones is not said"
+        return "not known, since one of the two runs does not count them"
     return ", ".join(told) or "as before"
 
 
@@ -65,8 +67,15 @@ def _materials(changes: Changes) -> str:
 
 
 def _run(changes: Changes) -> str:
-    changed = [key.lower() for key, shift in _shifts(changes) if shift]
-    return f"{', '.join(changed)} changed" if changed else "contract, strategy and signer as before"
+    shifts = _shifts(changes)
+    if changed := [key.lower() for key, shift in shifts if shift]:
+        return f"{', '.join(changed)} changed"
+    # The order of a reader: what the run came to stands first.
+    same = [each.value for each in _RUN if each in changes.unchanged]
+    return f"{naming.listed(same)} as before"
+
+
+_RUN = (Aspect.OUTCOME, Aspect.CONTRACT, Aspect.STRATEGY, Aspect.SIGNER)
 
 
 def _shifts(changes: Changes) -> tuple[tuple[str, Shift | None], ...]:

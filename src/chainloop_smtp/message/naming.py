@@ -1,5 +1,6 @@
 """Facts -> names and numbers in the words of the mail: commits, branches, times, counts."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from chainloop_smtp.model import Attestation, Job
@@ -27,6 +28,11 @@ def lapse(value: timedelta) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """``1 violation``, ``2 violations``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``contract, strategy and signer``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def ref(attestation: Attestation | None, job: Job) -> str:

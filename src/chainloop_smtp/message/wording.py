@@ -89,7 +89,7 @@ def word(
     """The words for one run, from cleaned facts."""
     tone = _TONES[verdict.outcome]
     badge = _badge(attestation, verdict)
-    lead = _lead(attestation, verdict)
+    lead = _lead(attestation, job, verdict)
     return Wording(
         tone=tone,
         glyph=_GLYPHS[tone],
@@ -150,7 +150,7 @@ def _blockers(attestation: Attestation | None) -> list[str]:
     return list(dict.fromkeys(each.name for each in gated or violated))
 
 
-def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
+def _lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
     policies = attestation.policies if attestation else Policies()
     is_recorded = attestation is not None and attestation.is_recorded
     match verdict.outcome:
@@ -175,7 +175,12 @@ def _lead(attestation: Attestation | None, verdict: Verdict) -> str:
         case Outcome.BLOCKED if policies.has_gated_violations:
             return (
                 f"{_violations(policies)}. {_recorded(is_recorded)}, but the pipeline stops here "
-                "until the gate passes or is bypassed."
+                f"{_until(policies, job)}."
+            )
+        case Outcome.BLOCKED if policies.strategy is not Strategy.ENFORCED:
+            return (
+                f"{_violations(policies)}. {_recorded(is_recorded)}; Chainloop counts the run as "
+                "blocked."
             )
         case Outcome.BLOCKED:
             return (
@@ -219,6 +224,14 @@ def _is_open(attestation: Attestation | None) -> bool:
 
 def _recorded(is_recorded: bool) -> str:
     return "The attestation was recorded" if is_recorded else "The attestation was not recorded"
+
+
+def _until(policies: Policies, job: Job) -> str:
+    """How the pipeline goes on. What a push prints does not say whether it went past the gate."""
+    has_failed = JobStatus.FAILURE in (job.status, *(each.result for each in job.needs))
+    if policies.is_bypassed is None and not has_failed:
+        return "unless the check was bypassed, which this evidence does not say"
+    return "until the gate passes or is bypassed"
 
 
 def _sentence(text: str) -> str:

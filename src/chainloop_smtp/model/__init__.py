@@ -23,6 +23,7 @@ from chainloop_smtp.model.attestation import (
     Workflow,
 )
 from chainloop_smtp.model.changes import (
+    Aspect,
     Breach,
     Changes,
     Replacement,
@@ -101,6 +102,7 @@ from chainloop_smtp.model.verdict import (
 __all__ = [
     "AccessToken",
     "Annotation",
+    "Aspect",
     "Attachment",
     "AttachmentEntry",
     "Attempt",

@@ -1,7 +1,19 @@
 """What differs between two runs of one workflow."""
 
+from enum import StrEnum
+
 from chainloop_smtp.model.attestation import Attestation, Material, Violation
 from chainloop_smtp.model.values import dataclass
+
+
+class Aspect(StrEnum):
+    """What two runs are compared by besides their materials and violations."""
+
+    VIOLATION_COUNT = "violationCount"
+    CONTRACT = "contract"
+    STRATEGY = "strategy"
+    SIGNER = "signer"
+    OUTCOME = "outcome"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +48,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What differs between two attestations of one workflow; nothing in it: nothing changed.
+    """What differs between two attestations of one workflow.
 
     Attributes:
         previous: The earlier one.
@@ -45,8 +57,9 @@ class Changes:
         introduced: Violations that the earlier one does not have.
         resolved: Violations that the later one no longer has.
         are_violations_known: False where one of the two only counts its violations.
-        violation_count: The two counts; None where they are the same.
+        violation_count: The two counts; None where they are the same or not said.
         outcome: By the evidence alone, since the earlier job's own result is not in it.
+        unchanged: What both say, and say alike.
     """
 
     previous: Attestation
@@ -61,10 +74,11 @@ class Changes:
     strategy: Shift | None = None
     signer: Shift | None = None
     outcome: Shift | None = None
+    unchanged: tuple[Aspect, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Nothing changed, as far as the two say."""
         found = (self.added, self.removed, self.replaced, self.introduced, self.resolved)
         shifts = (self.violation_count, self.contract, self.strategy, self.signer, self.outcome)
-        return not any(found) and not any(shifts)
+        return self.are_violations_known and not any(found) and not any(shifts)
