@@ -116,6 +116,16 @@ def test_a_pattern_that_matches_nothing_is_an_error(program: Program, workspace:
     assert "attach 'x': matches no file" in ended.stderr
 
 
+def test_several_things_on_one_line_are_told_to_be_written_below_each_other(
+    program: Program, workspace: Path
+) -> None:
+    ended = run(program, workspace, attaching(workspace, "attestation,report"), never)
+
+    assert ended.code == 2
+    assert "attach 'attestation,report': matches no file" in ended.stderr
+    assert "write one thing a line" in ended.stderr
+
+
 def test_the_mail_about_a_failed_job_does_not_wait_for_its_files(
     program: Program, workspace: Path
 ) -> None:

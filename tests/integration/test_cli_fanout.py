@@ -103,6 +103,23 @@ def test_every_attachment_that_applies_is_sent_and_the_others_are_not(program: P
     assert "SMTP_PASSWORD" not in ended.environ
 
 
+def test_the_mails_about_a_failed_job_do_not_wait_for_its_files(program: Program) -> None:
+    text = f"{HEAD}\n  - {{registration: security, attach: [dist/*.none, attestation]}}\n"
+    FILE.write_text(text, "utf-8")
+    post = Post()
+    inputs = {"attestation": PUSHED, "job-status": "failure"}
+    ended = program("send", inputs=inputs, environ=VARIABLES, post=post)
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert [each.get_filename() for each in parsed(mail.content).iter_attachments()] == [
+        "attestation.json"
+    ]
+    assert ("warning", "nothing to attach") in ended.annotations
+    again = program("send", inputs=inputs | {"job-status": "success"}, environ=VARIABLES)
+    assert again.code == 2
+    assert "attach 'dist/*.none': matches no file" in again.stderr
+
+
 def test_a_dry_run_prints_why_each_attachment_applies_or_does_not(program: Program) -> None:
     ended = sent(program, THREE, "--dry-run", post=never)
     assert ended.code == 0

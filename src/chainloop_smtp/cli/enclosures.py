@@ -5,11 +5,11 @@ from collections.abc import Callable
 from chainloop_smtp import message
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import Enclosures, Evidence, File, Options, Part
+from chainloop_smtp.model import Enclosures, Evidence, File, Job, Part
 
 
 def enclosed(
-    run: Run, parsed: Options, evidence: Evidence, report: Callable[[], bytes]
+    run: Run, wanted: Enclosures, job: Job, evidence: Evidence, report: Callable[[], bytes]
 ) -> tuple[Part, ...]:
     """The evidence, the report and the files that the options name, ready to be attached.
 
@@ -21,7 +21,6 @@ def enclosed(
     Raises:
         OptionsError: A pattern matches nothing, a file is not to be read, or all is too large.
     """
-    wanted = parsed.composition.enclosures
     if wanted == Enclosures(max_size=wanted.max_size):
         return ()
     # Imported here: most mails carry no files.
@@ -34,18 +33,20 @@ def enclosed(
         given.append(File(name=message.REPORT_NAME, content=report()))
     found, unmatched = files.collect(wanted.patterns, run.environ, wanted.max_size, given)
     problems = [
-        Problem(
-            f"attach {quoted(pattern)}",
-            "matches no file",
-            "Patterns are relative to the workspace; a hidden name only matches with its dot.",
-        )
+        Problem(f"attach {quoted(pattern)}", "matches no file", _hint(pattern))
         for pattern in unmatched
     ]
-    if problems and parsed.is_success:
+    if problems and job.is_success:
         raise OptionsError(*problems)
     for problem in problems:
         run.console.warning("nothing to attach", str(problem))
     return message.parts([*given, *found])
+
+
+def _hint(pattern: str) -> str:
+    if "," in pattern:
+        return "Commas separate nothing here: write one thing a line."
+    return "Patterns are relative to the workspace; a hidden name only matches with its dot."
 
 
 def _evidence(evidence: Evidence) -> list[File]:

@@ -130,6 +130,8 @@ def _told(run: Run, story: Story, parsed: Options, templates: Templates, note: s
         now=story.now,
         changes=story.changes,
         note=note,
-        enclosed=enclosures.enclosed(run, parsed, story.found, report),
+        enclosed=enclosures.enclosed(
+            run, parsed.composition.enclosures, story.job, story.found, report
+        ),
         templates=templates,
     )

@@ -50,6 +50,12 @@ class Job:
     is_fork: bool = False
 
     @property
+    def is_success(self) -> bool:
+        """Neither this job nor an earlier one is said to have failed or been cancelled."""
+        bad = (JobStatus.FAILURE, JobStatus.CANCELLED)
+        return self.status not in bad and all(need.result not in bad for need in self.needs)
+
+    @property
     def run_url(self) -> str:
         """Page of the workflow run; empty when it is not known."""
         if not (self.server_url and self.repository and self.run_id):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from chainloop_smtp.model.configuration import Trigger
-from chainloop_smtp.model.job import JobResult, JobStatus
+from chainloop_smtp.model.job import Job, JobResult, JobStatus
 from chainloop_smtp.model.values import dataclass
 
 
@@ -311,8 +311,7 @@ class Options:
     @property
     def is_success(self) -> bool:
         """Neither this job nor an earlier one is said to have failed or been cancelled."""
-        bad = (JobStatus.FAILURE, JobStatus.CANCELLED)
-        return self.job_status not in bad and all(need.result not in bad for need in self.needs)
+        return Job(status=self.job_status, needs=self.needs).is_success
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
