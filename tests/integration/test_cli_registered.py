@@ -386,6 +386,7 @@ def test_every_problem_of_an_attachment_is_told_at_once(program: Program) -> Non
         assert why in ended.stderr
     ended = program(*argv, "--opt", "outcome=green")
     assert "'green' is not one of the words of outcome" in ended.stderr
+    assert "Did you mean send-on?" in program(*argv, "--opt", "sendon=blocked").stderr
     assert attached(program, "list") == []
 
 

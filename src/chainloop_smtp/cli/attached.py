@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from chainloop_smtp import options, registry
 from chainloop_smtp.cli import registered
-from chainloop_smtp.cli.integration import print_table
+from chainloop_smtp.cli.integration import pairs, print_table
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import AttachmentEntry, Configuration
@@ -22,7 +22,7 @@ def add(run: Run) -> int:
     """Attaches a registration to the workflows that match."""
     found = registered.load(run)
     problems: list[Problem] = []
-    opts = _opts(run.arguments.opt, problems)
+    opts = _opts(run, problems)
     for name in ("workflow", "project"):
         given = getattr(run.arguments, name)
         if given is not None and not given.strip(", "):
@@ -91,27 +91,16 @@ def delete(run: Run) -> int:
     return 0
 
 
-def _opts(pairs: Sequence[str], problems: list[Problem]) -> dict[str, editing.Value]:
-    """``key=value`` pairs: ``cc``, and whatever else an attachment of the file may say."""
-    given: dict[str, str] = {}
-    conditions: dict[str, editing.Value] = {}
+def _opts(run: Run, problems: list[Problem]) -> dict[str, editing.Value]:
+    """``cc``, and whatever else an attachment of the file may say."""
     known = [name for name in keys.attachment() if name not in _NOT_OPTS]
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            problems.append(Problem("opt", "an option has no '='", "Write --opt key=value."))
-        elif key not in known:
-            hint = f"There are: {', '.join(known)}."
-            problems.append(Problem("opt", f"{quoted(key)} is no attachment input", hint))
-        elif key in keys.CONDITIONS:
-            conditions[key] = value
-        else:
-            given[key] = value
+    given = pairs(run.arguments.opt, known, "attachment", problems)
+    inputs = {name: text for name, text in given.items() if name not in keys.CONDITIONS}
     try:
-        options.parse(given, is_whole=False)
+        options.parse(inputs, is_whole=False)
     except OptionsError as error:
         problems += error.problems
-    return conditions | given
+    return {**given}
 
 
 def _meets(name: str | None, globs: Sequence[str]) -> bool:

@@ -1,11 +1,12 @@
 """The commands ``integration available``, and how all that read like Chainloop's own print."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import zip_longest
 from typing import cast
 
 from chainloop_smtp import options
+from chainloop_smtp.cli.arguments import nearest
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Plugin
@@ -48,6 +49,29 @@ def unavailable(identifier: str) -> list[Problem]:
     if identifier == "smtp":
         return []
     return [Problem("integration", f"{quoted(identifier)} is not available", "There is one: smtp.")]
+
+
+def pairs(
+    opts: Iterable[str], known: Collection[str], kind: str, problems: list[Problem]
+) -> dict[str, str]:
+    """What ``--opt key=value`` says, split at the first ``=``; the last of the same key wins.
+
+    Args:
+        kind: Of what these are inputs.
+        problems: Added to.
+    """
+    found: dict[str, str] = {}
+    for opt in opts:
+        key, equals, value = opt.partition("=")
+        if not equals:
+            # The whole might be a password.
+            problems.append(Problem("opt", "an option has no '='", "Write --opt key=value."))
+        elif key not in known:
+            why = f"{quoted(key)} is no {kind} input"
+            problems.append(Problem("opt", why, nearest(key, known)))
+        else:
+            found[key] = value
+    return found
 
 
 def _item(plugin: Plugin) -> dict[str, object]:

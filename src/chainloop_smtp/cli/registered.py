@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from chainloop_smtp import message, options, outbox, registry
-from chainloop_smtp.cli.integration import print_table, unavailable
+from chainloop_smtp.cli.integration import pairs, print_table, unavailable
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import failure_of
 from chainloop_smtp.cli.run import Run
@@ -28,7 +28,7 @@ def load(run: Run, given: str = "") -> Configuration:
 def add(run: Run) -> int:
     """Validates a registration, sends the mail that proves it, and only then stores it."""
     problems = unavailable(run.arguments.id)
-    given = run.inputs(_opts(run.arguments.opt, problems))
+    given = run.inputs(pairs(run.arguments.opt, _REGISTRATION, "registration", problems))
     found = load(run, given.get("config", ""))
     name = run.arguments.name or given.get("host", "").lower()
     problems += _name_problems(run.arguments.name, name, found)
@@ -228,22 +228,6 @@ def _store(run: Run, path: str, entry: Mapping[str, editing.Value]) -> None:
                 f"Its {name} is not: give it to `send` in the variable {variable}. In a workflow: "
                 f"env: {variable}: ${{{{ secrets.{variable} }}}}"
             )
-
-
-def _opts(pairs: Sequence[str], problems: list[Problem]) -> dict[str, str]:
-    """``key=value`` pairs, split at the first ``=``; the last of the same key wins."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            # The whole might be a password.
-            problems.append(Problem("opt", "an option has no '='", "Write --opt key=value."))
-        elif key not in _REGISTRATION:
-            hint = f"There are: {', '.join(_REGISTRATION)}."
-            problems.append(Problem("opt", f"{quoted(key)} is no registration input", hint))
-        else:
-            found[key] = value
-    return found
 
 
 def _print(run: Run, registrations: Sequence[RegistrationEntry]) -> None:
