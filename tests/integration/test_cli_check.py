@@ -490,6 +490,81 @@ def test_a_variable_that_is_not_set_fails_its_registration_and_no_other(
     assert "QUIT ok" in states(ended)
 
 
+def test_a_registration_that_nothing_is_attached_to_is_checked_too(
+    program: Program, tmp_path: Path
+) -> None:
+    steps = rehearsed()
+    nobody = {name: step for name, step in steps.items() if name != "rcpt 1"}
+    with Scripted(steps) as named, Scripted(nobody) as unnamed:
+        relay = "host: 127.0.0.1, auth: none, tls: none, from: reports@example.com"
+        (tmp_path / "mails.yml").write_text(
+            "registrations:\n"
+            f"- {{name: named, {relay}, port: {named.port}, to: security@example.com}}\n"
+            f"- {{name: unnamed, {relay}, port: {unnamed.port}}}\n"
+        )
+        ended = program("check", "-o", "json", inputs={"config": "mails.yml"})
+    assert (named.failure, unnamed.failure) == ("", "")
+    assert ended.code == 0
+    assert "named (nothing is attached to it, so nothing is sent)" in ended.stderr
+    assert f":{unnamed.port} would take a mail; nobody is named. Nothing" in ended.stderr
+    checks = json.loads(ended.stdout)["checks"]
+    assert [(each["name"], each["attached"], each["ok"]) for each in checks] == [
+        ("named", False, True),
+        ("unnamed", False, True),
+    ]
+
+
+def test_a_file_without_registrations_says_that_there_is_nothing_to_check(
+    program: Program, tmp_path: Path
+) -> None:
+    (tmp_path / "mails.yml").write_text("registrations:\n")
+    ended = program("check", inputs={"config": "mails.yml"})
+    assert ended.code == 0
+    assert ended.annotations == [("warning", "nothing to check")]
+    assert "There are no registrations in mails.yml." in ended.stdout
+
+
+# --- forks -------------------------------------------------------------------------------------
+
+
+def test_a_forks_pull_request_without_secrets_is_skipped(
+    program: Program, fork: dict[str, str]
+) -> None:
+    ended = program("check", "-o", "json", inputs=inputs(1, user="", password=""), environ=fork)
+    assert ended.code == 0
+    assert ended.annotations == [("notice", "skipped")]
+    reason = "no secrets in a pull request from a fork"
+    assert json.loads(ended.stdout) == {"skipped": reason, "checks": []}
+
+
+@pytest.mark.parametrize("where", ["variable", "step"])
+def test_a_forks_pull_request_skips_a_file_that_needs_secrets(
+    program: Program, tmp_path: Path, fork: dict[str, str], where: str
+) -> None:
+    password = "password: {env: WORD}, " if where == "variable" else ""
+    (tmp_path / "mails.yml").write_text(
+        "registrations:\n"
+        f"- {{name: a, host: 127.0.0.1, port: 1, user: u, {password}from: a@b.de, to: c@d.de}}\n"
+    )
+    given = {"config": "mails.yml", "password": ""}
+    ended = program("check", inputs=given, environ=fork | {"WORD": ""})
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.annotations == [("notice", "skipped")]
+    assert "nothing is checked" in ended.stdout
+    # The same is an error where there could be secrets.
+    assert program("check", inputs=given).code == 2
+
+
+def test_a_forks_pull_request_checks_what_needs_none(
+    program: Program, tmp_path: Path, tls: Certificates, fork: dict[str, str]
+) -> None:
+    with Scripted(rehearsed()) as server:
+        ended = configured(program, tmp_path, tls, 1, server.port, fork)
+    assert ended.code == 0
+    assert "nothing goes through security." in ended.stdout
+    assert [each for _, name, each in lines(ended) if name == "RCPT"] == ["release@example.com"]
+
+
 def test_who_is_looked_up_for_a_run_is_not_known_to_a_check(program: Program) -> None:
     steps = rehearsed()
     del steps["rcpt 1"]

@@ -479,6 +479,35 @@ def test_a_fork_without_secrets_skips_the_file_too(program: Program) -> None:
     assert ended.outputs["skipped"] == "no secrets in a pull request from a fork"
 
 
+@pytest.mark.parametrize("missing", ["the step's", "a variable's", "a recipient's"])
+def test_a_fork_is_mailed_what_needs_no_secret_and_told_what_does(
+    program: Program, fork: dict[str, str], missing: str
+) -> None:
+    relay = "host: relay.example.com, port: 25, auth: none, from: reports@example.com"
+    server = "host: smtp.example.com, port: 587, user: jane, from: reports@example.com"
+    lacking = {
+        "the step's": f"{server}, to: a@example.com",
+        "a variable's": f"{server}, to: a@example.com, password: {{env: SMTP_PASSWORD}}",
+        "a recipient's": f"{relay}, to: {{env: SMTP_PASSWORD}}",
+    }[missing]
+    text = (
+        "registrations:\n"
+        f"  - {{name: open, {relay}, to: b@example.com}}\n"
+        f"  - {{name: closed, {lacking}}}\n"
+        "attachments:\n  - {registration: open}\n  - {registration: closed}\n"
+    )
+    post = Post()
+    ended = sent(program, text, environ=fork | {"SMTP_PASSWORD": ""}, post=post)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert [each.recipients for each in post.mails] == [("b@example.com",)]
+    assert ("notice", "skipped") in ended.annotations
+    assert "nothing goes through closed." in ended.stdout
+    closed = text.replace("  - {registration: open}\n", "")
+    ended = sent(program, closed, environ=fork | {"SMTP_PASSWORD": ""}, post=never)
+    assert ended.code == 0
+    assert ended.outputs["skipped"] == "no secrets in a pull request from a fork"
+
+
 def test_the_token_that_every_job_has_is_nothing_to_log_in_with(
     program: Program, fork: dict[str, str]
 ) -> None:

@@ -1,11 +1,11 @@
 """The command ``check``: everything that a mail would meet on its way, and no mail."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chainloop_smtp import addressing, delivery, message
-from chainloop_smtp.cli import routes
+from chainloop_smtp.cli import forks, routes
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import checking
@@ -32,12 +32,14 @@ class _Target:
     Attributes:
         name: Of the registration; empty: the inputs themselves.
         recipients: addr-specs, each once.
+        is_attached: Some run may be mailed through it.
         missing: Variables that are not set; while there are any, nothing can be tried.
     """
 
     name: str
     options: Options
     recipients: tuple[str, ...]
+    is_attached: bool = True
     missing: tuple[Problem, ...] = ()
 
 
@@ -58,7 +60,16 @@ def check(run: Run) -> int:
         DeliveryError: It would fail.
         OptionsError: It could not even try.
     """
-    checked = [_checked(run, target) for target in _targets(run)]
+    given = run.inputs()
+    path = routes.file_of(given)
+    if not path and forks.is_fork(run) and not forks.can_log_in(run, given):
+        return _skipped(run)
+    targets = _targets(run, given, path) if path else [_own(run, given)]
+    if not targets and forks.is_fork(run):
+        return _skipped(run)
+    if not targets:
+        run.console.warning("nothing to check", f"There are no registrations in {path}.")
+    checked = [_checked(run, target) for target in targets]
     run.console.summary("\n\n".join(map(_markdown, checked)))
     if run.console.is_json:
         run.console.data(json.dumps(_document(checked), indent=2))
@@ -77,20 +88,27 @@ def check(run: Run) -> int:
     raise failure
 
 
-def _targets(run: Run) -> Iterator[_Target]:
-    """The inputs' own server, or each registration of the configuration file that is attached.
+def _skipped(run: Run) -> int:
+    forks.notice(run, "nothing is checked")
+    if run.console.is_json:
+        run.console.data(json.dumps(_document([], forks.REASON), indent=2))
+    return 0
+
+
+def _own(run: Run, given: Mapping[str, str]) -> _Target:
+    """The inputs' own server."""
+    parsed = routes.own(run, given)
+    return _Target(name="", options=parsed, recipients=_recipients(parsed))
+
+
+def _targets(run: Run, given: Mapping[str, str], path: str) -> list[_Target]:
+    """Each registration of the configuration file, with everybody who gets mails through it.
 
     Raises:
         OptionsError: With every problem.
     """
-    given = run.inputs()
-    path = routes.file_of(given)
-    if not path:
-        parsed = routes.own(run, given)
-        yield _Target(name="", options=parsed, recipients=_recipients(parsed))
-        return
     targets: dict[object, _Target] = {}
-    for route in routes.routes(run, given, path):
+    for route in routes.routes(run, given, path, has_all=True):
         parsed = route.options
         server = replace(parsed.registration, to=())
         rules = (parsed.require, parsed.fail_on_error, parsed.max_recipients, route.missing)
@@ -101,9 +119,10 @@ def _targets(run: Run) -> Iterator[_Target]:
             name=route.name,
             options=parsed,
             recipients=tuple(dict.fromkeys(everybody)),
+            is_attached=bool(route.id),
             missing=route.missing,
         )
-    yield from targets.values()
+    return list(targets.values())
 
 
 def _recipients(parsed: Options) -> tuple[str, ...]:
@@ -119,7 +138,8 @@ def _sender(parsed: Options) -> str:
 def _checked(run: Run, target: _Target) -> _Checked:
     parsed = target.options
     if target.name:
-        run.console.say(target.name)
+        note = "" if target.is_attached else " (nothing is attached to it, so nothing is sent)"
+        run.console.say(target.name + note)
     if not target.missing:
         advise(run, parsed)
     steps = []
@@ -216,7 +236,8 @@ def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -
         adverb = " yet" if later else ""
         return f"A mail through {server} would not be delivered{adverb}. Nothing was sent."
     if not total:
-        return f"{server} would take a mail; nobody is named before a run is. Nothing was sent."
+        nobody = "nobody is named" + " before a run is" * target.is_attached
+        return f"{server} would take a mail; {nobody}. Nothing was sent."
     count = f"{number}" if number == total else f"{number} of {total}"
     whom = f"{count} recipient{'s' * (total != 1)}"
     return f"A mail through {server} would go to {whom}. Nothing was sent."
@@ -244,12 +265,14 @@ def _markdown(checked: _Checked) -> str:
     return "\n".join((*head, *table, *hints))
 
 
-def _document(checked: Sequence[_Checked]) -> dict[str, object]:
+def _document(checked: Sequence[_Checked], skipped: str = "") -> dict[str, object]:
     """The steps as JSON."""
     return {
+        "skipped": skipped or None,
         "checks": [
             {
                 "name": each.target.name or None,
+                "attached": each.target.is_attached,
                 "host": each.target.options.registration.host,
                 "port": each.target.options.registration.port,
                 "provider": delivery.provider(each.target.options.registration.host) or None,
@@ -258,7 +281,7 @@ def _document(checked: Sequence[_Checked]) -> dict[str, object]:
                 "steps": [_item(step) for step in each.steps],
             }
             for each in checked
-        ]
+        ],
     }
 
 

@@ -1,24 +1,31 @@
 """Inputs and configuration file -> every mail that may be sent, validated before anything is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from chainloop_smtp import delivery, message, options, registry, routing, source
+from chainloop_smtp.cli import forks
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model import (
     AttachmentEntry,
     Conditions,
+    Configuration,
     Decision,
+    Entry,
+    Lookup,
     Options,
     Previous,
     RegistrationEntry,
     Templates,
 )
 from chainloop_smtp.model.values import dataclass
+
+if TYPE_CHECKING:
+    from chainloop_smtp.options.configuration.resolving import Resolver
 
 Listed = TypeVar("Listed", RegistrationEntry, AttachmentEntry)
 
@@ -83,8 +90,15 @@ def own(run: Run, given: Mapping[str, str]) -> Options:
         raise OptionsError(*error.problems, absence) from error
 
 
-def routes(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
+def routes(
+    run: Run, given: Mapping[str, str], path: str, *, has_all: bool = False
+) -> tuple[Route, ...]:
     """The attachments of the file in their order, and all secrets that they name masked.
+
+    In a pull request from a fork, those that would need a secret are left out.
+
+    Args:
+        has_all: With a route, that has no id, for each registration that nothing is attached to.
 
     Raises:
         OptionsError: With every problem of the file.
@@ -100,12 +114,21 @@ def routes(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
     templates = cache(_templates)
     problems: list[Problem] = []
     made = []
-    for attachment in found.attachments:
+    is_fork = forks.is_fork(run)
+    shut_out: set[str] = set()
+    further = _unattached(found, resolver) if has_all else ()
+    for attachment in (*found.attachments, *further):
         registration = registrations[attachment.registration]
+        if is_fork and not forks.can_log_in(run, resolver.raw(registration)):
+            shut_out.add(registration.name)
+            continue
         try:
             resolved = resolver.resolve(registration, _listed(run, attachment))
         except OptionsError as error:
             problems += error.problems
+            continue
+        if is_fork and resolved.missing:
+            shut_out.add(registration.name)
             continue
         composition = resolved.options.composition
         made.append(
@@ -129,7 +152,21 @@ def routes(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
     _hide(run, made, (*found.registrations, *found.attachments))
     if problems:
         raise OptionsError(*dict.fromkeys(problems))
+    if made and shut_out:
+        forks.notice(run, f"nothing goes through {', '.join(sorted(shut_out))}")
     return tuple(made)
+
+
+def _unattached(found: Configuration, resolver: "Resolver") -> Iterator[AttachmentEntry]:
+    """What stands for an attachment where a registration has none."""
+    attached = {each.registration for each in found.attachments}
+    for each in found.registrations:
+        if each.name not in attached:
+            # Those who get the mails might be an attachment's to say; here nobody is.
+            given = {} if resolver.raw(each).get("to") else {"to": Lookup.AUTHOR.value}
+            place = each.entry.place
+            entry = Entry(place=place, given=given, places=dict.fromkeys(given, place))
+            yield AttachmentEntry(id="", registration=each.name, entry=entry)
 
 
 def _listed(run: Run, one: Listed) -> Listed:

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from chainloop_smtp import message, options, outbox, source
-from chainloop_smtp.cli import routes
+from chainloop_smtp import message, outbox, source
+from chainloop_smtp.cli import forks, routes
 from chainloop_smtp.cli import story as stories
 from chainloop_smtp.cli.post import post
 from chainloop_smtp.cli.previous import previous
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
-from chainloop_smtp.model import Auth, Conditions, Delivery, Options
+from chainloop_smtp.model import Conditions, Delivery, Options
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {
@@ -45,7 +45,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     given = run.inputs()
     if path := routes.file_of(given):
         return _send_all(run, given, path, outputs)
-    if _is_fork(run) and not _can_log_in(run, given):
+    if forks.is_fork(run) and not forks.can_log_in(run, given):
         return _skipped_fork(run, outputs)
     parsed = routes.own(run, given)
     # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
@@ -97,7 +97,7 @@ def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, 
     from chainloop_smtp.cli import fanout
 
     all_routes = routes.routes(run, given, path)
-    if _is_fork(run) and all(route.missing for route in all_routes):
+    if forks.is_fork(run) and not all_routes:
         return _skipped_fork(run, outputs)
     parsed = run.validated(given, is_whole=False)
     token = given.get("github-token", "")
@@ -134,20 +134,6 @@ def _skipped(run: Run, reason: str, outputs: dict[str, str]) -> int:
 
 
 def _skipped_fork(run: Run, outputs: dict[str, str]) -> int:
-    outputs["skipped"] = "no secrets in a pull request from a fork"
-    run.console.notice(
-        "skipped", "A fork's pull request and Dependabot get no secrets; no mail is sent."
-    )
+    outputs["skipped"] = forks.REASON
+    forks.notice(run, "no mail is sent")
     return 0
-
-
-def _is_fork(run: Run) -> bool:
-    return source.job(run.environ, None, ()).is_fork
-
-
-def _can_log_in(run: Run, given: Mapping[str, str]) -> bool:
-    """There is something to log in with, or no need to."""
-    if given.get("auth") == Auth.NONE or any(given.get(name) for name in options.CREDENTIALS):
-        return True
-    has_identity = "ACTIONS_ID_TOKEN_REQUEST_URL" in run.environ
-    return given.get("oauth2-federated", "").lower() == "true" and has_identity

@@ -47,6 +47,12 @@ class Resolver:
         self._variables = variables
         self._parsed: dict[tuple[tuple[str, str], ...], Options] = {}
 
+    def raw(self, registration: RegistrationEntry) -> Mapping[str, str]:
+        """The registration's inputs before the step's; empty where a variable is not set."""
+        layers = _Layers(self._inputs, self._variables)
+        layers.lay(registration.entry)
+        return layers.raw
+
     def resolve(self, registration: RegistrationEntry, attachment: AttachmentEntry) -> Resolved:
         """The attachment's inputs before the registration's, and those before the step's.
 
