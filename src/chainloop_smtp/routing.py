@@ -16,11 +16,13 @@ from chainloop_smtp.model import (
     Trigger,
     Verdict,
     Violation,
+    Workflow,
 )
 
 COMPARING = (Trigger.CHANGED, Trigger.FIXED, Trigger.NEW_VIOLATIONS)
 _GOOD = (Outcome.PASSED, Outcome.ATTESTED)
 _NOT_ATTESTED = "the run is not attested, so its Chainloop {} is not known"
+_NOT_SAID = "the attestation does not say its {}"
 
 
 def decide(
@@ -35,7 +37,8 @@ def decide(
 
     Every condition that is given has to hold; of the triggers one is enough. A trigger that
     compares with a run that is not known holds, and the decision says so: a mail too many is the
-    smaller evil. A workflow or project that is not known matches no glob but ``*``.
+    smaller evil. A workflow or project that neither the attestation nor the job says matches no
+    glob but ``*``.
 
     Args:
         triggers: The words of ``send-on``; at least one.
@@ -83,21 +86,22 @@ def _names(
     conditions: Conditions, attestation: Attestation | None, job: Job, verdict: Verdict
 ) -> str:
     """What is wrong with workflow, project, event or outcome; empty when nothing is."""
-    workflow = attestation.workflow if attestation else None
+    workflow = attestation.workflow if attestation else Workflow()
     # An id is itself or nothing: globs are meant for names, and `a*` fits many a UUID.
-    workflows = () if workflow and workflow.id in conditions.workflows else conditions.workflows
+    workflows = () if workflow.id in conditions.workflows else conditions.workflows
+    unknown = _NOT_SAID if attestation else _NOT_ATTESTED
     return (
         _unmatched(
             "workflow",
             workflows,
-            (workflow.name,) if workflow else (),
-            _NOT_ATTESTED.format("workflow"),
+            (workflow.name or job.chainloop_workflow,),
+            unknown.format("workflow"),
         )
         or _unmatched(
             "project",
             conditions.projects,
-            (workflow.project,) if workflow else (),
-            _NOT_ATTESTED.format("project"),
+            (workflow.project or job.chainloop_project,),
+            unknown.format("project"),
         )
         or _unmatched("event", conditions.events, (job.event,), "the event is not known")
         or _unmatched("outcome", conditions.outcomes, (verdict.outcome,), "")

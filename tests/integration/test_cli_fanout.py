@@ -338,11 +338,58 @@ def test_where_nothing_applies_nothing_is_sent_and_the_log_says_why(program: Pro
     assert ended.annotations == [("notice", "no mail is sent")]
 
 
+NAMED = f"""{HEAD}
+  - {{registration: security, workflow: build-*, project: quay}}
+  - {{registration: legal, workflow: ship}}
+"""
+NAMES = ("--workflow", "build-api", "--project", "quay")
+
+
+def test_an_unattested_run_is_mailed_by_the_names_that_the_step_gives(program: Program) -> None:
+    post = Post()
+    ended = sent(program, NAMED, *NAMES, attestation="", environ=RUN, post=post)
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert mail.recipients == ("security@example.com",)
+    received = parsed(mail.content)
+    assert received["Subject"].startswith("[quay] Not attested: build-api")
+    assert received["List-Id"].startswith("quay / build-api <build-api.quay.chainloop-smtp.")
+    # What evidence says, these names are not.
+    assert received["X-Chainloop-Project"] is None
+    text = " ".join(text_of(mail.content).split())
+    assert "quay was not attested" in text
+    assert "Project: quay (as the step says)" in text
+    assert "Workflow: build-api (as the step says)" in text
+    assert ended.annotations == []
+
+
+def test_where_the_attestation_says_another_name_that_one_counts(program: Program) -> None:
+    post = Post()
+    ended = sent(program, NAMED, *NAMES, post=post)
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert mail.recipients == ("legal@example.com",)
+    assert "build-api" not in mail.text
+    assert ended.annotations == [("notice", "another project"), ("notice", "another workflow")]
+    assert "workflow is given as build-api; the attestation says ship, and that" in ended.stdout
+    same = ("--workflow", "ship", "--project", "harbour")
+    plain, named = (sent(program, NAMED, *more, post=post) for more in ((), same))
+    assert plain.annotations == named.annotations == []
+    assert post.mails[1].text == post.mails[2].text
+
+
+def test_a_file_without_attachments_says_so(program: Program) -> None:
+    ended = sent(program, HEAD, post=never)
+    assert ended.code == 0
+    assert ended.annotations == [("warning", "no mail is sent")]
+    assert "There are no attachments in chainloop-smtp.yml." in ended.stdout
+
+
 def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -> None:
     text = f"{HEAD}  - {{registration: security, workflow: x}}\n"
     ended = sent(program, text, attestation="", post=never)
     assert ended.annotations == [("warning", "no mail is sent")]
-    assert "have an attachment without workflow" in ended.log
+    assert "have an attachment without workflow and project, or give the step" in ended.log
 
 
 def test_the_same_mail_reaches_a_mailbox_once(program: Program) -> None:

@@ -437,6 +437,18 @@ def test_what_is_no_uuid_is_refused(run_id: str) -> None:
     assert "is not a UUID" in found.why
 
 
+@pytest.mark.parametrize("name", ["workflow", "project"])
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [("a\nb", "'a b' is no name"), ("build-*", "'build-*' is a glob and no name")],
+    ids=["two lines", "a glob"],
+)
+def test_a_run_is_of_one_workflow_and_one_project(name: str, given: str, why: str) -> None:
+    assert getattr(options.parse(raw(**{name: "build-api"})), name) == "build-api"
+    found = problem(raw(**{name: given}))
+    assert (found.where, found.why) == (name, why)
+
+
 def test_a_workflow_run_and_an_attestation_are_one_too_many() -> None:
     run_id = "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90"
     found = problem(raw(workflow_run_id=run_id, attestation="attestation.json"))

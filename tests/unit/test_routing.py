@@ -142,6 +142,28 @@ def test_without_an_attestation_only_what_asks_for_nothing_of_it_applies(
     assert decided(conditions).reason == reason
 
 
+def test_names_that_the_step_gives_stand_in_for_an_attestation_and_for_no_more() -> None:
+    job = Job(chainloop_workflow="build-api", chainloop_project="quay")
+    conditions = Conditions(workflows=("build-*",), projects=("quay",))
+    assert decided(conditions, job=job) == Decision()
+    assert decided(Conditions(workflows=("release",)), job=job).reason == (
+        "workflow build-api is not release"
+    )
+    job = Job(chainloop_workflow="release", chainloop_project="harbour")
+    assert decided(conditions, attestation=attested(), job=job).reason == (
+        "workflow build is not build-*"
+    )
+
+
+def test_an_attestation_without_a_name_is_not_called_none() -> None:
+    nameless = replace(attested(), workflow=Workflow())
+    assert decided(Conditions(projects=("quay",)), attestation=nameless).reason == (
+        "the attestation does not say its project"
+    )
+    job = Job(chainloop_project="quay")
+    assert decided(Conditions(projects=("quay",)), attestation=nameless, job=job) == Decision()
+
+
 def test_an_unknown_event_is_said_to_be() -> None:
     decision = decided(Conditions(events=("push",)), job=Job())
     assert decision.reason == "the event is not known"

@@ -86,10 +86,16 @@ def _rehearse(
 def _nobody(run: Run, story: Story, path: str, decided: Decided, outputs: dict[str, str]) -> int:
     """No attachment applies, which nobody is to find out by waiting for a mail."""
     outputs["skipped"] = f"no attachment in {path} applies"
+    if not decided:
+        run.console.warning("no mail is sent", f"There are no attachments in {path}.")
+        return 0
     _print_decisions(run, decided)
     text = f"None of the {len(decided)} attachments in {path} applies; the log says why."
     if story.attested is None:
-        hint = "To hear of runs that are not attested, have an attachment without workflow."
+        hint = (
+            "To hear of runs that are not attested, have an attachment without workflow and "
+            "project, or give the step these two."
+        )
         run.console.warning("no mail is sent", f"{text} {hint}")
     else:
         run.console.notice("no mail is sent", text)

@@ -20,6 +20,7 @@ from chainloop_smtp.model import (
     Options,
     Templates,
     Verdict,
+    Workflow,
 )
 from chainloop_smtp.model.values import dataclass
 
@@ -65,6 +66,7 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str =
     job = source.job(run.environ, parsed.job_status, parsed.needs)
     found = evidence.read(run, parsed)
     attested = evidence.attested(run, parsed, found)
+    job = _named(run, job, parsed, attested)
     wanted = frozenset(lookups)
     return Story(
         job=job,
@@ -75,6 +77,23 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str =
         people=people.found(run, parsed, attested, wanted, token) if wanted else {},
         is_rehearsal=parsed.dry_run,
         now=run.now(is_dry_run=parsed.dry_run),
+    )
+
+
+def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) -> Job:
+    """The job with the names that the inputs give, where no attestation says them."""
+    said = attested.workflow if attested else Workflow()
+    for name, given, attested_names in (
+        ("project", parsed.project, (said.project,)),
+        ("workflow", parsed.workflow, (said.name, said.id)),
+    ):
+        if given and attested_names[0] and given not in attested_names:
+            text = f"{name} is given as {given}; the attestation says {attested_names[0]}"
+            run.console.notice(f"another {name}", f"{text}, and that counts.")
+    return replace(
+        job,
+        chainloop_project="" if said.project else parsed.project,
+        chainloop_workflow="" if said.name else parsed.workflow,
     )
 
 

@@ -94,12 +94,10 @@ def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
 
 
 def names(attestation: Attestation | None, job: Job) -> tuple[str, str]:
-    """Project and workflow, Chainloop's where it says them, else repository and CI workflow."""
-    workflow = attestation.workflow if attestation else None
-    return (
-        (workflow.project if workflow else "") or job.repository.rpartition("/")[2],
-        (workflow.name if workflow else "") or job.workflow,
-    )
+    """Project and workflow, Chainloop's where they are said, else repository and CI workflow."""
+    project = (attestation.workflow.project if attestation else "") or job.chainloop_project
+    repository = job.repository.rpartition("/")[2]
+    return project or repository, naming.known_workflow(attestation, job)
 
 
 def _digest(*facts: object) -> str:

@@ -71,14 +71,20 @@ def thing(attestation: Attestation | None, job: Job) -> str:
 
 def project_name(attestation: Attestation | None, job: Job) -> str:
     """Chainloop's project, else the repository, else the workflow."""
-    if attestation and attestation.workflow.project:
-        return attestation.workflow.project
+    if project := (attestation.workflow.project if attestation else "") or job.chainloop_project:
+        return project
     return job.repository.rpartition("/")[2] or workflow_name(attestation, job)
 
 
 def workflow_name(attestation: Attestation | None, job: Job) -> str:
     """Chainloop's workflow, else the CI's."""
-    return (attestation.workflow.name if attestation else "") or job.workflow or "the run"
+    return known_workflow(attestation, job) or "the run"
+
+
+def known_workflow(attestation: Attestation | None, job: Job) -> str:
+    """The same; empty when there is none."""
+    attested = attestation.workflow.name if attestation else ""
+    return attested or job.chainloop_workflow or job.workflow
 
 
 def environment(attestation: Attestation | None) -> dict[str, str]:

@@ -116,6 +116,14 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             Fact("Run ID", run.id, "code"),
             Fact("Attestation", digest, "code"),
         ]
+    rows += [
+        Fact(key, f"{name} (as the step says)")
+        for key, name in (
+            ("Project", job.chainloop_project),
+            ("Workflow", job.chainloop_workflow),
+        )
+        if name
+    ]
     repository = job.repository
     url = job.run_url if is_web(job.run_url) else ""
     attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""

@@ -276,7 +276,7 @@ def _account(attestation: Attestation) -> str:
 
 def _byline(attestation: Attestation | None, job: Job) -> str:
     branch, commit = naming.ref(attestation, job), naming.sha(attestation, job)[:7]
-    workflow = (attestation.workflow.name if attestation else "") or job.workflow
+    workflow = naming.known_workflow(attestation, job)
     words = [workflow, f"on {branch}" if branch else "", f"at {commit}" if commit else ""]
     line = " ".join(filter(None, words))
     run = attestation.run if attestation else None

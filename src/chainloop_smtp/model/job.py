@@ -32,6 +32,8 @@ class Job:
         head_ref: Source branch; only in a pull request.
         is_fork: True in a pull request whose head is another repository, and where Dependabot
             started the run: neither gets the repository's secrets.
+        chainloop_project: As the inputs name it, where no attestation does.
+        chainloop_workflow: The same.
     """
 
     status: JobStatus | None = None
@@ -48,6 +50,8 @@ class Job:
     actor: str = ""
     event: str = ""
     is_fork: bool = False
+    chainloop_project: str = ""
+    chainloop_workflow: str = ""
 
     @property
     def is_success(self) -> bool:

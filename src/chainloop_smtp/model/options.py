@@ -271,6 +271,8 @@ class Options:
         workflow_run_id: A UUID to ask the ``chainloop`` command for; empty: nothing to ask.
         previous_attestation: An earlier run's, of the same forms; empty: nothing to compare.
         policy_evaluations: One source of the same forms as ``attestation``; empty: none.
+        project: Chainloop's, of a run whose attestation does not say it; empty: not said.
+        workflow: The same.
         job_status: None when not said.
         oauth2: How to get the token that stands in for a password; None: there is a password.
         lookups: People to look up, each with the input they belong to: ``to``, ``cc`` or ``bcc``.
@@ -291,6 +293,8 @@ class Options:
     workflow_run_id: str = ""
     previous_attestation: str = field(default="", repr=False)
     policy_evaluations: str = field(default="", repr=False)
+    project: str = ""
+    workflow: str = ""
     job_status: JobStatus | None = None
     needs: tuple[JobResult, ...] = ()
     composition: Composition = Composition()

@@ -21,6 +21,17 @@ def run_id(values: Values) -> str:
     return given
 
 
+def name(values: Values, which: str) -> str:
+    """``project`` or ``workflow``: Chainloop's name of the one that the run is of."""
+    given = values.text(which)
+    if not given.isprintable():
+        values.wrong(which, f"{quoted(given)} is no name", "A name is one line of text.")
+    elif any(character in given for character in "*?[]"):
+        hint = "Here stands the one that the run is of; globs stand in a configuration file."
+        values.wrong(which, f"{quoted(given)} is a glob and no name", hint)
+    return given
+
+
 def job_status(values: Values) -> JobStatus | None:
     """``job-status``; None when not said."""
     return values.word("job-status", JobStatus) if "job-status" in values else None

@@ -80,6 +80,12 @@ INPUTS = (
         help="The policy evaluations, where the attestation only refers to them.",
     ),
     Input(
+        name="project",
+        help="Chainloop's project, for a run whose attestation does not say it: one that was not "
+        "attested. It is shown, and attachments of a configuration file are chosen by it.",
+    ),
+    Input(name="workflow", help="Chainloop's workflow, in the same way."),
+    Input(
         name="job-status",
         help="success, failure or cancelled.",
         action_default="${{ job.status }}",
@@ -262,6 +268,8 @@ ABOUT_THE_RUN = frozenset(
         "output-dir",
         "policy-evaluations",
         "previous-attestation",
+        "project",
+        "workflow",
         "workflow-run-id",
     )
 )

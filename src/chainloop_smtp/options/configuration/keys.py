@@ -56,10 +56,10 @@ def is_of_mail(name: str) -> bool:
 
 def home(name: str) -> str:
     """Where a known key belongs that is not taken; empty when it is not known."""
-    if name in ABOUT_THE_RUN:
-        return "It is an input of the step, the same for every mail."
     if name in ATTACHMENT_WORDS:
         return "It belongs into an attachment."
+    if name in ABOUT_THE_RUN:
+        return "It is an input of the step, the same for every mail."
     return "It belongs into a registration." if name in registration() else ""
 
 
