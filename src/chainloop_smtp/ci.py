@@ -42,14 +42,13 @@ class Console:
         self._output_file = environ.get("GITHUB_OUTPUT", "") if self.is_actions else ""
         self._summary_file = environ.get("GITHUB_STEP_SUMMARY", "") if self.is_actions else ""
 
-    def mask(self, user: str, password: str, *others: str) -> None:
-        """Has the runner blot out every secret, from here on, wherever its log would show it.
+    def mask(self, user: str, secret: str) -> None:
+        """Has the runner blot out a secret, from here on, wherever its log would show it.
 
         Args:
-            others: Secrets that are sent as they are.
+            user: Goes before it where both are sent together; empty: nobody.
         """
-        forms = [*_forms(user, password), *(form for each in others for form in _forms("", each))]
-        new = [form for form in dict.fromkeys(forms) if form not in self._secrets]
+        new = [form for form in _forms(user, secret) if form not in self._secrets]
         self._secrets += new
         for form in new if self.is_actions else ():
             # Escaped, not cleaned: a mask has to be exactly what is to be masked.

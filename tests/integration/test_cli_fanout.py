@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,53 @@ def test_the_mails_about_a_failed_job_do_not_wait_for_its_files(program: Program
     again = program("send", inputs=inputs | {"job-status": "success"}, environ=VARIABLES)
     assert again.code == 2
     assert "attach 'dist/*.none': matches no file" in again.stderr
+
+
+SECRETS = f"""{HEAD.replace("attachments:", "")}
+  - {{<<: *server, name: spare, user: bob, password: {{env: SPARE}}}}
+  - {{<<: *server, name: far, proxy: {{env: PROXY}}, password: {{env: SHORT}}}}
+attachments:
+  - {{registration: security}}
+  - {{registration: legal, env-values: hide}}
+"""
+TOKEN = "gh-t0ken-of-the-step"
+OTHERS = {"SPARE": "spare-0ne", "PROXY": "http://u:prox%21pass@proxy.test:80", "SHORT": "Zq8x"}
+
+
+@pytest.mark.parametrize(
+    ("held", "name"),
+    [
+        ("spare-0ne", "password of spare"),
+        ("prox!pass", "proxy of far"),
+        (TOKEN, "github-token"),
+        (PASSWORD, "password of security"),
+        # Too short to be told in base64 but for what AUTH PLAIN makes of it and its user.
+        (b64encode(b"\0jane\0Zq8x").decode(), "password of far"),
+    ],
+    ids=["unattached", "proxy", "step", "own", "AUTH PLAIN"],
+)
+def test_no_mail_holds_the_secret_of_any_registration(
+    program: Program, held: str, name: str
+) -> None:
+    FILE.write_text(SECRETS, "utf-8")
+    evidence = encoded(cli_push(statement(environment={"LEAK": f"x {held} x"})))
+    post = Post()
+    ended = program(
+        "send",
+        inputs={"attestation": evidence.decode(), "github-token": TOKEN},
+        environ=VARIABLES | OTHERS,
+        post=post,
+    )
+    assert ended.code == 4
+    assert f"holds the value of {name}, so nothing is sent" in ended.stderr
+    # The other mail leaves the environment out, and goes.
+    assert [mail.recipients for mail in post.mails] == [("legal@example.com",)]
+    everything = ended.everything()
+    for secret in ("spare-0ne", "prox!pass", "prox%21pass", TOKEN, "Zq8x", PASSWORD):
+        assert secret.encode() not in everything.replace(SECRETS.encode(), b"")
+        masked = secret.replace("%", "%25")
+        assert f"::add-mask::{masked}\n" in ended.stdout
+    assert not set(OTHERS) & set(ended.environ)
 
 
 def test_a_dry_run_prints_why_each_attachment_applies_or_does_not(program: Program) -> None:

@@ -208,7 +208,8 @@ def test_what_is_masked_later_is_added_and_said_once() -> None:
     console = Console({"GITHUB_ACTIONS": "true"}, stdout=stdout, stderr=stdout)
     console.mask("jane", "correct horse")
     first = stdout.getvalue()
-    console.mask("jane", "correct horse", "battery staple")
+    console.mask("jane", "correct horse")
+    console.mask("", "battery staple")
     assert first in stdout.getvalue()
     assert stdout.getvalue().count("::add-mask::correct horse\n") == 1
     console.bug("Traceback: correct horse, battery staple")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from chainloop_smtp import options
 from chainloop_smtp.errors import MessageError
 from chainloop_smtp.message import mime, parts, templates
-from chainloop_smtp.message.guard import guard
-from chainloop_smtp.model import File, Mail
+from chainloop_smtp.message.guard import body, guard, head
+from chainloop_smtp.model import File, Mail, Secret
 
 SECRET = 'S3cret & "häven" <x>'
 USER = "jane"
@@ -44,9 +44,15 @@ def file(content: str | bytes, name: str = "a.json") -> tuple[File, ...]:
     return (File(name=name, content=content.encode() if isinstance(content, str) else content),)
 
 
+def guarded(mail: Mail, *secrets: tuple[str, str]) -> None:
+    said = body(mail.subject, mail.text, mail.html, mail.summary, mail.parts)
+    known = (Secret(name=name, value=value, user=USER) for name, value in secrets)
+    guard([*said, *head(mail.content)], tuple(known))
+
+
 def refusals(mail: Mail, *secrets: tuple[str, str]) -> list[str]:
     with pytest.raises(MessageError) as caught:
-        guard(mail, secrets or [("password", SECRET)], USER)
+        guarded(mail, *(secrets or [("password", SECRET)]))
     assert caught.value.exit_code == 4
     assert SECRET not in str(caught.value)
     return [f"{each.where}: {each.why}" for each in caught.value.problems]
@@ -120,18 +126,18 @@ def test_a_line_of_a_key_is_a_secret_too() -> None:
     )
 
     assert refusals(a_mail(text="MIIEvQIBADANBgkqhkiG9w0BAQ"), ("password", key))
-    guard(a_mail(text="this is short"), [("password", key)], USER)
+    guarded(a_mail(text="this is short"), ("password", key))
 
 
 @pytest.mark.parametrize("secret", ["", "abc", "é3 "])
 def test_what_is_too_short_cannot_be_looked_for(secret: str) -> None:
-    guard(a_mail(text="abc é3  "), [("password", secret)], USER)
+    guarded(a_mail(text="abc é3  "), ("password", secret))
 
 
 def test_what_a_mail_holds_by_chance_is_no_secret() -> None:
     # Blanks are passed over only in what is long enough.
-    guard(a_mail(text="grabcdrom"), [("password", "ab cd")], USER)
-    guard(a_mail(text="abcdabcd"), [("password", "wxyz")], USER)
+    guarded(a_mail(text="grabcdrom"), ("password", "ab cd"))
+    guarded(a_mail(text="abcdabcd"), ("password", "wxyz"))
 
 
 @given(st.text(min_size=8, max_size=40), st.binary(max_size=5), st.binary(max_size=5))
@@ -153,7 +159,7 @@ def test_a_secret_is_found_as_it_is(secret: str) -> None:
 
 def refusals_of(mail: Mail, secret: str) -> int:
     with pytest.raises(MessageError) as caught:
-        guard(mail, [("password", secret)], USER)
+        guarded(mail, ("password", secret))
     return len(caught.value.problems)
 
 
@@ -169,7 +175,7 @@ def test_every_secret_given_is_known_used_or_not() -> None:
     }
     parsed = options.parse(given | secrets)
 
-    assert set(parsed.secrets) == {
+    assert {(each.name, each.value) for each in parsed.secrets} == {
         ("password", "password-value"),
         ("proxy", "pass%20word"),
         ("proxy", "pass word"),

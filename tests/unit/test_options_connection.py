@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model import Auth, OAuth2, OAuth2Provider, Proxy, ProxyKind
+from chainloop_smtp.model import Auth, OAuth2, OAuth2Provider, Proxy, ProxyKind, Secret
 from chainloop_smtp.options.transport import proxy_secrets
 
 INPUTS = {
@@ -152,7 +152,7 @@ def test_what_is_no_proxy_is_refused_without_being_shown(url: str, why: str) -> 
 
 def test_the_login_of_a_proxy_is_a_secret() -> None:
     given = {"proxy": "http://jane:p%40ss:w@rd@proxy.test:80", "password": "x", "to": "y"}
-    assert options.secrets(given) == ("p%40ss:w@rd", "p@ss:w@rd")
+    assert values(options.secrets(given)) == ["x", "p%40ss:w@rd", "p@ss:w@rd"]
     assert proxy_secrets("http://proxy.test:80") == ()
     parsed = options.parse(INPUTS | PASSWORD | {"proxy": given["proxy"]})
     assert "jane:" not in repr(parsed)
@@ -365,9 +365,13 @@ def test_what_a_grant_lacks_or_has_too_much_is_told_at_once(
     assert [each.where for each in problems(inputs)] == wheres
 
 
+def values(secrets: tuple[Secret, ...]) -> list[str]:
+    return [each.value for each in secrets]
+
+
 def test_the_secrets_of_a_token_are_secrets() -> None:
     given = {"oauth2-client-secret": "s3cret", "oauth2-refresh-token": "r3fresh", "to": "y"}
-    assert options.secrets(given) == ("s3cret", "r3fresh")
+    assert values(options.secrets(given)) == ["s3cret", "r3fresh"]
 
 
 @pytest.mark.parametrize(
@@ -385,14 +389,14 @@ def test_the_secrets_of_a_token_are_secrets() -> None:
 def test_the_private_key_in_a_service_accounts_key_is_a_secret_of_its_own(
     key: str, inner: tuple[str, ...]
 ) -> None:
-    assert options.secrets({"oauth2-client-secret": key}) == (key, *inner)
+    assert values(options.secrets({"oauth2-client-secret": key})) == [key, *inner]
 
 
 def test_every_secret_is_looked_for_in_the_mail() -> None:
     parsed = options.parse(INPUTS | GOOGLE | {"oauth2-client-secret": KEY})
     assert parsed.secrets == (
-        ("oauth2-client-secret", KEY),
-        ("oauth2-client-secret", "-----BEGIN"),
+        Secret(name="oauth2-client-secret", value=KEY),
+        Secret(name="oauth2-client-secret", value="-----BEGIN"),
     )
 
 

@@ -1,6 +1,6 @@
 """Inputs and configuration file -> every mail that may be sent, validated before anything is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +20,7 @@ from chainloop_smtp.model import (
     Options,
     Previous,
     RegistrationEntry,
+    Secret,
     Templates,
 )
 from chainloop_smtp.model.values import dataclass
@@ -149,12 +150,14 @@ def routes(
             )
         except OptionsError as error:
             problems += error.problems
-    _hide(run, made, (*found.registrations, *found.attachments))
+    secrets = _secrets(given, found, resolver)
+    _hide(run, secrets, found.registrations)
     if problems:
         raise OptionsError(*dict.fromkeys(problems))
     if made and shut_out:
         forks.notice(run, f"nothing goes through {', '.join(sorted(shut_out))}")
-    return tuple(made)
+    # No mail is to hold the secret of another one's server either.
+    return tuple(replace(each, options=replace(each.options, secrets=secrets)) for each in made)
 
 
 def _unattached(found: Configuration, resolver: "Resolver") -> Iterator[AttachmentEntry]:
@@ -180,19 +183,27 @@ def _templates(template_dir: str, subject: str) -> Templates:
     return own
 
 
-def _hide(
-    run: Run, made: list[Route], entries: tuple[RegistrationEntry | AttachmentEntry, ...]
-) -> None:
+def _secrets(
+    given: Mapping[str, str], found: Configuration, resolver: "Resolver"
+) -> tuple[Secret, ...]:
+    """Those of the step and of each registration of the file, each once."""
+    known = {(each.value, each.user): each for each in options.secrets(given)}
+    for registration in found.registrations:
+        for each in options.secrets(resolver.raw(registration)):
+            whose = replace(each, name=f"{each.name} of {registration.name}")
+            known.setdefault((each.value, each.user), whose)
+    return tuple(known.values())
+
+
+def _hide(run: Run, secrets: Iterable[Secret], registrations: Iterable[RegistrationEntry]) -> None:
     """Masks what is secret, and takes it out of what started processes would inherit."""
-    for route in {each.options.registration: each for each in made if not each.missing}.values():
-        registration, proxy = route.options.registration, route.options.transport.proxy
-        further = (proxy.password,) if proxy else ()
-        run.console.mask(registration.user, registration.password, *further)
+    for secret in secrets:
+        run.console.mask(secret.user, secret.value)
     variables = {
         variable
-        for each in entries
+        for each in registrations
         for name, variable in each.entry.variables.items()
-        if name in options.SECRETS
+        if options.is_secret(name, run.environ.get(variable, ""))
     }
-    for variable in sorted(variables):
-        run.console.mask("", run.environ.pop(variable, ""))
+    for variable in variables:
+        run.environ.pop(variable, None)

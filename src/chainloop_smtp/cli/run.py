@@ -86,8 +86,8 @@ class Run:
                 # Bytes that are not UTF-8 are kept as such, for the options to refuse.
                 {"password": self.stdin.read(_LONGEST_PASSWORD).decode(errors="surrogateescape")}
             )
-        secrets = options.secrets(given)
-        self.console.mask(given.get("user", ""), given.get("password", ""), *secrets)
+        for secret in options.secrets(given):
+            self.console.mask(secret.user, secret.value)
         return given
 
     def validated(

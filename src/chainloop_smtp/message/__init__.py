@@ -15,7 +15,7 @@ from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import budget, headers, identity, mime, view, wording
 from chainloop_smtp.message.budget import Limits, fitted
 from chainloop_smtp.message.clean import clean
-from chainloop_smtp.message.guard import guard
+from chainloop_smtp.message.guard import body, guard, head
 from chainloop_smtp.message.identity import message_id, random_id
 from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
@@ -132,7 +132,8 @@ def tell(
         attestation: As for `compose`, and so are the others.
 
     Raises:
-        MessageError: A template is broken or makes too much.
+        MessageError: A template is broken or makes too much, or it would say a secret of the
+            options.
     """
     # Of the evidence as it came: a program that reads it does its own cleaning.
     env_values = options.composition.env_values
@@ -148,6 +149,7 @@ def tell(
         enclosed += parts([File(name=REPORT_NAME, content=whole())])
         facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
         rendered = _rendered(facts, templates, rendered.html_step, rendered.text_step)
+    _guard(rendered, enclosed, options)
     return Told(rendered, enclosed)
 
 
@@ -182,7 +184,14 @@ def compose_registration(
         Fact("To", ", ".join(map(str, registration.to))),
     )
     facts = view.registration(words, tuple(row for row in registered if row.value))
-    return _mail(_rendered(lambda *_: facts, _OURS), [], options, now=now, message_id=message_id)
+    rendered = _rendered(lambda *_: facts, _OURS)
+    _guard(rendered, (), options)
+    return _mail(rendered, [], options, now=now, message_id=message_id)
+
+
+def _guard(rendered: "_Rendered", enclosed: tuple[Part, ...], options: Options) -> None:
+    said = (rendered.subject, rendered.text, rendered.html, rendered.summary)
+    guard(body(*said, enclosed), options.secrets)
 
 
 class _Rendered(NamedTuple):
@@ -295,7 +304,7 @@ def _mail(
         parts=enclosed,
         is_cut=rendered.is_cut,
     )
-    guard(mail, options.secrets, registration.user)
+    guard(head(mail.content), options.secrets)
     return mail
 
 

@@ -1,4 +1,4 @@
-"""Mail and secrets -> nothing, or an error: no mail leaves with a secret of the program in it.
+"""Parts of a mail and secrets -> nothing, or an error: no mail leaves with one in it.
 
 An attestation records environment variables, a commit a message, a material its text: whoever
 puts the mail server's password there by mistake would have it mailed. This looks for it in every
@@ -10,10 +10,12 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message.templates import md
-from chainloop_smtp.model import Mail
+from chainloop_smtp.model import Part, Secret
+from chainloop_smtp.model.values import dataclass
 
 SHORTEST = 4  # characters; a shorter one is in every mail
 _SHORTEST_PIECE = 8  # characters of a form that could come about by chance
@@ -22,22 +24,17 @@ _BLANKS = b" \t\r\n"
 _ENCODED_WORD = re.compile(rb"=\?utf-8\?([bq])\?([^?]*)\?=(?:\r\n)?[ \t]*", re.IGNORECASE)
 
 
-def guard(mail: Mail, secrets: Iterable[tuple[str, str]], user: str) -> None:
-    """Passes where no part of the mail holds a secret.
+def guard(parts: Iterable[tuple[str, bytes]], secrets: tuple[Secret, ...]) -> None:
+    """Passes where no part holds a secret.
 
     Args:
-        secrets: Each with the input that it came by. Those under four characters cannot be looked
-            for.
-        user: Goes before the password in one of its forms (AUTH PLAIN).
+        parts: From `body` and `head`.
+        secrets: Those under four characters cannot be looked for.
 
     Raises:
         MessageError: With each part and the secret's name, never the secret.
     """
-    wanted = [
-        (name, tuple(dict.fromkeys(_forms(secret, user))))
-        for name, secret in secrets
-        if len(secret) >= SHORTEST
-    ]
+    wanted = _wanted(secrets)
     if not wanted:
         return
     problems = [
@@ -48,34 +45,70 @@ def guard(mail: Mail, secrets: Iterable[tuple[str, str]], user: str) -> None:
             "and change the secret: others may have seen it. env-values: hide leaves the attested "
             "environment out of the mail.",
         )
-        for where, content in _parts(mail)
+        for where, content in parts
         for name in dict.fromkeys(_held(content, wanted))
     ]
     if problems:
         raise MessageError(*problems)
 
 
-def _parts(mail: Mail) -> Iterator[tuple[str, bytes]]:
-    """Everything that somebody will read, before its encoding."""
-    yield "subject", mail.subject.encode(errors="replace")
-    yield "headers", _head(mail.content)
-    yield "text", mail.text.encode(errors="replace")
-    yield "html", mail.html.encode(errors="replace")
-    yield "summary", mail.summary.encode(errors="replace")
-    for part in mail.parts:
+def body(
+    subject: str, text: str, html: str, summary: str, enclosed: Iterable[Part]
+) -> Iterator[tuple[str, bytes]]:
+    """What a mail says, whoever it goes to, before its encoding."""
+    yield "subject", subject.encode(errors="replace")
+    yield "text", text.encode(errors="replace")
+    yield "html", html.encode(errors="replace")
+    yield "summary", summary.encode(errors="replace")
+    for part in enclosed:
         yield f"attachment {part.name}", part.content
 
 
-def _held(content: bytes, wanted: Iterable[tuple[str, tuple[bytes, ...]]]) -> Iterator[str]:
-    # A line of text may break inside a secret, and so may one of base64.
+def head(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """A mail's header as a mail program reads it: unfolded, and its encoded words decoded."""
+    header = content.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b" ")
+    yield "headers", header + b"\n" + _ENCODED_WORD.sub(_decoded, header)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """One secret's forms, each once.
+
+    Attributes:
+        whole: Looked for in a part as it is.
+        packed: Without blanks, and looked for in a part without any: a line of text may break
+            inside a secret, and so may one of base64.
+    """
+
+    name: str
+    whole: tuple[bytes, ...]
+    packed: tuple[bytes, ...]
+
+
+@lru_cache(maxsize=2)
+def _wanted(secrets: tuple[Secret, ...]) -> tuple[_Wanted, ...]:
+    """What is looked for; the same for all mails of a run."""
+    found = []
+    for each in secrets:
+        if len(each.value) >= SHORTEST:
+            forms = dict.fromkeys(_forms(each.value, each.user))
+            bare = {form: form.translate(None, _BLANKS) for form in forms}
+            packed = [each for each in bare.values() if len(each) >= _SHORTEST_PIECE]
+            whole = [form for form in forms if len(bare[form]) < _SHORTEST_PIECE]
+            found.append(
+                _Wanted(name=each.name, whole=tuple(whole), packed=tuple(dict.fromkeys(packed)))
+            )
+    return tuple(found)
+
+
+def _held(content: bytes, wanted: Iterable[_Wanted]) -> Iterator[str]:
+    """The names of the secrets that a part holds."""
     packed = content.translate(None, _BLANKS)
-    for name, forms in wanted:
-        if any(
-            form in content or (len(bare) >= _SHORTEST_PIECE and bare in packed)
-            for form in forms
-            for bare in (form.translate(None, _BLANKS),)
+    for each in wanted:
+        if any(form in content for form in each.whole) or any(
+            form in packed for form in each.packed
         ):
-            yield name
+            yield each.name
 
 
 def _forms(secret: str, user: str) -> Iterator[bytes]:
@@ -122,12 +155,6 @@ def _inside_base64(octets: bytes) -> Iterator[bytes]:
         sure = text[(0, 2, 3)[before] : (before + len(octets)) * 8 // 6]
         if len(sure) >= _SHORTEST_PIECE:
             yield sure
-
-
-def _head(content: bytes) -> bytes:
-    """The header as a mail program reads it: unfolded, and its encoded words decoded."""
-    head = content.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b" ")
-    return head + b"\n" + _ENCODED_WORD.sub(_decoded, head)
 
 
 def _decoded(word: re.Match[bytes]) -> bytes:

@@ -262,6 +262,20 @@ class Composition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """What nobody may see.
+
+    Attributes:
+        name: The input that it came by, and whose it is where there are several.
+        user: Goes before it where both are sent (AUTH PLAIN); empty: nobody.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Everything a user may say, validated.
 
@@ -282,7 +296,7 @@ class Options:
         config: Path of the configuration file; empty: the caller looks for one.
         max_recipients: Of one transaction.
         output_dir: Empty: the caller chooses.
-        secrets: Every secret given, used or not, with the input that it came by.
+        secrets: All that are known to the run, used or not.
     """
 
     registration: Registration
@@ -310,7 +324,7 @@ class Options:
     fail_on_error: bool = True
     dry_run: bool = False
     output_dir: str = ""
-    secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
+    secrets: tuple[Secret, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def is_success(self) -> bool:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import Mailbox, Options, Plugin, Require
+from chainloop_smtp.model import Mailbox, Options, Plugin, Require, Secret
 from chainloop_smtp.options import addresses, evidence, schemas
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import (
@@ -56,7 +56,8 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         OptionsError: With every problem found.
     """
     problems: list[Problem] = []
-    values = Values(_with_defaults(normalise(raw), problems), problems)
+    given = _with_defaults(normalise(raw), problems)
+    values = Values(given, problems)
     registered, attached = registration(values, is_whole=is_whole), attachment(values)
     hidden = values.mailboxes("bcc")
     fenced = (("to", registered.to), ("cc", attached.cc), ("bcc", hidden))
@@ -86,14 +87,7 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         fail_on_error=values.is_true("fail-on-error"),
         dry_run=values.is_true("dry-run"),
         output_dir=values.text("output-dir"),
-        secrets=(
-            *((name, values.text(name)) for name in SECRETS if name in values),
-            *(
-                ("oauth2-client-secret", each)
-                for each in private_keys(values.text("oauth2-client-secret"))
-            ),
-            *(("proxy", each) for each in proxy_secrets(values.text("proxy"))),
-        ),
+        secrets=secrets(given),
     )
     if problems:
         raise OptionsError(*sorted(dict.fromkeys(problems), key=_place))
@@ -114,13 +108,17 @@ def normalise(raw: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def secrets(given: Mapping[str, str]) -> tuple[str, ...]:
-    """What stands in normalised inputs and may be seen by nobody, the password left out."""
-    named = (given.get(name, "") for name in SECRETS if name != "password")
-    return (
-        *filter(None, named),
-        *private_keys(given.get("oauth2-client-secret", "")),
-        *proxy_secrets(given.get("proxy", "")),
+def secrets(given: Mapping[str, str]) -> tuple[Secret, ...]:
+    """What stands in normalised inputs and may be seen by nobody."""
+    values: dict[str, tuple[str, ...]] = {name: (given.get(name, ""),) for name in SECRETS}
+    values["oauth2-client-secret"] += private_keys(given.get("oauth2-client-secret", ""))
+    values["proxy"] = proxy_secrets(given.get("proxy", ""))
+    users = {"password": given.get("user", "")}
+    return tuple(
+        Secret(name=name, value=value, user=users.get(name, ""))
+        for name, several in values.items()
+        for value in several
+        if value
     )
 
 
