@@ -41,7 +41,7 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
         reason=reason,
         policy_status=status,
         missing=missing,
-        doubt=_doubt(attestation, job),
+        doubt=doubt(attestation, job),
     )
 
 
@@ -57,8 +57,11 @@ _OUTCOMES: dict[PolicyStatus | None, Outcome] = {
 _ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
 
 
-def _doubt(attestation: Attestation | None, job: Job) -> str:
-    """A file of an earlier run that was left on the runner is easily taken for this one's."""
+def doubt(attestation: Attestation | None, job: Job) -> str:
+    """Why the evidence may be another run's, as a sentence; empty: it looks right.
+
+    A file of an earlier run that was left on the runner is easily taken for this one's.
+    """
     attested = {each.name: each.value for each in attestation.environment} if attestation else {}
     run_id = attested.get("GITHUB_RUN_ID")
     is_same_place = attested.get("GITHUB_REPOSITORY") == job.repository != ""

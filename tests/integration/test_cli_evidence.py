@@ -1,5 +1,6 @@
 """The whole program with evidence of every origin: joined, referred to, asked for."""
 
+import base64
 import io
 import json
 import re
@@ -221,6 +222,70 @@ def test_a_failing_command_does_not_keep_the_mail_about_a_failed_job_back(
     assert ended.code == 0
     assert ("warning", "The attestation cannot be read") in ended.annotations
     assert "FAILED: " in text_of(post.mails[0].content)
+
+
+def test_a_document_that_cannot_be_read_does_not_hide_what_another_says(
+    program: Program, tmp_path: Path
+) -> None:
+    blocked = cli_push(statement(evaluations=[GATED]))
+    inputs = INPUTS | {
+        "attestation": f"{written(tmp_path, push=encoded(blocked))}\n{tmp_path}",
+        "job-status": "failure",
+    }
+    post = Post()
+    ended = program("send", inputs=inputs, post=post)
+    assert ended.outputs["outcome"] == "blocked", ended.stderr
+    assert "evidence of this run that cannot be read" in " ".join(
+        text_of(post.mails[0].content).split()
+    )
+    assert ("warning", "another run's evidence") not in ended.annotations
+
+
+GATED = evaluation("tide-gate", violations=[violation("too low")], is_gate=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a policy printed": 1}\n',
+        encoded(cli_push(STATEMENT))[:-20],
+        b"\xff\xfe{",
+        None,
+    ],
+    ids=["another document", "cut short", "no text", "a folder"],
+)
+def test_evidence_that_cannot_be_read_does_not_keep_the_mail_about_a_failed_job_back(
+    program: Program, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "push"
+    path.mkdir() if content is None else path.write_bytes(content)
+    inputs = INPUTS | {"attestation": str(path)}
+    post = Post()
+    ended = program("send", inputs=inputs | {"job-status": "failure"}, post=post)
+    assert ended.code == 0, ended.stderr
+    assert ended.annotations == [("warning", "The attestation cannot be read")]
+    text = " ".join(text_of(post.mails[0].content).split())
+    assert "Whether an attestation was recorded is not known." in text
+    assert "There is evidence of this run that cannot be read; the log" in text
+    assert program("send", inputs=inputs | {"job-status": "success"}, post=never).code == 3
+
+
+def test_evidence_in_base64_counts_where_the_job_failed(program: Program, tmp_path: Path) -> None:
+    stored = base64.encodebytes(stored_bundle(statement(evaluations=[GATED])))
+    inputs = {"attestation": written(tmp_path, bundle=stored)}
+    assert "BLOCKED BY GATE: " in mailed(program, job_status="failure", **inputs)
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["damaged", "a folder"])
+def test_an_earlier_attestation_does_not_keep_the_mail_about_a_failed_job_back(
+    program: Program, tmp_path: Path, is_there: bool
+) -> None:
+    inputs = {
+        "attestation": written(tmp_path, push=encoded(cli_push(STATEMENT))),
+        "previous_attestation": written(tmp_path, before=b"{") if is_there else str(tmp_path),
+    }
+    assert "FAILED: " in mailed(program, job_status="failure", **inputs)
+    assert "previous-attestation" in refused(program, job_status="success", **inputs)
 
 
 def test_every_problem_is_told_at_once_that_of_the_authorities_too(program: Program) -> None:

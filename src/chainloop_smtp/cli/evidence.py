@@ -8,31 +8,44 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model import Attestation, Changes, Evidence, Job, Options
 
+UNREAD = (
+    "There is evidence of this run that cannot be read; the log of the step that sent this mail "
+    "says why."
+)
+
 
 def read(run: Run, parsed: Options) -> Evidence:
-    """What the options name. The mail about a failed job does not wait for a failing command."""
-    try:
-        return source.read(parsed, run.environ, run.stdin)
-    except AttestationError as error:
-        if parsed.is_success or not parsed.workflow_run_id:
-            raise
-        run.console.warning(error.title, str(error))
-        return Evidence()
-
-
-def attested(run: Run, parsed: Options, evidence: Evidence) -> Attestation | None:
-    """What the evidence says of the run, or None where nothing was attested."""
-    for absence in evidence.absences:
+    """What the options name. The mail about a failed job does without what cannot be read."""
+    found = source.read(parsed, run.environ, run.stdin)
+    for failure in found.failures:
+        run.console.warning(AttestationError.title, failure)
+    for absence in found.absences:
         run.console.notice("nothing to compare with", absence)
+    return found
+
+
+def attested(run: Run, parsed: Options, evidence: Evidence) -> tuple[Attestation | None, str]:
+    """What the evidence says of the run, or None where nothing was attested; and a doubt.
+
+    Raises:
+        AttestationError: It is damaged, or is not Chainloop's, and the jobs went well.
+    """
     documents = evidence.documents
     if not parsed.is_success:
         # A push that failed may have printed no more than what its policies print.
-        documents = tuple(document for document in documents if b"{" in document)
+        documents = tuple(document for document in documents if _may_hold_a_document(document))
+    doubt = UNREAD if evidence.failures else ""
     if documents:
-        attested = _joined(documents)
-        if evidence.policy_evaluations is None:
-            return attested
-        return attestation.with_evaluations(attested, evidence.policy_evaluations)
+        try:
+            attested = _joined(documents)
+            if evidence.policy_evaluations is not None:
+                attested = attestation.with_evaluations(attested, evidence.policy_evaluations)
+        except AttestationError as error:
+            if parsed.is_success:
+                raise
+            run.console.warning(error.title, str(error))
+            return None, UNREAD
+        return attested, doubt
     if parsed.attestation and parsed.is_success:
         run.console.warning(
             "the attestation is empty",
@@ -47,23 +60,30 @@ def attested(run: Run, parsed: Options, evidence: Evidence) -> Attestation | Non
             "No evidence is given: attestation and workflow-run-id are both empty. In a job of its "
             "own: has the job that attests the run's id among its outputs?"
         )
-    return None
+    return None, doubt
 
 
-def changes(run: Run, evidence: Evidence, attested: Attestation | None) -> Changes | None:
+def changes(
+    run: Run, parsed: Options, evidence: Evidence, attested: Attestation | None
+) -> Changes | None:
     """What differs from the earlier run that the options name; None where nothing is compared.
 
     Raises:
-        AttestationError: The earlier evidence is damaged, or is not Chainloop's.
+        AttestationError: The earlier evidence is damaged, or is not Chainloop's, and the jobs
+            went well.
     """
     if not evidence.previous:
         return None
     try:
         previous = _joined(evidence.previous)
     except AttestationError as error:
-        raise AttestationError(
+        damage = AttestationError(
             *(replace(each, where=f"previous-attestation {each.where}") for each in error.problems)
-        ) from error
+        )
+        if parsed.is_success:
+            raise damage from error
+        run.console.warning(damage.title, str(damage))
+        return None
     # Whether the job went well is not in the evidence, so for neither of the two it counts.
     before = verdict.judge(previous, Job()).outcome
     if attested is None:
@@ -73,6 +93,11 @@ def changes(run: Run, evidence: Evidence, attested: Attestation | None) -> Chang
         return difference.compare(previous, attested, before=before, after=after)
     run.console.warning("nothing is compared", f"previous-attestation: {refusal}.")
     return None
+
+
+def _may_hold_a_document(octets: bytes) -> bool:
+    """There is an object in it, or it may be one in base64."""
+    return b"{" in octets or octets.lstrip().startswith((b"ey", b"ew"))
 
 
 def _joined(documents: tuple[bytes, ...]) -> Attestation:

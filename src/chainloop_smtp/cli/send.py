@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from chainloop_smtp import message, outbox, source
+from chainloop_smtp import message, outbox, source, verdict
 from chainloop_smtp.cli import forks, routes
 from chainloop_smtp.cli import story as stories
 from chainloop_smtp.cli.post import post
@@ -115,10 +115,10 @@ def _told(
     lookups = {lookup for each in every for _, lookup in each.lookups}
     story = stories.read(run, parsed, lookups, token)
     judged = story.judged
-    if judged.doubt:
+    if mistaken := verdict.doubt(story.attested, story.job):
         run.console.warning(
             "another run's evidence",
-            f"{judged.doubt} Is the file left over from an earlier run? Let the step that pushes "
+            f"{mistaken} Is the file left over from an earlier run? Let the step that pushes "
             "write it anew, or remove it first.",
         )
     outputs["outcome"] = judged.outcome.value

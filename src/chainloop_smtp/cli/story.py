@@ -65,15 +65,16 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str =
     """
     job = source.job(run.environ, parsed.job_status, parsed.needs)
     found = evidence.read(run, parsed)
-    attested = evidence.attested(run, parsed, found)
+    attested, doubt = evidence.attested(run, parsed, found)
     job = _named(run, job, parsed, attested)
+    judged = verdict.judge(attested, job)
     wanted = frozenset(lookups)
     return Story(
         job=job,
         found=found,
         attested=attested,
-        judged=verdict.judge(attested, job),
-        changes=evidence.changes(run, found, attested),
+        judged=replace(judged, doubt=" ".join(filter(None, (judged.doubt, doubt)))),
+        changes=evidence.changes(run, parsed, found, attested),
         people=people.found(run, parsed, attested, wanted, token) if wanted else {},
         is_rehearsal=parsed.dry_run,
         now=run.now(is_dry_run=parsed.dry_run),

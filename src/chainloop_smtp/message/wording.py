@@ -64,7 +64,7 @@ class Wording:
         subject: At most 78 characters, on one line.
         headline: What happened to what.
         lead: At most two sentences: what it means.
-        doubt: Why the evidence may be another run's; empty: it looks right.
+        doubt: Why the evidence may be another run's, or cannot be read; empty: it looks right.
         preheader: What a list of mails shows behind the subject.
         byline: Workflow, branch, commit, time; empty when none is known.
         describe: Arguments of the ``chainloop`` command that prints the statement; empty when
@@ -189,6 +189,8 @@ def _lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
             )
         case Outcome.FAILED | Outcome.CANCELLED:
             reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
+            if attestation is None and verdict.doubt:
+                return f"{reason}Whether an attestation was recorded is not known."
             if not is_recorded:
                 return f"{reason}No attestation was recorded for this run."
             status = f" with {_violations(policies).lower()}" if policies.violation_count else ""

@@ -341,6 +341,7 @@ class Evidence:
         previous: Documents about an earlier run. Empty when there is nothing to compare with.
         policy_evaluations: The bundle that the attestation refers to; None when not given.
         absences: What was asked for and is not there, which is no reason to fail.
+        failures: What could not be read although the mail about a failed job does without it.
         network_seconds: Spent on URLs and on the ``chainloop`` command.
     """
 
@@ -348,6 +349,7 @@ class Evidence:
     previous: tuple[bytes, ...] = field(default=(), repr=False)
     policy_evaluations: bytes | None = field(default=None, repr=False)
     absences: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
     network_seconds: float = 0.0
 
 

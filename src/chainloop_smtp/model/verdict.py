@@ -38,7 +38,8 @@ class Verdict:
             ``job build failed``. Empty otherwise.
         policy_status: None when there is no attestation to judge, or when it refers to
             evaluations and says nothing of them.
-        doubt: Why the evidence may not be about this run, as a sentence; empty: it looks right.
+        doubt: Why the evidence may not be about this run, or that it cannot be read, as
+            sentences; empty: it looks right.
         missing: Names of required materials that nobody added, and of groups of which
             one was required, such as ``tests (junit or cobertura)``.
     """

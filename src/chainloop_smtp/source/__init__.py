@@ -24,41 +24,54 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
 
     Where this job or an earlier one did not go well, a file that was never written is what one
     expects, and the mail about the failure matters more than the file: it counts as no evidence.
+    So does what cannot be read then, but that is told. The deadline of the options holds for all
+    of it together.
 
     Args:
         environ: For the ``chainloop`` command, should it be asked.
 
-    The deadline of the options holds for all of it together.
-
     Raises:
-        AttestationError: It cannot be read.
+        AttestationError: It cannot be read, and the jobs went well.
     """
     network = _Network(options.transport)
-    read_one = partial(_read, stdin=stdin, network=network)
-    documents = [
-        octets
-        for name in _names(options.attestation)
-        if (octets := read_one("attestation", name, is_wanted=options.is_success)).strip()
-    ]
-    if options.workflow_run_id:
+    failures: list[str] = []
+
+    def read_one(option: str, name: str, *, is_wanted: bool = options.is_success) -> bytes:
+        return _read(option, name, is_wanted=is_wanted, stdin=stdin, network=network)
+
+    def describe(run_id: str) -> bytes:
         from chainloop_smtp.source import command
 
         with network:
-            documents.append(
-                command.describe(options.workflow_run_id, environ, network.left, MAX_BYTES)
-            )
+            return command.describe(run_id, environ, network.left, MAX_BYTES)
+
+    def attempt(read: Callable[[], bytes]) -> bytes:
+        try:
+            return read()
+        except AttestationError as error:
+            if options.is_success:
+                raise
+            failures.append(str(error))
+            return b""
+
+    documents = [
+        attempt(partial(read_one, "attestation", name)) for name in _names(options.attestation)
+    ]
+    if options.workflow_run_id:
+        documents.append(attempt(partial(describe, options.workflow_run_id)))
     evaluations = None
     if options.policy_evaluations:
-        octets = read_one(
-            "policy-evaluations", options.policy_evaluations, is_wanted=options.is_success
-        )
+        octets = attempt(partial(read_one, "policy-evaluations", options.policy_evaluations))
         evaluations = octets if octets or options.is_success else None
-    previous, absences = _previous(options.previous_attestation, read_one)
+    previous, absences = _previous(
+        options.previous_attestation, read_one, is_needed=options.is_success
+    )
     return Evidence(
-        documents=tuple(documents),
+        documents=tuple(document for document in documents if document.strip()),
         previous=previous,
         policy_evaluations=evaluations,
         absences=absences,
+        failures=tuple(failures),
         network_seconds=network.spent,
     )
 
@@ -82,7 +95,7 @@ def mail(name: str, stdin: BinaryIO) -> bytes:
 
 
 def _previous(
-    given: str, read_one: Callable[..., bytes]
+    given: str, read_one: Callable[..., bytes], *, is_needed: bool
 ) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
     """The documents about an earlier run, and those that are not to be had: the first has none."""
     documents: list[bytes] = []
@@ -91,7 +104,7 @@ def _previous(
         try:
             octets = read_one("previous-attestation", name, is_wanted=False)
         except AttestationError as error:
-            if "://" not in name:
+            if "://" not in name and is_needed:
                 raise
             absences += map(str, error.problems)
             continue
