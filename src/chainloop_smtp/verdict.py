@@ -80,9 +80,10 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
         # Whatever else is at hand: it may be less than what Chainloop had.
         return PolicyStatus.BLOCKED
     if not policies.evaluation_count and not has_violations:
-        # Evaluations that are only referred to may not even be counted.
-        is_undescribed = attestation.run.state is not None and not attestation.is_recorded
-        is_unknown = bool(policies.reference) or is_undescribed
+        # Evaluations that are only referred to may not even be counted; before the push, those of
+        # the attestation as a whole are still to come.
+        is_unfinished = not attestation.is_recorded and not attestation.is_dry_run
+        is_unknown = bool(policies.reference) or is_unfinished
         return None if is_unknown else PolicyStatus.NOT_APPLICABLE
     if policies.has_gated_violations or policies.strategy is Strategy.ENFORCED:
         if policies.is_bypassed:

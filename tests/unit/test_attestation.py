@@ -148,6 +148,7 @@ def test_bytes_of_a_bundle_that_are_not_those_of_the_digest_are_told() -> None:
         ("2026-09-01T08:03:04.123456789Z", datetime(2026, 9, 1, 8, 3, 4, 123456, UTC)),
         ("2026-09-01T08:03:04Z", datetime(2026, 9, 1, 8, 3, 4, tzinfo=UTC)),
         ("2026-09-01T10:03:04.5+02:00", datetime(2026, 9, 1, 8, 3, 4, 500000, UTC)),
+        ("2026-09-01T01:00:00-25:30", datetime(2026, 9, 2, 2, 30, tzinfo=UTC)),
         ("2026-09-01T05:33:04-02:30", datetime(2026, 9, 1, 8, 3, 4, tzinfo=UTC)),
         ("1970-01-01T00:00:00Z", None),
         ("0001-01-01T00:00:00Z", None),

@@ -4,7 +4,8 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model import Attestation, Finding, FindingKind, Strategy
+from chainloop_smtp.model import Attestation, Finding, FindingKind, Job, Strategy
+from chainloop_smtp.verdict import judge
 
 
 def read(document: object) -> Attestation:
@@ -118,7 +119,13 @@ def test_policies_are_told_in_full_and_what_shut_the_gate_comes_first(
 
 @pytest.mark.parametrize(
     ("sast", "location"),
-    [({"location": "a"}, "a"), ({"lineNumber": 3}, ""), ({"location": "a", "lineNumber": 0}, "a")],
+    [
+        ({"location": "a"}, "a"),
+        ({"lineNumber": 3}, ""),
+        ({"location": "a", "lineNumber": 0}, "a"),
+        ({"location": "a", "lineNumber": -1}, "a"),
+        ({"location": "a", "lineNumber": "12"}, "a:12"),
+    ],
 )
 def test_a_location_has_a_line_only_where_it_has_one(sast: builders.JSON, location: str) -> None:
     evaluation = builders.evaluation("x", violations=[builders.violation("y", sast=sast)])
@@ -209,6 +216,28 @@ def test_a_described_run_says_failed_where_its_attestation_tells_no_more() -> No
     document["attestation"] = {"digest": document["attestation"]["digest"]}
 
     assert read(document).policies.has_violations
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ({"digest": {"sha512": "cd", "sha256": "ab"}}, "sha256:ab"),
+        ({"digest": {"sha512": "cd"}}, "sha512:cd"),
+        ({"digest": None, "uri": "cas://ab"}, "cas://ab"),
+        ({"name": "policy-evaluations"}, "a name that is not said"),
+    ],
+    ids=["two digests", "another digest", "an address", "a name"],
+)
+def test_evaluations_that_are_referred_to_in_another_way_are_not_taken_for_none(
+    reference: builders.JSON, told: str
+) -> None:
+    document = builders.statement()
+    document["predicate"] = {
+        key: value for key, value in document["predicate"].items() if "olicy" not in key
+    } | {"policyEvaluationsRef": reference}
+
+    assert read(document).policies.reference == told
+    assert judge(read(document), Job()).policy_status is None
 
 
 def test_no_word_on_the_strategy_is_no_strategy() -> None:

@@ -195,6 +195,7 @@ def placed(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
     return changed
 
 
+OTHER_ID = "00000000-6a51-4a5b-9c1d-0e5f3c2b7a90"
 DESCRIBED = builders.cli_describe(STATEMENT)
 PUSHED = builders.cli_push(STATEMENT)
 
@@ -223,6 +224,17 @@ PUSHED = builders.cli_push(STATEMENT)
          "$.initializedAt: should be an RFC 3339 time"),
         (PUSHED, ("initializedAt",), "9999-12-31T23:59:59-23:59",
          "$.initializedAt: should be an RFC 3339 time"),
+        (PUSHED, ("policy_evaluations", "sbom", 0), None,
+         "$.policy_evaluations.sbom[0]: is null, where something should stand"),
+        (STATEMENT, ("predicate", "materials", 1), None,
+         "$.predicate.materials[1]: is null, where something should stand"),
+        (DESCRIBED, ("workflowRun", "id"), OTHER_ID,
+         f"$.workflowRun.id: is '{OTHER_ID}', but the attestation in this document is of run "
+         f"'{builders.RUN_ID}'"),
+        (builders.webhook(STATEMENT), ("Metadata", "WorkflowRun", "ID"), OTHER_ID,
+         f"$.Metadata.WorkflowRun.ID: is '{OTHER_ID}', but the attestation"),
+        (builders.old_push(STATEMENT), ("status", "attestationID"), OTHER_ID,
+         f"$.status.attestationID: is '{OTHER_ID}', but the attestation"),
         (PUSHED, ("envVars", "A B"), {},
          "$.envVars['A B']: should be a string, is an object"),
         (PUSHED, ("envVars",), [],
@@ -255,6 +267,10 @@ def test_a_score_is_a_finite_number(score: str, told: str) -> None:
 
     assert "sast.severity_score: should be a number" in message
     assert told in message
+
+
+def test_a_number_that_is_none_is_told_beside_what_says_nothing() -> None:
+    assert refused(b'{"workflowRun": [null, {"a": NaN}]}').startswith("$.workflowRun[1].a: NaN")
 
 
 def test_a_value_never_shows_where_only_its_kind_matters() -> None:

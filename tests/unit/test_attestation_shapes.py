@@ -242,12 +242,13 @@ def test_a_status_before_the_push_is_not_recorded() -> None:
     "document",
     [
         builders.cli_push(STATEMENT, is_dry_run=True),
+        builders.cli_push(STATEMENT, is_dry_run=True) | {"dryRun": None},
         builders.statement(run_id=""),
         builders.dsse(builders.statement(run_id="")),
         builders.old_push(STATEMENT) | {"digest": ""},
         builders.oldest_push(STATEMENT) | {"digest": ""},
     ],
-    ids=["push", "statement", "envelope", "old push", "oldest push"],
+    ids=["push", "push without a word", "statement", "envelope", "old push", "oldest push"],
 )
 def test_a_dry_run_is_not_recorded(document: builders.JSON) -> None:
     assert not attestation.parse(builders.encoded(document)).is_recorded

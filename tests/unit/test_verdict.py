@@ -128,8 +128,12 @@ def test_suppressed_violations_never_count_and_has_policy_violations_decides_not
 
 def test_a_run_that_is_described_without_attestation_has_no_policy_status() -> None:
     described = Attestation(shape="x", is_recorded=False, run=Run(state=RunState.FAILED))
+    of_a_state_to_come = replace(described, run=Run())
+    dry_run = replace(described, run=Run(), is_dry_run=True)
 
     assert judge(described, Job()).policy_status is None
+    assert judge(of_a_state_to_come, Job()).policy_status is None
+    assert judge(dry_run, Job()).policy_status is PolicyStatus.NOT_APPLICABLE
 
 
 # --- what happened -----------------------------------------------------------------------------

@@ -28,6 +28,7 @@ def read(node: Node) -> Attestation:
     if not item.is_said:
         return described
     attested = read_item(item, SHAPE)
+    joining.check_run(node.get("workflowRun").get("id"), attested)
     signing = replace(attested.signing, is_verified=node.flag("verified"))
     return joining.filled(replace(attested, signing=signing), described)
 

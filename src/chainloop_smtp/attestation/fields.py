@@ -4,7 +4,7 @@ import binascii
 import math
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from chainloop_smtp.errors import AttestationError, Problem
 
@@ -73,8 +73,8 @@ class Node:
         """The values in this array or object."""
         if isinstance(self.value, dict):
             yield from (Node(value, self, key) for key, value in self.value.items())
-        else:
-            yield from self.items()
+        elif isinstance(self.value, list):
+            yield from (Node(value, self, index) for index, value in enumerate(self.value))
 
     def text(self, *names: str) -> str:
         """A string; empty when not said. Half surrogate pairs become U+FFFD, as in Go."""
@@ -108,11 +108,13 @@ class Node:
         return value
 
     def number(self, *names: str) -> float | None:
-        """A finite number; None when not said."""
+        """A finite number, in a string too; None when not said."""
         node = self.get(*names)
         value = node.value
         if value is None:
             return None
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", value):
+            return float(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= 2**63:
             raise node.wrong_kind("a number")
         return float(value)
@@ -133,14 +135,17 @@ class Node:
         return moment if moment > datetime(1970, 1, 1, tzinfo=UTC) else None
 
     def items(self, *names: str) -> Iterator["Node"]:
-        """The members of an array; none when not said."""
+        """The members of an array; none when not said. None of them may be ``null``."""
         node = self.get(*names) if names else self
         if node.value is None:
             return
         if not isinstance(node.value, list):
             raise node.wrong_kind("an array")
         for index, value in enumerate(node.value):
-            yield Node(value, node, index)
+            member = Node(value, node, index)
+            if value is None:
+                raise member.error("is null, where something should stand")
+            yield member
 
     def entries(self, *names: str) -> Iterator[tuple[str, "Node"]]:
         """The names and values of an object; none when not said."""
@@ -248,5 +253,6 @@ def _moment(text: str) -> datetime:
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
     microsecond = int((found[7] or "")[:6].ljust(6, "0"))
     offset = timedelta(hours=int(found[9] or 0), minutes=int(found[10] or 0))
-    zone = timezone(-offset if found[8] == "-" else offset)
-    return datetime(year, month, day, hour, minute, second, microsecond, zone).astimezone(UTC)
+    # Commits may carry an offset of days, which no `timezone` can.
+    there = datetime(year, month, day, hour, minute, second, microsecond, UTC)
+    return there + offset if found[8] == "-" else there - offset

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from chainloop_smtp.attestation import materials
-from chainloop_smtp.attestation.fields import shown
+from chainloop_smtp.attestation.fields import Node, shown
 from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.model import Annotation, Attestation, Evaluation, Material, Policies
 
@@ -36,6 +36,23 @@ def join(first: Attestation, second: Attestation) -> Attestation:
         joined = replace(joined, signing=replace(joined.signing, is_digest_verified=verified))
     shape = first.shape if first.shape == second.shape else f"{first.shape} and {second.shape}"
     return replace(joined, shape=shape)
+
+
+def check_run(id_: Node, attested: Attestation) -> None:
+    """A document and the attestation inside it are of one run.
+
+    Args:
+        id_: Where the document says its run.
+
+    Raises:
+        AttestationError: It says another one than the attestation.
+    """
+    said, signed = id_.text(), attested.run.id
+    if said and signed and said.lower() != signed.lower():
+        raise id_.error(
+            f"is {_cut(said)}, but the attestation in this document is of run {_cut(signed)}",
+            "The document was put together from two runs: print it anew.",
+        )
 
 
 def filled(first: Attestation, second: Attestation) -> Attestation:

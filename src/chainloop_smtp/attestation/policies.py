@@ -115,14 +115,15 @@ def _finding(node: Node) -> Finding | None:
         )
     if (found := node.get("sast")).is_said:
         location = found.text("location")
-        line = found.integer("lineNumber", "line_number")
+        line = found.number("lineNumber", "line_number")
         return Finding(
             kind=FindingKind.SAST,
             id=found.text("ruleId", "rule_id"),
             message=found.text("message"),
             severity=found.text("severity"),
             score=found.number("severityScore", "severity_score"),
-            location=f"{location}:{line}" if location and line else location,
+            # Tools say 0 or -1 where they mean none.
+            location=f"{location}:{line:.0f}" if location and line and line > 0 else location,
             recommendation=found.text("recommendation"),
             assessment=_assessment(found),
         )

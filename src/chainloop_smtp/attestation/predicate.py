@@ -146,7 +146,6 @@ def _remotes(node: Node) -> tuple[str, ...]:
 
 
 def _policies(node: Node) -> Policies:
-    digest = node.get("policyEvaluationsRef").get("digest").text("sha256")
     violation_count = node.integer("policyViolationsCount") or 0
     evaluation_count = node.integer("policyEvaluationsCount") or 0
     skipped_count = node.integer("policySkippedCount") or 0
@@ -160,7 +159,7 @@ def _policies(node: Node) -> Policies:
         # ones that were not skipped.
         passed_count = max(evaluation_count - skipped_count, 0)
     said = Policies(
-        reference=f"sha256:{digest}" if digest else "",
+        reference=_reference(node.get("policyEvaluationsRef")),
         evaluation_count=evaluation_count,
         violation_count=violation_count,
         passed_count=passed_count,
@@ -188,3 +187,15 @@ def _policies(node: Node) -> Policies:
         has_violations=told.has_violations or said.has_violations,
         has_gated_violations=told.has_gated_violations or said.has_gated_violations,
     )
+
+
+def _reference(node: Node) -> str:
+    """What names the stored evaluations; empty when they are inline, or there are none.
+
+    So far Chainloop gives their SHA-256. That there are some counts even where it does not.
+    """
+    if not node.is_said:
+        return ""
+    digests = [f"{name}:{value}" for name, value in node.get("digest").texts() if value]
+    sha256 = next((each for each in digests if each.startswith("sha256:")), "")
+    return sha256 or next(iter(digests), "") or node.text("uri") or "a name that is not said"

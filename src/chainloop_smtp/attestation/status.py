@@ -24,16 +24,18 @@ from chainloop_smtp.model import (
 def read(node: Node) -> Attestation:
     """A status; every key but the first two may be missing, as older commands leave them out."""
     digest, is_pushed, is_dry_run = node.text("digest"), node.flag("isPushed"), node.flag("dryRun")
+    run_id = node.text("attestationID")
     if is_pushed is None:
         is_pushed = bool(digest)
     runner = node.get("runnerContext")
     return Attestation(
         shape="attestation push -o json" if is_pushed else "attestation status -o json",
-        is_recorded=is_pushed and not is_dry_run,
+        # A dry run says that it was pushed, and has no id.
+        is_recorded=is_pushed and not is_dry_run and bool(run_id),
         is_dry_run=is_dry_run,
         digest=digest,
         view_url=node.text("attestation_view_url"),
-        run=Run(id=node.text("attestationID"), started_at=node.moment("initializedAt")),
+        run=Run(id=run_id, started_at=node.moment("initializedAt")),
         workflow=_workflow(node.get("workflowMeta")),
         runner=Runner(type=runner.text("RunnerType"), url=runner.text("JobURL")),
         materials=materials.in_contract_order(materials.read_listed(node.get("materials"))),

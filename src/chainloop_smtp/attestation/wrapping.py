@@ -120,6 +120,7 @@ def _read_old_push(node: Node, _: bytes) -> Attestation:
     if not node.get("status").is_said:
         return attested
     said = status.read(node.get("status"))
+    joining.check_run(node.get("status").get("attestationID"), attested)
     said = replace(said, shape=shape, is_recorded=bool(digest))
     return joining.filled(said, attested)
 
@@ -142,6 +143,7 @@ def _read_webhook(node: Node, _: bytes) -> Attestation:
         attested = predicate.read_predicate(body.get("Predicate"), shape)
     workflow = node.get("Metadata").get("Workflow")
     run = node.get("Metadata").get("WorkflowRun")
+    joining.check_run(run.get("ID"), attested)
     told = Attestation(
         shape=shape,
         is_recorded=True,

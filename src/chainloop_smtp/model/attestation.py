@@ -219,7 +219,8 @@ class Policies:
 
     Attributes:
         evaluations: Empty when none apply, or when they are only referred to.
-        reference: ``sha256:<hex>`` of the CAS bundle that holds them; empty when they are inline.
+        reference: ``sha256:<hex>`` of the CAS bundle that holds them, or what else names it;
+            empty when they are inline.
         evaluation_count: How many were evaluated, whether or not we hold them.
         violation_count: Active violations, suppressed ones not counted.
         suppressed_count: None when neither the source nor the evaluations say.
