@@ -86,6 +86,19 @@ def test_the_chainloop_command_knows_the_run_before(
     ]
 
 
+def test_a_run_that_began_later_is_not_the_run_before(program: Program, tmp_path: Path) -> None:
+    runs = [
+        {"id": "later", "state": "success"},
+        {"id": NOW["attestationID"], "state": "success"},
+        {"id": EARLIER, "state": "success"},
+    ]
+    environ = chainloop(tmp_path, before(), listed=runs)
+    assert sent(program, "changed", never, environ).code == 0
+    asked = (tmp_path / "asked").read_text()
+    assert f"--id {EARLIER} " in asked
+    assert "later" not in asked
+
+
 def test_violations_are_new_against_the_run_before(program: Program, tmp_path: Path) -> None:
     environ = chainloop(tmp_path, before())
     post = Post()

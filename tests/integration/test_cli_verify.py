@@ -119,6 +119,24 @@ def test_a_mail_that_was_changed_is_found_out(program: Program, tmp_path: Path) 
     assert "violations in the text: the text says 0, the evidence 1" in ended.stderr
 
 
+def test_a_doubt_in_the_report_is_no_change_of_it(program: Program, tmp_path: Path) -> None:
+    """The evidence is another run's, and some more of it could not be read."""
+    (tmp_path / "push.json").write_bytes(encoded(cli_push(STATEMENT)))
+    inputs = INPUTS | {
+        "attestation": f"{tmp_path / 'push.json'}\n{tmp_path}",
+        "attach": "attestation\nreport",
+        "job-status": "failure",
+    }
+    here = {"GITHUB_REPOSITORY": "lakeside/harbour", "GITHUB_RUN_ID": "43"}
+    post = Post()
+    program("send", inputs=inputs, environ=here, post=post)
+    (tmp_path / "MAIL.eml").write_bytes(post.mails[0].content)
+    ended = verified(program, tmp_path / "MAIL.eml", "-o", "json")
+
+    assert ended.code == 0, ended.stderr
+    assert results(ended)["verdict in the report"] == "ok"
+
+
 def test_a_report_that_was_changed_is_found_out(program: Program, tmp_path: Path) -> None:
     path = with_report(program, tmp_path, lambda report: report["verdict"].update(outcome="passed"))
     ended = verified(program, path)
@@ -134,8 +152,9 @@ def test_a_report_that_was_changed_is_found_out(program: Program, tmp_path: Path
         lambda report: report.clear(),
         lambda report: report.update(job=None),
         lambda report: report["job"].update(status="nonsense"),
+        lambda report: report["verdict"].update(doubt=None),
     ],
-    ids=["empty", "no job", "no status"],
+    ids=["empty", "no job", "no status", "no doubt"],
 )
 def test_a_report_that_is_none_is_wrong(program: Program, tmp_path: Path, change: object) -> None:
     ended = verified(program, with_report(program, tmp_path, change))

@@ -69,13 +69,16 @@ def _described(run: Run, current: Attestation, parsed: Options) -> Attestation |
     deadline, workflow = parsed.transport.deadline, current.workflow
     listed = command.list_runs(workflow.name, workflow.project, run.environ, deadline, MAX_BYTES)
     try:
-        ids = [each["id"] for each in json.loads(listed) if each["state"] != "in progress"]
+        runs = [(str(each["id"]), str(each["state"])) for each in json.loads(listed)]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    earlier = next((each for each in ids if each != current.run.id), None)
-    if earlier is None:
+    # The latest comes first, and others may have begun since this one did.
+    ids = [id_ for id_, _ in runs]
+    position = ids.index(current.run.id) + 1 if current.run.id in ids else 0
+    ended = (id_ for id_, state in runs[position:] if state != "in progress")
+    if (earlier := next(ended, None)) is None:
         return None
-    return attestation.parse(command.describe(str(earlier), run.environ, deadline, MAX_BYTES))
+    return attestation.parse(command.describe(earlier, run.environ, deadline, MAX_BYTES))
 
 
 def _by_github(run: Run, parsed: Options, token: str) -> Previous:

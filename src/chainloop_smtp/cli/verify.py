@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from chainloop_smtp import __version__, attestation, letter, message, source, verdict
+from chainloop_smtp.cli.evidence import UNREAD
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model import (
@@ -103,9 +104,14 @@ def _report(run: Run, received: Letter, attested: Attestation) -> Iterator[Check
                 for each in shown["job"]["needs"]
             ),
             name=str(shown["job"]["name"]),
+            repository=str(shown["job"]["repository"]),
+            run_id=str(shown["job"]["runId"]),
+            event=str(shown["job"]["event"]),
         )
+        # That there was more, which could not be read, is not in what could be.
+        shown["verdict"]["doubt"] = shown["verdict"]["doubt"].replace(UNREAD, "").strip()
         facts = {each: shown[each] for each in ("attestation", "verdict")}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield Check(name=name, result=CheckResult.WRONG, detail="is no report of ours")
         return
     if generator != __version__:
