@@ -665,6 +665,16 @@ ENDLESS = {
     "testing": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = 'y' is in(x) %}{% endfor %}",
     "mapping": EVERY + "{% set y = range(9999)|map('upper')|list %}{% endfor %}",
     "methods": "{% set x = 'x' * 9999 %}" + EVERY + "{% set y = x.upper() %}{% endfor %}",
+    "asking a text": "{% set x = 'x' * 9999 %}{% for a in range(99) %}"
+    "{% set y = x.isalpha() %}{% endfor %}",
+    "asking a list": "{% set x = range(9999)|list %}{% for a in range(99) %}"
+    "{% set y = x.count(1) %}{% endfor %}",
+    "asking a loop": "{% set x = 'x' * 9999 %}{% for a in range(99) %}"
+    "{% set y = loop.changed(x) %}{% endfor %}",
+    "stripping": "{{ ('x' * 9999).strip('y' * 9999 ~ 'x') }}",
+    "trimming": "{{ ('x' * 9999)|trim('y' * 9999 ~ 'x') }}",
+    "looking from behind": "{{ ('x' * 9999).rfind('y' ~ 'x' * 4999) }}",
+    "a number of many digits": "{% set x = ('f' * 9999)|int(base=16) // 3 %}",
     "views": "{% set x = {1: 'x' * 9999} %}" + EVERY + "{% set y = x.items() %}{% endfor %}",
 }
 

@@ -83,6 +83,8 @@ class Meter:
         if isinstance(value, Iterator | KeysView | ValuesView | ItemsView):
             value = tuple(value)
         self.weigh(value)
+        if isinstance(value, int):
+            self.check(0 if value.bit_length() <= _BIGGEST else math.inf)
         return value
 
     def check_operator(self, operator: str, left: object, right: object) -> None:

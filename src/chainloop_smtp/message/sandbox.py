@@ -52,11 +52,15 @@ TESTS = (
 )
 
 # fmt: on
+# Methods and filters that take no longer argument.
+_OF_SHORT = frozenset(
+    ("lstrip", "rfind", "rpartition", "rsplit", "rstrip", "strftime", "strip", "trim")
+)
 # Filters that print what they are given besides the value.
 _OF_TEXTS = frozenset(("count", "format", "noun"))
 
 _RANGE = 100_000
-_STRFTIME = 100  # characters of a format
+_SHORT = 100  # characters of an argument that is gone through for each character of a value
 _MESSAGE = 1_000  # characters of an error, which may hold a value
 
 # fmt: off
@@ -210,8 +214,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return __obj(*args)
         _check_call(__obj, args)
         __self.meter.charge(CALL)
-        result = super().call(__context, __obj, *args, **kwargs)
-        return __self.meter.made(result) if __self.is_measured else result
+        if not __self.is_measured:
+            return super().call(__context, __obj, *args, **kwargs)
+        if (owner := getattr(__obj, "__self__", None)) is not None:
+            __self.meter.weigh(owner, *args, *kwargs.values())
+        return __self.meter.made(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """The operators that can make much of little."""
@@ -301,6 +308,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         def measured(*args: Any, **kwargs: Any) -> object:
             self.meter.charge(CALL)
             value, *more = args[first:]
+            _check_short(name, (*more, *kwargs.values()))
             if is_text:
                 value = self._text(value)
             if is_text or name in _OF_TEXTS:
@@ -331,5 +339,9 @@ def _check_call(function: Any, arguments: Sequence[Any]) -> None:
     if name not in methods:
         hint = f"\n{nearest(name, methods)}" if methods else ""
         raise SecurityError(f"{name or type(function).__name__}() is not for templates{hint}")
-    if name == "strftime" and len(str(arguments)) > _STRFTIME:
-        raise TooMuch(f"a format of more than {_STRFTIME} characters")
+    _check_short(name, arguments)
+
+
+def _check_short(name: str, arguments: Iterable[Any]) -> None:
+    if name in _OF_SHORT and any(isinstance(a, str) and len(a) > _SHORT for a in arguments):
+        raise TooMuch(f"{name} is given more than {_SHORT} characters")
