@@ -44,6 +44,19 @@ def test_the_marks_go_and_the_words_stay(text: str, plain: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "see *a " * 50_000,
+        "see _a **b " * 20_000,
+        " ".join("`" * length for length in range(1, 500)),
+    ],
+    ids=["emphasis", "two kinds of it", "code"],
+)
+def test_marks_that_nothing_ends_stay_and_are_looked_through_once(text: str) -> None:
+    assert unmarked(text) == (text.strip(),)
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "",

@@ -5,6 +5,7 @@ words stay.
 """
 
 import re
+from bisect import bisect_left
 
 from chainloop_smtp.model import Finding, FindingKind, Violation
 
@@ -13,10 +14,12 @@ _FENCE = re.compile(r"^\s*(?:```|~~~)[^`]*$")
 _RULE = re.compile(r"^\s*(?:[-*_]\s*){3,}$")
 _BLOCK = re.compile(r"^\s*(?:>\s?)*(?:#{1,6}\s+)?")
 _BULLET = re.compile(r"^(\s*)[*+-]\s+")
-# Code spans (6.1) and links (6.3); what stands in code is left alone.
-_SPANS = re.compile(r"(`+)(?P<code>.+?)(?<!`)\1(?!`)|!?\[(?P<text>[^\[\]]*)\]\((?P<url>[^()\s]+)\)")
+# Code spans (6.1), by their run of ticks, and links (6.3); what stands in code is left alone.
+_SPAN = re.compile(r"(?P<ticks>`+)|!?\[(?P<text>[^\[\]]*)\]\((?P<url>[^()\s]+)\)")
+_TICKS = re.compile(r"`+")
 # Emphasis (6.2), where it cannot be part of a name such as `__init__` or `*.py`.
-_EMPHASIS = re.compile(r"(?<![\w*_\\])(\*\*|__|\*|_)(?=[^\s*_])(.+?)(?<=[^\s*_])\1(?![\w*_]|\.\w)")
+_OPENING = re.compile(r"(?<![\w*_\\])(?:\*\*|__|\*|_)(?=[^\s*_])")
+_CLOSING = re.compile(r"(?<=[^\s*_])(?:\*\*|__|\*|_)(?![\w*_]|\.\w)")
 _WORD = re.compile(r"[^\s,;:()'\"`]+")
 # What joins the facts of a finding, and says nothing by itself.
 _FILLING = frozenset({"a", "an", "and", "at", "cvss", "fixed", "in", "is", "of", "the", "which"})
@@ -51,16 +54,47 @@ def unmarked(text: str) -> tuple[str, ...]:
 
 def _unmarked_line(line: str) -> str:
     bare = _BULLET.sub(r"\1- ", _BLOCK.sub("", line, count=1)).strip()
-    words, end = "", 0
-    for span in _SPANS.finditer(bare):
-        words += _EMPHASIS.sub(r"\2", bare[end : span.start()])
-        if span["code"] is not None:
-            words += span["code"].strip()
+    runs = _places(_TICKS, bare)
+    words, end, at = "", 0, 0
+    while span := _SPAN.search(bare, at):
+        at = span.end()
+        if ticks := span["ticks"]:
+            closing = _next(runs[ticks], at)
+            if closing is None:
+                continue
+            said, at = bare[at:closing].strip(), closing + len(ticks)
         else:
-            text, url = _EMPHASIS.sub(r"\2", span["text"]), span["url"]
-            words += f"{text} ({url})" if text and text != url else url
-        end = span.end()
-    return (words + _EMPHASIS.sub(r"\2", bare[end:])).strip()
+            text, url = _unemphasised(span["text"]), span["url"]
+            said = f"{text} ({url})" if text and text != url else url
+        words += _unemphasised(bare[end : span.start()]) + said
+        end = at
+    return (words + _unemphasised(bare[end:])).strip()
+
+
+def _unemphasised(text: str) -> str:
+    closings = _places(_CLOSING, text)
+    words, end = "", 0
+    for opening in _OPENING.finditer(text):
+        mark = opening[0]
+        closing = _next(closings.get(mark, []), opening.end() + 1)
+        if opening.start() >= end and closing is not None:
+            words += text[end : opening.start()] + text[opening.end() : closing]
+            end = closing + len(mark)
+    return words + text[end:]
+
+
+def _places(marks: re.Pattern[str], text: str) -> dict[str, list[int]]:
+    """Where each mark stands. Found once: to look for it from every other takes quadratic time."""
+    places: dict[str, list[int]] = {}
+    for found in marks.finditer(text):
+        places.setdefault(found[0], []).append(found.start())
+    return places
+
+
+def _next(places: list[int], least: int) -> int | None:
+    """The first place from there on; None when there is none."""
+    index = bisect_left(places, least)
+    return places[index] if index < len(places) else None
 
 
 def _says(whole: str, part: str) -> bool:
