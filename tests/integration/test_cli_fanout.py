@@ -121,6 +121,44 @@ def test_the_mails_about_a_failed_job_do_not_wait_for_its_files(program: Program
     assert "attach 'dist/*.none': matches no file" in again.stderr
 
 
+def test_mails_of_many_forms_each_say_what_is_theirs(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    forms = [
+        f"subject: '{subject}', attach: [{attached}], headers: 'X-Form: {at}'"
+        for at, (subject, attached) in enumerate(
+            (each, file) for each in "pqr" for file in ("a.txt", "attestation", "report")
+        )
+    ]
+    entries = [
+        f"  - {{registration: security, to: m{at}@example.com, {form}}}"
+        for at, form in enumerate([*forms, *forms, *forms[:1]])
+    ]
+    post = Post()
+    ended = sent(program, HEAD + "\n".join(entries) + "\n", post=post)
+    assert ended.code == 0, ended.stderr
+    assert len(post.mails) == len(entries)
+    names = {"a.txt": "a.txt", "attestation": "attestation.json", "report": "chainloop-report.json"}
+    for at, mail in enumerate(post.mails):
+        received = parsed(mail.content)
+        (file,) = received.iter_attachments()
+        assert mail.recipients == (f"m{at}@example.com",)
+        assert f"subject: '{received['Subject']}'" in entries[at]
+        assert f"'X-Form: {received['X-Form']}'" in entries[at]
+        (wanted,) = (names[each] for each in names if f"[{each}]" in entries[at])
+        assert file.get_filename() == wanted
+
+
+def test_what_is_attached_to_many_mails_is_looked_for_once(program: Program) -> None:
+    entry = "{registration: security, attach: [none.txt, report], headers: 'X-A: %s', to: %s@b.de}"
+    FILE.write_text(HEAD + "".join(f"  - {entry % (at, at)}\n" for at in range(3)), "utf-8")
+    post = Post()
+    inputs = {"attestation": PUSHED, "job-status": "failure"}
+    ended = program("send", inputs=inputs, environ=VARIABLES, post=post)
+    assert ended.code == 0, ended.stderr
+    assert len(post.mails) == 3
+    assert ended.annotations == [("warning", "nothing to attach")]
+
+
 SECRETS = f"""{HEAD.replace("attachments:", "")}
   - {{<<: *server, name: spare, user: bob, password: {{env: SPARE}}}}
   - {{<<: *server, name: far, proxy: {{env: PROXY}}, password: {{env: SHORT}}}}

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from chainloop_smtp import message, outbox
-from chainloop_smtp.cli import story as stories
 from chainloop_smtp.cli.integration import print_table
 from chainloop_smtp.cli.post import INTERRUPTED, interruptible
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.servers import Result, results
 from chainloop_smtp.cli.story import Story
+from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model import Decision, Delivery, Options
 
@@ -62,12 +62,10 @@ def _rehearse(
     folder = run.folder(parsed)
     receipts = []
     summary = ""
-    before = None
+    teller = Teller(run, story)
     for route, decision in decided:
         if decision.applies and not route.missing:
-            mail, before = stories.mail(
-                run, story, route.options, route.templates, decision.note, route.id, before
-            )
+            mail = teller.mail(route.options, route.templates, decision.note, route.id)
             eml = outbox.write_mail(folder, mail)
             outputs["message-id"] = outputs["message-id"] or mail.message_id
             outputs["eml"] = outputs["eml"] or str(eml)

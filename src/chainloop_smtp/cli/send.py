@@ -11,6 +11,7 @@ from chainloop_smtp.cli.previous import previous
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
+from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.model import Conditions, Delivery, Options
 
 # Every output of the Action, as it stands until something happens.
@@ -64,7 +65,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
 def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str, str]) -> int:
     """The inputs' own mail."""
     parsed = route.options
-    mail, _ = stories.mail(run, story, parsed, route.templates, note)
+    mail = Teller(run, story).mail(parsed, route.templates, note)
     if not mail.recipients:
         return _skipped(run, NOBODY, outputs)
     folder = run.folder(parsed)

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import FrameType
 
 from chainloop_smtp import outbox
-from chainloop_smtp.cli import story as stories
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import failure_of, parts, together
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
+from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model import Composition, Delivery, Mail, Tls
 
@@ -214,18 +214,10 @@ class _Server:
 
     def _mails(self) -> Iterator[Mail]:
         """The mails to hand over, each made when there is room for it, and left as a file."""
-        before = None
+        teller = Teller(self._run, self._story)
         for route, note in self._routes:
             try:
-                mail, before = stories.mail(
-                    self._run,
-                    self._story,
-                    route.options,
-                    route.templates,
-                    note,
-                    route.id,
-                    before,
-                )
+                mail = teller.mail(route.options, route.templates, note, route.id)
                 whole = Result(
                     route=route,
                     message_id=mail.message_id,

@@ -1,24 +1,20 @@
-"""What there is to tell of a run, read once, and told in as many mails as are wanted."""
+"""What there is to tell of a run, read once."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
-from chainloop_smtp import addressing, message, source, verdict
-from chainloop_smtp.cli import enclosures, evidence, people
+from chainloop_smtp import source, verdict
+from chainloop_smtp.cli import evidence, people
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.model import (
     Attestation,
     Changes,
-    Composition,
     Evidence,
     Job,
     Lookup,
-    Mail,
     Mailbox,
     Options,
-    Templates,
     Verdict,
     Workflow,
 )
@@ -43,14 +39,6 @@ class Story:
     people: Mapping[Lookup, tuple[Mailbox, ...]]
     is_rehearsal: bool
     now: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """What a mail says, and what that depends on."""
-
-    key: tuple[Composition, str, Templates]
-    told: message.Told
 
 
 def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str = "") -> Story:
@@ -95,63 +83,4 @@ def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) ->
         job,
         chainloop_project="" if said.project else parsed.project,
         chainloop_workflow="" if said.name else parsed.workflow,
-    )
-
-
-def mail(
-    run: Run,
-    story: Story,
-    parsed: Options,
-    templates: Templates,
-    note: str = "",
-    route_id: str = "",
-    before: Telling | None = None,
-) -> tuple[Mail, Telling]:
-    """The story as one mail, and what may spare the next one the work of being written.
-
-    Args:
-        templates: The user's own, checked.
-        note: What the mail says of why it is sent.
-        route_id: As for `message.message_id`.
-        before: From the mail before this one, which may well say the same.
-
-    Raises:
-        MessageError: A template is broken.
-        OptionsError: What is to be attached is not there, or too large.
-    """
-    parsed, intended = addressing.redirected(addressing.addressed(parsed, story.people))
-    if intended:
-        note = " ".join(
-            (note, f"A rehearsal: it would have gone to {', '.join(intended)}.")
-        ).strip()
-    facts = (story.attested, story.job, story.judged)
-    key = (parsed.composition, note, templates)
-    if before is None or before.key != key:
-        before = Telling(key=key, told=_told(run, story, parsed, templates, note))
-    entropy = run.entropy(is_dry_run=story.is_rehearsal)
-    composed = message.compose(
-        *facts,
-        parsed,
-        now=story.now,
-        message_id=message.message_id(*facts, parsed, entropy=entropy, route_id=route_id),
-        told=before.told,
-    )
-    return replace(composed, intended=intended), before
-
-
-def _told(run: Run, story: Story, parsed: Options, templates: Templates, note: str) -> message.Told:
-    facts = (story.attested, story.job, story.judged)
-    report = partial(
-        message.report, *facts, story.changes, parsed.composition.env_values, story.now
-    )
-    return message.tell(
-        *facts,
-        parsed,
-        now=story.now,
-        changes=story.changes,
-        note=note,
-        enclosed=enclosures.enclosed(
-            run, parsed.composition.enclosures, story.job, story.found, report
-        ),
-        templates=templates,
     )

@@ -1,0 +1,107 @@
+"""A story -> mails. What several of them say alike is worked out once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Generic, TypeVar
+
+from chainloop_smtp import addressing, message
+from chainloop_smtp.cli import enclosures
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.story import Story
+from chainloop_smtp.model import Mail, Options, Part, Templates
+
+_KEPT = 4  # forms of the mail, and sets of attachments; each may hold as much as one mail
+
+Value = TypeVar("Value")
+
+
+class Teller:
+    """One story, told in as many mails as are wanted."""
+
+    def __init__(self, run: Run, story: Story) -> None:
+        self._run = run
+        self._story = story
+        self._told: _Recent[message.Told] = _Recent()
+        self._enclosed: _Recent[tuple[Part, ...]] = _Recent()
+
+    def mail(
+        self, parsed: Options, templates: Templates, note: str = "", route_id: str = ""
+    ) -> Mail:
+        """The story as one mail.
+
+        Args:
+            templates: The user's own, checked.
+            note: What the mail says of why it is sent.
+            route_id: As for `message.message_id`.
+
+        Raises:
+            MessageError: A template is broken, or the mail would hold a secret.
+            OptionsError: What is to be attached is not there, or too large.
+        """
+        run, story = self._run, self._story
+        parsed, intended = addressing.redirected(addressing.addressed(parsed, story.people))
+        if intended:
+            note = " ".join(
+                (note, f"A rehearsal: it would have gone to {', '.join(intended)}.")
+            ).strip()
+        # Answers and header fields are no part of what is said.
+        said = replace(parsed.composition, reply_to=(), headers=())
+        told = self._told.of((said, note, templates), lambda: self._tell(parsed, templates, note))
+        facts = (story.attested, story.job, story.judged)
+        entropy = run.entropy(is_dry_run=story.is_rehearsal)
+        composed = message.compose(
+            *facts,
+            parsed,
+            now=story.now,
+            message_id=message.message_id(*facts, parsed, entropy=entropy, route_id=route_id),
+            told=told,
+        )
+        return replace(composed, intended=intended)
+
+    def _tell(self, parsed: Options, templates: Templates, note: str) -> message.Told:
+        story, composition = self._story, parsed.composition
+        # The report, which is one of them, shows as much of the environment as the mail.
+        enclosed = self._enclosed.of(
+            (composition.enclosures, composition.env_values), lambda: self._enclose(parsed)
+        )
+        return message.tell(
+            story.attested,
+            story.job,
+            story.judged,
+            parsed,
+            now=story.now,
+            changes=story.changes,
+            note=note,
+            enclosed=enclosed,
+            templates=templates,
+        )
+
+    def _enclose(self, parsed: Options) -> tuple[Part, ...]:
+        story, composition = self._story, parsed.composition
+        report = partial(
+            message.report,
+            story.attested,
+            story.job,
+            story.judged,
+            story.changes,
+            composition.env_values,
+            story.now,
+        )
+        return enclosures.enclosed(
+            self._run, composition.enclosures, story.job, story.found, report
+        )
+
+
+class _Recent(Generic[Value]):
+    """The last few values by key, each made where it is not among them."""
+
+    def __init__(self) -> None:
+        self._values: dict[object, Value] = {}
+
+    def of(self, key: object, make: Callable[[], Value]) -> Value:
+        value = self._values.pop(key) if key in self._values else make()
+        self._values[key] = value
+        if len(self._values) > _KEPT:
+            del self._values[next(iter(self._values))]
+        return value
