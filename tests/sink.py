@@ -55,6 +55,7 @@ class Sink:
         extensions: What EHLO offers.
         faults: For the first connections, in their order; the others are good.
         always: For connections that have no fault of their own.
+        relayed: Recipients that only those who have logged in may mail to.
         most_mails: On one connection; the next MAIL gets `full` then.
         discards: What came with a command, and is none of its content, is thrown away.
         taken: (recipients, content) of every mail that it answers for, in the order of time.
@@ -70,6 +71,7 @@ class Sink:
     most_recipients: int = 1_000_000
     full: bytes = b"421 4.7.0 too many mails on this connection\r\n"
     refused: Sequence[str] = ()
+    relayed: Sequence[str] = ()
     password: str = "secret"
     needs_login: bool = True
     discards: bool = False
@@ -218,6 +220,8 @@ class _Dialogue:
             self._say(b"553 5.6.7 an address beyond ASCII\r\n")
         elif address in self._sink.refused:
             self._say(b"550 5.1.1 nobody\r\n")
+        elif address in self._sink.relayed and not self._is_known:
+            self._say(b"554 5.7.1 relay access denied\r\n")
         else:
             self._recipients.append(address)
             self._say(b"250 2.1.5 ok\r\n")

@@ -147,6 +147,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "roundTrips": attempt.round_trips,
         "reply": attempt.reply and _reply(attempt.reply),
         "problem": attempt.why or None,
+        **({"notes": list(attempt.notes)} if attempt.notes else {}),
     }
 
 

@@ -91,7 +91,15 @@ def test_a_server_may_fall_silent_before_any_reply(
 
 
 @pytest.mark.parametrize("extensions", MODES, ids=IDS)
-@pytest.mark.parametrize("answers", [(), ((b"RCPT", b"550 5.1.1 nobody\r\n"),)], ids=["+", "-"])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (),
+        ((b"RCPT", b"550 5.1.1 nobody\r\n"),),
+        ((b"BDAT", b"550 5.7.1 not this\r\n"), (b"DATA", b"550 5.7.1 not this\r\n")),
+    ],
+    ids=["taken", "nobody", "refused"],
+)
 @pytest.mark.parametrize("extra", range(8))
 def test_a_reply_too_many_never_makes_a_mail_of_none(
     extensions: tuple[str, ...], answers: tuple[tuple[bytes, bytes], ...], extra: int
@@ -168,22 +176,6 @@ def test_commands_that_a_server_throws_away_are_sent_one_by_one() -> None:
     held_against(server, delivery)
     assert state(delivery) is State.ACCEPTED
     assert delivery.attempts == 2
-
-
-def test_a_refused_login_ahead_is_the_logins_failure_and_nothing_is_sent_twice() -> None:
-    with Sink(password="another") as server:
-        delivery = submit(server)
-    assert server.taken == []
-    assert state(delivery) is State.REFUSED
-    assert "the server refused the login of ci: 535 5.7.8 no" in delivery.tries[0].why
-    assert len(server.sessions) == 1
-
-
-def test_a_mail_that_is_taken_without_the_login_is_taken() -> None:
-    with Sink(password="another", needs_login=False) as server:
-        delivery = submit(server)
-    held_against(server, delivery)
-    assert state(delivery) is State.ACCEPTED
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,12 @@ def _account(run: Run, folder: Path, found: list[Result], outputs: dict[str, str
     except OptionsError as error:
         # What became of the mails is what counts, and is told below.
         run.console.warning("no receipt", str(error))
-    run.console.summary(f"{first.summary}\n{_table(found)}" if first else _table(found))
+    notes = tuple(dict.fromkeys(note for each in found for note in each.notes))
+    remarks = "".join(f"\n- {message.md(str(each))}" for each in notes)
+    account = f"{_table(found)}{remarks}\n"
+    run.console.summary(f"{first.summary}\n{account}" if first else account)
+    for note in notes:
+        run.console.warning(note.where, note.why)
     run.console.say(f"{len(sent)} of {len(found)} mails sent, {len(failed)} failed.")
     for each in failed:
         if not each.route.options.fail_on_error and each.failure:

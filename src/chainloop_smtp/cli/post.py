@@ -52,16 +52,20 @@ def post(
     reasons = (
         "".join(f"\n- {message.md(str(each))}" for each in failure.problems) if failure else ""
     )
-    account = f"{account_of(result)}\n{reasons}\n"
+    noted = notes_of(result)
+    remarks = "".join(f"\n- {message.md(str(each))}" for each in noted)
+    account = f"{account_of(result)}\n{reasons}{remarks}\n"
     # What went wrong stands first; where all is well, the evidence does.
     parts = (account, mail.summary) if failure else (mail.summary, account)
     run.console.summary("\n".join(parts))
     if result.accepted or result.is_interrupted:
         run.console.say(account_of(result))
+    for each in noted:
+        run.console.warning(each.where, each.why)
     if failure is None:
-        for each in result.fates:
-            if each.state is not State.ACCEPTED:
-                run.console.warning(f"recipient {each.state}", f"{each.recipient}: {each.reason}")
+        for fate in result.fates:
+            if fate.state is not State.ACCEPTED:
+                run.console.warning(f"recipient {fate.state}", f"{fate.recipient}: {fate.reason}")
         return 0
     run.console.say(f"The mail is kept: {outputs['eml']}")
     if result.is_interrupted:
@@ -166,6 +170,12 @@ def failure_of(result: Delivery, require: Require, host: str) -> DeliveryError |
     elif len(unknown) == len(result.fates):
         failure.title = "Whether the mail was delivered is not known"
     return failure
+
+
+def notes_of(result: Delivery) -> tuple[Problem, ...]:
+    """What is not as it was asked for, though the mail went: once for each server."""
+    notes = (Problem(each.server, note) for each in result.tries for note in each.notes)
+    return tuple(dict.fromkeys(notes))
 
 
 def account_of(result: Delivery) -> str:

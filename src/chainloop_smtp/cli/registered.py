@@ -8,7 +8,7 @@ from datetime import datetime
 from chainloop_smtp import message, options, outbox, registry
 from chainloop_smtp.cli.integration import pairs, print_table, unavailable
 from chainloop_smtp.cli.login import advise, authorised
-from chainloop_smtp.cli.post import failure_of
+from chainloop_smtp.cli.post import failure_of, notes_of
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Configuration, Options, RegistrationEntry
@@ -185,6 +185,8 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
         raise
     for each in result.refused:
         run.console.warning("recipient refused", f"{each.recipient}: {each.reason}")
+    for note in notes_of(result):
+        run.console.warning(note.where, note.why)
     accepted = ", ".join(result.accepted)
     run.console.say(f"The registration mail for {name} is sent to {accepted}.")
 

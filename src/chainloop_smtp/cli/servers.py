@@ -10,7 +10,7 @@ from types import FrameType
 
 from chainloop_smtp import outbox
 from chainloop_smtp.cli.login import advise, authorised
-from chainloop_smtp.cli.post import failure_of, parts, together
+from chainloop_smtp.cli.post import failure_of, notes_of, parts, together
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
@@ -33,6 +33,7 @@ class Result:
         note: What the mail says of why it is sent; empty: nothing.
         eml: Path of the mail; empty where there is none.
         skipped: Why nothing was sent on purpose; empty where something was, or should have been.
+        notes: What is not as it was asked for, though the mail went.
         receipts: Its entries of the receipt, those of an earlier run included.
     """
 
@@ -48,6 +49,7 @@ class Result:
     skipped: str = ""
     failure: Failure | None = None
     is_interrupted: bool = False
+    notes: tuple[Problem, ...] = ()
     receipts: tuple[Mapping[str, object], ...] = ()
 
 
@@ -290,6 +292,7 @@ def _result(under_way: _UnderWay) -> Result:
         server=delivery.server,
         failure=failure_of(delivery, options.require, options.registration.host),
         is_interrupted=delivery.is_interrupted,
+        notes=notes_of(delivery),
         receipts=(
             *under_way.whole.receipts,
             outbox.account(options.registration, delivery),

@@ -11,6 +11,7 @@ from typing import cast
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import addresses, place
+from chainloop_smtp.delivery.login import Login
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Mail, Registration, Step, StepState, Tls, Transport
@@ -236,12 +237,14 @@ class _Rehearsal:
             trips = "a mail goes in 2 round trips"
         else:
             trips = "every command waits for its reply"
-        return StepState.OK, f"{offered}: {trips}"
+        notes = envelope.notes(session.extensions, self._transport)
+        state = StepState.WARNING if notes else StepState.OK
+        return state, "; ".join((f"{offered}: {trips}", *notes))
 
     def _log_in(self) -> Found:
         if not self._registration.user:
             return StepState.SKIPPED, "no login, since auth is none"
-        self._open.log_in()
+        Login(self._open).perform()
         return StepState.OK, f"{self._open.mechanism} as {self._registration.user}"
 
     def _reset(self) -> Found:

@@ -52,6 +52,7 @@ class Connection:
         queued: Octets given to `write` so far.
         sent: Octets of them that have left for the other side.
         is_silent: The server has let a step's time pass without ever having said anything.
+        is_closed: The other side has ended the connection.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Connection:
         self._broken: OSError | None = None
         self._must_wait = True
         self.is_silent = False
+        self.is_closed = False
         self._socket, self.address = dial(self._host, port, proxy, deadline)
         # Asked now: a socket forgets both ends as soon as the other side resets it.
         self._own_address: str = self._socket.getsockname()[0].partition("%")[0]
@@ -298,8 +300,10 @@ class Connection:
         except _NOT_NOW:
             return False
         except OSError as error:
+            self.is_closed = True
             raise self._network_error(self._doing, self._broken or error) from error
         if not octets:
+            self.is_closed = True
             raise self._closed()
         self._replies.feed(octets)
         return True

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.letter import Letter
+from chainloop_smtp.delivery.login import Login, LoginError, log_in
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.delivery.visit import WINDOW, Visit
 from chainloop_smtp.errors import DeliveryError, Problem
@@ -87,6 +88,7 @@ class Dispatch:
         self._connections = connections
         self._distrusted: frozenset[str] = frozenset()
         self._window = WINDOW
+        self._refusal: LoginError | None = None
 
     def round(self, letters: Iterator[Letter]) -> Iterator[Letter]:
         """Tries to deliver each letter once, as far as there is a connection.
@@ -112,22 +114,34 @@ class Dispatch:
         Raises:
             DeliveryError: There is none to be had.
         """
+        if self._refusal:
+            # One more login would be one more break-in attempt.
+            raise self._refusal
         return Session(
             self._registration, self._transport, self._deadline, self._clock, self._distrusted
         )
 
-    def visit(self, session: Session, queue: Queue, login: bytes) -> Visit:
+    def visit(self, session: Session, queue: Queue, login: Login | None) -> Visit:
         """What the session carries, with no more at stake than the server has shown to be safe."""
         return Visit(session, queue, login, self._window)
 
     def learn(self, visit: Visit) -> bool:
         """Keeps what a visit has shown; whether another one makes sense at once."""
         self._distrusted |= visit.lies
+        if visit.login_failure:
+            self.heed(visit.login_failure)
+            # What takes mail without the login gets none ahead of one again.
+            self._distrusted |= {"PIPELINING", "CHUNKING"}
         if visit.has_lost:
             # A server that leaves without answering is not trusted with more than one mail again.
             self._window = 1
         self.failure = visit.failure or self.failure
         return visit.failure is None or visit.has_carried or bool(visit.lies)
+
+    def heed(self, error: DeliveryError) -> None:
+        """Keeps why there is no session, where another one would end no better."""
+        if isinstance(error, LoginError) and not error.is_temporary:
+            self._refusal = error
 
     def give_up(self, letter: Letter, session: Session | None = None) -> Letter:
         """The letter, with the failure written down as an attempt that came to no transaction."""
@@ -244,10 +258,12 @@ class _Line:
             try:
                 self.session = self._dispatch.session()
                 with self.session:
-                    login = self.session.open()
+                    self.session.open()
+                    login = log_in(self.session)
                     self._visit = self._dispatch.visit(self.session, self._queue, login)
                     yield from self._visit.carry(letter)
             except DeliveryError as error:
+                self._dispatch.heed(error)
                 self.failure = error
                 return
             if not self._dispatch.learn(self._visit):

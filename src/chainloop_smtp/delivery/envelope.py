@@ -6,7 +6,7 @@ RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN), RFC 8
 from collections.abc import Mapping
 
 from chainloop_smtp.delivery.letter import Letter
-from chainloop_smtp.model import Mail, State, Transport
+from chainloop_smtp.model import Dsn, Mail, State, Transport
 
 _LONGEST_ENVID = 100
 
@@ -56,6 +56,17 @@ def commands(
         sender.encode(),
         *(f"RCPT TO:<{each}>{recipient}".encode() for each in recipients),
     ]
+
+
+def notes(extensions: Mapping[str, str], transport: Transport) -> tuple[str, ...]:
+    """What the user asked for and a server with these extensions cannot be asked for."""
+    if not transport.dsn or "DSN" in extensions:
+        return ()
+    ends = ["no report of success will come"] if Dsn.SUCCESS in transport.dsn else []
+    if habits := [each.value for each in (Dsn.FAILURE, Dsn.DELAY) if each in transport.dsn]:
+        ends.append(f"one of {' or '.join(habits)} comes only if that is its habit")
+    ends = ends or ["it may report a failure all the same"]
+    return (f"the server offers no DSN, so {', and '.join(ends)}",)
 
 
 def lacks_smtputf8(extensions: Mapping[str, str], mail: Mail) -> bool:

@@ -1,27 +1,24 @@
-"""Registration -> a session: connected, greeted, secured, logged in. Step by step, or all at once.
+"""Registration -> a session: connected, greeted, secured. Step by step, or all at once.
 
-RFC 5321 section 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+RFC 5321 section 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS). `login` comes next.
 """
 
-import base64
 from collections.abc import Mapping, Set
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from chainloop_smtp.delivery import auth, hints
+from chainloop_smtp.delivery import hints
 from chainloop_smtp.delivery import tls as tls_
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection
 from chainloop_smtp.delivery.dialing import dial
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Attempt, Auth, Registration, Reply, Tls, Transport
+from chainloop_smtp.model import Attempt, Registration, Reply, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
 _PROBE_PATIENCE = 5.0  # seconds
-_LONGEST_COMPLAINT = 200  # characters
-_LONGEST_COMMAND = 512  # octets with CRLF: RFC 5321 section 4.5.3.1.4
 
 
 class Session:
@@ -30,10 +27,12 @@ class Session:
     The steps are methods, in the order in which they stand here; `open` takes them all.
 
     Attributes:
+        registration: Where the server is, and who may log in.
+        transport: How mails travel there.
         connection: What the steps talk over.
         started: When connecting began; aware, in UTC.
         extensions: What EHLO offered last: parameters by keyword, in upper case.
-        mechanism: SASL mechanism used; empty: none.
+        mechanism: SASL mechanism of the login; empty: there was none.
         tls: How the connection is protected; never `Tls.AUTO`.
     """
 
@@ -57,7 +56,7 @@ class Session:
         self.transport = transport
         self.clock = clock
         self.started = clock.now()
-        self._registration = registration
+        self.registration = registration
         self._deadline = deadline
         self._ignoring = ignoring
         self._round_trips_told = 0
@@ -88,12 +87,8 @@ class Session:
     ) -> None:
         self.connection.__exit__(kind, error, traceback)
 
-    def open(self) -> bytes:
-        """From the server's greeting to a session that is logged in, or about to be.
-
-        Returns:
-            An AUTH command that waits to go ahead of the first mail, in one group with it; empty
-            when there is nothing more to be done.
+    def open(self) -> None:
+        """From the server's greeting to a session that is as safe as it is to be.
 
         Raises:
             DeliveryError: The server, or the connection, does not let us in.
@@ -104,12 +99,6 @@ class Session:
             self.start_tls()
             # RFC 3207 section 4.2: what was learned in clear is forgotten.
             self.hello()
-        if not self._registration.user:
-            return b""
-        command = self._login_ahead()
-        if not command:
-            self.log_in()
-        return command
 
     def greet(self) -> None:
         """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
@@ -155,39 +144,6 @@ class Session:
         context = self._context or tls_.context(self.transport)
         self.connection.start_tls(context, self.transport.tls_fingerprint)
 
-    def log_in(self) -> None:
-        """AUTH (RFC 4954)."""
-        mechanism = self._common_mechanism()
-        self.check_login(*self._authenticate(mechanism))
-
-    def check_login(self, reply: Reply, complaint: str = "") -> None:
-        """The last reply of an AUTH exchange.
-
-        Args:
-            complaint: What the server said before, where it said why.
-
-        Raises:
-            DeliveryError: It is no 235.
-        """
-        if reply.code != 235:
-            is_token = self.mechanism.lower() in auth.TOKEN_PREFERENCE
-            what = "token" if is_token else "password"
-            why = (
-                f"the server cannot check the {what} now"
-                if 400 <= reply.code < 500
-                else f"the server refused the login of {self._registration.user}"
-            )
-            raise self.refusal(
-                f"{why} ({self.connection.printable(complaint)[:_LONGEST_COMPLAINT]})"
-                if complaint
-                else why,
-                reply,
-                "Check user and password; many providers want an app password or an API key here "
-                "instead of the account's own password."
-                if what == "password"
-                else "The token is not for this mailbox, or its scope does not allow SMTP.",
-            )
-
     def quit(self, *, is_sent: bool) -> bool:
         """QUIT and its 221 (RFC 5321 section 4.1.1.10); what goes wrong here changes nothing.
 
@@ -202,7 +158,8 @@ class Session:
             if not is_sent:
                 self.connection.write(b"QUIT\r\n")
             reply = self.connection.read(patience=_QUIT_PATIENCE)
-            return reply.code == 221 or self.connection.read(patience=_QUIT_PATIENCE).code != 221
+            # Or it does not know QUIT, and its patience is shorter than ours.
+            return reply.code == 221 or self.connection.read(patience=_QUIT_PATIENCE).code == 421
         except DeliveryError:
             return True
 
@@ -221,6 +178,7 @@ class Session:
         reply: Reply | None = None,
         why: str = "",
         hint: str = "",
+        notes: tuple[str, ...] = (),
     ) -> Attempt:
         """What is to be kept of a try that ends now."""
         return Attempt(
@@ -237,6 +195,7 @@ class Session:
             reply=reply,
             why=why,
             hint=hint,
+            notes=notes,
         )
 
     @property
@@ -262,7 +221,7 @@ class Session:
 
     def hint(self, reply: Reply) -> str:
         """What a reply means at this provider, and what to do next; empty when nothing is known."""
-        return hints.hint(self._registration.host, reply)
+        return hints.hint(self.registration.host, reply)
 
     def error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
         """An error about this server."""
@@ -275,98 +234,10 @@ class Session:
         Asked only after a silence as long as `timeout`, so that no server is greeted this way that
         merely takes its time.
         """
-        host, port = self._registration.host, self._registration.port
+        host, port = self.registration.host, self.registration.port
         try:
             line = dial(host, port, self.transport.proxy, self._deadline)
             seconds = min(self._deadline.step(), _PROBE_PATIENCE)
         except DeliveryError:
             return False
         return tls_.is_answered(line.socket, host.removesuffix("."), seconds)
-
-    def _login_ahead(self) -> bytes:
-        """AUTH PLAIN with its response, where that may be followed by more in one group.
-
-        RFC 4954 section 4: AUTH ends its group, unless it has an initial response of a mechanism
-        that is known to be over with it: PLAIN. The bearer mechanisms go on after a failure.
-        """
-        if not self.is_pipelined or self._common_mechanism() is not Auth.PLAIN:
-            return b""
-        response = auth.exchange(
-            Auth.PLAIN,
-            self._registration.user,
-            self._registration.password,
-            self._registration.host,
-            self._registration.port,
-        ).initial
-        command = b"AUTH PLAIN " + base64.b64encode(response or b"")
-        return command if len(command) + 2 <= _LONGEST_COMMAND else b""
-
-    def _common_mechanism(self) -> Auth:
-        """The mechanism to log in with.
-
-        Raises:
-            DeliveryError: There is none, or it would send a secret in clear.
-        """
-        if not self.connection.tls and not self.connection.is_loopback:
-            raise self.error(
-                "the password was not sent, since the connection has no TLS",
-                "Use tls: auto, or auth: none for a relay that needs no login.",
-            )
-        offered = self.extensions.get("AUTH", "").split()
-        # Exchange and others of old: `AUTH=LOGIN` as a keyword of its own.
-        for name, value in self.extensions.items():
-            if name.startswith("AUTH="):
-                offered += [name[5:], *value.split()]
-        mechanism = auth.choose(self.transport.auth, offered, has_token=self.transport.has_token)
-        if mechanism is None:
-            raise self.error(
-                f"no common way to log in: the server offers {' '.join(offered) or 'none'}, "
-                f"auth is {self.transport.auth}",
-                "The server may offer a login only over TLS: write tls: auto."
-                if not offered and not self.connection.tls
-                else "A relay that needs no login takes auth: none."
-                if not offered
-                else "Set auth to one of the mechanisms that the server offers.",
-            )
-        self.mechanism = mechanism.value.upper()
-        return mechanism
-
-    def _authenticate(self, mechanism: Auth) -> tuple[Reply, str]:
-        """The server's verdict, and what it said before, where it said why."""
-        registration = self._registration
-        try:
-            exchange = auth.exchange(
-                mechanism,
-                registration.user,
-                registration.password,
-                registration.host,
-                registration.port,
-            )
-        except ValueError as error:
-            raise self.error(f"{self.mechanism} failed: {error}") from error
-        command = b"AUTH " + self.mechanism.encode("ascii")
-        initial = exchange.initial
-        if initial is not None:
-            with_initial = command + b" " + base64.b64encode(initial)
-            # RFC 4954 section 4: where it makes the command too long, it waits for a challenge.
-            if len(with_initial) + 2 <= _LONGEST_COMMAND:
-                command, initial = with_initial, None
-        (reply,) = self.connection.exchange(command)
-        while reply.code == 334:
-            try:
-                challenge = base64.b64decode(self.connection.lines[-1].strip(), validate=True)
-                response = exchange.answer(challenge) if initial is None else initial
-            except ValueError as error:
-                # RFC 4954 section 4: a lone "*" cancels the exchange.
-                self.connection.exchange(b"*")
-                said = self.connection.printable(str(error))[:_LONGEST_COMPLAINT]
-                raise self.error(f"{self.mechanism} failed: {said}") from error
-            initial = None
-            self.connection.conceal(exchange.proof)
-            (reply,) = self.connection.exchange(base64.b64encode(response))
-        if reply.code == 235 and not exchange.is_over:
-            raise self.error(
-                f"{self.mechanism} failed: the server has not proved that it knows the password",
-                "It may be another server than you think.",
-            )
-        return reply, exchange.complaint

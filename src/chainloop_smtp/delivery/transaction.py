@@ -10,6 +10,7 @@ from datetime import datetime
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.letter import Letter
+from chainloop_smtp.delivery.login import Login, LoginError
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import Reply, State
@@ -34,16 +35,23 @@ class Transaction:
         is_cut_off: The session ended before the transaction did, or with its last reply.
         is_lost: Nobody knows whether the server took it.
         lies: Extensions that the server offers and, by its replies, does not have.
+        login_failure: The server refused the login that went ahead; it may have taken the mail.
         ending: Why the session cannot go on after it; None when it can.
     """
 
     def __init__(
-        self, session: Session, letter: Letter, login: bytes, *, is_first: bool, resets: bool
+        self,
+        session: Session,
+        letter: Letter,
+        login: Login | None,
+        *,
+        is_first: bool,
+        resets: bool,
     ) -> None:
         """Looks at what the session can carry.
 
         Args:
-            login: The AUTH command that goes ahead in the same group; empty: none.
+            login: Its command goes ahead in the same group; None: there is none to go.
             is_first: Of the session, whose beginnings count as this letter's.
             resets: RSET goes ahead.
         """
@@ -52,12 +60,12 @@ class Transaction:
         self.is_cut_off = False
         self.is_lost = False
         self.lies: frozenset[str] = frozenset()
+        self.login_failure: LoginError | None = None
         self.ending: DeliveryError | None = None
         self._session = session
         self._connection = session.connection
         self._started: datetime = session.started if is_first else session.clock.now()
         self._login = login
-        self._login_failure: DeliveryError | None = None
         self._resets = resets
         self._sender: Reply | None = None
         self._answers: list[Reply] = []
@@ -86,7 +94,7 @@ class Transaction:
         """Sends what may go ahead of every reply (RFC 2920 section 3.1, RFC 3030 section 4.2)."""
         if not self._session.is_pipelined:
             return
-        commands = [self._login] if self._login else []
+        commands = [self._login.command] if self._login else []
         commands += [b"RSET"] if self._resets else []
         commands += self._envelope()
         if self._session.is_chunked:
@@ -115,7 +123,7 @@ class Transaction:
     def offer(self) -> None:
         """What becomes of the envelope; the content too, where it could not go ahead."""
         if self._login:
-            self._offer_login()
+            self._offer_login(self._login)
         if self._session.is_pipelined:
             self._offer_group()
         else:
@@ -128,21 +136,21 @@ class Transaction:
             # Not `answer`: to the content, 421 is a rejection that is known.
             self._reply = self._connection.read()
             self._expect(self._reply, "245")
-        if self._login_failure and not self.is_accepted:
-            raise self._login_failure
+        if self.login_failure and not self._is_taken:
+            raise self.login_failure
 
     def judge(self) -> None:
         """Writes down what became of it for every recipient."""
         self.lies = self._found_lies()
         reply, takers, mail = self._reply, self._takers, self.letter.mail
         is_early = reply is not None and self._connection.sent < self._ends_at
-        is_doubtful = reply is not None and _is_positive(reply) and (is_early or not takers)
-        why = ""
+        is_doubtful = self._is_taken and (is_early or not takers)
+        why, hint = self._login_trouble
         if self.lies:
             why = "the server does not take what it offers"
         else:
             self._settle_refused()
-            if is_doubtful and any(map(_is_positive, self._answers)):
+            if is_doubtful:
                 why = "the server took a mail that it had refused, or that it had not got yet"
                 self.letter.settle(self._let_pass, State.UNKNOWN, reply)
             elif self._sender and not _is_positive(self._sender):
@@ -151,7 +159,7 @@ class Transaction:
                 why = f"the server refused the mail before its content: {self._before_content}"
                 self.letter.settle(takers, _state(self._before_content), self._before_content)
             elif takers and reply:
-                why = "" if _is_positive(reply) else f"the server rejected the mail: {reply}"
+                why = why if _is_positive(reply) else f"the server rejected the mail: {reply}"
                 self.letter.settle(takers, _state(reply), reply)
         if is_early:
             early = "the server did not wait for the end of the mail"
@@ -161,26 +169,21 @@ class Transaction:
             self.is_cut_off = True
         elif "CHUNKING" in self.lies:
             self.ending = self._session.error(why, is_temporary=True)
-        else:
-            self.ending = self._login_failure
         decisive = next(filter(None, (self._before_content, reply)), self._sender)
-        self._record(why, self._session.hint(decisive) if why and decisive else "")
+        told = self._session.hint(decisive) if why and decisive else ""
+        self._record(why, hint or told)
 
     def fail(self, error: DeliveryError) -> None:
         """Writes down what became of it when the session ended before its last reply."""
         self.is_cut_off = True
-        cause = self._login_failure or error
-        if self._login_failure is None:
-            # Without the login, what the envelope's replies say is not about the recipients.
-            self._settle_refused()
-        rest = self.recipients if self._login_failure else self._undecided
+        cause = self.login_failure or error
+        self._settle_refused()
         if self._is_out_of_hand(error):
             self.is_lost = True
-            self.letter.settle(rest, State.UNKNOWN)
-        else:
+            self.letter.settle(self._undecided, State.UNKNOWN)
+        elif self.login_failure is None:
             reply = error.reply if isinstance(error, GoodbyeError) else None
-            state = State.DEFERRED if cause.is_temporary else State.REFUSED
-            self.letter.settle(rest, state, reply)
+            self.letter.settle(self._undecided, _severity(error), reply)
         self._record(cause.problems[0].why, cause.problems[0].hint)
 
     def part(self) -> None:
@@ -191,10 +194,28 @@ class Transaction:
 
     def doubt(self, error: DeliveryError) -> None:
         """What counted as accepted may have been the reply to another command."""
-        accepted = self.letter.delivery().accepted
-        self.letter.settle(tuple(set(accepted) & set(self.recipients)), State.UNKNOWN)
+        self.letter.settle(self._accepted, State.UNKNOWN)
         self.letter.tries.pop()
         self._record(error.problems[0].why)
+
+    @property
+    def _is_taken(self) -> bool:
+        """The server said yes to the content, and to a recipient before it."""
+        return bool(self._reply and _is_positive(self._reply) and self._let_pass)
+
+    @property
+    def _accepted(self) -> tuple[str, ...]:
+        """Recipients of whom it is written down by now that they get the mail."""
+        accepted = self.letter.delivery().accepted
+        return tuple(each for each in self.recipients if each in accepted)
+
+    @property
+    def _login_trouble(self) -> tuple[str, str]:
+        """Why there was no login, and what to do; empty where there was one, or was to be none."""
+        if self.login_failure is None:
+            return "", ""
+        (problem, *_) = self.login_failure.problems
+        return problem.why, problem.hint
 
     @property
     def _let_pass(self) -> tuple[str, ...]:
@@ -220,19 +241,23 @@ class Transaction:
             session.extensions, session.transport, self.letter.mail, self.recipients
         )
 
-    def _offer_login(self) -> None:
+    def _offer_login(self, login: Login) -> None:
         reply = self._connection.answer()
+        if reply.code not in (235, 334):
+            self._expect(reply, "45")
         try:
             # 334: what follows in the group would be taken for the answer.
             if reply.code in (*_NO_SUCH_COMMAND, 334):
                 self.lies = frozenset({"PIPELINING", "CHUNKING"})
-                raise self._session.error("the server takes no login ahead", is_temporary=True)
-            self._session.check_login(reply)
-        except DeliveryError as error:
-            self._login_failure = error
+                told = self._session.error(f"the server takes no login ahead of a mail: {reply}")
+                raise LoginError(*told.problems, is_temporary=True)
+            login.conclude(reply)
+        except LoginError as error:
+            self.login_failure = error
             if not self._session.is_chunked:
                 raise
-            # The rest is sent, and its replies say what became of it.
+            # All is sent, and a server that needs no login from us takes it: what became of it is
+            # what the other replies say.
 
     def _offer_group(self) -> None:
         self._sender = self._expect(self._connection.answer(), "245")
@@ -282,7 +307,7 @@ class Transaction:
 
         What is known to be no fault of the mail is no answer to it, so it is tried without.
         """
-        if not self._session.is_pipelined or self.is_accepted or self._sender is None:
+        if not self._session.is_pipelined or self._is_taken or self._sender is None:
             return frozenset()
         envelope = [self._sender, *(self._answers if _is_positive(self._sender) else ())]
         envelope += [self._before_content] if self._before_content else []
@@ -295,6 +320,10 @@ class Transaction:
 
     def _settle_refused(self) -> None:
         """Those whom the envelope's replies refuse."""
+        if self.login_failure:
+            # Without the login, these are not about the recipients.
+            self.letter.settle(self.recipients, _severity(self.login_failure))
+            return
         if self._sender and not _is_positive(self._sender):
             self.letter.settle(self.recipients, _state(self._sender), self._sender)
             return
@@ -307,19 +336,30 @@ class Transaction:
 
         RFC 5321 section 4.1.1.4 and RFC 3030 section 2: without its end there is no mail.
         """
-        if isinstance(error, GoodbyeError) or self._login_failure:
+        if isinstance(error, (GoodbyeError, LoginError)):
+            return False
+        if self.login_failure and self._connection.is_closed and not self._takers:
+            # It has hung up behind its no.
             return False
         return bool(self._undecided) and 0 < self._ends_at <= self._connection.sent
 
     def _record(self, why: str, hint: str = "") -> None:
+        session = self._session
+        notes = envelope.notes(session.extensions, session.transport)
+        if self.login_failure and self._accepted:
+            (problem, *_) = self.login_failure.problems
+            taken = "it took the mail all the same, without a login"
+            next_ = "check user and password, or write auth: none if it needs none"
+            notes += (f"{problem.why}; {taken}: {next_}",)
         self.letter.tries.append(
-            self._session.attempt(
+            session.attempt(
                 self._started,
                 recipients=self.recipients,
-                round_trips=self._session.new_round_trips(),
+                round_trips=session.new_round_trips(),
                 reply=self._reply if self._let_pass else None,
                 why=why,
                 hint=hint,
+                notes=notes,
             )
         )
 
@@ -333,6 +373,10 @@ def _stuffed(content: bytes) -> bytes:
 
 def _is_positive(reply: Reply) -> bool:
     return 200 <= reply.code < 300
+
+
+def _severity(error: DeliveryError) -> State:
+    return State.DEFERRED if error.is_temporary else State.REFUSED
 
 
 def _state(reply: Reply) -> State:

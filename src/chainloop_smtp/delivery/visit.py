@@ -10,6 +10,7 @@ from typing import Protocol
 
 from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.letter import Letter
+from chainloop_smtp.delivery.login import Login, LoginError
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.delivery.transaction import OutOfStepError, Transaction
 from chainloop_smtp.errors import DeliveryError
@@ -30,25 +31,28 @@ class Source(Protocol):
 
 
 class Visit:
-    """One logged-in session, from its first letter to QUIT.
+    """One session, from its first letter to QUIT.
 
     Attributes:
         has_carried: The server took a mail.
         has_lost: Of a mail at least, nobody knows whether the server took it.
         failure: What ended the session before its time; None when it ended as it should.
+        login_failure: The server refused the login that went ahead of the first mail, which it
+            may have taken all the same.
         lies: Extensions that the server offers and does not have.
     """
 
-    def __init__(self, session: Session, source: Source, login: bytes, window: int) -> None:
+    def __init__(self, session: Session, source: Source, login: Login | None, window: int) -> None:
         """Nothing is carried yet.
 
         Args:
-            login: An AUTH command that goes ahead of the first mail; empty: none.
+            login: Goes ahead of the first mail; None: it is over, or not wanted.
             window: Mails that may be ahead of their replies.
         """
         self.has_lost = False
         self.has_carried = False
         self.failure: DeliveryError | None = None
+        self.login_failure: LoginError | None = None
         self.lies: frozenset[str] = frozenset()
         self._session = session
         self._source = source
@@ -75,6 +79,8 @@ class Visit:
             yield from self._carry()
         except DeliveryError as error:
             self.failure = error
+            if isinstance(error, LoginError):
+                self.login_failure = error
             if isinstance(error, OutOfStepError) and self._last:
                 self._last.doubt(error)
             if not self.has_carried and not isinstance(error, GoodbyeError):
@@ -113,7 +119,8 @@ class Visit:
             self._is_dirty = not transaction.is_accepted
             self.has_carried |= transaction.is_accepted
             self.lies |= transaction.lies
-            self._is_closing |= bool(transaction.lies) or (
+            self.login_failure = self.login_failure or transaction.login_failure
+            self._is_closing |= bool(transaction.lies or self.login_failure) or (
                 self.has_carried and transaction.is_put_off
             )
             if transaction.ending:
@@ -143,7 +150,7 @@ class Visit:
             if transaction.recipients:
                 self._under_way.append(transaction)
                 transaction.open()
-                self._is_first, self._login = False, b""
+                self._is_first, self._login = False, None
             else:
                 transaction.judge()
                 yield letter

@@ -134,12 +134,14 @@ class Attempt:
         address: IP address that answered; empty: none did.
         tls: Protocol, such as ``TLSv1.3``; empty: no TLS.
         certificate: SHA-256 of the server's certificate (DER), hex; empty: no TLS.
-        mechanism: SASL mechanism used; empty: none.
+        mechanism: SASL mechanism of the login; empty: there was none, or it was refused.
         recipients: Whom it was for.
         round_trips: How often the client had to wait for the other side, connecting included.
         reply: The server's answer to the end of the content; None when there is none.
-        why: What went wrong with the attempt as a whole; empty: nothing.
+        why: What went wrong with the attempt as a whole; empty: nothing. Without the login that it
+            tells of, the server may still have taken the mail.
         hint: What to do about it; may be empty.
+        notes: What is not as it was asked for, though the mail went; clauses about the server.
     """
 
     started: datetime
@@ -155,6 +157,7 @@ class Attempt:
     reply: Reply | None = None
     why: str = ""
     hint: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
