@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import runpy
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -632,6 +633,26 @@ def test_the_demo_shows_what_arrived(
     assert all(Path(path).is_file() for path in shown)
 
 
+@pytest.mark.parametrize("is_on_path", [True, False])
+def test_the_demo_ends_with_a_command_that_works(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_on_path: bool,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    binaries = Path(sys.executable).parent
+    assert cli.main(["demo"], {"PATH": str(binaries)} if is_on_path else {}) == 0
+    end = capsys.readouterr().out.partition("\nNext, ")[2]
+    dry, check = re.findall(r"^  (.+ \\\n    .+)$", end, re.MULTILINE)
+    name = "chainloop-smtp" if is_on_path else str(binaries / "chainloop-smtp")
+    assert shlex.split(dry)[0] == shlex.split(check)[1] == name
+    assert cli.main([each for each in shlex.split(dry)[1:] if each != "\n"], {}) == 0
+    assert [each.suffix for each in sorted((tmp_path / "out").iterdir())].count(".eml") == 1
+    assert "Blocked by gate" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("sent", "code"), [(5, 5), (2, 2), (0, 5)], ids=["5", "2", "no mail"])
 def test_a_demo_whose_mail_does_not_arrive_fails(
     capsys: pytest.CaptureFixture[str],
@@ -655,7 +676,7 @@ def test_a_demo_without_its_libraries_says_how_to_get_them(
     ended = program("demo", is_actions=False)
     assert ended.code == 2
     assert "demo: the library trustme is not installed" in ended.stderr
-    assert "pip install 'chainloop-smtp[demo]'" in ended.stderr
+    assert "pip install aiosmtpd trustme" in ended.stderr
 
 
 # --- the process -------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ def test_all_inputs_travel_in_one_variable() -> None:
         "PYTHON": "${{ steps.prepare.outputs.python }}",
         "SITE": "${{ steps.prepare.outputs.site }}",
         "CHAINLOOP_SMTP_INPUTS": "${{ toJSON(inputs) }}",
+        "MSYS2_ENV_CONV_EXCL": "*",
     }
 
 

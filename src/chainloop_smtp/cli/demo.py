@@ -1,5 +1,6 @@
 """The main job from end to end, on this machine alone: an embedded mail server gets the mail."""
 
+import sys
 import tempfile
 from collections.abc import Callable, MutableMapping, Sequence
 from importlib.resources import as_file, files
@@ -56,7 +57,29 @@ def demo(run: Run, main: Main) -> int:
     run.console.say("\n".join(f"  | {line}" for line in _shown(inbox[0].content)))
     for suffix in ("eml", "html"):
         run.console.say(f"\nOpen it: {next(folder.glob(f'*.{suffix}'))}")
+    run.console.say(_next_steps(run.environ.get("PATH", "")))
     return 0
+
+
+def _next_steps(path: str) -> str:
+    """Two commands to go on with, the first of which works as it stands."""
+    import shlex
+    from shutil import which
+
+    name = "chainloop-smtp"
+    # `make demo` made a .venv for it, which is not on PATH.
+    beside = Path(sys.executable).with_name(name)
+    command = name if which(name, path=path) or not beside.exists() else shlex.quote(str(beside))
+    sample = shlex.quote(str(files("chainloop_smtp").joinpath("samples/attestation.json")))
+    server = "--host smtp.example.com --port 587"
+    return (
+        "\nNext, the mail of an attestation of your own (here the sample), without sending it:\n\n"
+        f"  {command} send --dry-run --output-dir out {server} --auth none \\\n"
+        f"    --from me@example.com --to me@example.com --attestation {sample}\n\n"
+        "Then your own mail server, step by step up to the mail, which is not sent:\n\n"
+        f"  CHAINLOOP_SMTP_PASSWORD=... {command} check {server} \\\n"
+        "    --user NAME --from me@example.com --to me@example.com"
+    )
 
 
 def _shown(content: str | bytes | None) -> list[str]:
@@ -84,7 +107,7 @@ def serve(folder: Path, inbox: "list[Envelope]") -> "Controller":
             Problem(
                 "demo",
                 f"the library {error.name} is not installed",
-                "Install it with: pip install 'chainloop-smtp[demo]'",
+                "Install both that it needs: pip install aiosmtpd trustme",
             )
         ) from error
 
