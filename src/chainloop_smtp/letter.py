@@ -5,7 +5,7 @@ does not say who wrote it: for that, the digest is to be looked up where the evi
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from chainloop_smtp.errors import AttestationError, Problem
@@ -29,9 +29,27 @@ _OURS = "x-chainloop-"
 _BOUNDARY = re.compile(
     rb"boundary\s*\*?(?:0\*?)?\s*=|message/rfc822|message/delivery", re.IGNORECASE
 )
-_LISTED = r":([\d,]+)octets?,(sha256:[0-9a-f]{64})"
-_PASSED = re.compile(r"([\d,]+) of ([\d,]+) policies passed")
-_VIOLATIONS = re.compile(r"^ *([\d,]+) violations?\b", re.MULTILINE)
+_LISTED = r":(\d[\d,]*)octets?,(sha256:[0-9a-f]{64})"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# In the HTML, the figure and its noun are two blocks.
+_PASSED = {
+    "text": r"^[ >]*([\d,]+) of ([\d,]+) policies passed\b",
+    "HTML": r"^([\d,]+) of ([\d,]+)\npolicies passed$",
+}
+_VIOLATIONS = {"text": r"^[ >]*([\d,]+) violations?\b", "HTML": r"^([\d,]+)\nviolations?$"}
+# What stands before the first section of the text, and so before any message of a policy.
+_FIRST_SECTION = re.compile(r"^[ >]*-{3,}\s*$", re.MULTILINE)
+# Both sections that compare with an earlier run, whose evidence is not attached.
+_COMPARED = re.compile(r"\b(?:nothing )?changed since\b", re.IGNORECASE)
+
+# Where the built-in templates say the outcome: a subject, a first line, a block with a glyph.
+_SUBJECT_BADGE = r"(?:\] |\[)({})(?=[:,\]])"
+_TEXT_BADGE = r"^[ >]*({}): "
+_HTML_BADGE = r"^[✓!✕–] ({})$"
+
+_UNSEEN = re.compile(r"<(style|title|script)\b[^<>]*>[^<]*</\1>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?[a-z][a-z0-9]*|!)[^<>]*>", re.IGNORECASE)
+_INLINE = frozenset({"a", "b", "code", "em", "i", "span", "strong", "u", "wbr"})
 
 
 def read(octets: bytes) -> Letter:
@@ -41,8 +59,8 @@ def read(octets: bytes) -> Letter:
         AttestationError: It is no mail, or has too many parts.
     """
     from email import message_from_bytes, policy
-    from html import unescape
 
+    octets = octets.removeprefix(b"\xef\xbb\xbf")
     # Python's parser goes down into what lies in a part by calling itself.
     if len(_BOUNDARY.findall(octets)) > _MOST_LEVELS:
         raise _error(f"has parts in more than {_MOST_LEVELS} levels")
@@ -55,8 +73,9 @@ def read(octets: bytes) -> Letter:
     ours = next((part for part in parts if part[f"{_OURS}outcome"]), message)
     return Letter(
         fields=tuple(_fields(ours)),
+        subject=_words(ours["subject"] or ""),
         text=_body(ours, "text/plain"),
-        html=unescape(_body(ours, "text/html")),
+        html=_visible(_body(ours, "text/html")),
         files=tuple(
             File(name=name, content=_decoded(part))
             for part in ours.walk()
@@ -65,12 +84,15 @@ def read(octets: bytes) -> Letter:
     )
 
 
-def checks(letter: Letter, attestation: Attestation, verdict: Verdict) -> Iterator[Check]:
+def checks(
+    letter: Letter, attestation: Attestation, verdict: Verdict, badges: Mapping[str, Outcome]
+) -> Iterator[Check]:
     """What the mail shows against what the evidence says.
 
     Args:
         attestation: Of the attached evidence, cleaned as for a mail.
         verdict: By the evidence alone.
+        badges: The words for each outcome.
     """
     fields = dict(letter.fields)
     for file in letter.files:
@@ -87,39 +109,71 @@ def checks(letter: Letter, attestation: Attestation, verdict: Verdict) -> Iterat
     )
     for name, field, value in shown:
         yield _field(f"{name} in the header", fields.get(_OURS + field), value)
-    yield _outcome(fields.get(f"{_OURS}outcome"), verdict.outcome)
-    for name, value in (("digest", attestation.digest), ("run id", attestation.run.id)):
-        yield _contained(f"{name} in the text", letter.text, value)
-        if letter.html:
-            yield _contained(f"{name} in the HTML", letter.html, value)
-    yield from _counts(letter.text, attestation.policies)
+    claimed = fields.get(f"{_OURS}outcome")
+    yield _outcome("outcome in the header", claimed, verdict.outcome, claimed)
+    yield _badge("outcome in the subject", letter.subject, _SUBJECT_BADGE, badges, verdict, claimed)
+    known = _digests(letter, attestation)
+    for part, text, pattern in (
+        ("text", letter.text, _TEXT_BADGE),
+        ("HTML", letter.html, _HTML_BADGE),
+    ):
+        if not text:
+            yield _unknown(part, "the mail has none")
+            continue
+        yield _badge(f"outcome in the {part}", text, pattern, badges, verdict, claimed)
+        for name, value in (("digest", attestation.digest), ("run id", attestation.run.id)):
+            yield _contained(f"{name} in the {part}", text, value)
+        yield _no_others(f"digests in the {part}", text, known)
+        yield from _counts(part, text, attestation.policies)
 
 
 def _fields(message: "Message") -> Iterator[tuple[str, str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in message.items():
+        if (name := key.lower()).startswith(_OURS):
+            found.setdefault(name, []).append(_words(value))
+    for name, values in found.items():
+        yield name, " and ".join(dict.fromkeys(values))
+
+
+def _words(value: object) -> str:
+    """A header field's value, its encoded words (RFC 2047) and folds resolved."""
     from email.errors import HeaderParseError
     from email.header import decode_header, make_header
 
-    seen = set()
-    for key, value in message.items():
-        name = key.lower()
-        if not name.startswith(_OURS) or name in seen:
-            continue
-        seen.add(name)
-        try:
-            text = str(make_header(decode_header(str(value))))
-        except (HeaderParseError, LookupError, ValueError):
-            text = str(value)
-        yield name, " ".join(text.split())
+    try:
+        text = str(make_header(decode_header(str(value))))
+    except (HeaderParseError, LookupError, ValueError):
+        text = str(value)
+    return " ".join(text.split())
 
 
 def _body(message: "Message", media_type: str) -> str:
-    """The first part of a kind that is not attached."""
-    bodies = (
-        _decoded(part).decode("utf-8", "replace").replace("\r\n", "\n")
+    """All parts of a kind that are not attached: a list may have put its own around ours."""
+    return "\n".join(
+        _text(part).replace("\r\n", "\n")
         for part in message.walk()
         if part.get_content_type() == media_type and not part.get_filename()
     )
-    return next(bodies, "")
+
+
+def _text(part: "Message") -> str:
+    """Ours are UTF-8, and a server on the way may make something else of them."""
+    charset = part.get_content_charset("utf-8")
+    try:
+        return _decoded(part).decode(charset, "replace")
+    except (LookupError, ValueError):
+        return _decoded(part).decode("utf-8", "replace")
+
+
+def _visible(html: str) -> str:
+    from html import unescape
+
+    def gap(tag: re.Match[str]) -> str:
+        return "" if tag[1].strip("/").lower() in _INLINE else "\n"
+
+    text = unescape(_TAG.sub(gap, _UNSEEN.sub("", html)))
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.split("\n"))))
 
 
 def _decoded(part: "Message") -> bytes:
@@ -135,12 +189,14 @@ def _listed(letter: Letter, file: File) -> Check:
     name = f"attached {file.name}"
     digest = f"sha256:{hashlib.sha256(file.content).hexdigest()}"
     packed = "".join(letter.text.split())
-    found = re.search(re.escape("".join(file.name.split())) + _LISTED, packed)
-    if not found:
+    # One name may end as another does.
+    pattern = re.escape("".join(file.name.split())) + _LISTED
+    listed = [(each[2], int(each[1].replace(",", ""))) for each in re.finditer(pattern, packed)]
+    if not listed:
         return _unknown(name, f"the text does not list it; it is {digest}")
-    if found[2] == digest and int(found[1].replace(",", "")) == len(file.content):
+    if (digest, len(file.content)) in listed:
         return Check(name=name, result=CheckResult.OK, detail=digest)
-    return _wrong(name, f"is {digest} of {len(file.content):,} octets, listed as {found[2]}")
+    return _wrong(name, f"is {digest} of {len(file.content):,} octets, listed as {listed[0][0]}")
 
 
 def _bundle(attestation: Attestation) -> Check:
@@ -168,11 +224,52 @@ def _field(name: str, shown: str | None, value: str) -> Check:
     return _wrong(name, f"the mail says {shown}, the evidence {value or 'nothing'}")
 
 
-def _outcome(shown: str | None, outcome: Outcome) -> Check:
-    name = "outcome in the header"
-    if shown in (Outcome.FAILED, Outcome.CANCELLED) and outcome is not Outcome.BLOCKED:
-        return _unknown(name, f"{shown}, by the job; by the evidence alone it is {outcome.value}")
+def _outcome(name: str, shown: str | None, outcome: Outcome, claimed: str | None) -> Check:
+    """An outcome against the evidence; or against the header, where it is that of the job."""
+    if claimed in (Outcome.FAILED, Outcome.CANCELLED) and outcome is not Outcome.BLOCKED:
+        if shown == claimed:
+            why = f"{shown}, by the job; by the evidence alone it is {outcome.value}"
+            return _unknown(name, why)
+        return _wrong(name, f"the mail says {shown}, its header {claimed}")
     return _field(name, shown, outcome.value)
+
+
+def _badge(
+    name: str,
+    text: str,
+    pattern: str,
+    badges: Mapping[str, Outcome],
+    verdict: Verdict,
+    claimed: str | None,
+) -> Check:
+    """The first badge in a text; a template of the user's may show none."""
+    words = {word.lower(): outcome for word, outcome in badges.items()}
+    flags = re.MULTILINE | re.IGNORECASE
+    found = re.search(pattern.format("|".join(map(re.escape, words))), text, flags)
+    if found is None:
+        return _unknown(name, "none of the built-in words for it stands there")
+    return _outcome(name, words[found[1].lower()].value, verdict.outcome, claimed)
+
+
+def _digests(letter: Letter, attestation: Attestation) -> set[str]:
+    """Every digest that the mail may show."""
+    import hashlib
+
+    attached = (f"sha256:{hashlib.sha256(each.content).hexdigest()}" for each in letter.files)
+    return {*_DIGEST.findall(repr(attestation)), *attached}
+
+
+def _no_others(name: str, text: str, known: set[str]) -> Check:
+    shown = dict.fromkeys(_DIGEST.findall(text))
+    if not shown:
+        return _unknown(name, "none is shown")
+    others = [each for each in shown if each not in known]
+    if not others:
+        return Check(name=name, result=CheckResult.OK, detail="each is one of the evidence")
+    told = f"{others[0]}{' and others' if len(others) > 1 else ''}"
+    if _COMPARED.search(text):
+        return _unknown(name, f"{told}: of an earlier run, or not of the evidence")
+    return _wrong(name, f"the mail shows {told}, which the evidence does not say")
 
 
 def _contained(name: str, text: str, value: str) -> Check:
@@ -183,25 +280,34 @@ def _contained(name: str, text: str, value: str) -> Check:
     return _wrong(name, f"does not show {value}")
 
 
-def _counts(text: str, policies: Policies) -> Iterator[Check]:
-    """The figures in the text; another template may show none."""
-    expected = (policies.passed_count, policies.evaluation_count)
-    found = _PASSED.search(text)
-    yield _figures("policies in the text", found, expected, "{} of {} passed")
-    found = _VIOLATIONS.search(text)
-    yield _figures("violations in the text", found, (policies.violation_count,), "{}")
+def _counts(part: str, text: str, policies: Policies) -> Iterator[Check]:
+    """The figures in a part; another template may show none."""
+    head = _FIRST_SECTION.split(text, maxsplit=1)[0]
+    passed = (policies.passed_count, policies.evaluation_count)
+    found = _found(_PASSED[part], head)
+    yield _figures(f"policies in the {part}", found, passed, "{} of {} passed")
+    found = _found(_VIOLATIONS[part], head)
+    yield _figures(f"violations in the {part}", found, (policies.violation_count,), "{}")
+
+
+def _found(pattern: str, text: str) -> list[tuple[int, ...]]:
+    """The figures of each match."""
+    return [
+        tuple(int(each.replace(",", "") or 0) for each in match.groups())
+        for match in re.finditer(pattern, text, re.MULTILINE)
+    ]
 
 
 def _figures(
-    name: str, found: re.Match[str] | None, expected: tuple[int, ...], words: str
+    name: str, found: list[tuple[int, ...]], expected: tuple[int, ...], words: str
 ) -> Check:
     told = words.format(*expected)
-    if found is None:
-        return _unknown(name, f"the text shows none; the evidence says {told}")
-    shown = tuple(int(each.replace(",", "") or 0) for each in found.groups())
-    if shown == expected:
-        return Check(name=name, result=CheckResult.OK, detail=told)
-    return _wrong(name, f"the text says {words.format(*shown)}, the evidence {told}")
+    if not found:
+        return _unknown(name, f"nothing is shown; the evidence says {told}")
+    for shown in found:
+        if shown != expected:
+            return _wrong(name, f"the mail says {words.format(*shown)}, the evidence {told}")
+    return Check(name=name, result=CheckResult.OK, detail=told)
 
 
 def _unknown(name: str, detail: str) -> Check:

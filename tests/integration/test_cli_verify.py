@@ -116,7 +116,7 @@ def test_a_mail_that_was_changed_is_found_out(program: Program, tmp_path: Path) 
     assert ended.code == 3
     assert json.loads(ended.stdout)["ok"] is False
     assert "The mail does not show what its evidence says." in ended.stderr
-    assert "violations in the text: the text says 0, the evidence 1" in ended.stderr
+    assert "violations in the text: the mail says 0, the evidence 1" in ended.stderr
 
 
 def test_a_doubt_in_the_report_is_no_change_of_it(program: Program, tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 import base64
 import email
+import email.policy
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.header import Header, decode_header, make_header
 from email.message import EmailMessage
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -14,7 +19,7 @@ from builders import cli_push, encoded, evaluation, statement
 from chainloop_smtp import attestation as parser
 from chainloop_smtp import letter
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.message import clean, compose, parts
+from chainloop_smtp.message import BADGES, clean, compose, parts
 from chainloop_smtp.model import (
     Attestation,
     CheckResult,
@@ -27,6 +32,7 @@ from chainloop_smtp.model import (
     Outcome,
     Policies,
     Registration,
+    Thread,
     Verdict,
 )
 from chainloop_smtp.verdict import judge
@@ -50,13 +56,17 @@ STATEMENT = statement(evaluations=EVALUATIONS, workflow="größe & mehr")
 EVIDENCE = encoded(cli_push(STATEMENT))
 
 
-def sent(evidence: bytes = EVIDENCE, job: Job = Job()) -> bytes:  # noqa: B008  # frozen
+def sent(
+    evidence: bytes = EVIDENCE,
+    job: Job = Job(),  # noqa: B008  # frozen
+    thread: Thread = Thread.RUN,
+) -> bytes:
     attested = parser.parse(evidence)
     return compose(
         attested,
         job,
         judge(attested, job),
-        OPTIONS,
+        replace(OPTIONS, composition=replace(OPTIONS.composition, thread=thread)),
         now=NOW,
         message_id="1@example.test",
         enclosed=parts([File(name="attestation.json", content=evidence)]),
@@ -65,7 +75,7 @@ def sent(evidence: bytes = EVIDENCE, job: Job = Job()) -> bytes:  # noqa: B008  
 
 def checked(octets: bytes, evidence: bytes = EVIDENCE) -> dict[str, tuple[str, str]]:
     attested = parser.parse(evidence)
-    found = letter.checks(letter.read(octets), clean(attested), judge(attested, Job()))
+    found = letter.checks(letter.read(octets), clean(attested), judge(attested, Job()), BADGES)
     return {each.name: (each.result.value, each.detail) for each in found}
 
 
@@ -90,12 +100,19 @@ def test_what_was_sent_agrees_with_its_evidence() -> None:
         "workflow in the header": "ok",
         "policy status in the header": "ok",
         "outcome in the header": "ok",
+        "outcome in the subject": "ok",
+        "outcome in the text": "ok",
+        "outcome in the HTML": "ok",
+        "digests in the text": "ok",
+        "digests in the HTML": "ok",
         "digest in the text": "ok",
         "digest in the HTML": "ok",
         "run id in the text": "ok",
         "run id in the HTML": "ok",
         "policies in the text": "ok",
         "violations in the text": "ok",
+        "policies in the HTML": "ok",
+        "violations in the HTML": "ok",
     }
 
 
@@ -107,7 +124,7 @@ def test_the_bytes_of_a_bundle_are_checked_where_they_are_at_hand(
 ) -> None:
     attested = parser.parse(EVIDENCE)
     attested = replace(attested, signing=replace(attested.signing, is_digest_verified=is_verified))
-    found = letter.checks(letter.read(sent()), attested, judge(attested, Job()))
+    found = letter.checks(letter.read(sent()), attested, judge(attested, Job()), BADGES)
 
     assert {each.name: each.result for each in found}["bundle"] == result
 
@@ -154,6 +171,157 @@ def test_a_mail_that_was_changed_afterwards_is_found_out(
     assert set(wrong(octets.replace(before, after))) == {name}
 
 
+def _replaced(octets: bytes, media_type: str, before: str, after: str) -> bytes:
+    """The mail with its body of a kind changed, however it is encoded."""
+    message = email.message_from_bytes(octets)
+    (part,) = (
+        each
+        for each in message.walk()
+        if each.get_content_type() == media_type and not each.get_filename()
+    )
+    body = cast("bytes", part.get_payload(decode=True)).decode()
+    changed = re.sub(before, after, body, flags=re.MULTILINE)
+    assert changed != body
+    del part["Content-Transfer-Encoding"]
+    part["Content-Transfer-Encoding"] = "base64"
+    part.set_payload(base64.encodebytes(changed.encode()).decode())
+    return message.as_bytes()
+
+
+OTHER_DIGEST = f"sha256:{'0' * 64}"
+MATERIAL_DIGEST = next(one.digest for one in parser.parse(EVIDENCE).materials if one.digest)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "before", "after", "name"),
+    [
+        ("text/plain", "^POLICY VIOLATIONS: ", "PASSED: ", "outcome in the text"),
+        ("text/html", ">Policy violations</td>", ">Passed</td>", "outcome in the HTML"),
+        ("text/html", ">2</p>", ">0</p>", "violations in the HTML"),
+        ("text/html", ">1 of 2</p>", ">2 of 2</p>", "policies in the HTML"),
+        ("text/plain", MATERIAL_DIGEST, OTHER_DIGEST, "digests in the text"),
+        ("text/html", MATERIAL_DIGEST, OTHER_DIGEST, "digests in the HTML"),
+        (
+            "text/plain",
+            r"(Attestation:\s+)sha256:\w+",
+            rf"\g<1>{OTHER_DIGEST}",
+            "digests in the text",
+        ),
+    ],
+)
+def test_a_body_that_was_changed_afterwards_is_found_out(
+    media_type: str, before: str, after: str, name: str
+) -> None:
+    assert set(wrong(_replaced(sent(), media_type, before, after))) == {name}
+
+
+@pytest.mark.parametrize("thread", [Thread.RUN, Thread.REF])
+def test_an_outcome_in_the_subject_that_was_changed_is_found_out(thread: Thread) -> None:
+    message = email.message_from_bytes(sent(thread=thread))
+    subject = str(make_header(decode_header(message["Subject"])))
+    changed = subject.replace("Policy violations", "Passed")
+    assert changed != subject
+    message.replace_header("Subject", Header(changed, "utf-8").encode())
+
+    assert set(wrong(message.as_bytes())) == {"outcome in the subject"}
+
+
+def test_a_second_field_of_ours_that_says_something_else_is_found_out() -> None:
+    line = b"X-Chainloop-Outcome: violations\r\n"
+    twice = sent().replace(line, line + b"X-Chainloop-Outcome: passed\r\n")
+
+    assert "violations and passed" in wrong(twice)["outcome in the header"]
+    assert wrong(sent().replace(line, line * 2)) == {}
+
+
+def test_an_outcome_by_the_job_is_the_same_everywhere() -> None:
+    octets = sent(job=Job(status=JobStatus.FAILURE))
+
+    assert wrong(octets) == {}
+    assert (
+        "its header failed"
+        in (wrong(_replaced(octets, "text/plain", "^FAILED: ", "PASSED: "))["outcome in the text"])
+    )
+
+
+def test_digests_of_an_earlier_run_are_not_known() -> None:
+    earlier = f"Changed since yesterday\n{OTHER_DIGEST}\n"
+    result, detail = checked(_replaced(sent(), "text/plain", r"\Z", earlier))["digests in the text"]
+
+    assert result == "unknown"
+    assert OTHER_DIGEST in detail
+
+
+def _reencoded(octets: bytes, charset: str) -> bytes:
+    message = email.message_from_bytes(octets)
+    for part in message.walk():
+        if part.get_content_maintype() == "text" and not part.get_filename():
+            body = cast("bytes", part.get_payload(decode=True)).decode()
+            kind = part.get_content_type()
+            for name in ("Content-Type", "Content-Transfer-Encoding"):
+                del part[name]
+            part["Content-Type"] = f"{kind}; charset={charset}"
+            part["Content-Transfer-Encoding"] = "base64"
+            try:
+                encoded_body = body.encode(charset, "replace")
+            except LookupError:
+                encoded_body = body.encode()
+            part.set_payload(base64.encodebytes(encoded_body).decode())
+    return message.as_bytes()
+
+
+def _listed(octets: bytes, *, is_first: bool) -> bytes:
+    """As a mailing list sends it on: with a part of its own before ours or behind."""
+    inner = email.message_from_bytes(octets)
+    outer = email.message_from_string(
+        'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="LIST"\n\n'
+    )
+    for name, value in inner.items():
+        if not name.lower().startswith(("content-", "mime-")):
+            outer[name] = value
+            del inner[name]
+    outer.replace_header("Subject", f"[dock] {outer['Subject']}")
+    own = email.message_from_string("Content-Type: text/plain\n\nTo leave this list, write.\n")
+    outer.set_payload([own, inner] if is_first else [inner, own])
+    return outer.as_bytes()
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [
+        lambda octets: octets.replace(b"\r\n", b"\n"),
+        lambda octets: b"\xef\xbb\xbf" + octets,
+        lambda octets: b"From a@b Wed Nov 25 00:00:00 2026\n" + octets.replace(b"\r\n", b"\n"),
+        lambda octets: email.message_from_bytes(octets, policy=email.policy.default).as_bytes(
+            policy=email.policy.SMTP.clone(max_line_length=50)
+        ),
+        lambda octets: _reencoded(octets, "utf-16"),
+        lambda octets: _reencoded(octets, "iso-8859-1"),
+        lambda octets: _reencoded(octets, "x-no-such"),
+        lambda octets: _listed(octets, is_first=True),
+        lambda octets: _listed(octets, is_first=False),
+        lambda octets: octets.replace(b"Content-Type: text/plain", b"Content-Type: text/x", 1),
+    ],
+    ids=[
+        "line ends",
+        "a mark",
+        "mbox",
+        "folded anew",
+        "UTF-16",
+        "Latin-1",
+        "no charset",
+        "list, before",
+        "list, behind",
+        "HTML only",
+    ],
+)
+def test_what_servers_do_to_a_mail_does_it_no_harm(carried: Callable[[bytes], bytes]) -> None:
+    found = checked(carried(sent()))
+
+    assert [name for name, (result, _) in found.items() if result == "wrong"] == []
+    assert found["digest in the HTML"][0] == "ok"
+
+
 def test_a_digest_that_was_changed_is_found_out_wherever_it_stands() -> None:
     digest = cli_push(STATEMENT)["digest"].encode()
     octets = sent().replace(b"=\r\n", b"")
@@ -180,6 +348,7 @@ def test_what_a_mail_does_not_say_is_not_known() -> None:
         letter.read(message.as_bytes()),
         Attestation(shape="a test", is_recorded=True),
         Verdict(outcome=Outcome.ATTESTED),
+        BADGES,
     )
 
     assert {each.result for each in found} == {CheckResult.UNKNOWN}
@@ -203,6 +372,23 @@ def test_a_forwarded_mail_is_found_in_the_one_that_forwards_it() -> None:
     assert checked(outer.as_bytes())["digest in the header"][0] == "ok"
 
 
+def test_a_file_whose_name_ends_as_another_one_does_is_told_from_it() -> None:
+    attested = parser.parse(EVIDENCE)
+    files = [File(name=name, content=name.encode()) for name in ("my-x.json", "x.json")]
+    octets = compose(
+        attested,
+        Job(),
+        judge(attested, Job()),
+        OPTIONS,
+        now=NOW,
+        message_id="1@example.test",
+        enclosed=parts(files),
+    ).content
+    found = checked(octets)
+
+    assert [found[f"attached {each.name}"][0] for each in files] == ["ok", "ok"]
+
+
 def test_a_name_too_long_for_a_header_agrees_with_its_beginning() -> None:
     evidence = encoded(cli_push(statement(workflow="w" * 300, evaluations=EVALUATIONS)))
 
@@ -217,7 +403,7 @@ def test_figures_are_read_as_they_are_written(policies: Policies) -> None:
     text = "  0 violations\n  1,200 of 1,200 policies passed\n"
     found = {
         each.name: each.result
-        for each in letter.checks(Letter(text=text), attested, judge(attested, Job()))
+        for each in letter.checks(Letter(text=text), attested, judge(attested, Job()), BADGES)
     }
 
     assert found["violations in the text"] == "ok"
@@ -276,5 +462,5 @@ def test_no_mail_whatever_is_anything_but_read_or_refused(lines: list[bytes]) ->
         received = letter.read(b"\n".join(lines))
     except AttestationError:
         return
-    for check in letter.checks(received, attested, judge(attested, Job())):
+    for check in letter.checks(received, attested, judge(attested, Job()), BADGES):
         assert check.name

@@ -37,7 +37,7 @@ def verify(run: Run) -> int:
     attested = _attested(received)
     judged = verdict.judge(attested, Job())
     found = [
-        *letter.checks(received, message.clean(attested), judged),
+        *letter.checks(received, message.clean(attested), judged, message.BADGES),
         *_report(run, received, attested),
     ]
     wrong = [each for each in found if each.result is CheckResult.WRONG]

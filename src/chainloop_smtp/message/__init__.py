@@ -22,7 +22,7 @@ from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import report
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.templates import check, md, render
-from chainloop_smtp.message.wording import Tone, Wording
+from chainloop_smtp.message.wording import BADGES, Tone, Wording
 from chainloop_smtp.model import (
     Attestation,
     Changes,
@@ -38,6 +38,7 @@ from chainloop_smtp.model import (
 )
 
 __all__ = [
+    "BADGES",
     "REPORT_NAME",
     "Told",
     "check",

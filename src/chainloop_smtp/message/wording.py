@@ -52,6 +52,13 @@ _BADGES = {
     Outcome.FAILED: "Failed",
     Outcome.CANCELLED: "Cancelled",
 }
+_BY_GATE, _BY_POLICY = "Blocked by gate", "Blocked by policy"
+BADGES = {
+    _BY_GATE: Outcome.BLOCKED,
+    _BY_POLICY: Outcome.BLOCKED,
+    **{badge: outcome for outcome, badge in _BADGES.items()},
+}
+"""What each badge means, for whoever reads a mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +116,7 @@ def word(
 def _badge(attestation: Attestation | None, verdict: Verdict) -> str:
     if verdict.outcome is Outcome.BLOCKED:
         has_gate = attestation is not None and attestation.policies.has_gated_violations
-        return "Blocked by gate" if has_gate else "Blocked by policy"
+        return _BY_GATE if has_gate else _BY_POLICY
     return _BADGES[verdict.outcome]
 
 

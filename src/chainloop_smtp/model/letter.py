@@ -11,13 +11,17 @@ class Letter:
     """What stands in a received mail; all of it may be anybody's.
 
     Attributes:
-        fields: Header fields of ours, ``X-Chainloop-…``, by lower-case name; the first of each.
-        text: The text part; empty when there is none.
-        html: The HTML part, its character references resolved; empty when there is none.
+        fields: Header fields of ours, ``X-Chainloop-…``, by lower-case name; where one stands
+            more than once, with each value that it has.
+        subject: Empty when there is none.
+        text: The text parts; empty when there is none.
+        html: What is to be seen of the HTML parts, a line for each block; empty when there is
+            none.
         files: What is attached.
     """
 
     fields: tuple[tuple[str, str], ...] = ()
+    subject: str = ""
     text: str = field(repr=False, default="")
     html: str = field(repr=False, default="")
     files: tuple[File, ...] = ()
