@@ -159,6 +159,34 @@ def test_what_is_attached_to_many_mails_is_looked_for_once(program: Program) -> 
     assert ended.annotations == [("warning", "nothing to attach")]
 
 
+def test_a_rehearsal_of_many_mails_gets_every_one_of_them(program: Program) -> None:
+    text = f"{HEAD}  - {{registration: security}}\n  - {{registration: legal}}\n"
+    post = Post()
+    ended = sent(program, text, "--redirect-to", "me@example.com", post=post)
+    assert ended.code == 0, ended.stderr
+    assert [mail.recipients for mail in post.mails] == [("me@example.com",)] * 2
+    assert [mail.intended for mail in post.mails] == [
+        ("security@example.com",),
+        ("legal@example.com",),
+    ]
+
+
+def test_mails_that_come_from_somebody_else_are_not_the_same(program: Program) -> None:
+    text = HEAD.replace(
+        "attachments:",
+        "  - {<<: *server, name: audit, from: audit@example.com, to: security@example.com}\n"
+        "attachments:",
+    )
+    text += "  - {registration: security}\n  - {registration: audit}\n"
+    post = Post()
+    ended = sent(program, text, "--envelope-from", "bounces@example.com", post=post)
+    assert ended.code == 0, ended.stderr
+    assert [parsed(mail.content)["From"] for mail in post.mails] == [
+        "reports@example.com",
+        "audit@example.com",
+    ]
+
+
 SECRETS = f"""{HEAD.replace("attachments:", "")}
   - {{<<: *server, name: spare, user: bob, password: {{env: SPARE}}}}
   - {{<<: *server, name: far, proxy: {{env: PROXY}}, password: {{env: SHORT}}}}

@@ -16,7 +16,7 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model import Composition, Delivery, Mail, Tls
+from chainloop_smtp.model import Delivery, Mail, Tls
 
 _SERVERS = 4  # at once
 _BATCH = 100  # mails for which the deadline holds together
@@ -179,7 +179,7 @@ class _Server:
         self._folder = folder
         self._earlier = earlier
         self._stop = stop
-        self._told: dict[tuple[Composition, str, str], str] = {}
+        self._told: dict[object, str] = {}
         self._under_way: dict[str, _UnderWay] = {}
         self._ended: list[Result] = []
         self._failure: Failure | None = None
@@ -247,8 +247,11 @@ class _Server:
     ) -> tuple[tuple[str, ...], str]:
         """Recipients who do not have this very mail yet; and why, if there are none."""
         left, skipped = [], "sent before, as the receipt says" if before else "nobody was found"
+        parsed = route.options
+        # In a rehearsal one mailbox gets what would have gone to several.
+        said = (parsed.composition, parsed.registration.from_, mail.sender, mail.intended)
         for recipient in mail.recipients:
-            key = (route.options.composition, mail.sender, recipient)
+            key = (said, recipient)
             if recipient in before:
                 continue
             if key in self._told:
