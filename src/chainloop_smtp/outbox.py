@@ -170,9 +170,10 @@ def _write(path: Path, content: bytes) -> Path:
         # A new file that takes the name's place when it is whole: what lies there, a link that
         # somebody planted included, is neither followed nor left with its own mode.
         part = path.with_name(f".{os.urandom(8).hex()}.part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
+        file = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         try:
+            with file:
+                file.write(content)
             part.replace(path)
         except OSError:
             part.unlink()

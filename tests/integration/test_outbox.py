@@ -86,6 +86,18 @@ def receipt(folder: Path, *deliveries: Delivery) -> dict[str, Any]:
     return written
 
 
+def test_a_disk_that_takes_no_more_is_told_and_left_as_it_was(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits are POSIX's")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OptionsError, match="cannot be written: file too large"):
+            outbox.write_summary(tmp_path, "more than ten octets")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_mail_is_written_octet_for_octet_with_its_two_parts_beside_it(tmp_path: Path) -> None:
     eml = outbox.write_mail(tmp_path / "out", MAIL)
     assert eml == tmp_path / "out" / "0123abcd.eml"

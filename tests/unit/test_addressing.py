@@ -80,6 +80,12 @@ def test_the_fence_keeps_named_recipients_in_with_their_names() -> None:
     assert problem.why.startswith("a@other.test, c@example.org: not in the domains")
 
 
+def test_the_fence_stands_around_rehearsals_too() -> None:
+    with pytest.raises(OptionsError) as caught:
+        parsed(allowed_domains="example.com", redirect_to="me@other.test")
+    assert [each.where for each in caught.value.problems] == ["redirect-to"]
+
+
 def test_the_fence_leaves_people_out_who_are_beyond_it() -> None:
     given = parsed(allowed_domains="example.com", cc="contributors")
     assert recipients(addressed(given, FOUND))["cc"] == ["robin@example.com"]

@@ -60,7 +60,13 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
     values = Values(given, problems)
     registered, attached = registration(values, is_whole=is_whole), attachment(values)
     hidden = values.mailboxes("bcc")
-    fenced = (("to", registered.to), ("cc", attached.cc), ("bcc", hidden))
+    redirected = values.mailboxes("redirect-to")
+    fenced = (
+        ("to", registered.to),
+        ("cc", attached.cc),
+        ("bcc", hidden),
+        ("redirect-to", redirected),
+    )
     options = Options(
         registration=registered,
         attachment=attached,
@@ -79,7 +85,7 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         oauth2=oauth2(values),
         lookups=lookups(values),
         allowed_domains=allowed_domains(values, *fenced),
-        redirect_to=values.mailboxes("redirect-to"),
+        redirect_to=redirected,
         send_on=triggers(values),
         config=values.text("config"),
         max_recipients=values.number("max-recipients"),
