@@ -159,6 +159,14 @@ def test_what_is_attached_to_many_mails_is_looked_for_once(program: Program) -> 
     assert ended.annotations == [("warning", "nothing to attach")]
 
 
+def test_secrets_are_hidden_before_anything_can_go_wrong(program: Program) -> None:
+    text = HEAD + "  - {registration: security, subject: '{{ nope'}\n"
+    ended = sent(program, text, environ={"SMTP_PASSWORD": "correct horse"}, post=never)
+    assert ended.code == 4
+    assert "::add-mask::correct horse\n" in ended.stdout
+    assert "SMTP_PASSWORD" not in ended.environ
+
+
 def test_a_rehearsal_of_many_mails_gets_every_one_of_them(program: Program) -> None:
     text = f"{HEAD}  - {{registration: security}}\n  - {{registration: legal}}\n"
     post = Post()
@@ -523,6 +531,7 @@ def test_the_same_mail_reaches_a_mailbox_once(program: Program) -> None:
     ]
     assert len({mail.message_id for mail in post.mails}) == 3
     assert "the same mail goes there by chainloop-smtp.yml:14" in ended.stdout
+    assert re.search(r"mails sent, 0 failed, 1 not needed\.", ended.stdout)
     assert ended.outputs["sent"] == "true"
 
 

@@ -167,7 +167,9 @@ def _account(run: Run, folder: Path, found: list[Result], outputs: dict[str, str
     run.console.summary(f"{first.summary}\n{account}" if first else account)
     for note in notes:
         run.console.warning(note.where, note.why)
-    run.console.say(f"{len(sent)} of {len(found)} mails sent, {len(failed)} failed.")
+    skipped = sum(bool(each.skipped) for each in found)
+    others = f", {skipped} not needed" if skipped else ""
+    run.console.say(f"{len(sent)} of {len(found)} mails sent, {len(failed)} failed{others}.")
     for each in failed:
         if not each.route.options.fail_on_error and each.failure:
             run.console.warning(f"{each.route.name}: {each.failure.title}", str(each.failure))

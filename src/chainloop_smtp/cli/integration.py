@@ -48,6 +48,8 @@ def unavailable(identifier: str) -> list[Problem]:
     """What to say of an integration that there is not; nothing for the one that there is."""
     if identifier == "smtp":
         return []
+    if not identifier:
+        return [Problem("name", "is missing", "There is one: smtp.")]
     return [Problem("integration", f"{quoted(identifier)} is not available", "There is one: smtp.")]
 
 

@@ -111,7 +111,10 @@ def routes(
 
     found = configuration.parse(registry.read(path), path)
     registrations = {each.name: _listed(run, each) for each in found.registrations}
-    resolver = Resolver(run.listed(given), run.environ)
+    # A copy, since what is secret is taken out of the other before anything else can go wrong.
+    resolver = Resolver(run.listed(given), dict(run.environ))
+    secrets = _secrets(given, found, resolver)
+    _hide(run, secrets, found.registrations)
     templates = cache(_templates)
     problems: list[Problem] = []
     made = []
@@ -150,8 +153,6 @@ def routes(
             )
         except OptionsError as error:
             problems += error.problems
-    secrets = _secrets(given, found, resolver)
-    _hide(run, secrets, found.registrations)
     if problems:
         raise OptionsError(*dict.fromkeys(problems))
     if made and shut_out:
