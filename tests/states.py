@@ -167,6 +167,24 @@ GATE = Evaluation(
         ),
     ),
 )
+VULNERABLE = Evaluation(
+    name="dependencies-up-to-date",
+    material="sbom",
+    violations=(
+        Violation(
+            message="See https://vulnerabilities.example.test/CVE-2026-1 for what it can do.",
+            finding=Finding(
+                kind=FindingKind.VULNERABILITY,
+                id="CVE-2026-1",
+                severity="HIGH",
+                component="pkg:golang/example.test/quays/ledgerd",
+                component_version="v1.8.2",
+                fixed_version="v1.9.0",
+                recommendation="Pin the module to v1.9.0, and build again.",
+            ),
+        ),
+    ),
+)
 RECORDED = Attestation(
     shape="workflow run describe -o json",
     is_recorded=True,
@@ -243,6 +261,7 @@ def with_policies(*evaluations: Evaluation, **more: Any) -> Attestation:
 STATES: dict[str, tuple[Attestation | None, Job, str]] = {
     "passed": (RECORDED, JOB, "Passed"),
     "passed-with-skips": (with_policies(SKIPPED, *PASSED), JOB, "Passed"),
+    "all-skipped": (with_policies(SKIPPED, strategy=Strategy.ENFORCED), JOB, "Passed"),
     "another-runs-evidence": (
         replace(
             RECORDED,
@@ -261,7 +280,18 @@ STATES: dict[str, tuple[Attestation | None, Job, str]] = {
         "Blocked by gate",
     ),
     "blocked-by-policy": (
-        with_policies(ADVISORY, *PASSED, strategy=Strategy.ENFORCED),
+        replace(
+            with_policies(ADVISORY, VULNERABLE, *PASSED, strategy=Strategy.ENFORCED),
+            materials=(
+                replace(
+                    RECORDED.materials[1],
+                    annotations=(
+                        Annotation(name="source", value="https://builds.example.test/harbour/sbom"),
+                        Annotation(name="tool", value="syft 1.20.0"),
+                    ),
+                ),
+            ),
+        ),
         replace(JOB, status=JobStatus.FAILURE),
         "Blocked by policy",
     ),

@@ -33,8 +33,8 @@ _LISTED = r":(\d[\d,]*)octets?,(sha256:[0-9a-f]{64})"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # In the HTML, the figure and its noun are two blocks.
 _PASSED = {
-    "text": r"^[ >]*([\d,]+) of ([\d,]+) policies passed\b",
-    "HTML": r"^([\d,]+) of ([\d,]+)\npolicies passed$",
+    "text": r"^[ >]*([\d,]+) of ([\d,]+) polic(?:y|ies) passed\b",
+    "HTML": r"^([\d,]+) of ([\d,]+)\npolic(?:y|ies) passed$",
 }
 _VIOLATIONS = {"text": r"^[ >]*([\d,]+) violations?\b", "HTML": r"^([\d,]+)\nviolations?$"}
 # What stands before the first section of the text, and so before any message of a policy.

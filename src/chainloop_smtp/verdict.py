@@ -108,19 +108,29 @@ def _failure(attestation: Attestation | None, job: Job) -> str | None:
 def _cancellation(attestation: Attestation | None, job: Job) -> str | None:
     run = attestation.run if attestation else None
     if run and run.state is RunState.CANCELED:
-        return run.reason or _jobs(job, JobStatus.CANCELLED, "cancelled") or "run cancelled"
-    return _jobs(job, JobStatus.CANCELLED, "cancelled")
+        return run.reason or _jobs(job, JobStatus.CANCELLED, "was cancelled") or "run cancelled"
+    return _jobs(job, JobStatus.CANCELLED, "was cancelled")
 
 
 def _jobs(job: Job, result: JobStatus, word: str) -> str | None:
-    """``jobs build, test failed``: earlier ones by name, else this one; None when none did."""
+    """``jobs build, test failed``: earlier ones by name, else this one; None when none did.
+
+    Many are counted and not named: a reader finds them in the table of jobs.
+    """
     names = [need.name for need in job.needs if need.result is result]
     if not names:
         if job.status is not result:
             return None
         names = [job.name] if job.name else []
+    if len(names) > 1:
+        word = word.replace("was", "were")
+    if len(names) > _NAMED_JOBS:
+        return f"{len(names)} jobs {word}"
     noun = "jobs" if len(names) > 1 else "job"
     return " ".join(filter(None, (noun, ", ".join(names), word)))
+
+
+_NAMED_JOBS = 3
 
 
 def _absence(attestation: Attestation | None, missing: tuple[str, ...]) -> str:

@@ -129,8 +129,8 @@ def test_gates_are_cut_last_and_never_under_five() -> None:
 
     assert len(re.findall(r"Gate on the attestation", html)) >= 5
     assert re.search(r"and 39\d more violated policies: see the attached report", html)
-    assert "400 in a gate" not in html
-    assert "3600 in a gate" in html
+    assert "in 5 gates" not in html
+    assert "3,600 in 400 gates" in html
 
 
 def test_findings_and_lines_of_one_policy_are_cut() -> None:

@@ -1,5 +1,7 @@
 """What a violation says, without the marks of its Markdown and without saying it twice."""
 
+from dataclasses import replace
+
 import pytest
 
 from chainloop_smtp.message.findings import lines, unmarked
@@ -29,6 +31,7 @@ OPENSSL = Finding(
         ("![](https://example.com/i.png)", ["https://example.com/i.png"]),
         ("* one\n+ two\n- three\n1. four", ["- one", "- two", "- three", "1. four"]),
         ("> quoted", ["quoted"]),
+        ("| a | b |\n|---|:-:|\n| 1 | - |", ["| a | b |", "| 1 | - |"]),
         ("one\n\n---\n\ntwo", ["one", "two"]),
         ('```json\n{"a": *}\n```\nafter', ['{"a": *}', "after"]),
         (
@@ -85,6 +88,31 @@ def test_where_both_say_something_both_are_said() -> None:
 
     assert finding.startswith("CVE-2026-21441")
     assert message == "Update the base image."
+
+
+@pytest.mark.parametrize(
+    ("recommendation", "said"),
+    [
+        ("Pin it to 3.0.16", ("Recommended: Pin it to 3.0.16",)),
+        ("Upgrade openssl to 3.0.16-r0", ()),
+        ("**Rebuild** it.\n\n- then deploy", ("Recommended: Rebuild it.", "- then deploy")),
+        ("Update the base image", ()),
+        ("", ()),
+    ],
+)
+def test_what_is_recommended_is_said_unless_the_message_says_it(
+    recommendation: str, said: tuple[str, ...]
+) -> None:
+    finding = replace(OPENSSL, recommendation=recommendation)
+    told = lines(Violation(message="Update the base image.", finding=finding))
+
+    assert told[1:] == ("Update the base image.", *said)
+
+
+def test_a_score_that_is_no_cvss_is_called_a_score() -> None:
+    finding = Finding(kind=FindingKind.SAST, id="c/write", severity="HIGH", score=7.0)
+
+    assert lines(Violation(finding=finding)) == ("c/write (high, score 7)",)
 
 
 def test_a_violation_without_words_is_its_policy() -> None:

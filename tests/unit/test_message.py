@@ -36,8 +36,10 @@ from chainloop_smtp.model import (
     Finding,
     FindingKind,
     Job,
+    JobStatus,
     Mail,
     Mailbox,
+    Material,
     Outcome,
     Policies,
     Signing,
@@ -584,8 +586,9 @@ def test_a_subject_is_short_and_never_loses_project_outcome_or_commit(
     named = clean(project) or clean(workflow) or "the run"
     beginning = named[:21] if len(named) > 24 else named
     assert packed(subject).startswith("[" + packed(beginning))
-    badges = "Passed|Attested|Policy violations|Gate bypassed|Not attested|Failed|Cancelled"
-    match = re.match(rf".*?\] ({badges}|Blocked by gate|Blocked by policy): ", subject)
+    badges = "Passed|Attested|Policy violations|Not attested|Failed|Cancelled"
+    exceptional = "Blocked by gate|Blocked by policy|Gate bypassed|Policy bypassed"
+    match = re.match(rf".*?\] ({badges}|{exceptional}): ", subject)
     assert match
     assert match.end() <= 46
 
@@ -731,3 +734,56 @@ def test_the_mail_says_whether_the_digest_is_that_of_the_bundle(
     text = " ".join(written(attestation).text.split())
     assert f"Attestation: {digest} {words}".rstrip() in text
     assert ("(" in text.partition(digest)[2].partition("CI")[0]) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("job", "row"),
+    [
+        (Job(sha="9c1d", ref="refs/tags/v1"), "Branch or tag:   v1"),
+        (Job(sha="9c1d", ref="refs/pull/7/merge"), "Pull request:    #7"),
+        (
+            Job(sha="9c1d", ref="refs/pull/7/merge", head_ref="tide/tables"),
+            "Pull request:    #7 from tide/tables",
+        ),
+    ],
+)
+def test_a_pull_request_is_not_called_a_branch(job: Job, row: str) -> None:
+    assert f"\n  {row}\n" in written(None, job).text
+
+
+@pytest.mark.parametrize(
+    ("materials", "title"),
+    [
+        ((), "MATERIALS (0)"),
+        ((Material(name="a"),), "MATERIALS (1)"),
+        (
+            (
+                Material(name="a"),
+                Material(name="b", is_set=False),
+                Material(name="c", is_set=False, is_required=True),
+            ),
+            "MATERIALS (1, 1 MISSING, 1 NOT ADDED)",
+        ),
+    ],
+)
+def test_the_heading_of_the_materials_counts_those_that_are_there(
+    materials: tuple[Material, ...], title: str
+) -> None:
+    assert f"\n{title}\n" in written(replace(RECORDED, materials=materials)).text
+
+
+def test_under_an_enforced_strategy_no_violation_is_called_advisory() -> None:
+    mail = written(*STATES["blocked-by-policy"][:2])
+
+    for part in (mail.html, mail.text, mail.summary):
+        assert "Enforced" in part
+        assert "Advisory" not in part
+    assert "b-warn" not in mail.html.partition("<body")[2]
+
+
+def test_words_are_broken_only_where_they_are_long() -> None:
+    long = "https://builds.example.test/harbour/sbom"
+    html = written(None, Job(status=JobStatus.FAILURE, name=f"see {long} now please")).html
+
+    kept = '<span style="word-break:normal">'
+    assert f"{kept}Job see</span> {long} {kept}now please failed. No attestation" in html

@@ -19,6 +19,7 @@ from chainloop_smtp.model import (
     Material,
     Outcome,
     Policies,
+    PolicyStatus,
     Run,
     RunState,
     Strategy,
@@ -88,12 +89,36 @@ def words(
             "5 of 7 policies passed (2 skipped) and the attestation was recorded. Nothing to do.",
         ),
         (
+            Outcome.PASSED,
+            Policies(evaluation_count=3, skipped_count=3),
+            "",
+            "Passed: release main@9c1d4e7 (0 of 3 policies, 3 skipped)",
+            "harbour 2.14.0 is attested",
+            "All 3 policies were skipped, so nothing was checked. The attestation was recorded.",
+        ),
+        (
+            Outcome.PASSED,
+            Policies(evaluation_count=1, skipped_count=1),
+            "",
+            "Passed: release main@9c1d4e7 (0 of 1 policy, 1 skipped)",
+            "harbour 2.14.0 is attested",
+            "The policy was skipped, so nothing was checked. The attestation was recorded.",
+        ),
+        (
+            Outcome.PASSED,
+            Policies(evaluation_count=12_345, passed_count=11_111),
+            "",
+            "Passed: release main@9c1d4e7 (11,111 of 12,345 policies)",
+            "harbour 2.14.0 is attested",
+            "11,111 of 12,345 policies passed and the attestation was recorded. Nothing to do.",
+        ),
+        (
             Outcome.VIOLATIONS,
             Policies(evaluations=(ADVISORY,), violation_count=2),
             "",
             "Policy violations: release main@9c1d4e7 (2 violations)",
             "harbour 2.14.0 has 2 policy violations",
-            "2 policy violations. The attestation was recorded; the pipeline goes on.",
+            "No gate is violated, so the pipeline goes on. The attestation was recorded.",
         ),
         (
             Outcome.VIOLATIONS,
@@ -101,7 +126,7 @@ def words(
             "",
             "Policy violations: release main@9c1d4e7",
             "harbour 2.14.0 has policy violations",
-            "Policy violations. The attestation was recorded; the pipeline goes on.",
+            "The attestation was recorded; the pipeline goes on.",
         ),
         (
             Outcome.BLOCKED,
@@ -118,17 +143,22 @@ def words(
             "",
             "Blocked by gate: release main@9c1d4e7 (2 violations)",
             "gate and 1 more block harbour 2.14.0",
-            "2 policy violations: 2 in a gate. The attestation was recorded, but the "
-            "pipeline stops here until the gate passes or is bypassed.",
+            "2 policy violations in 2 gates. The attestation was recorded, but the "
+            "pipeline stops here until the gates pass or are bypassed.",
         ),
         (
             Outcome.BLOCKED,
-            Policies(violation_count=1, strategy=Strategy.ADVISORY),
+            replace(
+                GATED,
+                evaluations=(GATE, ADVISORY),
+                violation_count=3,
+                strategy=Strategy.ENFORCED,
+            ),
             "",
-            "Blocked by policy: release main@9c1d4e7 (1 violation)",
-            "harbour 2.14.0 is blocked by policy",
-            "1 policy violation. The attestation was recorded; "
-            "Chainloop counts the run as blocked.",
+            "Blocked by gate: release main@9c1d4e7 (3 violations)",
+            "gate blocks harbour 2.14.0",
+            "3 policy violations: 1 in a gate, 2 enforced. The attestation was recorded, but the "
+            "pipeline stops here until the gate passes or is bypassed.",
         ),
         (
             Outcome.BLOCKED,
@@ -140,12 +170,39 @@ def words(
             "so Chainloop counts the run as blocked.",
         ),
         (
+            Outcome.BLOCKED,
+            Policies(violation_count=1),
+            "",
+            "Blocked by policy: release main@9c1d4e7 (1 violation)",
+            "harbour 2.14.0 is blocked by policy",
+            "1 policy violation. The attestation was recorded; Chainloop counts the run as "
+            "blocked.",
+        ),
+        (
+            Outcome.BYPASSED,
+            Policies(violation_count=1),
+            "",
+            "Policy bypassed: release main@9c1d4e7 (1 violation)",
+            "harbour 2.14.0 went past a policy by exception",
+            "1 policy violation. The policy check was bypassed by exception, so the "
+            "pipeline goes on; the attestation was recorded and says so.",
+        ),
+        (
+            Outcome.BYPASSED,
+            Policies(evaluation_count=3, passed_count=3),
+            "",
+            "Policy bypassed: release main@9c1d4e7",
+            "harbour 2.14.0 is attested, its policy check bypassed",
+            "No policy is violated. The policy check was bypassed by exception all the same; the "
+            "attestation was recorded and says so.",
+        ),
+        (
             Outcome.BYPASSED,
             Policies(evaluations=(GATE,), violation_count=1, has_gated_violations=True),
             "",
             "Gate bypassed: release main@9c1d4e7 (1 violation)",
             "harbour 2.14.0 went past a gate by exception",
-            "1 policy violation: 1 in a gate. The policy check was bypassed by exception, so the "
+            "1 policy violation in a gate. The policy check was bypassed by exception, so the "
             "pipeline goes on; the attestation was recorded and says so.",
         ),
         (
@@ -233,7 +290,9 @@ def test_what_is_not_known_of_a_blocked_run_is_not_said() -> None:
     unrecorded = replace(unrecorded, policies=Policies(has_gated_violations=True))
     said_unrecorded = words(Outcome.BLOCKED, unrecorded)
 
-    assert "Policy violations. The attestation was not recorded, but" in said_unrecorded.lead
+    assert "There are policy violations. The attestation was not recorded, and" in (
+        said_unrecorded.lead
+    )
     assert said.headline == "harbour 2.14.0 is blocked by policy"
 
 
@@ -456,4 +515,68 @@ def test_a_run_that_goes_on_is_not_attested_yet() -> None:
     open_ = Verdict(outcome=Outcome.NOT_ATTESTED, reason="in progress")
     words = wording.word(attestation, NOBODY, open_)
     assert words.headline.endswith("is not attested yet")
-    assert words.lead == "No attestation is recorded for this run yet (in progress)."
+    assert words.lead == "No attestation is recorded for this run yet."
+
+
+def test_a_run_where_nothing_was_checked_is_not_shown_in_green() -> None:
+    unchecked = Policies(evaluation_count=2, skipped_count=2)
+    checked = Policies(evaluation_count=2, passed_count=1, skipped_count=1)
+
+    assert words(Outcome.PASSED, policies=unchecked).tone is wording.Tone.IDLE
+    assert words(Outcome.PASSED, policies=checked).tone is wording.Tone.OK
+    assert words(Outcome.VIOLATIONS, policies=unchecked).tone is wording.Tone.WARN
+
+
+def test_a_gate_that_blocks_a_dry_run_says_that_it_was_one() -> None:
+    attestation = replace(RECORDED, is_recorded=False, is_dry_run=True)
+
+    assert words(Outcome.BLOCKED, attestation, policies=GATED).lead == (
+        "1 policy violation in a gate. The attestation was not recorded (dry run), and the "
+        "pipeline stops here until the gate passes or is bypassed."
+    )
+    policies = Policies(violation_count=1, strategy=Strategy.ENFORCED)
+    assert words(Outcome.BLOCKED, attestation, policies=policies).lead == (
+        "1 policy violation. The attestation was not recorded (dry run); the policy strategy is "
+        "ENFORCED, so Chainloop counts the run as blocked."
+    )
+
+
+def test_a_failed_run_says_that_its_policy_check_was_bypassed() -> None:
+    attestation = replace(RECORDED, policies=Policies(evaluations=(GATE,), violation_count=1))
+    verdict = Verdict(
+        outcome=Outcome.FAILED, reason="job build failed", policy_status=PolicyStatus.BYPASSED
+    )
+
+    assert wording.word(attestation, NOBODY, verdict).lead == (
+        "Job build failed. The attestation was recorded with 1 policy violation in a gate; the "
+        "policy check was bypassed by exception."
+    )
+
+
+def test_a_quote_that_is_cut_ends_once() -> None:
+    violation = Violation(message="word word " * 15)
+    evaluation = Evaluation(name="gate", is_gate=True, violations=(violation,))
+    policies = Policies(evaluations=(evaluation,), evaluation_count=1)
+
+    assert words(Outcome.BLOCKED, policies=policies).preheader.endswith(
+        "word wo... 0 of 1 policy passed."
+    )
+
+
+def test_the_byline_names_the_author() -> None:
+    attestation = replace(RECORDED, commit=Commit(sha=SHA, author_name="Ada Quay"))
+
+    assert words(Outcome.PASSED, attestation).byline == "release on main at 9c1d4e7 by Ada Quay"
+
+
+def test_jobs_that_failed_stand_before_those_that_did_not() -> None:
+    needs = ("success", "failure", "skipped", "cancelled", "failure")
+    job = Job(
+        status=JobStatus.SUCCESS,
+        needs=tuple(
+            JobResult(name=f"j{i}", result=JobStatus(each)) for i, each in enumerate(needs)
+        ),
+    )
+
+    order = ["j1", "j4", "j3", "j0", "j2", "this job"]
+    assert [each.name for each in wording.results(job)] == order

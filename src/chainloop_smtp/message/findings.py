@@ -12,6 +12,8 @@ from chainloop_smtp.model import Finding, FindingKind, Violation
 # CommonMark 0.31: fences (4.5), headings (4.2), quotes (5.1), bullets (5.2), rules (4.1).
 _FENCE = re.compile(r"^\s*(?:```|~~~)[^`]*$")
 _RULE = re.compile(r"^\s*(?:[-*_]\s*){3,}$")
+# The line under the head of a table (GFM 4.10).
+_HEAD = re.compile(r"^\s*\|(?:[ :-]*-[ :-]*\|)+\s*$")
 _BLOCK = re.compile(r"^\s*(?:>\s?)*(?:#{1,6}\s+)?")
 _BULLET = re.compile(r"^(\s*)[*+-]\s+")
 # Code spans (6.1), by their run of ticks, and links (6.3); what stands in code is left alone.
@@ -22,11 +24,14 @@ _OPENING = re.compile(r"(?<![\w*_\\])(?:\*\*|__|\*|_)(?=[^\s*_])")
 _CLOSING = re.compile(r"(?<=[^\s*_])(?:\*\*|__|\*|_)(?![\w*_]|\.\w)")
 _WORD = re.compile(r"[^\s,;:()'\"`]+")
 # What joins the facts of a finding, and says nothing by itself.
-_FILLING = frozenset({"a", "an", "and", "at", "cvss", "fixed", "in", "is", "of", "the", "which"})
+_FILLING = frozenset(
+    {"a", "an", "and", "at", "cvss", "fixed", "in", "is", "of", "the", "to", "which"}
+    | {"update", "upgrade"}
+)
 
 
 def lines(violation: Violation) -> tuple[str, ...]:
-    """The finding in one line, then the message; one at least."""
+    """The finding in one line, the message, what to do about it; one line at least."""
     finding = _finding(violation.finding) if violation.finding else ""
     message = unmarked(violation.message)
     # Chainloop fills the message with the finding's own, or with its id; policies repeat it all.
@@ -34,8 +39,16 @@ def lines(violation: Violation) -> tuple[str, ...]:
         message = ()
     elif _says(" ".join(message), finding):
         finding = ""
-    said = (finding, *message)
+    said = (finding, *message, *_recommendation(violation.finding, (finding, *message)))
     return tuple(filter(None, said)) or (violation.subject or "violated, no message given",)
+
+
+def _recommendation(finding: Finding | None, said: tuple[str, ...]) -> tuple[str, ...]:
+    """What the tool advises, where that is more than what is said already."""
+    advice = unmarked(finding.recommendation) if finding else ()
+    if not advice or _says(" ".join(said), " ".join(advice)):
+        return ()
+    return (f"Recommended: {advice[0]}", *advice[1:])
 
 
 def unmarked(text: str) -> tuple[str, ...]:
@@ -47,7 +60,7 @@ def unmarked(text: str) -> tuple[str, ...]:
             is_code = not is_code
         elif is_code:
             found.append(line.strip())
-        elif not _RULE.match(line):
+        elif not _RULE.match(line) and not _HEAD.match(line):
             found.append(_unmarked_line(line))
     return tuple(filter(None, found))
 
@@ -109,8 +122,8 @@ def _words(text: str) -> set[str]:
 def _finding(finding: Finding) -> str:
     """``CVE-2026-21441 (critical, CVSS 9.8) in openssl 3.0.14-r0, fixed in 3.0.16-r0``."""
     score = f"{finding.score:g}" if finding.score is not None else ""
-    if score and finding.kind is FindingKind.VULNERABILITY:
-        score = f"CVSS {score}"
+    if score:
+        score = f"{'CVSS' if finding.kind is FindingKind.VULNERABILITY else 'score'} {score}"
     notes = [finding.severity.lower(), score, finding.assessment.lower().replace("_", " ")]
     text = finding.id or finding.message
     text += f" ({', '.join(filter(None, notes))})" if any(notes) else ""

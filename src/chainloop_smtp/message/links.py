@@ -1,6 +1,7 @@
 """Text -> whether it may be a link, and whether it can be broken into lines."""
 
 import re
+from itertools import groupby
 
 _WEB = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
 # Lines break behind a hyphen anyway, so a name of many short words needs no help.
@@ -10,6 +11,11 @@ _UNBROKEN = re.compile(r"[^\s-]{21}")
 def is_web(url: str) -> bool:
     """A link that may be a link: ``http`` or ``https``, and nothing that ends an attribute."""
     return bool(_WEB.fullmatch(url))
+
+
+def stretches(text: str) -> tuple[str, ...]:
+    """The text in pieces: each is one word or more that may break anywhere, or that need not."""
+    return tuple(" ".join(words) for _, words in groupby(text.split(" "), is_unbroken))
 
 
 def is_unbroken(text: str) -> bool:

@@ -31,7 +31,7 @@ def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     environment = {each.name: each.value for each in attestation.environment} if attestation else {}
     rows = [
         Fact("Commit", sha, "code", commit_url(attestation, job)),
-        Fact("Branch or tag", naming.ref(attestation, job)),
+        _ref(attestation, job),
     ]
     if commit:
         author = f"{commit.author_name} <{commit.author_email}>".removesuffix(" <>")
@@ -45,6 +45,15 @@ def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     event = environment.get("GITHUB_EVENT_NAME") or job.event
     rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
     return tuple(row for row in rows if row.value)
+
+
+def _ref(attestation: Attestation | None, job: Job) -> Fact:
+    """Branch or tag; a pull request with the branch that it would merge."""
+    ref = naming.ref(attestation, job)
+    if not naming.full_ref(attestation, job).startswith("refs/pull/"):
+        return Fact("Branch or tag", ref)
+    head = naming.environment(attestation).get("GITHUB_HEAD_REF") or job.head_ref
+    return Fact("Pull request", f"{ref} from {head}" if head else ref)
 
 
 def commit_url(attestation: Attestation | None, job: Job) -> str:
@@ -65,8 +74,8 @@ def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
 
 def _signature(verification: str, signed: str) -> str:
     words = {
-        "verified": "signature verified",
-        "unverified": "signature not verified",
+        "verified": "verified",
+        "unverified": "not verified",
         "unavailable": "verification unavailable",
     }
     return words.get(verification, signed)

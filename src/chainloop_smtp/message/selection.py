@@ -7,7 +7,7 @@ from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
 from chainloop_smtp.message.wording import Tone
-from chainloop_smtp.model import Attestation, Changes, Evaluation, Material, Policies
+from chainloop_smtp.model import Attestation, Changes, Evaluation, Material, Policies, Strategy
 
 
 class Selection:
@@ -22,12 +22,16 @@ class Selection:
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
         self.note = f" Not everything fits in here{self._elsewhere}." if limits != Limits() else ""
 
-    def attention(self, violated: list[Evaluation]) -> tuple[Attention, ...]:
+    def attention(self, policies: Policies) -> tuple[Attention, ...]:
         """The violated policies, gates first."""
-        return tuple(self._attention(each) for each in self._urgent(violated))
+        is_enforced = policies.strategy is Strategy.ENFORCED
+        return tuple(
+            self._attention(each, is_enforced) for each in self._urgent(_violated(policies))
+        )
 
-    def attention_more(self, violated: list[Evaluation]) -> str:
+    def attention_more(self, policies: Policies) -> str:
         """How many of them are left out; empty: none."""
+        violated = _violated(policies)
         left = len(violated) - len(self._urgent(violated))
         return self._more(left, "more violated policy", "more violated policies")
 
@@ -36,7 +40,8 @@ class Selection:
         advisory = [each for each in violated if not each.is_gate]
         return [*gated[: self._limits.gated], *advisory[: self._limits.advisory]]
 
-    def _attention(self, each: Evaluation) -> Attention:
+    def _attention(self, each: Evaluation, is_enforced: bool) -> Attention:
+        tone, glyph = _VIOLATED[each.is_gate or is_enforced]
         violations = each.active_violations
         shown = violations[: self._limits.messages]
         return Attention(
@@ -46,6 +51,9 @@ class Selection:
             description=next(iter(findings.unmarked(each.description)), ""),
             findings=tuple(self._lines(findings.lines(violation)) for violation in shown),
             more=self._more(len(violations) - len(shown), "more finding", "more findings"),
+            standing="Gate" if each.is_gate else "Enforced" if is_enforced else "Advisory",
+            tone=tone,
+            glyph=glyph,
         )
 
     def _lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -55,7 +63,8 @@ class Selection:
 
     def evaluations(self, policies: Policies) -> tuple[tuple[Evaluated, ...], tuple[str, ...]]:
         """The rows, and a line for each kind of row that is left out."""
-        named = [_evaluated(each) for each in policies.evaluations]
+        is_enforced = policies.strategy is Strategy.ENFORCED
+        named = [_evaluated(each, is_enforced) for each in policies.evaluations]
         notes = []
         if self._limits.passed is not None:
             passed = [each.name for each in named if each.tone is Tone.OK]
@@ -142,11 +151,18 @@ _MARKS = {
 }
 
 
-def _evaluated(each: Evaluation) -> Evaluated:
+# By whether a violation stops the pipeline.
+_VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
+
+
+def _violated(policies: Policies) -> list[Evaluation]:
+    return [each for each in policies.evaluations if each.active_violations]
+
+
+def _evaluated(each: Evaluation, is_enforced: bool) -> Evaluated:
     if each.active_violations:
-        result = (
-            (Tone.DANGER, "✕", "Violated, gate") if each.is_gate else (Tone.WARN, "!", "Violated")
-        )
+        word = "Violated, gate" if each.is_gate else "Violated"
+        result = (*_VIOLATED[each.is_gate or is_enforced], word)
     else:
         result = (Tone.IDLE, "–", "Skipped") if each.is_skipped else (Tone.OK, "✓", "Passed")
     return Evaluated(each.name, each.material or "attestation", *result, each.skip_reasons)
@@ -156,7 +172,7 @@ def _marked(attestation: Attestation | None) -> list[tuple[Material, str]]:
     """Materials with their marks, missing ones first."""
     if attestation is None:
         return []
-    violated = [each for each in attestation.policies.evaluations if each.active_violations]
+    violated = _violated(attestation.policies)
     gated = {each.material for each in violated if each.is_gate}
     advisory = {each.material for each in violated}
 

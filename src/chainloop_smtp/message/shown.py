@@ -10,6 +10,8 @@ class Attention(NamedTuple):
     """A violated policy.
 
     Attributes:
+        is_gate: A violation of it stops the pipeline, whatever the strategy.
+        standing: What a violation of it does: ``Gate`` and ``Enforced`` stop, ``Advisory`` tells.
         material: Its name; empty: the attestation as a whole.
         description: Its first line.
         findings: For each violation shown, its lines.
@@ -22,6 +24,9 @@ class Attention(NamedTuple):
     description: str
     findings: tuple[tuple[str, ...], ...]
     more: str
+    standing: str
+    tone: Tone
+    glyph: str
 
 
 class Evaluated(NamedTuple):

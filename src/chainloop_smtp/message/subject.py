@@ -60,11 +60,9 @@ def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
     policies = attestation.policies if attestation else Policies()
     match verdict.outcome:
         case Outcome.PASSED:
-            passed = (
-                f"{policies.passed_count} of {naming.count(policies.evaluation_count, *_POLICY)}"
-            )
-            skipped = policies.skipped_count
-            return f"{passed}, {skipped} skipped" if skipped else passed
+            total = naming.count(policies.evaluation_count, *_POLICY)
+            passed, skipped = f"{policies.passed_count:,} of {total}", policies.skipped_count
+            return f"{passed}, {skipped:,} skipped" if skipped else passed
         case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
             return (
                 naming.count(policies.violation_count, "violation")

@@ -107,8 +107,14 @@ def _environment(own: Templates) -> Sandbox:
 
     return Sandbox(
         FunctionLoader(load),
-        text_filters={"code": code, "joined": joined, "md": md, "wrap": wrap},
-        filters={"count": naming.count, "fact": fact, "noun": noun},
+        text_filters={
+            "code": code,
+            "joined": joined,
+            "md": md,
+            "stretches": links.stretches,
+            "wrap": wrap,
+        },
+        filters={"count": naming.count, "fact": fact, "grouped": grouped, "noun": noun},
         tests={"unbroken": links.is_unbroken, "web": links.is_web},
         is_measured=bool(own.files or own.subject),
         bytecode_cache=_bytecode_cache(),
@@ -151,6 +157,11 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
 def _ours(name: str) -> str | None:
     template = _OURS.joinpath(name)
     return template.read_text(encoding="utf-8") if template.is_file() else None
+
+
+def grouped(number: int) -> str:
+    """``12,345``."""
+    return f"{number:,}"
 
 
 def noun(number: int, word: str) -> str:

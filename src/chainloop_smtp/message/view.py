@@ -6,7 +6,7 @@ Every part of the mail is made of the same names, so that all of them say the sa
 from dataclasses import replace
 from typing import TypedDict
 
-from chainloop_smtp.message import naming, rows, wording
+from chainloop_smtp.message import meaning, naming, rows, wording
 from chainloop_smtp.message.budget import Limits
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.rows import Fact
@@ -33,7 +33,7 @@ class Facts(TypedDict):
         attention_more: How many more violated policies there are; empty: none.
         attestation: What the evidence says; None when the run is not attested. Of its environment
             only as much as ``env-values`` lets be seen.
-        byline: Workflow, branch, commit and time in pieces, of which the commit may be a link.
+        byline: Workflow, branch, commit, author and time in pieces; the commit may be a link.
         changes: What differs from the earlier run; None when nothing was compared.
         evaluations: The policy evaluations, violated ones first.
         evaluations_more: A line for each kind of evaluation that is left out; empty: none.
@@ -44,6 +44,7 @@ class Facts(TypedDict):
         material_count: Materials that were added.
         materials: The materials, missing ones first.
         materials_more: How many more materials there are; empty: none.
+        materials_title: The heading of the materials, with what was not added.
         policies: The counts, and what is known of the policies as a whole.
         policies_note: What stands in place of the table of evaluations; empty: the table does.
         policies_title: The heading of that table.
@@ -68,6 +69,7 @@ class Facts(TypedDict):
     material_count: int
     materials: tuple[Shown, ...]
     materials_more: str
+    materials_title: str
     policies: Policies
     policies_note: str
     policies_title: str
@@ -100,7 +102,6 @@ def facts(
     cut = Selection(limits, elsewhere)
     policies = whole.policies if whole else Policies()
     evaluations, passed = cut.evaluations(policies)
-    violated = [each for each in policies.evaluations if each.active_violations]
     commit = tuple(cut.commit(row) for row in rows.commit(whole, job))
     sections = (
         Section("Commit", commit),
@@ -113,20 +114,21 @@ def facts(
         cut.section("Attached files", rows.enclosed(enclosed), limits.rows),
     )
     return {
-        "attention": cut.attention(violated),
-        "attention_more": cut.attention_more(violated),
+        "attention": cut.attention(policies),
+        "attention_more": cut.attention_more(policies),
         "attestation": whole and _as_told(whole, env_values),
         "byline": _byline(words, rows.commit_url(whole, job), naming.sha(whole, job)[:7]),
         "changes": cut.changes(changes) if changes else None,
         "evaluations": evaluations,
         "evaluations_more": passed,
         "footer": rows.footer(job) + cut.note,
-        "gated_note": _gated_note(policies),
+        "gated_note": meaning.gated(policies),
         "job": job,
         "jobs": cut.section("Jobs", _jobs(job), limits.rows),
         "material_count": naming.material_count(whole) if whole else 0,
         "materials": cut.materials(whole),
         "materials_more": cut.materials_more(whole),
+        "materials_title": _materials_title(whole),
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
@@ -180,6 +182,17 @@ def _byline(words: Wording, url: str, sha: str) -> tuple[Fact, ...]:
     return tuple(piece for piece in pieces if piece.value)
 
 
+def _materials_title(attestation: Attestation | None) -> str:
+    """``Materials (2, 1 missing)``: those that were added, and those that were not."""
+    materials = attestation.materials if attestation else ()
+    absent = [each for each in materials if not each.is_set]
+    missing = sum(bool(each.is_required) for each in absent)
+    counts = [f"{len(materials) - len(absent):,}"]
+    counts += [f"{missing:,} missing"] if missing else []
+    counts += [f"{len(absent) - missing:,} not added"] if len(absent) > missing else []
+    return f"Materials ({', '.join(counts)})"
+
+
 def _policies_title(policies: Policies) -> str:
     number = policies.evaluation_count
     counts = [f"{number:,}"] if number or not _is_untold(policies) else []
@@ -206,8 +219,3 @@ def _policies_note(policies: Policies) -> str:
 def _is_untold(policies: Policies) -> bool:
     """Policies were evaluated, and how many is not said."""
     return not policies.evaluation_count and bool(policies.reference or policies.has_violations)
-
-
-def _gated_note(policies: Policies) -> str:
-    gated = sum(len(each.active_violations) for each in policies.evaluations if each.is_gate)
-    return f"{gated} in a gate" if gated else ""

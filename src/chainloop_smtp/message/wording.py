@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-from chainloop_smtp.message import findings, naming, subject
+from chainloop_smtp.message import findings, meaning, naming, subject
 from chainloop_smtp.model import (
     Annotation,
     Attestation,
@@ -11,14 +11,13 @@ from chainloop_smtp.model import (
     JobStatus,
     Outcome,
     Policies,
-    RunState,
-    Strategy,
     Thread,
     Verdict,
 )
 from chainloop_smtp.model.values import dataclass
 
 _HEADLINE = 400
+_QUOTED = 110
 # Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.
 _RUN_ID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 
@@ -47,15 +46,17 @@ _BADGES = {
     Outcome.PASSED: "Passed",
     Outcome.ATTESTED: "Attested",
     Outcome.VIOLATIONS: "Policy violations",
-    Outcome.BYPASSED: "Gate bypassed",
     Outcome.NOT_ATTESTED: "Not attested",
     Outcome.FAILED: "Failed",
     Outcome.CANCELLED: "Cancelled",
 }
-_BY_GATE, _BY_POLICY = "Blocked by gate", "Blocked by policy"
+# Where it was a gate, and where not.
+_GATED_BADGES = {
+    Outcome.BLOCKED: ("Blocked by gate", "Blocked by policy"),
+    Outcome.BYPASSED: ("Gate bypassed", "Policy bypassed"),
+}
 BADGES = {
-    _BY_GATE: Outcome.BLOCKED,
-    _BY_POLICY: Outcome.BLOCKED,
+    **{badge: outcome for outcome, badges in _GATED_BADGES.items() for badge in badges},
     **{badge: outcome for outcome, badge in _BADGES.items()},
 }
 """What each badge means, for whoever reads a mail."""
@@ -73,7 +74,7 @@ class Wording:
         lead: At most two sentences: what it means.
         doubt: Why the evidence may be another run's, or cannot be read; empty: it looks right.
         preheader: What a list of mails shows behind the subject.
-        byline: Workflow, branch, commit, time; empty when none is known.
+        byline: Workflow, branch, commit, author, time; empty when none is known.
         describe: Arguments of the ``chainloop`` command that prints the statement; empty when
             nothing is recorded.
     """
@@ -94,9 +95,12 @@ def word(
     attestation: Attestation | None, job: Job, verdict: Verdict, thread: Thread = Thread.RUN
 ) -> Wording:
     """The words for one run, from cleaned facts."""
-    tone = _TONES[verdict.outcome]
+    # That nothing was violated says little where nothing was checked.
+    is_unchecked = attestation is not None and meaning.is_unchecked(attestation.policies)
+    is_idle = verdict.outcome is Outcome.PASSED and is_unchecked
+    tone = Tone.IDLE if is_idle else _TONES[verdict.outcome]
     badge = _badge(attestation, verdict)
-    lead = _lead(attestation, job, verdict)
+    lead = meaning.lead(attestation, job, verdict)
     return Wording(
         tone=tone,
         glyph=_GLYPHS[tone],
@@ -114,9 +118,9 @@ def word(
 
 
 def _badge(attestation: Attestation | None, verdict: Verdict) -> str:
-    if verdict.outcome is Outcome.BLOCKED:
-        has_gate = attestation is not None and attestation.policies.has_gated_violations
-        return _BY_GATE if has_gate else _BY_POLICY
+    has_gate = attestation is not None and attestation.policies.has_gated_violations
+    if verdict.outcome in _GATED_BADGES:
+        return _GATED_BADGES[verdict.outcome][not has_gate]
     return _BADGES[verdict.outcome]
 
 
@@ -132,7 +136,7 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
             others = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
             return f"{blockers[0]}{others} {'block' if others else 'blocks'} {what}"
         case Outcome.BYPASSED:
-            return f"{what} went past a gate by exception"
+            return f"{what} {_bypass(attestation)}"
         case Outcome.VIOLATIONS:
             number = attestation.policies.violation_count if attestation else 0
             counted = naming.count(number, "policy violation") if number else "policy violations"
@@ -144,9 +148,19 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
         case _:
             return (
                 f"{what} is not attested yet"
-                if _is_open(attestation)
+                if meaning.is_open(attestation)
                 else f"{what} was not attested"
             )
+
+
+def _bypass(attestation: Attestation | None) -> str:
+    """What an exception was made of; the flag may be given where nothing stood in the way."""
+    policies = attestation.policies if attestation else Policies()
+    if policies.has_gated_violations:
+        return "went past a gate by exception"
+    if policies.violation_count or policies.has_violations:
+        return "went past a policy by exception"
+    return "is attested, its policy check bypassed"
 
 
 def _blockers(attestation: Attestation | None) -> list[str]:
@@ -157,117 +171,14 @@ def _blockers(attestation: Attestation | None) -> list[str]:
     return list(dict.fromkeys(each.name for each in gated or violated))
 
 
-def _lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
-    policies = attestation.policies if attestation else Policies()
-    is_recorded = attestation is not None and attestation.is_recorded
-    match verdict.outcome:
-        case Outcome.PASSED if attestation:
-            return f"{_passed(policies)} and the attestation was recorded. Nothing to do."
-        case Outcome.ATTESTED if attestation:
-            # Only referred to is not the same as none (an attestation may hold just the digest).
-            known = (
-                "Its policy evaluations are stored in Chainloop and not part of this evidence."
-                if policies.reference
-                else "No policies apply to it."
-            )
-            materials = naming.count(naming.material_count(attestation), "material")
-            return f"The attestation with {materials} was recorded. {known}"
-        case Outcome.VIOLATIONS:
-            return f"{_violations(policies)}. The attestation was recorded; the pipeline goes on."
-        case Outcome.BYPASSED:
-            return (
-                f"{_violations(policies)}. The policy check was bypassed by exception, so the "
-                "pipeline goes on; the attestation was recorded and says so."
-            )
-        case Outcome.BLOCKED if policies.has_gated_violations:
-            return (
-                f"{_violations(policies)}. {_recorded(is_recorded)}, but the pipeline stops here "
-                f"{_until(policies, job)}."
-            )
-        case Outcome.BLOCKED if policies.strategy is not Strategy.ENFORCED:
-            return (
-                f"{_violations(policies)}. {_recorded(is_recorded)}; Chainloop counts the run as "
-                "blocked."
-            )
-        case Outcome.BLOCKED:
-            return (
-                f"{_violations(policies)}. {_recorded(is_recorded)}; the policy strategy is "
-                f"{Strategy.ENFORCED}, so Chainloop counts the run as blocked."
-            )
-        case Outcome.FAILED | Outcome.CANCELLED:
-            reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
-            if attestation is None and verdict.doubt:
-                return f"{reason}Whether an attestation was recorded is not known."
-            if not is_recorded:
-                return f"{reason}No attestation was recorded for this run."
-            status = f" with {_violations(policies).lower()}" if policies.violation_count else ""
-            return f"{reason}The attestation was recorded{status}."
-        case _:
-            # What is missing is named, which is more than how much of it.
-            reason = f" ({verdict.reason})" if verdict.reason and not verdict.missing else ""
-            missing = (
-                f" Missing: {', '.join(verdict.missing[:3])}"
-                f"{f' and {len(verdict.missing) - 3} more' if len(verdict.missing) > 3 else ''}."
-                if verdict.missing
-                else ""
-            )
-            recorded = (
-                "is recorded for this run yet"
-                if _is_open(attestation)
-                else ("was recorded for this run")
-            )
-            return f"No attestation {recorded}{reason}.{missing}"
-
-
-def _passed(policies: Policies) -> str:
-    total, skipped = policies.evaluation_count, policies.skipped_count
-    if skipped or policies.passed_count < total:
-        return f"{policies.passed_count} of {total} policies passed ({skipped} skipped)"
-    return "The policy passed" if total == 1 else f"All {total} policies passed"
-
-
-def _is_open(attestation: Attestation | None) -> bool:
-    """The run goes on, and may still be attested."""
-    return attestation is not None and attestation.run.state is RunState.IN_PROGRESS
-
-
-def _recorded(is_recorded: bool) -> str:
-    return "The attestation was recorded" if is_recorded else "The attestation was not recorded"
-
-
-def _until(policies: Policies, job: Job) -> str:
-    """How the pipeline goes on. What a push prints does not say whether it went past the gate."""
-    has_failed = JobStatus.FAILURE in (job.status, *(each.result for each in job.needs))
-    if policies.is_bypassed is None and not has_failed:
-        return "unless the check was bypassed, which this evidence does not say"
-    return "until the gate passes or is bypassed"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
-
-
-def _violations(policies: Policies) -> str:
-    """``2 policy violations: 1 in a gate, 1 advisory``; no split where it is not known."""
-    total = naming.count(policies.violation_count, "policy violation")
-    if not policies.violation_count:
-        return "Policy violations"
-    in_gates = sum(len(e.active_violations) for e in policies.evaluations if e.is_gate)
-    known = sum(len(e.active_violations) for e in policies.evaluations)
-    if not in_gates or known != policies.violation_count:
-        return total
-    advisory = f", {known - in_gates} advisory" if known > in_gates else ""
-    return f"{total}: {in_gates} in a gate{advisory}"
-
-
 def _preheader(attestation: Attestation | None, verdict: Verdict, lead: str) -> str:
     """30 to 150 characters: the first violation's message where there is one, else the lead."""
     policies = attestation.policies if attestation else Policies()
     worst = next((e for e in policies.evaluations if e.active_violations), None)
     if worst and verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
         message = findings.lines(worst.active_violations[0])[0].rstrip(".")
-        score = f"{policies.passed_count} of {policies.evaluation_count} policies passed."
-        return f"{naming.cut(message, 110)}. {score}"
+        end = "." if len(message) <= _QUOTED else ""
+        return f"{naming.cut(message, _QUOTED)}{end} {meaning.score(policies)}."
     if verdict.outcome is Outcome.PASSED and attestation:
         return naming.cut(_account(attestation), 150)
     return naming.cut(lead, 150)
@@ -280,13 +191,19 @@ def _account(attestation: Attestation) -> str:
     lasted = f" in {naming.lapse(duration)}" if duration is not None else ""
     author = attestation.commit.author_name if attestation.commit else ""
     by = f" by {author}" if author else ""
-    return f"{_passed(attestation.policies)}, {materials} attested{lasted}{by}."
+    return f"{meaning.passed(attestation.policies)}, {materials} attested{lasted}{by}."
 
 
 def _byline(attestation: Attestation | None, job: Job) -> str:
     branch, commit = naming.ref(attestation, job), naming.sha(attestation, job)[:7]
     workflow = naming.known_workflow(attestation, job)
-    words = [workflow, f"on {branch}" if branch else "", f"at {commit}" if commit else ""]
+    author = attestation.commit.author_name if attestation and attestation.commit else ""
+    words = [
+        workflow,
+        f"on {branch}" if branch else "",
+        f"at {commit}" if commit else "",
+        f"by {author}" if commit and author else "",
+    ]
     line = " ".join(filter(None, words))
     run = attestation.run if attestation else None
     when = ""
@@ -305,8 +222,12 @@ def _describe(attestation: Attestation | None) -> str:
 
 
 def results(job: Job) -> tuple[Annotation, ...]:
-    """This job and the earlier ones with their results, for a small table; this job last."""
+    """This job and the earlier ones with their results, for a small table.
+
+    What failed stands first, then what was cancelled; else this job is the last.
+    """
     rows = [Annotation(name=each.name, value=each.result.value) for each in job.needs]
     if job.status and (rows or job.status is not JobStatus.SUCCESS):
         rows.append(Annotation(name=job.name or "this job", value=job.status.value))
-    return tuple(rows)
+    urgent = (JobStatus.FAILURE.value, JobStatus.CANCELLED.value)
+    return tuple(sorted(rows, key=lambda row: (*urgent, row.value).index(row.value)))

@@ -1,0 +1,160 @@
+"""Facts -> the lead: at most two sentences on what happened, and what it means."""
+
+from chainloop_smtp.message import naming
+from chainloop_smtp.model import (
+    Attestation,
+    Evaluation,
+    Job,
+    JobStatus,
+    Outcome,
+    Policies,
+    PolicyStatus,
+    RunState,
+    Strategy,
+    Verdict,
+)
+
+
+def lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
+    """What stands under the headline, from cleaned facts."""
+    policies = attestation.policies if attestation else Policies()
+    is_recorded = attestation is not None and attestation.is_recorded
+    match verdict.outcome:
+        case Outcome.PASSED if is_unchecked(policies):
+            return f"{passed(policies)}, so nothing was checked. The attestation was recorded."
+        case Outcome.PASSED if attestation:
+            return f"{passed(policies)} and the attestation was recorded. Nothing to do."
+        case Outcome.ATTESTED if attestation:
+            # Only referred to is not the same as none (an attestation may hold just the digest).
+            known = (
+                "Its policy evaluations are stored in Chainloop and not part of this evidence."
+                if policies.reference
+                else "No policies apply to it."
+            )
+            materials = naming.count(naming.material_count(attestation), "material")
+            return f"The attestation with {materials} was recorded. {known}"
+        case Outcome.VIOLATIONS if policies.evaluations:
+            return "No gate is violated, so the pipeline goes on. The attestation was recorded."
+        case Outcome.VIOLATIONS:
+            return "The attestation was recorded; the pipeline goes on."
+        case Outcome.BYPASSED if policies.violation_count or policies.has_violations:
+            return (
+                f"{_violations(policies)}. The policy check was bypassed by exception, so the "
+                "pipeline goes on; the attestation was recorded and says so."
+            )
+        case Outcome.BYPASSED:
+            return (
+                "No policy is violated. The policy check was bypassed by exception all the same; "
+                "the attestation was recorded and says so."
+            )
+        case Outcome.BLOCKED:
+            return f"{_violations(policies)}. {_block(policies, attestation, job)}"
+        case Outcome.FAILED | Outcome.CANCELLED:
+            reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
+            if attestation is None and verdict.doubt:
+                return f"{reason}Whether an attestation was recorded is not known."
+            if not is_recorded:
+                return f"{reason}No attestation was recorded for this run."
+            status = f" with {_violations(policies)}" if policies.violation_count else ""
+            is_bypassed = verdict.policy_status is PolicyStatus.BYPASSED
+            bypass = "; the policy check was bypassed by exception" if is_bypassed else ""
+            return f"{reason}The attestation was recorded{status}{bypass}."
+        case _:
+            return _absence(attestation, verdict)
+
+
+def _block(policies: Policies, attestation: Attestation | None, job: Job) -> str:
+    """What was recorded, and what stops."""
+    is_recorded = attestation is not None and attestation.is_recorded
+    is_dry_run = attestation is not None and attestation.is_dry_run
+    absent = "The attestation was not recorded" + (" (dry run)" if is_dry_run else "")
+    if policies.has_gated_violations:
+        recorded = "The attestation was recorded, but" if is_recorded else f"{absent}, and"
+        return f"{recorded} the pipeline stops here {_until(policies, job)}."
+    is_enforced = policies.strategy is Strategy.ENFORCED
+    why = f"the policy strategy is {Strategy.ENFORCED}, so " if is_enforced else ""
+    recorded = "The attestation was recorded" if is_recorded else absent
+    return f"{recorded}; {why}Chainloop counts the run as blocked."
+
+
+def _until(policies: Policies, job: Job) -> str:
+    """How the pipeline goes on. What a push prints does not say whether it went past the gate."""
+    has_failed = JobStatus.FAILURE in (job.status, *(each.result for each in job.needs))
+    if policies.is_bypassed is None and not has_failed:
+        return "unless the check was bypassed, which this evidence does not say"
+    are_many = len(_names(_gated(policies))) > 1
+    return f"until the {'gates pass or are' if are_many else 'gate passes or is'} bypassed"
+
+
+def _absence(attestation: Attestation | None, verdict: Verdict) -> str:
+    """That nothing is recorded; what is missing is named, which is more than how much of it."""
+    left = len(verdict.missing) - 3
+    named = ", ".join(verdict.missing[:3]) + (f" and {left} more" if left > 0 else "")
+    missing = f" Missing: {named}." if verdict.missing else ""
+    if is_open(attestation):
+        return f"No attestation is recorded for this run yet.{missing}"
+    reason = f" ({verdict.reason})" if verdict.reason and not verdict.missing else ""
+    return f"No attestation was recorded for this run{reason}.{missing}"
+
+
+def passed(policies: Policies) -> str:
+    """``All 7 policies passed``, and how many were skipped where some were."""
+    total, skipped = policies.evaluation_count, policies.skipped_count
+    if is_unchecked(policies):
+        return "The policy was skipped" if total == 1 else f"All {total:,} policies were skipped"
+    if skipped:
+        return f"{score(policies)} ({skipped:,} skipped)"
+    if policies.passed_count < total:
+        return score(policies)
+    return "The policy passed" if total == 1 else f"All {total:,} policies passed"
+
+
+def score(policies: Policies) -> str:
+    """``4 of 7 policies passed``."""
+    total = naming.count(policies.evaluation_count, "policy", "policies")
+    return f"{policies.passed_count:,} of {total} passed"
+
+
+def is_unchecked(policies: Policies) -> bool:
+    """Each policy that applies was skipped."""
+    return 0 < policies.evaluation_count <= policies.skipped_count
+
+
+def is_open(attestation: Attestation | None) -> bool:
+    """The run goes on, and may still be attested."""
+    return attestation is not None and attestation.run.state is RunState.IN_PROGRESS
+
+
+def gated(policies: Policies) -> str:
+    """``2 in a gate``, ``6 in 3 gates``; empty where none is, as far as is known."""
+    violated = _gated(policies)
+    number, gates = sum(len(each.active_violations) for each in violated), len(_names(violated))
+    where = "in a gate" if gates == 1 else f"in {gates:,} gates"
+    return f"{number:,} {where}" if number else ""
+
+
+def _violations(policies: Policies) -> str:
+    """``2 policy violations: 1 in a gate, 1 advisory``; no split where it is not known."""
+    if not policies.violation_count:
+        return "There are policy violations"
+    total = naming.count(policies.violation_count, "policy violation")
+    in_gates = sum(len(each.active_violations) for each in _gated(policies))
+    known = sum(len(each.active_violations) for each in policies.evaluations)
+    if not in_gates or known != policies.violation_count:
+        return total
+    if in_gates == known:
+        return f"{total} {gated(policies).partition(' ')[2]}"
+    rest = "enforced" if policies.strategy is Strategy.ENFORCED else "advisory"
+    return f"{total}: {gated(policies)}, {known - in_gates:,} {rest}"
+
+
+def _gated(policies: Policies) -> list[Evaluation]:
+    return [each for each in policies.evaluations if each.is_gate and each.active_violations]
+
+
+def _names(evaluations: list[Evaluation]) -> set[str]:
+    return {each.name for each in evaluations}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
