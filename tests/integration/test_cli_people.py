@@ -60,6 +60,19 @@ def test_a_file_that_holds_no_recipients_is_an_error(
     assert why in ended.stderr
 
 
+def test_a_list_in_the_workspace_is_no_link_to_somebody_elses_file(
+    program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    netrc = tmp_path_factory.mktemp("home") / ".netrc"
+    netrc.write_text("login jane password hunter2")
+    Path("people.txt").symlink_to(netrc)
+    environ = {"GITHUB_WORKSPACE": str(Path.cwd())}
+    ended = sent(program, never, environ, to="file:people.txt")
+    assert ended.code == 2
+    assert "it is a link out of the workspace" in ended.stderr
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
 def test_an_empty_file_adds_nobody_and_is_not_enough_alone(program: Program) -> None:
     Path("people.txt").write_text("# nobody\n")
     post = Post()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,48 @@ def test_missing_policy_evaluations_after_success_are_an_error(tmp_path: Path) -
     missing = str(tmp_path / "missing.json")
     text = refusal(PUSHED.decode(), policy_evaluations=missing)
     assert text.startswith(f"policy-evaluations '{missing}': there is no such file")
+
+
+@pytest.mark.parametrize("option", ["attestation", "policy_evaluations"])
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [("../key", "it is a link out of the workspace"), (".git/config", "it is a link into .git")],
+)
+def test_no_link_leads_to_what_is_not_the_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, target: str, why: str
+) -> None:
+    (tmp_path / "key").write_text("secret")
+    workspace = tmp_path / "workspace"
+    (workspace / ".git").mkdir(parents=True)
+    (workspace / ".git" / "config").write_text("secret")
+    (workspace / "a.json").symlink_to(target)
+    monkeypatch.chdir(workspace)
+    environ = {"GITHUB_WORKSPACE": str(workspace)}
+    for name in ("a.json", str(workspace / "a.json")):
+        options = Options(registration=REGISTRATION, **{option: name})  # type: ignore[arg-type]
+        with pytest.raises(AttestationError, match=why):
+            source.read(options, environ, io.BytesIO())
+        found = source.read(replace(options, job_status=JobStatus.FAILURE), environ, io.BytesIO())
+        assert not any((*found.documents, found.policy_evaluations))
+
+
+def test_a_link_to_another_file_of_the_workspace_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.json").write_bytes(PUSHED)
+    (tmp_path / "a.json").symlink_to("b.json")
+    options = Options(registration=REGISTRATION, attestation="a.json")
+    evidence = source.read(options, {"GITHUB_WORKSPACE": str(tmp_path)}, io.BytesIO())
+    assert evidence.documents == (PUSHED,)
+
+
+def test_whoever_names_a_path_elsewhere_means_it(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_bytes(PUSHED)
+    (tmp_path / "a.json").symlink_to("b.json")
+    options = Options(registration=REGISTRATION, attestation=str(tmp_path / "a.json"))
+    evidence = source.read(options, {"GITHUB_WORKSPACE": str(tmp_path / "w")}, io.BytesIO())
+    assert evidence.documents == (PUSHED,)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

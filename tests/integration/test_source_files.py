@@ -158,6 +158,15 @@ def test_a_link_that_leads_out_is_never_read(workspace: Path, pattern: str, targ
     assert refused(workspace, pattern) == ["attach 'evil.json': leads out of the workspace"]
 
 
+def test_a_link_to_what_the_checkout_keeps_for_itself_is_never_read(workspace: Path) -> None:
+    (workspace / ".git").mkdir()
+    (workspace / ".git" / "config").write_text("extraheader = AUTHORIZATION: basic secret")
+    (workspace / "evil.json").symlink_to(".git/config")
+
+    assert refused(workspace, "evil.json") == ["attach 'evil.json': leads into .git"]
+    assert found(workspace, ".git/config") == [".git/config"]
+
+
 def test_a_folder_that_leads_out_is_never_entered(workspace: Path, outside: Path) -> None:
     (workspace / "evil").symlink_to(outside)
 

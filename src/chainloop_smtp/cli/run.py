@@ -128,7 +128,10 @@ class Run:
         from chainloop_smtp.source import lists
 
         wanted = {name: text for name, text in given.items() if name in ("to", "cc", "bcc")}
-        return dict(given) | {name: lists.expanded(name, text) for name, text in wanted.items()}
+        workspace = self.environ.get("GITHUB_WORKSPACE", "")
+        return dict(given) | {
+            name: lists.expanded(name, text, workspace) for name, text in wanted.items()
+        }
 
     def folder(self, parsed: Options) -> Path:
         """Where mails and receipts are left: the user's choice, else the runner's own temp."""

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
+from chainloop_smtp.source import paths
 from chainloop_smtp.source.templates import templates
 
 __all__ = ["MAX_BYTES", "job", "read", "templates"]
@@ -28,7 +29,7 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     of it together.
 
     Args:
-        environ: For the ``chainloop`` command, should it be asked.
+        environ: For the workspace, and for the ``chainloop`` command, should it be asked.
 
     Raises:
         AttestationError: It cannot be read, and the jobs went well.
@@ -37,7 +38,14 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     failures: list[str] = []
 
     def read_one(option: str, name: str, *, is_wanted: bool = options.is_success) -> bytes:
-        return _read(option, name, is_wanted=is_wanted, stdin=stdin, network=network)
+        return _read(
+            option,
+            name,
+            is_wanted=is_wanted,
+            stdin=stdin,
+            network=network,
+            workspace=environ.get("GITHUB_WORKSPACE", ""),
+        )
 
     def describe(run_id: str) -> bytes:
         from chainloop_smtp.source import command
@@ -159,6 +167,7 @@ def _read(
     is_wanted: bool,
     stdin: BinaryIO,
     network: _Network,
+    workspace: str,
 ) -> bytes:
     """One source: JSON text, standard input, a URL, or a file."""
     if _is_text(name):
@@ -172,7 +181,7 @@ def _read(
         with network:
             return url.fetch(option, name, network.timeout, network.left, MAX_BYTES)
     try:
-        with Path(name).open("rb") as file:
+        with paths.checked(name, workspace).open("rb") as file:
             return _bounded(file, option, name)
     except FileNotFoundError as error:
         if not is_wanted:

@@ -144,6 +144,7 @@ class Workspace:
         """
         real = _real(self._root / name, is_strict=True)
         self._check_inside(real)
+        self._check_visible(name, real)
         with os.fdopen(self._open(real), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -182,6 +183,11 @@ class Workspace:
             raise _Refusal("leads out of the workspace")
         if any(real.is_relative_to(each) for each in _NEVER):
             raise _Refusal("is no file, but a part of the running system")
+
+    def _check_visible(self, name: str, real: Path) -> None:
+        """The checkout may keep a token in ``.git``, which nobody attaches by way of a link."""
+        if ".git" in real.parts and ".git" not in name.split("/"):
+            raise _Refusal("leads into .git")
 
     def _components(self, pattern: str) -> list[str]:
         """The pattern's names, from the workspace on."""

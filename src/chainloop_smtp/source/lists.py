@@ -1,19 +1,19 @@
 """``file:PATH`` in a list of recipients -> the addresses in that file."""
 
-from pathlib import Path
-
 from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.source import paths
 
 PREFIX = "file:"
 _MAX_BYTES = 256 * 1024
 
 
-def expanded(name: str, text: str) -> str:
+def expanded(name: str, text: str, workspace: str) -> str:
     """A list of addresses with every file in it replaced by its lines.
 
     Args:
         name: The input's, for the error.
         text: As the user gives it: members separated by commas or lines.
+        workspace: As for `paths.checked`.
 
     Raises:
         OptionsError: A file cannot be read.
@@ -25,15 +25,15 @@ def expanded(name: str, text: str) -> str:
         for member in line.split(",") if PREFIX in line else (line,):
             path = member.strip().removeprefix(PREFIX)
             is_file = member.strip().startswith(PREFIX)
-            members += _lines(name, path.strip()) if is_file else [member]
+            members += _lines(name, path.strip(), workspace) if is_file else [member]
     return "\n".join(members)
 
 
-def _lines(name: str, path: str) -> list[str]:
+def _lines(name: str, path: str, workspace: str) -> list[str]:
     """A file's lines without comments."""
     where = f"{name} {quoted(PREFIX + path)}"
     try:
-        with Path(path).open("rb") as file:
+        with paths.checked(path, workspace).open("rb") as file:
             octets = file.read(_MAX_BYTES + 1)
         if len(octets) > _MAX_BYTES:
             raise OptionsError(Problem(where, f"is larger than {_MAX_BYTES // 1024} KiB"))
