@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 _MOST_PARTS = 1000
 _MOST_LEVELS = 20  # a forwarded mail inside a forwarded mail
 _OURS = "x-chainloop-"
-_BOUNDARY = re.compile(
-    rb"boundary\s*\*?(?:0\*?)?\s*=|message/rfc822|message/delivery", re.IGNORECASE
-)
-_LISTED = r":(\d[\d,]*)octets?,(sha256:[0-9a-f]{64})"
+_BOUNDARY = re.compile(rb"boundary\s*\*?(?:0\*?)?\s*=|content-type:\s*message/", re.IGNORECASE)
+# Python refuses to make a number of thousands of digits.
+_NUMBER = r"([0-9][0-9,]{0,30})"
+_LISTED = rf":{_NUMBER}octets?,(sha256:[0-9a-f]{{64}})"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # In the HTML, the figure and its noun are two blocks.
 _PASSED = {
-    "text": r"^[ >]*([\d,]+) of ([\d,]+) polic(?:y|ies) passed\b",
-    "HTML": r"^([\d,]+) of ([\d,]+)\npolic(?:y|ies) passed$",
+    "text": rf"^[ >]*{_NUMBER} of {_NUMBER} polic(?:y|ies) passed\b",
+    "HTML": rf"^{_NUMBER} of {_NUMBER}\npolic(?:y|ies) passed$",
 }
-_VIOLATIONS = {"text": r"^[ >]*([\d,]+) violations?\b", "HTML": r"^([\d,]+)\nviolations?$"}
+_VIOLATIONS = {"text": rf"^[ >]*{_NUMBER} violations?\b", "HTML": rf"^{_NUMBER}\nviolations?$"}
 # What stands before the first section of the text, and so before any message of a policy.
 _FIRST_SECTION = re.compile(r"^[ >]*-{3,}\s*$", re.MULTILINE)
 # Both sections that compare with an earlier run, whose evidence is not attached.
@@ -47,8 +47,8 @@ _SUBJECT_BADGE = r"(?:\] |\[)({})(?=[:,\]])"
 _TEXT_BADGE = r"^[ >]*({}): "
 _HTML_BADGE = r"^[✓!✕–] ({})$"
 
-_UNSEEN = re.compile(r"<(style|title|script)\b[^<>]*>[^<]*</\1>", re.IGNORECASE)
-_TAG = re.compile(r"<(/?[a-z][a-z0-9]*|!)[^<>]*>", re.IGNORECASE)
+_UNSEEN = re.compile(r"<(style|title|script)\b[^<>]*+>[^<]*+</\1>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?[a-z][a-z0-9]*+|!)[^<>]*+>", re.IGNORECASE)
 _INLINE = frozenset({"a", "b", "code", "em", "i", "span", "strong", "u", "wbr"})
 
 
@@ -293,7 +293,7 @@ def _counts(part: str, text: str, policies: Policies) -> Iterator[Check]:
 def _found(pattern: str, text: str) -> list[tuple[int, ...]]:
     """The figures of each match."""
     return [
-        tuple(int(each.replace(",", "") or 0) for each in match.groups())
+        tuple(int(each.replace(",", "")) for each in match.groups())
         for match in re.finditer(pattern, text, re.MULTILINE)
     ]
 

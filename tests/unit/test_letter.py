@@ -129,6 +129,21 @@ def test_the_bytes_of_a_bundle_are_checked_where_they_are_at_hand(
     assert {each.name: each.result for each in found}["bundle"] == result
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, ",", "٣"], ids=["endless", "a comma", "arabic"])
+def test_what_stands_where_a_number_should_is_no_number(number: str) -> None:
+    digest = f"sha256:{'0' * 64}"
+    text = f"{number} of {number} policies passed\n  {number} violations\n"
+    text += f"attestation.json: {number} octets, {digest}\n"
+    attested = parser.parse(EVIDENCE)
+    received = replace(letter.read(sent()), text=text)
+    found = letter.checks(received, clean(attested), judge(attested, Job()), BADGES)
+    results = {each.name: each.result for each in found}
+
+    assert results["attached attestation.json"] is CheckResult.UNKNOWN
+    assert results["policies in the text"] is CheckResult.UNKNOWN
+    assert results["violations in the text"] is CheckResult.UNKNOWN
+
+
 def test_evidence_that_was_changed_afterwards_is_found_out() -> None:
     other = EVIDENCE.replace(b'"AGPL"', b'"MIT "')
     assert other != EVIDENCE
@@ -420,9 +435,10 @@ def test_figures_are_read_as_they_are_written(policies: Policies) -> None:
         b"\n\nhello",
         b"X: y\n" + b"Content-Type: multipart/mixed; boundary=a\n\n--a\n" * 30,
         b"X: y\n" + b"Content-Type: message/rfc822\n\n" * 5000,
+        b"X: y\n" + b"Content-Type:\n message/x\n\n" * 5000,
         b"X: y\nContent-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\nx\n" * 1200 + b"--a--\n",
     ],
-    ids=["nothing", "no header", "many levels", "mails in mails", "many parts"],
+    ids=["nothing", "no header", "many levels", "mails in mails", "others", "many parts"],
 )
 def test_what_is_no_mail_or_too_much_of_one_is_an_error(octets: bytes) -> None:
     with pytest.raises(AttestationError):
