@@ -618,6 +618,8 @@ def test_a_preheader_is_short_and_not_the_subject_again(attestation: Attestation
         ("a\r\nb\rc\nd\u2028e\x85f", "a b c d e f"),
         ("a\tb\x00c\x7fd\x9be", "a b c d e"),
         ("\u202aa\u202eb\u2066c\ufeff", "abc"),
+        ("a\u200bb\u200ec\u061cd\u2060e\xadf\U000e0041", "abcdef"),
+        ("می\u200cخواهم 👩\u200d🚀", "می\u200cخواهم 👩\u200d🚀"),
         ("\ud800a\udfff", "\ufffda\ufffd"),
         ("עברית 漢字 😀 é", "עברית 漢字 😀 é"),
     ],

@@ -1,7 +1,8 @@
 """Values -> values that are fit to be shown: evidence is somebody else's text.
 
-Escape sequences, control characters and bidirectional overrides are taken out (they can hide or
-reorder what a reader sees); everything else stays as it is, for its own part to escape.
+Escape sequences, control characters, bidirectional overrides and invisible characters are taken
+out (they can hide or reorder what a reader sees); everything else stays as it is, for its own part
+to escape.
 """
 
 import re
@@ -15,8 +16,11 @@ T = TypeVar("T")
 # ECMA-48: CSI sequences, then OSC strings up to BEL or ST, then two-character escapes.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-# Unicode's explicit bidirectional embeddings, overrides and isolates (UAX #9 section 2).
-_HIDDEN = re.compile(r"[\u202a-\u202e\u2066-\u2069\ufeff]")
+# Unicode's explicit bidirectional embeddings, overrides, isolates and marks (UAX #9 section 2), and
+# what is never seen: blanks without width, soft hyphens, tags. Joiners stay, which scripts need.
+_HIDDEN = re.compile(
+    r"[\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
 _CONTROLS = re.compile(r"[\x00-\x09\x0e-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 

@@ -3,7 +3,9 @@
 import re
 from itertools import groupby
 
-_WEB = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
+# No login, which looks like the host, and no letters that look like others (IDNA: `xn--`).
+_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
+_WEB = re.compile(rf"(?ai:https?)://{_HOST}(?:[/?#][^\s<>\"'`\\]*)?")
 # Lines break behind a hyphen anyway, so a name of many short words needs no help.
 _UNBROKEN = re.compile(r"[^\s-]{21}")
 
