@@ -86,6 +86,14 @@ class DeliveryError(ChainloopSmtpError):
 
 
 def quoted(value: str) -> str:
-    """A value as an error shows it: in quotes, printable, on one line, at most 80 characters."""
+    """A value as an error shows it: in quotes, printable, on one line, at most 80 characters.
+
+    Of a URL without the login, whatever else is wrong with it.
+    """
+    scheme, separator, rest = value.partition("://")
+    authority, slash, path = rest.partition("/")
+    _, at, host = authority.rpartition("@")
+    if separator and at:
+        value = f"{scheme}://***@{host}{slash}{path}"
     shown = "".join(c if c.isprintable() else " " for c in value[:81])
     return "'" + (shown if len(value) <= 80 else shown[:77] + "...") + "'"

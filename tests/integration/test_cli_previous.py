@@ -1,12 +1,14 @@
 """The whole program with an earlier attestation: what the mail, the summary and the report say."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from builders import cli_push, encoded, evaluation, material, statement
 from program import INPUTS, Ended, Post, Program, never, text_of
+from website import Site, answer
 
 EARLIER_ID = "00000000-6a51-4a5b-9c1d-0e5f3c2b7a90"
 EARLIER = statement(run_id=EARLIER_ID, materials=[material("sbom"), material("old")])
@@ -92,6 +94,18 @@ def test_a_url_that_cannot_be_fetched_is_no_reason_to_send_nothing(
     assert ended.code == 0, ended.stderr
     assert ended.annotations == [("notice", "nothing to compare with")]
     assert "is not https" in ended.stdout
+
+
+def test_of_a_url_with_nothing_behind_it_neither_query_nor_password_is_shown(
+    program: Program, folder: Path, site: Site
+) -> None:
+    site.answers["/p"] = answer(b"")
+    host = site.base.removeprefix("https://")
+    ended = run(program, folder, Post(), previous=f"https://jane:hunter2@{host}/p?sig=s3cr3t")
+
+    assert ended.code == 0, ended.stderr
+    assert "https://127.0.0.1/p': is not there, or empty" in ended.stdout
+    assert not re.search("hunter2|s3cr3t", ended.stdout + ended.stderr)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"hello"], ids=["cut", "empty list", "text"])

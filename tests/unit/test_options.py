@@ -347,6 +347,14 @@ def test_a_host_is_a_name_or_an_ip_literal(host: str, expected: str) -> None:
     assert options.parse(raw(host=host)).registration.host == expected
 
 
+@pytest.mark.parametrize("name", ["host", "port", "oauth2-token-url", "tls-fingerprint"])
+def test_a_login_in_a_url_is_not_repeated(name: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        options.parse(raw() | {name: "smtp://jane:hunter2@smtp.example.com:587/@x"})
+    assert "'smtp://***@smtp.example.com:587/@x'" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("host", "why"),
     [

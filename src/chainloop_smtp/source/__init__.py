@@ -119,8 +119,17 @@ def _previous(
         if octets.strip():
             documents.append(octets)
         else:
-            absences.append(f"previous-attestation {quoted(name)}: is not there, or empty")
+            absences.append(f"previous-attestation {quoted(_shown(name))}: is not there, or empty")
     return tuple(documents), tuple(absences)
+
+
+def _shown(name: str) -> str:
+    """A source as it may be told: of a URL without what people put tokens into."""
+    if "://" not in name:
+        return name
+    from chainloop_smtp.source import url
+
+    return url.shown(name)
 
 
 class _Network:

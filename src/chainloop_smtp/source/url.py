@@ -37,7 +37,7 @@ def fetch(
     if not outcome:
         raise AttestationError(
             Problem(
-                f"{option} {quoted(_shown(url))}",
+                f"{option} {quoted(shown(url))}",
                 f"the deadline of {deadline:g} seconds is over",
                 "The server is slow; if it is known to be, raise deadline.",
             )
@@ -59,7 +59,7 @@ def _fetch(option: str, url: str, timeout: float, limit: int, token: str) -> byt
         # As an auth object: without one, requests looks into a netrc file.
         auth = _Bearer(token) if token else None
         for _ in range(_REDIRECTS + 1):
-            where = f"{option} {quoted(_shown(url))}"
+            where = f"{option} {quoted(shown(url))}"
             try:
                 if urlsplit(url).scheme != "https":
                     raise _error(where, "is not https", "Evidence is not read over plain http.")
@@ -74,7 +74,7 @@ def _fetch(option: str, url: str, timeout: float, limit: int, token: str) -> byt
                     return _body(response, where, limit)
             except (requests.RequestException, ValueError) as error:
                 raise _error(where, f"cannot be fetched: {_reason(error)}", "") from error
-    raise _error(f"{option} {quoted(_shown(url))}", f"more than {_REDIRECTS} redirects", "")
+    raise _error(f"{option} {quoted(shown(url))}", f"more than {_REDIRECTS} redirects", "")
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -99,7 +99,7 @@ def _error(where: str, why: str, hint: str) -> AttestationError:
     return AttestationError(Problem(where, why, hint))
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Without user, password, query and fragment, which are where people put tokens."""
     try:
         parts = urlsplit(url)
