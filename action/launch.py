@@ -24,7 +24,13 @@ def launch(site: str) -> None:
 
     gc.freeze()
     gc.enable()
-    main()
+    # What writes a mail is imported while its server is connected to. So the collector stays, for a
+    # run of many mails, but comes seldom.
+    gc.set_threshold(50_000)
+    try:
+        main()
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":

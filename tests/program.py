@@ -10,6 +10,7 @@ from pathlib import Path
 
 from builders import cli_push, encoded, statement
 from chainloop_smtp.cli.post import failure_of
+from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model import (
     Attempt,
@@ -75,8 +76,9 @@ class Post:
         transport: Transport,
         *,
         notify: Callable[[str], None] = print,
+        ahead: Ahead | None = None,
     ) -> Delivery:
-        del notify
+        del notify, ahead
         self.mails.append(mail)
         self.registrations.append(registration)
         self.transports.append(transport)
@@ -161,9 +163,10 @@ def never(
     transport: Transport,
     *,
     notify: Callable[[str], None] = print,
+    ahead: Ahead | None = None,
 ) -> Delivery:
     """Where nothing may be delivered."""
-    raise AssertionError((mail, registration, transport, notify))
+    raise AssertionError((mail, registration, transport, notify, ahead))
 
 
 def flags(inputs: Mapping[str, str]) -> list[str]:

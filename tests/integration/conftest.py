@@ -43,6 +43,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             variables["CHAINLOOP_SMTP_INPUTS"] = text
         variables |= environ or {}
         deliver = post or Post()
+        is_real = deliver is delivery.send
 
         def one_by_one(
             mails: Iterable[Mail],
@@ -50,7 +51,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             transport: Transport,
             *,
             notify: Callable[[str], None],
+            ahead: delivery.Ahead | None = None,
         ) -> Iterator[Delivery]:
+            del ahead
             for mail in mails:
                 yield deliver(mail, registration, transport, notify=notify)
 
@@ -62,7 +65,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             stdout=stdout,
             stderr=stderr,
             deliver=deliver,
-            deliver_all=delivery.send_all if deliver is delivery.send else one_by_one,
+            deliver_all=delivery.send_all if is_real else one_by_one,
+            connect=delivery.Ahead if is_real else None,
         )
         return Ended(code, stdout.getvalue(), stderr.getvalue(), variables, tmp_path)
 

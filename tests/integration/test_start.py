@@ -37,20 +37,32 @@ DEAR = {
 }
 
 
-@pytest.mark.parametrize("login", [LOGIN, {"auth": "none"}], ids=["login", "no login"])
-def test_a_plain_step_loads_none_of_what_only_rare_options_need(
-    login: dict[str, str], tmp_path: Path
-) -> None:
-    given = json.dumps(INPUTS | login | {"output-dir": str(tmp_path)})
+def loaded(given: dict[str, str], folder: Path) -> set[str]:
+    """Modules that a step with these inputs has loaded when it ends well."""
     done = subprocess.run(
         (sys.executable, "-c", RUN),
-        env={**os.environ, "CHAINLOOP_SMTP_INPUTS": given},
+        env={
+            **os.environ,
+            "CHAINLOOP_SMTP_INPUTS": json.dumps(given | {"output-dir": str(folder)}),
+        },
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert "jinja2" in loaded
-    assert loaded & DEAR == set()
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("login", [LOGIN, {"auth": "none"}], ids=["login", "no login"])
+def test_a_plain_step_loads_none_of_what_only_rare_options_need(
+    login: dict[str, str], tmp_path: Path
+) -> None:
+    found = loaded(INPUTS | login, tmp_path)
+    assert "jinja2" in found
+    assert found & DEAR == set()
+
+
+def test_what_writes_a_mail_is_loaded_no_sooner_than_there_is_one_to_write(tmp_path: Path) -> None:
+    found = loaded(INPUTS | LOGIN | {"send-on": "failed"}, tmp_path)
+    assert found & {"jinja2", "chainloop_smtp.message", "chainloop_smtp.cli.post"} == set()

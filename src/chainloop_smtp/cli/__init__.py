@@ -8,7 +8,7 @@ from typing import BinaryIO, TextIO
 from chainloop_smtp import __version__, delivery, options, registry
 from chainloop_smtp.ci import Console
 from chainloop_smtp.cli.arguments import Group, Parser
-from chainloop_smtp.cli.run import Deliver, DeliverAll, Run
+from chainloop_smtp.cli.run import Connect, Deliver, DeliverAll, Run
 from chainloop_smtp.cli.send import send
 from chainloop_smtp.errors import ChainloopSmtpError
 
@@ -22,6 +22,7 @@ def main(
     stderr: TextIO | None = None,
     deliver: Deliver = delivery.send,
     deliver_all: DeliverAll = delivery.send_all,
+    connect: Connect | None = delivery.Ahead,
 ) -> int:
     """Runs one command.
 
@@ -47,6 +48,7 @@ def main(
             stdin=stdin or (sys.stdin.buffer if sys.stdin else io.BytesIO()),
             deliver=deliver,
             deliver_all=deliver_all,
+            connect=connect,
         )
         return int(arguments.command(run))
     except ChainloopSmtpError as error:

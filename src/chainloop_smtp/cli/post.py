@@ -9,6 +9,7 @@ from pathlib import Path
 from chainloop_smtp import delivery, message, outbox
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
+from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import Delivery, Fate, Mail, Options, Require, State, Tls
 
@@ -22,11 +23,13 @@ def post(
     folder: Path,
     outputs: dict[str, str],
     earlier: Sequence[Mapping[str, object]] = (),
+    ahead: Ahead | None = None,
 ) -> int:
     """Delivers the mail, and tells the workflow what became of it.
 
     Args:
         earlier: What the receipt says already of this very mail, and is to say further.
+        ahead: A session with the server that is connected already, or is about to be.
 
     Returns:
         The exit code, where nothing is raised.
@@ -37,7 +40,7 @@ def post(
     if parsed.transport.tls is Tls.NONE:
         run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
     advise(run, parsed)
-    result, failure = _delivered(run, parsed, mail)
+    result, failure = _delivered(run, parsed, mail, ahead)
     outputs["accepted"] = json.dumps(result.accepted)
     outputs["refused"] = json.dumps([each.recipient for each in result.refused])
     outputs["attempts"] = str(result.attempts)
@@ -76,24 +79,26 @@ def post(
     return 0
 
 
-def _delivered(run: Run, parsed: Options, mail: Mail) -> tuple[Delivery, DeliveryError | None]:
+def _delivered(
+    run: Run, parsed: Options, mail: Mail, ahead: Ahead | None
+) -> tuple[Delivery, DeliveryError | None]:
     """What became of the mail, and the failure that this is."""
     try:
         parsed = authorised(run, parsed)
     except DeliveryError as error:
         return Delivery(mail=mail, fates=()), error
     with interruptible():
-        result = _deliver(run, parsed, mail)
+        result = _deliver(run, parsed, mail, ahead)
     return result, failure_of(result, parsed.require, parsed.registration.host)
 
 
-def _deliver(run: Run, parsed: Options, mail: Mail) -> Delivery:
+def _deliver(run: Run, parsed: Options, mail: Mail, ahead: Ahead | None) -> Delivery:
     """One transaction, or several where `parts` makes more of it."""
     size, notify = parsed.max_recipients, run.console.say
+    server = (parsed.registration, parsed.transport)
     if len(mail.recipients) <= size and not mail.international:
-        return run.deliver(mail, parsed.registration, parsed.transport, notify=notify)
-    mails = parts(mail, size)
-    deliveries = run.deliver_all(mails, parsed.registration, parsed.transport, notify=notify)
+        return run.deliver(mail, *server, notify=notify, ahead=ahead)
+    deliveries = run.deliver_all(parts(mail, size), *server, notify=notify, ahead=ahead)
     return together(mail, list(deliveries))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from chainloop_smtp import delivery, message, options, registry, routing, source
+from chainloop_smtp import delivery, options, registry, routing, source
 from chainloop_smtp.cli import forks
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
@@ -115,7 +115,7 @@ def routes(
     resolver = Resolver(run.listed(given), dict(run.environ))
     secrets = _secrets(given, found, resolver)
     _hide(run, secrets, found.registrations)
-    templates = cache(_templates)
+    templates = cache(own_templates)
     problems: list[Problem] = []
     made = []
     is_fork = forks.is_fork(run)
@@ -178,9 +178,19 @@ def _listed(run: Run, one: Listed) -> Listed:
     return replace(one, entry=replace(one.entry, given=run.listed(one.entry.given)))
 
 
-def _templates(template_dir: str, subject: str) -> Templates:
+def own_templates(template_dir: str, subject: str) -> Templates:
+    """The user's own templates, looked at as far as that needs no run.
+
+    Raises:
+        MessageError: With every problem found.
+        OptionsError: The folder is none, or a file of it cannot be read.
+    """
     own = source.templates(template_dir, subject)
-    message.check(own)
+    if own != Templates():
+        # Imported here: few have templates of their own.
+        from chainloop_smtp import message
+
+        message.check(own)
     return own
 
 

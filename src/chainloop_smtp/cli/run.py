@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from chainloop_smtp import delivery, options
 from chainloop_smtp.ci import Console
+from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transport
 from chainloop_smtp.model.values import dataclass
@@ -30,6 +31,7 @@ class Deliver(Protocol):
         transport: Transport,
         *,
         notify: Callable[[str], None],
+        ahead: Ahead | None = None,
     ) -> Delivery:
         """Submits one mail; what becomes of it is data."""
 
@@ -44,8 +46,13 @@ class DeliverAll(Protocol):
         transport: Transport,
         *,
         notify: Callable[[str], None],
+        ahead: Ahead | None = None,
     ) -> Iterator[Delivery]:
         """Submits mails to one server, each taken as there is room for it."""
+
+
+Connect = Callable[[Registration, Transport], Ahead]
+"""`delivery.Ahead`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,7 @@ class Run:
     """One invocation of the program.
 
     Attributes:
+        connect: None: no server is connected to before there is a mail.
         environ: The process's own environment; secrets are taken out once they are read.
     """
 
@@ -62,6 +70,7 @@ class Run:
     stdin: BinaryIO
     deliver: Deliver
     deliver_all: DeliverAll
+    connect: Connect | None
 
     def inputs(self, opts: dict[str, str] | None = None) -> dict[str, str]:
         """Every input that is given, normalised, with the secrets masked from here on.

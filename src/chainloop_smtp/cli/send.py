@@ -1,18 +1,19 @@
 """The main story: options, evidence, verdict, routes, mails, deliveries, report."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 
-from chainloop_smtp import message, outbox, source, verdict
+from chainloop_smtp import outbox, verdict
 from chainloop_smtp.cli import forks, routes
 from chainloop_smtp.cli import story as stories
-from chainloop_smtp.cli.post import post
 from chainloop_smtp.cli.previous import previous
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
-from chainloop_smtp.cli.telling import Teller
-from chainloop_smtp.model import Conditions, Delivery, Options
+from chainloop_smtp.delivery import Ahead
+from chainloop_smtp.model import Conditions, Delivery, Mail, Options
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {
@@ -50,8 +51,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         return _skipped_fork(run, outputs)
     parsed = routes.own(run, given)
     # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
-    own = source.templates(parsed.composition.template_dir, parsed.composition.subject)
-    message.check(own)
+    own = routes.own_templates(parsed.composition.template_dir, parsed.composition.subject)
     token = given.get("github-token", "")
     story = _told(run, parsed, [parsed], token, outputs)
     route = Route(name="", place="", id="", conditions=Conditions(), options=parsed, templates=own)
@@ -63,33 +63,63 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
 
 
 def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str, str]) -> int:
-    """The inputs' own mail."""
-    parsed = route.options
-    mail = Teller(run, story).mail(parsed, route.templates, note)
-    if not mail.recipients:
-        return _skipped(run, NOBODY, outputs)
-    folder = run.folder(parsed)
-    earlier = outbox.read_receipt(folder).get(mail.message_id, [])
-    before = outbox.accepted(earlier)
-    left = tuple(each for each in mail.recipients if each not in before)
-    if not left and not parsed.dry_run:
-        return _skipped(run, "this very mail was sent before, as the receipt says", outputs)
-    mail = replace(mail, recipients=left or mail.recipients)
-    outputs["message-id"] = mail.message_id
-    outputs["eml"] = str(outbox.write_mail(folder, mail))
-    run.console.say(mail.subject)
-    if parsed.dry_run:
-        outputs["skipped"] = "dry run"
-        untried = [(parsed.registration, Delivery(mail=mail, fates=()))]
-        outputs["receipt"] = str(outbox.write_receipt(folder, untried, story.now))
-        run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
-        outbox.write_summary(folder, mail.summary)
-        run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
-        return 0
+    """The inputs' own mail, which is written while its server is being connected to."""
     # The deadline holds for everything that touches the network, fetching evidence included.
-    rest = max(parsed.transport.deadline - story.found.network_seconds, 0.001)
-    parsed = replace(parsed, transport=replace(parsed.transport, deadline=rest))
-    return post(run, parsed, mail, folder, outputs, earlier)
+    transport = route.options.transport
+    rest = max(transport.deadline - story.found.network_seconds, 0.001)
+    parsed = replace(route.options, transport=replace(transport, deadline=rest))
+    folder = run.folder(parsed)
+    receipt = outbox.read_receipt(folder)
+    # Outside of a CI run, every mail is another one.
+    is_new = not receipt or not story.job.run_id
+    with _connecting(run, parsed, is_new=is_new) as ahead:
+        # Imported here: it takes about as long to load what writes a mail as to connect.
+        from chainloop_smtp.cli.post import post
+        from chainloop_smtp.cli.telling import Teller
+
+        mail = Teller(run, story).mail(parsed, route.templates, note)
+        if not mail.recipients:
+            return _skipped(run, NOBODY, outputs)
+        earlier = receipt.get(mail.message_id, [])
+        before = outbox.accepted(earlier)
+        left = tuple(each for each in mail.recipients if each not in before)
+        if not left and not parsed.dry_run:
+            return _skipped(run, "this very mail was sent before, as the receipt says", outputs)
+        mail = replace(mail, recipients=left or mail.recipients)
+        outputs["message-id"] = mail.message_id
+        outputs["eml"] = str(outbox.write_mail(folder, mail))
+        run.console.say(mail.subject)
+        if parsed.dry_run:
+            return _rehearsed(run, story, parsed, mail, folder, outputs)
+        return post(run, parsed, mail, folder, outputs, earlier, ahead)
+
+
+def _connecting(run: Run, parsed: Options, *, is_new: bool) -> AbstractContextManager[Ahead | None]:
+    """A session that begins to connect here, where it is certain that a mail is to go over it.
+
+    It is not where everybody in To is looked up and may be nobody. And a token is fetched first:
+    no server has to wait for that.
+
+    Args:
+        is_new: No receipt can say that this mail was sent before.
+    """
+    is_certain = is_new and not parsed.dry_run and parsed.registration.to
+    if run.connect and is_certain and not parsed.oauth2:
+        return run.connect(parsed.registration, parsed.transport)
+    return nullcontext()
+
+
+def _rehearsed(
+    run: Run, story: Story, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]
+) -> int:
+    """The mail as a file; nothing is sent."""
+    outputs["skipped"] = "dry run"
+    untried = [(parsed.registration, Delivery(mail=mail, fates=()))]
+    outputs["receipt"] = str(outbox.write_receipt(folder, untried, story.now))
+    run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
+    outbox.write_summary(folder, mail.summary)
+    run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
+    return 0
 
 
 def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, str]) -> int:

@@ -9,6 +9,7 @@ What became of a mail is data, whatever it is: nothing that a server or a networ
 
 from collections.abc import Callable, Iterable, Iterator
 
+from chainloop_smtp.delivery.ahead import Ahead
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import place
 from chainloop_smtp.delivery.dispatch import Dispatch
@@ -18,7 +19,16 @@ from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS
 from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 
-__all__ = ["IMPLICIT_TLS_PORTS", "Clock", "check_files", "hint", "provider", "send", "send_all"]
+__all__ = [
+    "IMPLICIT_TLS_PORTS",
+    "Ahead",
+    "Clock",
+    "check_files",
+    "hint",
+    "provider",
+    "send",
+    "send_all",
+]
 
 _ATTEMPTS = 12  # in a row that bring nobody the mail; the deadline is usually over before
 _LONGEST_PAUSE = 30.0  # seconds
@@ -35,6 +45,7 @@ def send(
     attempts: int = _ATTEMPTS,
     clock: Clock = _CLOCK,
     notify: Notify = lambda _: None,
+    ahead: Ahead | None = None,
 ) -> Delivery:
     """Submits one mail: `send_all` with one.
 
@@ -42,7 +53,13 @@ def send(
         OptionsError: A file of the TLS options is not usable.
     """
     (delivery,) = send_all(
-        (mail,), registration, transport, attempts=attempts, clock=clock, notify=notify
+        (mail,),
+        registration,
+        transport,
+        attempts=attempts,
+        clock=clock,
+        notify=notify,
+        ahead=ahead,
     )
     return delivery
 
@@ -56,6 +73,7 @@ def send_all(
     attempts: int = _ATTEMPTS,
     clock: Clock = _CLOCK,
     notify: Notify = lambda _: None,
+    ahead: Ahead | None = None,
 ) -> Iterator[Delivery]:
     """Submits mails to one server, over as few connections and round trips as it allows.
 
@@ -70,6 +88,8 @@ def send_all(
         connections: At once, at most. A server that allows fewer is asked for fewer.
         attempts: At most, in a row that bring a mail nobody.
         notify: Gets a sentence each time that something is tried again.
+        ahead: To the same server, for the first mail; the deadline is its own. Only with one
+            connection. None: connecting begins when there is a mail.
 
     Yields:
         One delivery for each mail, as soon as there is nothing more to try; their order is that of
@@ -80,8 +100,12 @@ def send_all(
         OptionsError: A file of the TLS options is not usable.
     """
     where = place(registration.host, registration.port)
-    deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
-    dispatch = Dispatch(registration, transport, deadline, clock, connections)
+    deadline = (
+        ahead.deadline
+        if ahead
+        else Deadline(transport.deadline, transport.timeout, where, clock.seconds)
+    )
+    dispatch = Dispatch(registration, transport, deadline, clock, connections, ahead)
     letters: Iterator[Letter] = map(Letter, mails)
     fruitless = 0
     while True:

@@ -184,7 +184,9 @@ class _Rehearsal:
         return StepState.OK, f"{host} is {numbers}"
 
     def _connect(self) -> Found:
-        self._session = Session(self._registration, self._transport, self._deadline, self._clock)
+        session = Session(self._registration, self._transport, self._deadline, self._clock)
+        session.connect()
+        self._session = session
         address = self._session.connection.address
         proxy = self._transport.proxy
         through = f" through the proxy {place(proxy.host, proxy.port)}" if proxy else ""

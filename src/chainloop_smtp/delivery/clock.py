@@ -60,6 +60,10 @@ class Deadline:
         """Seconds; under 0 when it is over."""
         return self._ends - self._clock()
 
+    def shorten(self, seconds: float) -> None:
+        """Ends it so many seconds from now, unless it ends before."""
+        self._ends = min(self._ends, self._clock() + seconds)
+
     def after(self, seconds: float) -> float:
         """The moment so many seconds from now, for `step`."""
         return self._clock() + seconds

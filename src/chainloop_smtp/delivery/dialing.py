@@ -2,12 +2,11 @@
 
 import base64
 import socket
-from collections.abc import Callable
 from functools import partial
-from threading import Thread
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from chainloop_smtp.delivery.clock import Deadline
+from chainloop_smtp.delivery.errand import Errand
 from chainloop_smtp.delivery.failures import failure
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Proxy, ProxyKind
@@ -19,8 +18,6 @@ _PASSING = (1, 3, 4, 5, 6)
 _LONGEST_HEAD = 16 * 1024
 # Names that mean something on this network only: no server elsewhere can look them up.
 _LOCAL_DOMAINS = ("local", "localdomain", "localhost", "internal", "lan", "home", "arpa", "test")
-
-Result = TypeVar("Result")
 
 
 class Line(NamedTuple):
@@ -65,7 +62,7 @@ def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]
     """
     work = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        return _bounded(work, deadline.step())
+        return Errand(work).result(deadline.step())
     except (OSError, UnicodeError) as error:
         raise failure(where, host, "looking up the host", error) from error
 
@@ -152,7 +149,8 @@ def _through_socks(
         rdns=True,
     )
     try:
-        connected = _bounded(partial(socks.connect, _ascii(host), port, timeout=seconds), seconds)
+        work = partial(socks.connect, _ascii(host), port, timeout=seconds)
+        connected = Errand(work).result(seconds)
         _send_at_once(connected)
     except python_socks.ProxyError as error:
         hint = "Is its login right, and does it let this runner reach that host and port?"
@@ -207,27 +205,3 @@ def _ask_http(
 def _ascii(host: str) -> str:
     """An IP literal, or a name in the form that travels (RFC 5890)."""
     return host.encode("idna").decode("ascii")
-
-
-def _bounded(work: Callable[[], Result], seconds: float) -> Result:
-    """What the work gives; it is left behind in a thread of its own when it takes too long.
-
-    Raises:
-        TimeoutError: It did.
-    """
-    outcome: list[Result | Exception] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
-            outcome.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise TimeoutError
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
+from chainloop_smtp.delivery.ahead import Ahead
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.login import Login, LoginError, log_in
@@ -78,7 +79,13 @@ class Dispatch:
         deadline: Deadline,
         clock: Clock,
         connections: int,
+        ahead: Ahead | None = None,
     ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            ahead: The first session, connected already, where there is one connection at a time.
+        """
         self.is_interrupted = False
         self.failure = DeliveryError(Problem("delivery", "it was not tried"), is_temporary=True)
         self._registration = registration
@@ -86,6 +93,7 @@ class Dispatch:
         self._deadline = deadline
         self._clock = clock
         self._connections = connections
+        self._ahead = ahead
         self._distrusted: frozenset[str] = frozenset()
         self._window = WINDOW
         self._refusal: LoginError | None = None
@@ -109,7 +117,7 @@ class Dispatch:
         yield from queue.rest()
 
     def session(self) -> Session:
-        """A new connection.
+        """A new connection, or the one that was made ahead.
 
         Raises:
             DeliveryError: There is none to be had.
@@ -117,9 +125,13 @@ class Dispatch:
         if self._refusal:
             # One more login would be one more break-in attempt.
             raise self._refusal
-        return Session(
+        if self._ahead and not self._ahead.is_taken:
+            return self._ahead.take()
+        session = Session(
             self._registration, self._transport, self._deadline, self._clock, self._distrusted
         )
+        session.connect()
+        return session
 
     def visit(self, session: Session, queue: Queue, login: Login | None) -> Visit:
         """What the session carries, with no more at stake than the server has shown to be safe."""

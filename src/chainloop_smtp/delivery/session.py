@@ -24,12 +24,12 @@ _PROBE_PATIENCE = 5.0  # seconds
 class Session:
     """A connection and what the server has said of itself.
 
-    The steps are methods, in the order in which they stand here; `open` takes them all.
+    The steps are methods, in the order in which they stand here; `open` takes all behind the first.
 
     Attributes:
         registration: Where the server is, and who may log in.
         transport: How mails travel there.
-        connection: What the steps talk over.
+        connection: What the steps talk over; there from `connect` on.
         started: When connecting began; aware, in UTC.
         extensions: What EHLO offered last: parameters by keyword, in upper case.
         mechanism: SASL mechanism of the login; empty: there was none.
@@ -44,13 +44,12 @@ class Session:
         clock: Clock,
         ignoring: Set[str] = frozenset(),
     ) -> None:
-        """Connects.
+        """Touches no network yet.
 
         Args:
             ignoring: Extensions that are not to be used even if the server offers them.
 
         Raises:
-            DeliveryError: No address of the host could be reached.
             OptionsError: A file of the TLS options is not usable.
         """
         self.transport = transport
@@ -68,13 +67,7 @@ class Session:
         self._context = None if self.tls is Tls.NONE else tls_.context(transport)
         self.mechanism = ""
         self.extensions: Mapping[str, str] = {}
-        self.connection = Connection(
-            registration.host,
-            registration.port,
-            deadline,
-            proxy=transport.proxy,
-            secrets=(registration.password.encode(),),
-        )
+        self.connection: Connection
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +79,20 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self.connection.__exit__(kind, error, traceback)
+
+    def connect(self) -> None:
+        """The TCP handshake, through the proxy where there is one.
+
+        Raises:
+            DeliveryError: No address of the host could be reached.
+        """
+        self.connection = Connection(
+            self.registration.host,
+            self.registration.port,
+            self._deadline,
+            proxy=self.transport.proxy,
+            secrets=(self.registration.password.encode(),),
+        )
 
     def open(self) -> None:
         """From the server's greeting to a session that is as safe as it is to be.

@@ -6,7 +6,6 @@ something to explain. That both say the same of every document is held by a test
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.options import addresses
@@ -66,6 +65,9 @@ class Schema:
 
 def read(name: str) -> Mapping[str, object]:
     """One schema, ``registration`` or ``attachment``, parsed from the bytes Chainloop publishes."""
+    # Imported here: it is dear, and hardly any run has to look into a schema.
+    from importlib.resources import files
+
     text = files("chainloop_smtp").joinpath(f"schemas/{name}.json").read_text(encoding="utf-8")
     schema: Mapping[str, object] = json.loads(text)
     return schema
