@@ -1,0 +1,65 @@
+"""README and docs: the program takes what is shown there, and actionlint has nothing against it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pages
+from chainloop_smtp import cli
+
+COMMANDS = list(pages.commands())
+
+
+def helped(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*argv, "--help"], {})
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [words for _, words in COMMANDS], ids=lambda words: words[0])
+def test_every_command_shown_has_flags_that_there_are(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    first = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
+    flags = {word for word in words[first:] if re.match("--?[a-z]", word)}
+    for last in words[first - 1].split("|"):
+        told = helped(capsys, *words[: first - 1], last)
+        assert flags <= set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", told))
+
+
+def test_the_readme_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    table = pages.PAGES["README.md"].partition("\n## Commands\n")[2].partition("\n## ")[0]
+    listed: list[list[str]] = []
+    for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)[1:]:
+        for words in (found.split() for found in re.findall("`(.+?)`", row)):
+            listed.append([*listed[-1][:2], *words[1:]] if words[0] == "…" else words)
+            helped(capsys, *listed[-1])
+    assert cli.main(["nonsense"], {}) == 2
+    there_are = re.findall(r"There are: (.+?)\.", capsys.readouterr().err)[0].split(", ")
+    assert {words[0] for words in listed} == set(there_are)
+    for group in ("registered", "attached"):
+        under = {words[2] for words in listed if words[1:2] == [group]}
+        told = helped(capsys, "integration", group)
+        assert under == set(re.findall(r"^    (\w+) ", told, re.MULTILINE)), group
+
+
+def test_actionlint_has_nothing_to_say_of_what_is_shown(tmp_path: Path) -> None:
+    shown = [text for _, text, _ in pages.workflows()]
+    for _, step in pages.steps():
+        # Those of a job name what is around them.
+        if "needs." not in json.dumps(step) and "steps." not in json.dumps(step):
+            job = {"runs-on": "ubuntu-latest", "strategy": {"matrix": {"part": ["a"]}}}
+            workflow = {"on": "push", "jobs": {"mail": {**job, "steps": [step]}}}
+            shown.append(json.dumps(workflow))
+    assert len(shown) > 20
+    files = [tmp_path / f"{number}.yml" for number in range(len(shown))]
+    for file, text in zip(files, shown, strict=True):
+        file.write_text(text, "utf-8")
+    actionlint = Path(sys.executable).with_name("actionlint")
+    ended = subprocess.run([actionlint, *files], check=False, capture_output=True, text=True)
+    assert (ended.stdout, ended.returncode) == ("", 0)

@@ -1,0 +1,50 @@
+"""README and docs: every block, command and link is of the product as it is."""
+
+import re
+
+import pytest
+
+import pages
+from chainloop_smtp import options
+from chainloop_smtp.options import configuration
+
+STEPS = [(page, step) for page, step in pages.steps() if step.get("uses", "").startswith(pages.OWN)]
+FILES = [
+    (page, text) for page, text in pages.blocks("yaml") if re.search(r"^registrations:", text, re.M)
+]
+
+
+@pytest.mark.parametrize("step", [step for _, step in STEPS], ids=[page for page, _ in STEPS])
+def test_every_step_shown_has_inputs_that_there_are(step: pages.Json) -> None:
+    assert set(step.get("with", {})) <= {each.name for each in options.INPUTS}
+    assert step["uses"] == f"{pages.OWN}v1"
+
+
+def test_the_readmes_workflows_are_complete() -> None:
+    shown = [step for page, step in STEPS if page == "README.md" and "host" in step.get("with", {})]
+    assert len(shown) == 2
+    for step in shown:
+        given = {
+            name: "" if "${{" in value and "secrets" not in value else value
+            for name, value in step["with"].items()
+        }
+        assert options.parse({"port": "587", **given}).registration.host == "smtp.example.com"
+
+
+@pytest.mark.parametrize(("page", "text"), FILES, ids=[page for page, _ in FILES])
+def test_every_configuration_file_shown_is_right(page: str, text: str) -> None:
+    read = configuration.parse(text, page)
+    assert read.registrations
+    assert read.attachments
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page, text in pages.PAGES.items():
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if target.startswith(("http:", "https:", "mailto:")):
+                continue
+            path, _, anchor = target.partition("#")
+            there = (pages.ROOT / page).parent / path if path else pages.ROOT / page
+            assert there.exists(), (page, target)
+            name = there.resolve().relative_to(pages.ROOT).as_posix()
+            assert not anchor or anchor in pages.anchors(name), (page, target)
