@@ -58,7 +58,19 @@ _ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "sc
 
 
 def doubt(attestation: Attestation | None, job: Job) -> str:
-    """Why the evidence may be another run's, as a sentence; empty: it looks right.
+    """Why the evidence may be another run's, as sentences; empty: it looks right."""
+    return " ".join(filter(None, (_leftover(attestation, job), _mismatch(attestation))))
+
+
+def _mismatch(attestation: Attestation | None) -> str:
+    """What verifying the mail would find, too."""
+    if attestation is None or attestation.signing.is_digest_verified is not False:
+        return ""
+    return "The bundle in the evidence is not the one whose digest the evidence names."
+
+
+def _leftover(attestation: Attestation | None, job: Job) -> str:
+    """Why it is of another CI run.
 
     A file of an earlier run that was left on the runner is easily taken for this one's.
     """

@@ -237,7 +237,7 @@ def test_a_document_that_cannot_be_read_does_not_hide_what_another_says(
     assert "evidence of this run that cannot be read" in " ".join(
         text_of(post.mails[0].content).split()
     )
-    assert ("warning", "another run's evidence") not in ended.annotations
+    assert ("warning", "the evidence is in doubt") not in ended.annotations
 
 
 GATED = evaluation("tide-gate", violations=[violation("too low")], is_gate=True)
@@ -336,7 +336,7 @@ def test_evidence_of_another_run_is_warned_of_and_the_mail_says_so(program: Prog
     here = {"GITHUB_REPOSITORY": "lakeside/harbour", "GITHUB_RUN_ID": "43"}
     ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, environ=here, post=post)
 
-    assert ("warning", "another run's evidence") in ended.annotations
+    assert ("warning", "the evidence is in doubt") in ended.annotations
     said = "The evidence is of CI run 9000000042, and this mail comes from CI run 43."
     assert said in " ".join(text_of(post.mails[0].content).split())
     assert said in ended.summary

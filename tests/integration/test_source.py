@@ -1,5 +1,6 @@
 """Files, standard input and event payloads -> evidence and facts of the job."""
 
+import base64
 import io
 import json
 import os
@@ -88,6 +89,12 @@ def test_json_text_is_the_evidence_itself(text: str) -> None:
     assert read(text).documents == (text.encode("utf-8", "surrogatepass"),)
 
 
+def test_base64_text_is_the_evidence_itself_and_a_short_one_is_a_path() -> None:
+    text = base64.b64encode(PUSHED).decode()
+    assert read(text).documents == (text.encode(),)
+    assert "there is no such file" in refusal(text[:100].replace("/", "+"))
+
+
 def test_several_sources_are_read_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"[1]")
     (tmp_path / "b.json").write_bytes(b"[2]")
@@ -95,7 +102,7 @@ def test_several_sources_are_read_in_their_order(tmp_path: Path) -> None:
     assert read(names, b"[3]").documents == (b"[2]", b"[1]", b"[3]")
 
 
-@pytest.mark.parametrize("content", [b"", b" \n\t\r\n"], ids=["empty", "blank"])
+@pytest.mark.parametrize("content", [b"", b" \n\t\r\n", b'""'], ids=["empty", "blank", "unset"])
 def test_what_holds_nothing_is_no_evidence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "attestation.json"
     path.write_bytes(content)

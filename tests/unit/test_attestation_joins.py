@@ -101,6 +101,47 @@ def test_two_runs_are_an_error_that_names_both() -> None:
     assert "00000000-0000-4000-8000-000000000000" in message
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"workflowID": "w"}, "workflow ID: `attestation push -o json` says "),
+        ({"workflowID": "", "project": "lagoon"}, "project: `attestation push -o json` says 'har"),
+        ({"workflowID": "", "workflowName": "row"}, "workflow: `attestation push -o json` says 's"),
+    ],
+    ids=["id", "project", "name"],
+)
+def test_dry_runs_of_two_workflows_are_an_error_that_names_both(
+    other: builders.JSON, words: str
+) -> None:
+    """A dry run has neither an id nor a digest to be told by."""
+    rehearsed = builders.statement(run_id="")
+    push = read(builders.cli_push(STATEMENT, is_dry_run=True))
+    assert attestation.join(push, read(rehearsed)).workflow.name == "ship"
+    metadata = rehearsed["predicate"]["metadata"] | other
+    foreign = builders.statement(run_id="", predicate={"metadata": metadata})
+
+    with pytest.raises(AttestationError) as caught:
+        attestation.join(push, read(foreign))
+
+    assert str(caught.value).startswith(words)
+
+
+def test_materials_of_one_name_are_joined_by_their_digests() -> None:
+    twins = [builders.material("x", value="a"), builders.material("y", value="b")]
+    for twin in twins:
+        twin["annotations"]["chainloop.material.name"] = "x"
+    statement = builders.statement(materials=twins)
+    push = builders.cli_push(statement)
+    push["materials"].reverse()
+    for material in push["materials"]:
+        material["value"] = ""
+
+    joined = attestation.join(read(push), read(statement))
+
+    pairs = {(one.value, one.digest) for one in read(statement).materials}
+    assert {(one.value, one.digest) for one in joined.materials} == pairs
+
+
 def test_one_document_twice_is_that_document() -> None:
     assert attestation.join(PUSH, PUSH) == PUSH
 

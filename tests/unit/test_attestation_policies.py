@@ -252,12 +252,13 @@ def test_no_word_on_the_strategy_is_no_strategy() -> None:
         ({"policyEvaluationsCount": 3}, 3),
         ({"policyEvaluationsCount": 3, "policySkippedCount": 1}, 2),
         ({"policyEvaluationsCount": 3, "policyPassedCount": 1, "policySkippedCount": 2}, 1),
-        ({"policyEvaluationsCount": 3, "policyViolationsCount": 1}, 0),
+        ({"policyEvaluationsCount": 3, "policyViolationsCount": 1}, 2),
+        ({"policyEvaluationsCount": 3, "policyViolationsCount": 2}, 0),
         ({"policyEvaluationsCount": 3, "policyHasViolations": True}, 0),
     ],
-    ids=["none skipped", "one skipped", "said", "violations counted", "violations exist"],
+    ids=["none skipped", "one skipped", "said", "one violation", "two", "violations exist"],
 )
-def test_without_a_violation_what_was_not_skipped_has_passed(
+def test_what_was_neither_skipped_nor_violated_has_passed(
     said: dict[str, object], passed: int
 ) -> None:
     counted = builders.statement(predicate=said)

@@ -19,6 +19,7 @@ from chainloop_smtp.model import (
     PolicyStatus,
     Run,
     RunState,
+    Signing,
     Strategy,
     Verdict,
     Violation,
@@ -322,3 +323,10 @@ def test_evidence_of_another_run_of_the_same_repository_is_doubted() -> None:
 )
 def test_other_evidence_is_not_doubted(attestation: Attestation | None, job: Job) -> None:
     assert judge(attestation, job).doubt == ""
+
+
+def test_a_bundle_that_is_not_the_one_of_the_digest_is_doubted() -> None:
+    other = replace(RECORDED, signing=Signing(is_digest_verified=False))
+
+    assert "is not the one whose digest" in judge(other, Job()).doubt
+    assert judge(replace(RECORDED, signing=Signing(is_digest_verified=True)), Job()).doubt == ""

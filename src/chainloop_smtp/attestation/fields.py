@@ -70,11 +70,12 @@ class Node:
         return Node(None, self, names[0])
 
     def members(self) -> Iterator["Node"]:
-        """The values in this array or object."""
+        """The values in this array or object, ``null`` among them; none in anything else."""
         if isinstance(self.value, dict):
             yield from (Node(value, self, key) for key, value in self.value.items())
-        elif isinstance(self.value, list):
-            yield from (Node(value, self, index) for index, value in enumerate(self.value))
+            return
+        for index, value in enumerate(self.value if isinstance(self.value, list) else ()):
+            yield Node(value, self, index)
 
     def text(self, *names: str) -> str:
         """A string; empty when not said. Half surrogate pairs become U+FFFD, as in Go."""

@@ -29,6 +29,8 @@ def join(first: Attestation, second: Attestation) -> Attestation:
             raise _disagreement(
                 "digest", claimant, _cut(claimant.digest), holder, f"{digests[0]} (its bytes)"
             )
+    if not _are_tied(first, second):
+        _check_workflows(first, second)
     joined = filled(first, second)
     digests = joined.signing.bundle_digests
     if joined.digest and digests:
@@ -36,6 +38,26 @@ def join(first: Attestation, second: Attestation) -> Attestation:
         joined = replace(joined, signing=replace(joined.signing, is_digest_verified=verified))
     shape = first.shape if first.shape == second.shape else f"{first.shape} and {second.shape}"
     return replace(joined, shape=shape)
+
+
+def _are_tied(first: Attestation, second: Attestation) -> bool:
+    """Both name the run, or the attestation; neither does of a dry run."""
+    digests = (first.digest and second.digest) or (
+        (first.digest and second.signing.bundle_digests)
+        or (second.digest and first.signing.bundle_digests)
+    )
+    return bool((first.run.id and second.run.id) or digests)
+
+
+def _check_workflows(first: Attestation, second: Attestation) -> None:
+    one, other = first.workflow, second.workflow
+    for noun, before, after in (
+        ("workflow ID", one.id, other.id),
+        ("project", one.project, other.project),
+        ("workflow", one.name, other.name),
+    ):
+        if before and after and before != after:
+            raise _disagreement(noun, first, _cut(before), second, _cut(after))
 
 
 def check_run(id_: Node, attested: Attestation) -> None:
@@ -114,14 +136,18 @@ def _optional(first: _Fact | None, second: _Fact | None) -> _Fact | None:
 
 
 def _materials(first: tuple[Material, ...], second: tuple[Material, ...]) -> tuple[Material, ...]:
-    """In the order of the first; names are not unique in old attestations."""
+    """In the order of the first; names are not unique in old attestations, but digests tell."""
     others: dict[str, list[Material]] = {}
     for material in reversed(second):
         others.setdefault(material.name, []).append(material)
     joined: list[Material] = []
     for material in first:
         same = others.get(material.name)
-        joined.append(_either(material, same.pop()) if same else material)
+        if same:
+            alike = (one for one in reversed(same) if one.digest == material.digest)
+            same.remove(twin := next(alike, same[-1]))
+            material = _either(material, twin)  # noqa: PLW2901
+        joined.append(material)
     rest = [material for same in others.values() for material in reversed(same)]
     return (*joined, *materials.by_name(rest))
 

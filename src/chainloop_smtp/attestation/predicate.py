@@ -154,10 +154,10 @@ def _policies(node: Node) -> Policies:
         violation_count or node.flag("policyHasViolations") or has_gated or is_blocked
     )
     passed_count = node.integer("policyPassedCount") or 0
-    if not passed_count and not has_violations:
-        # The count of the passed is younger than that of all: without a violation, they are the
-        # ones that were not skipped.
-        passed_count = max(evaluation_count - skipped_count, 0)
+    if not passed_count and (not has_violations or violation_count == 1):
+        # The count of the passed is younger than that of all: they are the ones that were not
+        # skipped, but for the one that the one violation is of.
+        passed_count = max(evaluation_count - skipped_count - violation_count, 0)
     said = Policies(
         reference=_reference(node.get("policyEvaluationsRef")),
         evaluation_count=evaluation_count,

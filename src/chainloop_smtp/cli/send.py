@@ -148,7 +148,7 @@ def _told(
     judged = story.judged
     if mistaken := verdict.doubt(story.attested, story.job):
         run.console.warning(
-            "another run's evidence",
+            "the evidence is in doubt",
             f"{mistaken} Is the file left over from an earlier run? Let the step that pushes "
             "write it anew, or remove it first.",
         )

@@ -1,6 +1,7 @@
 """Outside world -> Evidence and Job. The only stage that reads files, URLs, commands and events."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,6 +17,8 @@ __all__ = ["MAX_BYTES", "job", "read", "templates"]
 
 MAX_BYTES = 64 * 1024 * 1024  # what the reader takes
 _MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
+# An output that was never set is `""` in JSON.
+_NOTHING = b' \t\r\n"'
 # `pull_request_target` has the secrets of the repository, whoever opened the pull request.
 _MAY_LACK_SECRETS = ("pull_request", "pull_request_review", "pull_request_review_comment", "push")
 
@@ -75,7 +78,7 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
         options.previous_attestation, read_one, is_needed=options.is_success
     )
     return Evidence(
-        documents=tuple(document for document in documents if document.strip()),
+        documents=tuple(document for document in documents if document.strip(_NOTHING)),
         previous=previous,
         policy_evaluations=evaluations,
         absences=absences,
@@ -165,8 +168,11 @@ def _names(attestation: str) -> tuple[str, ...]:
 
 
 def _is_text(source: str) -> bool:
-    """The document itself; what a policy printed may stand before it."""
-    return source.startswith(("{", "[", '"')) or ("{" in source and '"' in source)
+    """The document itself; what a policy printed may stand before it, or it is in base64."""
+    if source.startswith(("{", "[", '"')) or ("{" in source and '"' in source):
+        return True
+    # No path has so many characters and neither a dot nor a hyphen.
+    return re.fullmatch(r"e[wy][A-Za-z0-9+/=\s]{300,}", source) is not None
 
 
 def _read(
