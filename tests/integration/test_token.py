@@ -579,3 +579,9 @@ def test_a_netrc_of_the_machine_has_no_say(
     web.answers = {RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}), MICROSOFT: granted(TOKEN)}
     fetch(FEDERATED, environ=JOB)
     assert [each.authorization for each in web.asked] == ["Bearer runner-bearer-token", ""]
+
+
+def test_what_is_cut_off_of_an_answer_is_not_cut_inside_a_secret(web: Web) -> None:
+    web.answers = {OTHER: refused("invalid_client", "x" * 290 + SECRET, 401)}
+    oauth2 = OAuth2(client_id="f1", client_secret=SECRET, refresh_token=REFRESH, token_url=OTHER)
+    assert SECRET[:4] not in refusal_of(oauth2)

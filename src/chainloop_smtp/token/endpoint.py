@@ -100,10 +100,12 @@ class Client:
             answer = None
         if status == requests.codes.ok and isinstance(answer, dict):
             return answer
-        why, hint = explanation.explained(status, answer, self.subject)
+        raise _error(url, *explanation.explained(status, answer, self.subject, self._blotted))
+
+    def _blotted(self, text: str) -> str:
         for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
-            why, hint = why.replace(secret, "***"), hint.replace(secret, "***")
-        raise _error(url, why, hint)
+            text = text.replace(secret, "***")
+        return text
 
     def _settled(self, request: requests.Request) -> tuple[int, bytes]:
         """Status and body; asked again where the endpoint is busy, or out of order for a moment."""
