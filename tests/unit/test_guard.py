@@ -77,6 +77,12 @@ WHOLE = json.dumps({"env": {"TOKEN": SECRET}})
         (a_mail(files=file(base64.b64encode(WHOLE.encode()))), "attachment a.json"),
         (a_mail(files=file(base64.b64encode(b"x" + SECRET.encode()))), "attachment a.json"),
         (a_mail(files=file(base64.b64encode(b"xy" + SECRET.encode()))), "attachment a.json"),
+        (
+            a_mail(files=file(base64.urlsafe_b64encode(b"xyz" + SECRET.encode()))),
+            "attachment a.json",
+        ),
+        (a_mail(files=file(SECRET.encode().hex())), "attachment a.json"),
+        (a_mail(text=f"{SECRET.encode().hex().upper()}\n"), "text"),
         (a_mail(files=file(base64.encodebytes(b"x" * 50 + SECRET.encode()))), "attachment a.json"),
         (
             a_mail(files=file(base64.b64encode(f"\0{USER}\0{SECRET}".encode()))),

@@ -20,6 +20,7 @@ from chainloop_smtp.model.values import dataclass
 SHORTEST = 4  # characters; a shorter one is in every mail
 _SHORTEST_PIECE = 8  # characters of a form that could come about by chance
 _SHORTEST_LINE = 16  # characters of a line that is a secret by itself, such as one of a key
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _BLANKS = b" \t\r\n"
 _ENCODED_WORD = re.compile(rb"=\?utf-8\?([bq])\?([^?]*)\?=(?:\r\n)?[ \t]*", re.IGNORECASE)
 
@@ -112,10 +113,11 @@ def _held(content: bytes, wanted: Iterable[_Wanted]) -> Iterator[str]:
 
 
 def _forms(secret: str, user: str) -> Iterator[bytes]:
-    """What the secret looks like as it is, escaped, and in base64."""
+    """What the secret looks like as it is, escaped, in hexadecimal and in base64."""
     octets = secret.encode(errors="replace")
     escaped = [each.encode(errors="replace") for each in _escaped(secret)]
-    yield from (octets, *escaped)
+    hexadecimal = octets.hex().encode()
+    yield from (octets, *escaped, hexadecimal, hexadecimal.upper())
     for line in secret.splitlines():
         if len(line.strip()) >= _SHORTEST_LINE:
             yield line.strip().encode(errors="replace")
@@ -155,6 +157,8 @@ def _inside_base64(octets: bytes) -> Iterator[bytes]:
         sure = text[(0, 2, 3)[before] : (before + len(octets)) * 8 // 6]
         if len(sure) >= _SHORTEST_PIECE:
             yield sure
+            # RFC 4648 section 5, as in a JWT.
+            yield sure.translate(_URL_SAFE)
 
 
 def _decoded(word: re.Match[bytes]) -> bytes:
