@@ -35,6 +35,35 @@ FOOTER_EXAMPLE = """\
 {% endblock %}
 """
 
+BRAND_EXAMPLE = """\
+{% extends "chainloop/mail.html.j2" %}
+{% block style %}
+{{ super() }}
+.brand{color:#0a6b4f !important}
+.b-button{background-color:#0a6b4f !important}
+.f-onbutton{color:#ffffff !important}
+@media (prefers-color-scheme:dark){.brand{color:#7fd6a2 !important}}
+{% endblock %}
+{% block header %}
+<tr><td class="pad" style="padding:20px 28px 0 28px">
+<b class="brand" style="{{ sans }}font-size:18px;line-height:24px;color:#0a6b4f">Lakeside Bank</b>
+</td></tr>
+{% endblock %}
+"""
+TERSE_EXAMPLE = """\
+{{ wording.badge }}: {{ wording.headline }}
+{{ wording.byline }}
+{% for each in attention %}
+
+{{ each.standing }}: {{ each.name }}
+{% for lines in each.findings %}
+{{ lines|join(" ")|wrap("  ", "- ") }}
+{% endfor %}
+{% endfor %}
+
+{{ run_url }}
+"""
+
 _OURS = files("chainloop_smtp").joinpath("templates")
 _SIMPLE = {
     str: "text",
@@ -55,6 +84,8 @@ def page() -> str:
                 _INTRODUCTION.format(
                     subject=indent(SUBJECT_EXAMPLE, " " * 12),
                     footer=FOOTER_EXAMPLE,
+                    brand=BRAND_EXAMPLE,
+                    terse=TERSE_EXAMPLE,
                     longest=f"{meter.LONGEST:,}",
                     steps=f"{meter.STEPS:,}",
                 ),
@@ -83,6 +114,10 @@ def page() -> str:
                 "`chainloop/mail.html.j2` they are there already; elsewhere, "
                 '`{% from "chainloop/parts.html.j2" import muted with context %}`.\n',
                 *_table(("macro",), _macros()),
+                "\nAnd what goes into a `style`: `sans` and `mono` are fonts; `anywhere` lets long "
+                "words break, `gently` only where a line has no room; `fill`, `ink`, `tint` have "
+                "the colours of a tone, such as `fill[wording.tone]` (`tint` those of `warn` and "
+                "`danger`).",
             )
         )
         + "\n"
@@ -109,9 +144,26 @@ A paragraph more in the footer, as `mail.html.j2` in the folder. Ours are called
 ```jinja
 {footer}```
 
+A name and a colour of your own, in the same file. The `header` block is empty and stands under the
+bar; a block is made of table rows. All looks are inline, so `style` needs `!important`, and a mail
+program that strips it shows what stands inline. Grounds have classes that begin with `b-`, text
+with `f-`.
+
+```jinja
+{brand}```
+
+A plain text of a few lines, as `mail.txt.j2`. A line that ends in a `{{% … %}}` leaves no line
+break behind:
+
+```jinja
+{terse}```
+
 - A name that is not there is an error, with the file, the line and the nearest name, and so is a
   file of the folder that nothing uses. What can be seen without a run is told before anything is
   fetched or sent, the rest before anything is sent; the exit code is 4. `dry-run: true` tries it.
+- Where a run ends before it is attested, `attestation` is none, and a template that counts on it
+  fails just when a job did: guard it with `{{% if attestation %}}`, and try that mail too, with
+  `dry-run: true` and an empty `attestation`.
 - Values are always escaped in HTML: there is neither `safe` nor `autoescape`. HTML is what has a
   name that ends in `.html.j2`.
 - Files may `include`, `import` and `extend` each other and ours, by names in quotes.

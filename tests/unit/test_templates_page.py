@@ -73,6 +73,37 @@ def test_the_footer_of_the_page_works_in_every_state() -> None:
         assert html.index("Questions?") < html.index("Sent by job attest")
 
 
+def test_the_brand_of_the_page_works_in_every_state() -> None:
+    file = TemplateFile(name="mail.html.j2", text=templatespage.BRAND_EXAMPLE)
+    theirs = Templates(folder=".github/mail", files=(file,))
+
+    for state in STATES:
+        html = mailed(state, theirs).html
+        bar, brand, badge = (html.index(each) for each in ("line-height:6px", "Lakeside", "<h1"))
+        assert bar < brand < badge
+        assert html.index(".line{") < html.index(".b-button{background-color:#0a6b4f")
+
+
+def test_the_terse_text_of_the_page_works_in_every_state() -> None:
+    file = TemplateFile(name="mail.txt.j2", text=templatespage.TERSE_EXAMPLE)
+    theirs = Templates(folder=".github/mail", files=(file,))
+
+    for state in STATES:
+        assert mailed(state, theirs).text.endswith(f"\n\n{JOB.run_url}\n")
+    assert mailed("blocked-by-policy", theirs).text == (
+        "Blocked by policy: allowed-licenses and 1 more block harbour 2.14.0\n"
+        "build-and-release on main at 9c1d4e7 by Ada Quay, finished 12 Mar 2026, 09:46:32 UTC "
+        "after 5 min 25 s\n\n"
+        "Enforced: allowed-licenses\n"
+        "- AGPL-3.0-only in ledgerd 1.8.2 AGPL-3.0-only is not on the list\n\n"
+        "Enforced: dependencies-up-to-date\n"
+        "- CVE-2026-1 (high) in pkg:golang/example.test/quays/ledgerd v1.8.2, fixed in\n"
+        "  v1.9.0 See https://vulnerabilities.example.test/CVE-2026-1 for what it can\n"
+        "  do. Recommended: Pin the module to v1.9.0, and build again.\n"
+        f"\n{JOB.run_url}\n"
+    )
+
+
 def test_every_state_is_the_same_through_a_template_that_only_extends_ours() -> None:
     names = ("mail.html.j2", "mail.txt.j2", "subject.txt.j2", "summary.md.j2")
     files = tuple(
