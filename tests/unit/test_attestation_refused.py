@@ -102,6 +102,11 @@ def test_nothing_is_answered_with_how_it_may_have_come(evidence: bytes) -> None:
     assert "exits 4" in message
 
 
+@pytest.mark.parametrize("mark", [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"])
+def test_a_packed_file_is_told_for_what_it_is(mark: bytes) -> None:
+    assert "is a packed file, not a document\n  Unpack it first." in refused(mark + b"{\xff\n{")
+
+
 @pytest.mark.parametrize(
     "evidence",
     [

@@ -33,6 +33,8 @@ _EMPTY_HINT = (
     "input out."
 )
 
+_PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip, zip, zstd
+
 
 def text_of(evidence: bytes, root: Node) -> str:
     """The characters of an input in UTF-8, UTF-16 or UTF-32, without its byte order mark.
@@ -47,6 +49,8 @@ def text_of(evidence: bytes, root: Node) -> str:
             f"is {len(evidence):,} bytes long; at most {MAX_BYTES:,} are read",
             "Is it the attestation, and not one of its materials?",
         )
+    if evidence.startswith(_PACKED):
+        raise root.error("is a packed file, not a document", "Unpack it first.")
     encoding = json.detect_encoding(evidence)
     try:
         text = evidence.decode(encoding, "surrogateescape" if "-8" in encoding else "strict")
