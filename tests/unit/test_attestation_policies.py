@@ -4,7 +4,7 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model import Attestation, Finding, FindingKind, Job, Strategy
+from chainloop_smtp.model import Attestation, Finding, FindingKind, Job, PolicyStatus, Strategy
 from chainloop_smtp.verdict import judge
 
 
@@ -289,3 +289,16 @@ def test_a_violation_that_only_the_control_plane_tells_of_counts(claim: str) -> 
     document["attestation"]["policy_evaluation_status"][claim] = True
 
     assert read(document).policies.has_violations
+
+
+def test_violations_that_a_push_tells_of_and_does_not_list_count() -> None:
+    forgiven = builders.violation("x", is_suppressed=True)
+    document = builders.cli_push(
+        builders.statement(), evaluations=[builders.evaluation("x", violations=[forgiven])]
+    )
+    assert document["has_policy_violations"]
+    assert not read(document).policies.has_violations
+    del document["policy_evaluations"]
+
+    assert read(document).policies.has_violations
+    assert judge(read(document), Job()).policy_status is PolicyStatus.WARNING

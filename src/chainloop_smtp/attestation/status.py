@@ -74,10 +74,13 @@ def _environment(contract: Node, runner: Node) -> tuple[Annotation, ...]:
 
 
 def _policies(node: Node) -> Policies:
-    # `has_policy_violations` counts suppressed violations too, so it is not even read.
     is_enforced = node.flag("must_block_on_policy_violations")
     strategy = None
     if is_enforced is not None:
         strategy = Strategy.ENFORCED if is_enforced else Strategy.ADVISORY
     counted = policies.counted(policies.read_map(node.get("policy_evaluations")))
-    return replace(counted, strategy=strategy)
+    # It counts suppressed violations too, so it only tells where none is listed at all.
+    is_told = bool(node.flag("has_policy_violations"))
+    is_listed = any(each.violations for each in counted.evaluations)
+    has_violations = counted.has_violations or (is_told and not is_listed)
+    return replace(counted, strategy=strategy, has_violations=has_violations)
