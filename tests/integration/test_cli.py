@@ -55,7 +55,7 @@ def test_evidence_that_is_none_is_3(program: Program, attestation: str) -> None:
     ended = program("send", inputs=INPUTS | {"attestation": attestation}, post=never)
     assert ended.code == 3
     assert ended.outputs == NOTHING
-    assert ended.stderr.startswith("The attestation cannot be read.\n")
+    assert ended.stderr.startswith("The attestation cannot be read.\n  attestation ")
     assert ended.annotations == [("error", "The attestation cannot be read")]
 
 

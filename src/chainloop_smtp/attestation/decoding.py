@@ -57,7 +57,7 @@ def text_of(evidence: bytes, root: Node) -> str:
     except UnicodeDecodeError as error:
         raise root.error(
             f"is not text: {encoding.upper()} breaks off at byte {error.start}",
-            "The input is damaged or was cut short.",
+            "It is damaged or was cut short: write it anew, with nothing else in it.",
         ) from error
     return text
 
@@ -150,7 +150,7 @@ class _DamageError(Exception):
         column = self.position - text.rfind("\n", 0, self.position)
         return node.error(
             f"is not JSON that can be read: {self.why} (line {line}, column {column})",
-            "The input is damaged or was cut short.",
+            "It is damaged or was cut short: write it anew, with nothing else in it.",
         )
 
 

@@ -191,7 +191,8 @@ class Node:
             return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
         except ValueError as error:
             raise node.error(
-                "should be base64 and is not", "The input is damaged or was cut short."
+                "should be base64 and is not",
+                "It is damaged or was cut short: write it anew, with nothing else in it.",
             ) from error
 
     def wrong_kind(self, wanted: str) -> AttestationError:

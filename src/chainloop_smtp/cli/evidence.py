@@ -37,7 +37,7 @@ def attested(run: Run, parsed: Options, evidence: Evidence) -> tuple[Attestation
     doubt = UNREAD if evidence.failures else ""
     if documents:
         try:
-            attested = _joined(documents)
+            attested = _joined("attestation", documents)
             if evidence.policy_evaluations is not None:
                 attested = attestation.with_evaluations(attested, evidence.policy_evaluations)
         except AttestationError as error:
@@ -75,14 +75,11 @@ def changes(
     if not evidence.previous:
         return None
     try:
-        previous = _joined(evidence.previous)
+        previous = _joined("previous-attestation", evidence.previous)
     except AttestationError as error:
-        damage = AttestationError(
-            *(replace(each, where=f"previous-attestation {each.where}") for each in error.problems)
-        )
         if parsed.is_success:
-            raise damage from error
-        run.console.warning(damage.title, str(damage))
+            raise
+        run.console.warning(error.title, str(error))
         return None
     # Whether the job went well is not in the evidence, so for neither of the two it counts.
     before = verdict.judge(previous, Job()).outcome
@@ -100,5 +97,11 @@ def _may_hold_a_document(octets: bytes) -> bool:
     return b"{" in octets or octets.lstrip().startswith((b"ey", b"ew"))
 
 
-def _joined(documents: tuple[bytes, ...]) -> Attestation:
-    return reduce(attestation.join, map(attestation.parse, documents))
+def _joined(option: str, documents: tuple[bytes, ...]) -> Attestation:
+    """All documents of an option as one; what is wrong with them is told with the option's name."""
+    try:
+        return reduce(attestation.join, map(attestation.parse, documents))
+    except AttestationError as error:
+        raise AttestationError(
+            *(replace(each, where=f"{option} {each.where}") for each in error.problems)
+        ) from error
