@@ -42,7 +42,7 @@ keep_environment =
 
 primary_hostname = {host_name}
 local_interfaces = 127.0.0.1
-daemon_smtp_ports = {submission_port} : {submissions_port} : {ports_without}
+daemon_smtp_ports = {submission_port} : {submissions_port} : {open_port} : {ports_without}
 tls_on_connect_ports = {submissions_port}
 tls_certificate = {folder}/server.pem
 tls_advertise_hosts = *
@@ -73,6 +73,7 @@ begin acl
 sender:
   deny message = 530 5.7.0 Authentication required
        !authenticated = *
+       !condition = ${{if eq{{$received_port}}{{{open_port}}}}}
   accept
 
 recipient:
@@ -178,6 +179,7 @@ def _configure(exim: Path, server: MailServer) -> Path:
             domain=DOMAIN,
             submission_port=server.submission_port,
             submissions_port=server.submissions_port,
+            open_port=server.open_port,
             ports_without=_list(server, ""),
             without_chunking=_list(server, "CHUNKING"),
             without_pipelining=_list(server, "PIPELINING"),

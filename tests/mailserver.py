@@ -78,6 +78,7 @@ class MailServer:
         submission_port: STARTTLS, required before AUTH.
         submissions_port: TLS from the first byte.
         ports_without: As `submission_port`, but one of `WITHOUT` is not offered.
+        open_port: As `submission_port`, but this machine may mail without a login.
         introspection_port: Where an access token is asked about (RFC 7662); a test may answer.
         ca: Made the server's certificate. One it makes for a client is accepted instead of a login.
         ca_file: The certificate of `ca`, PEM.
@@ -92,6 +93,7 @@ class MailServer:
     submission_port: int
     submissions_port: int
     ports_without: Mapping[str, int]
+    open_port: int
     introspection_port: int
     ca: trustme.CA
     ca_file: Path
@@ -178,13 +180,14 @@ def prepared(*queues: str) -> Iterator[MailServer]:
         leaf = ca.issue_cert(HOST_NAME, "localhost", "127.0.0.1")
         leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
         (folder / "server.pem").chmod(0o600)
-        submission_port, submissions_port, introspection_port, *others = daemons.free_ports(
-            3 + len(WITHOUT)
+        submission_port, submissions_port, open_port, introspection_port, *others = (
+            daemons.free_ports(4 + len(WITHOUT))
         )
         yield MailServer(
             host="127.0.0.1",
             submission_port=submission_port,
             submissions_port=submissions_port,
+            open_port=open_port,
             introspection_port=introspection_port,
             ports_without=dict(zip(WITHOUT, others, strict=True)),
             ca=ca,
@@ -322,6 +325,9 @@ _MASTER_CF = """\
   -o syslog_name=postfix/submission -o smtpd_tls_security_level=encrypt
 127.0.0.1:{submissions_port} inet n - n - - smtpd
   -o syslog_name=postfix/submissions -o smtpd_tls_wrappermode=yes
+127.0.0.1:{open_port} inet n - n - - smtpd
+  -o syslog_name=postfix/open -o smtpd_tls_security_level=encrypt
+  -o smtpd_relay_restrictions=permit_mynetworks,reject
 {others}cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -356,6 +362,7 @@ def _postfix(program: Path, server: MailServer) -> Iterator[None]:
         "size_limit": SIZE_LIMIT,
         "submission_port": server.submission_port,
         "submissions_port": server.submissions_port,
+        "open_port": server.open_port,
         "delays_port": server.delays.port,
         "others": "".join(
             _SERVICE_WITHOUT.format(port=port, keywords=words.replace(" ", ","))

@@ -176,6 +176,60 @@ def test_a_wrong_password_delivers_nothing_on_any_path(
     assert delivered(any_server) == {}
 
 
+def test_a_mail_that_is_taken_though_the_login_is_refused_is_told_as_just_that(
+    any_server: MailServer, tmp_path: Path
+) -> None:
+    finished = send(
+        any_server, tmp_path, port=any_server.open_port, password_="not-the-password", cc=CC
+    )
+
+    # To call it failed would have somebody send it again.
+    assert finished.returncode == 0, finished.stderr
+    assert delivered(any_server) == {TO: 1, CC: 1}
+    assert outputs_of(finished)["sent"] is True
+    (attempt,) = attempts_of(finished)
+    assert attempt["mechanism"] is None
+    assert "535" in attempt["problem"]
+    (note,) = attempt["notes"]
+    assert "it took the mail all the same, without a login" in note
+    assert note.encode() in finished.stderr
+    (mail,) = any_server.mailbox(TO)
+    assert ACCOUNT.user not in parsed(mail)["Received"]
+
+
+def test_who_is_refused_after_a_refused_login_is_told_of_with_the_login(
+    any_server: MailServer, tmp_path: Path
+) -> None:
+    finished = send(
+        any_server,
+        tmp_path,
+        port=any_server.open_port,
+        password_="not-the-password",
+        to=f"{TO}, {UNKNOWN}",
+    )
+
+    assert finished.returncode == 5
+    assert b"refused the login" in finished.stderr
+    assert outputs_of(finished)["accepted"] == [TO]
+    assert len(attempts_of(finished)) == 1
+    assert delivered(any_server) == {TO: 1}
+
+
+def test_a_mechanism_that_takes_several_round_trips_keeps_the_mail_back_until_it_is_over(
+    any_server: MailServer, tmp_path: Path
+) -> None:
+    finished = send(
+        any_server,
+        tmp_path,
+        port=any_server.open_port,
+        password_="not-the-password",
+        auth="login",
+    )
+
+    assert finished.returncode == 5
+    assert delivered(any_server) == {}
+
+
 @pytest.mark.parametrize("without", ["", "CHUNKING", "PIPELINING"])
 def test_a_client_certificate_does_for_a_login(
     mail_server: MailServer, tmp_path: Path, without: str
