@@ -78,6 +78,23 @@ def test_what_nobody_has_taken_up_yet_is_told_too(connections: int) -> None:
     assert {state(each) for each in found} == {State.ACCEPTED, State.UNKNOWN, State.DEFERRED}
 
 
+@pytest.mark.parametrize("made", [0, 1, 3])
+def test_an_interrupt_while_a_mail_is_made_loses_none_that_was_made_before(made: int) -> None:
+    def mails() -> Iterator[Mail]:
+        for number in range(made):
+            yield a_mail(number)
+        raise KeyboardInterrupt
+
+    # A mail a connection, so that the next is also made between two of them.
+    with Sink(most_mails=1) as server:
+        found = list(send_all(mails(), registration(server), Transport(tls=Tls.NONE), clock=HASTE))
+    assert len({each.mail.message_id for each in found}) == len(found) == made
+    assert all(each.is_interrupted or state(each) is State.ACCEPTED for each in found)
+    for each in found:
+        times = server.times(each.mail.content[:18])
+        assert (times == 1) is (state(each) is State.ACCEPTED) or state(each) is State.UNKNOWN
+
+
 def test_an_interrupt_between_two_attempts_ends_the_waiting() -> None:
     with Sink(always=Fault(answers=[(b"RCPT", b"450 4.2.0 later\r\n")])) as server:
         (delivery,) = all_of(server, [a_mail()], sleep=interrupting)

@@ -2,7 +2,8 @@
 
 import io
 import sys
-from collections.abc import Callable, Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO, TextIO
 
 from chainloop_smtp import __version__, delivery, options, registry
@@ -50,12 +51,13 @@ def main(
             deliver_all=deliver_all,
             connect=connect,
         )
-        return int(arguments.command(run))
+        with _terminable():
+            return int(arguments.command(run))
     except ChainloopSmtpError as error:
         console.failure(error)
         return error.exit_code
     except KeyboardInterrupt:
-        # What a runner does first to a step of a job that is cancelled.
+        # What a runner does to a step of a job that is cancelled: SIGINT, SIGTERM, the end.
         console.say("Interrupted. Whether the mail is sent is not known, if it was on its way.")
         return 130
     except Exception:  # noqa: BLE001  # the one place that turns a bug into an exit code
@@ -66,6 +68,18 @@ def main(
 
 
 Command = Callable[[Run], int]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which a runner sends when SIGINT has not helped, counts as Ctrl-C."""
+    import signal
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser(*, is_send: bool) -> Parser:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chainloop_smtp import message, outbox
 from chainloop_smtp.cli.integration import print_table
-from chainloop_smtp.cli.post import INTERRUPTED, interruptible
+from chainloop_smtp.cli.post import INTERRUPTED
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.servers import Result, results
@@ -19,6 +19,7 @@ _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of
 _SHOWN_ROWS = 200  # of the job summary
 
 Decided = Sequence[tuple[Route, Decision]]
+Wanted = Sequence[tuple[Route, str]]
 
 
 def fan_out(
@@ -37,7 +38,7 @@ def fan_out(
         DeliveryError: Some mail did not reach whom it should. Where no delivery failed but a mail
             could not be made, the error is of its kind.
     """
-    wanted = [(route, decision.note) for route, decision in decided if decision.applies]
+    wanted: Wanted = [(route, decision.note) for route, decision in decided if decision.applies]
     if parsed.dry_run:
         return _rehearse(run, parsed, story, decided, outputs)
     if not wanted:
@@ -46,10 +47,14 @@ def fan_out(
     earlier = outbox.read_receipt(folder)
     run.console.say(f"{len(wanted)} of {len(decided)} attachments in {path} apply.")
     found = []
-    with interruptible():
+    try:
         for result in results(run, story, wanted, folder, earlier):
             found.append(result)
             _tell(run, result, len(found), len(wanted))
+    except KeyboardInterrupt:
+        # The second one: what the servers are still about is not waited for.
+        pass
+    found += _left_behind(wanted, found)
     order = {id(route): number for number, (route, _) in enumerate(wanted)}
     found.sort(key=lambda result: order[id(result.route)])
     return _account(run, folder, found, outputs)
@@ -114,6 +119,19 @@ def _verb(route: Route, decision: Decision) -> str:
     if route.missing:
         return f"cannot be sent: {'; '.join(each.why for each in route.missing)}"
     return f"sent. {decision.note}".rstrip() if decision.note else "sent"
+
+
+def _left_behind(wanted: Wanted, found: Sequence[Result]) -> list[Result]:
+    """The routes of which an interrupt has left no result."""
+    ended = {id(each.route) for each in found}
+    why = "interrupted, and whether its mail was sent is not known"
+    failure = DeliveryError(Problem("delivery", why))
+    failure.title = "Whether the mail was delivered is not known"
+    return [
+        Result(route=route, failure=failure, is_interrupted=True)
+        for route, _ in wanted
+        if id(route) not in ended
+    ]
 
 
 def _whom(route: Route) -> list[str]:

@@ -1,8 +1,7 @@
 """One mail -> its delivery, its receipt, and the account of both."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,8 +86,7 @@ def _delivered(
         parsed = authorised(run, parsed)
     except DeliveryError as error:
         return Delivery(mail=mail, fates=()), error
-    with interruptible():
-        result = _deliver(run, parsed, mail, ahead)
+    result = _deliver(run, parsed, mail, ahead)
     return result, failure_of(result, parsed.require, parsed.registration.host)
 
 
@@ -228,15 +226,3 @@ def _problem(fate: Fate, attempts: int, host: str) -> Problem:
 
 def _names(fates: tuple[Fate, ...]) -> str:
     return ", ".join(each.recipient for each in fates)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM, which a runner sends when SIGINT has not helped, counts as Ctrl-C."""
-    import signal
-
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

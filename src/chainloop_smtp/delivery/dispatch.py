@@ -191,7 +191,7 @@ class Dispatch:
             self.is_interrupted = True
             yield from line.interrupted()
             return
-        if line.failure is None:
+        if line.failure is None or line.letter is None:
             return
         self.failure = line.failure
         yield self.give_up(line.letter, line.session)
@@ -211,7 +211,7 @@ class Dispatch:
             try:
                 for letter in line.letters():
                     done.put(letter)
-                if line.failure:
+                if line.failure and line.letter:
                     queue.give_back(line.letter)
             except BaseException as error:  # noqa: BLE001  # a bug is for the caller's thread
                 done.put(error)
@@ -249,14 +249,13 @@ class _Line:
     """One connection after the other, until there is no letter or no connection.
 
     Attributes:
-        letter: The one that waits for a connection, or opened the last.
+        letter: The one that waits for a connection, or opened the last; None before there is one.
         session: The present one; None while there is none.
         failure: Why there is no connection; None when nothing is the matter.
     """
 
-    letter: Letter
-
     def __init__(self, dispatch: Dispatch, queue: Queue) -> None:
+        self.letter: Letter | None = None
         self.session: Session | None = None
         self.failure: DeliveryError | None = None
         self._visit: Visit | None = None
@@ -265,8 +264,7 @@ class _Line:
 
     def letters(self) -> Iterator[Letter]:
         """Takes letters from the queue; where there is a `failure`, `letter` is not delivered."""
-        while letter := self._queue.take():
-            self.letter, self.session, self._visit = letter, None, None
+        while letter := self._taken():
             try:
                 self.session = self._dispatch.session()
                 with self.session:
@@ -285,8 +283,14 @@ class _Line:
         """What was under way when the user ended it all."""
         if self._visit:
             yield from self._visit.interrupt()
-        else:
+        elif self.letter:
             yield self.letter
+
+    def _taken(self) -> Letter | None:
+        """The next letter, with nothing left of the last one while it is being made."""
+        self.letter, self.session, self._visit = None, None, None
+        self.letter = self._queue.take()
+        return self.letter
 
 
 def _cut(lines: list[_Line], queue: Queue) -> None:
