@@ -339,6 +339,20 @@ def test_every_mailbox_is_reached_at_once(any_server: MailServer, tmp_path: Path
         assert not any(hidden.encode() in as_sent(mail) for hidden in others[2:])
 
 
+def test_a_report_of_success_names_mail_and_recipient(
+    any_server: MailServer, tmp_path: Path
+) -> None:
+    finished = send(any_server, tmp_path, dsn="success", envelope_from=ACCOUNT.user)
+
+    assert finished.returncode == 0, finished.stderr
+    assert delivered(any_server) == {TO: 1, ACCOUNT.user: 1}
+    (report,) = any_server.mailbox(ACCOUNT.user)
+    told = b" ".join(report.split())
+    assert b"Action: delivered" in told
+    assert f"Original-Recipient: rfc822;{TO}".encode() in told
+    assert str(outputs_of(finished)["message-id"]).strip("<>").encode() in told
+
+
 # -------------------------------------------------------------------------------- the content
 
 

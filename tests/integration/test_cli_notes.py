@@ -59,7 +59,8 @@ def test_reports_that_the_server_offers_are_asked_for_and_nothing_is_said(progra
         ended = program("send", inputs=inputs(server, dsn="success,delay"), post=delivery.send)
     assert ended.code == 0
     assert b" RET=HDRS ENVID=" in commands(server, b"MAIL")[0]
-    assert b" NOTIFY=SUCCESS,DELAY" in commands(server, b"RCPT")[0]
+    asked = b" NOTIFY=SUCCESS,DELAY ORCPT=rfc822;security@example.test"
+    assert commands(server, b"RCPT")[0].endswith(asked)
     assert "DSN" not in ended.log
     assert "notes" not in attempts(ended)[0]
 

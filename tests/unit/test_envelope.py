@@ -102,10 +102,30 @@ def test_reports_are_asked_for_under_an_id_that_leads_back() -> None:
     transport = Transport(dsn=(Dsn.SUCCESS, Dsn.FAILURE))
     assert said(a_mail(), "DSN", transport=transport) == [
         b"MAIL FROM:<reports@example.test> RET=HDRS ENVID=1+2B2+3D3@example.test",
-        b"RCPT TO:<a@example.test> NOTIFY=SUCCESS,FAILURE",
-        b"RCPT TO:<b@example.test> NOTIFY=SUCCESS,FAILURE",
+        b"RCPT TO:<a@example.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@example.test",
+        b"RCPT TO:<b@example.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@example.test",
     ]
     assert said(a_mail(), transport=transport) == said(a_mail())
+
+
+@pytest.mark.parametrize(
+    ("recipient", "original"),
+    [
+        ("a+b=c@example.test", "rfc822;a+2Bb+3Dc@example.test"),
+        ("häfen+b=c@exämple.test", r"utf-8;häfen\x{2B}b\x{3D}c@exämple.test"),
+    ],
+    ids=["ascii", "beyond"],
+)
+def test_a_report_names_the_recipient_as_we_did(recipient: str, original: str) -> None:
+    mail = replace(a_mail(), recipients=(recipient,))
+    (_, rcpt) = said(mail, "DSN", "SMTPUTF8", transport=Transport(dsn=(Dsn.DELAY,)))
+    assert rcpt.decode() == f"RCPT TO:<{recipient}> NOTIFY=DELAY ORCPT={original}"
+
+
+def test_a_recipient_whose_escaped_name_is_too_long_is_not_named() -> None:
+    mail = replace(a_mail(), recipients=("+" * 200 + "@example.test",))
+    (_, rcpt) = said(mail, "DSN", transport=Transport(dsn=(Dsn.DELAY,)))
+    assert rcpt.endswith(b"> NOTIFY=DELAY")
 
 
 def test_an_id_that_is_too_long_to_lead_back_is_left_out() -> None:

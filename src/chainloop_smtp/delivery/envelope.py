@@ -1,6 +1,7 @@
 """Extensions and mail -> MAIL and RCPT commands, and who can be reached with them. No I/O.
 
-RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN), RFC 8689 (REQUIRETLS).
+RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 and RFC 6533 (DSN),
+RFC 8689 (REQUIRETLS).
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from collections.abc import Mapping
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.model import Dsn, Mail, State, Transport
 
-_LONGEST_ENVID = 100
+_LONGEST_ENVID = 100  # characters: RFC 3461 section 4.4
+_LONGEST_ORCPT = 500  # characters: RFC 3461 section 4.2
 
 
 def carried(
@@ -36,7 +38,7 @@ def commands(
     recipients: tuple[str, ...],
 ) -> list[bytes]:
     """MAIL, and RCPT for each recipient, without their line ends."""
-    sender, recipient = f"MAIL FROM:<{mail.sender}>", ""
+    sender, notify = f"MAIL FROM:<{mail.sender}>", ""
     if "SIZE" in extensions:
         # RFC 1870 section 6.1: as it is, without the dots that DATA adds.
         sender += f" SIZE={len(mail.content)}"
@@ -49,12 +51,14 @@ def commands(
     if transport.dsn and "DSN" in extensions:
         sender += " RET=HDRS"
         identifier = _xtext(mail.message_id.strip("<>"))
-        # RFC 3461 section 4.4: at most 100 characters.
         sender += f" ENVID={identifier}" if len(identifier) <= _LONGEST_ENVID else ""
-        recipient = f" NOTIFY={','.join(each.value.upper() for each in transport.dsn)}"
+        notify = f" NOTIFY={','.join(each.value.upper() for each in transport.dsn)}"
     return [
         sender.encode(),
-        *(f"RCPT TO:<{each}>{recipient}".encode() for each in recipients),
+        *(
+            f"RCPT TO:<{each}>{notify}{_original(each) if notify else ''}".encode()
+            for each in recipients
+        ),
     ]
 
 
@@ -120,6 +124,17 @@ def _obstacle(
             "Leave require-tls out, or use a server that offers it.",
         )
     return "", ""
+
+
+def _original(recipient: str) -> str:
+    """ORCPT (RFC 3461 section 4.2): what a report calls the recipient, whatever became of it."""
+    if recipient.isascii():
+        original = f"rfc822;{_xtext(recipient)}"
+    else:
+        # RFC 6533 section 3: as it is, since a server that takes the address offers SMTPUTF8.
+        escaped = (rf"\x{{{ord(c):02X}}}" if c in "+=\\" else c for c in recipient)
+        original = f"utf-8;{''.join(escaped)}"
+    return f" ORCPT={original}" if len(original) <= _LONGEST_ORCPT else ""
 
 
 def _xtext(text: str) -> str:
