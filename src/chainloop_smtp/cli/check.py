@@ -156,7 +156,7 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
     """The token, where there is to be one, and the dialogue."""
     parsed = target.options
     for problem in target.missing:
-        yield _wrong("options", problem)
+        yield checking.failed("options", problem)
     if target.missing:
         yield Step(name="server", state=StepState.SKIPPED, said=checking.NOT_TRIED)
         return
@@ -165,7 +165,7 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
         try:
             parsed = authorised(run, parsed)
         except DeliveryError as error:
-            yield _wrong("token", error.problems[0])
+            yield checking.failed("token", error.problems[0])
             yield Step(name="server", state=StepState.SKIPPED, said=checking.NOT_TRIED)
             return
         seconds = whole - parsed.transport.deadline
@@ -177,16 +177,6 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
         parsed.registration,
         parsed.transport,
         size=parsed.max_recipients,
-    )
-
-
-def _wrong(name: str, problem: Problem) -> Step:
-    return Step(
-        name=name,
-        state=StepState.FAILED,
-        said=problem.why,
-        where=problem.where,
-        hint=problem.hint,
     )
 
 

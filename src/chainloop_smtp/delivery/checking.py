@@ -101,10 +101,10 @@ class _Rehearsal:
             why, hint = envelope.without_smtputf8(mail)
             if recipients and (sender + author).isascii():
                 for recipient in recipients:
-                    yield _failed("RCPT", Problem(recipient, why, hint), 0.0, recipient)
+                    yield failed("RCPT", Problem(recipient, why, hint), address=recipient)
                 return
             self._is_over = True
-            yield _failed("MAIL", Problem(sender, why, hint), 0.0, sender)
+            yield failed("MAIL", Problem(sender, why, hint), address=sender)
         else:
             yield self._command("MAIL", commands[0], sender, is_needed=True)
         for recipient, command in zip(recipients, commands[1:], strict=True):
@@ -137,7 +137,7 @@ class _Rehearsal:
             state, said = work()
         except DeliveryError as error:
             self._is_over = True
-            return _failed(name, error.problems[0], self._clock.seconds() - started)
+            return failed(name, error.problems[0], self._clock.seconds() - started)
         return Step(name=name, state=state, said=said, seconds=self._clock.seconds() - started)
 
     def _command(self, name: str, command: bytes, address: str, *, is_needed: bool) -> Step:
@@ -155,7 +155,7 @@ class _Rehearsal:
         except DeliveryError as error:
             self._is_over = True
             seconds = self._clock.seconds() - started
-            return _failed(name, error.problems[0], seconds, address)
+            return failed(name, error.problems[0], seconds, address)
         seconds = self._clock.seconds() - started
         if 200 <= reply.code < 300:
             return Step(
@@ -276,7 +276,8 @@ def _transactions(recipients: tuple[str, ...], size: int) -> Iterator[tuple[str,
         yield ()
 
 
-def _failed(name: str, problem: Problem, seconds: float, address: str = "") -> Step:
+def failed(name: str, problem: Problem, seconds: float = 0.0, address: str = "") -> Step:
+    """The step that a problem makes of one."""
     return Step(
         name=name,
         state=StepState.FAILED,
