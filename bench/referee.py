@@ -4,18 +4,21 @@
 
 FOLDER holds ``server.pem``. The first line printed is the port; then comes one JSON line for each
 session: its round trips, its mails and its violations of the protocol. A round trip is the TCP
-handshake, that of TLS 1.3, and every time that the client waits for a reply. What a client must
+handshake, that of TLS 1.3, and every time that the client waits for a reply: what comes in sooner
+than a round trip after a reply was on its way without it, and is no wait. What a client must
 not do is written down, and answered as if it had been right.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import select
 import socket
 import socketserver
 import ssl
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,12 +36,13 @@ class Sink(socketserver.ThreadingTCPServer):
     request_queue_size = 64
 
     def __init__(
-        self, context: ssl.SSLContext, extensions: tuple[str, ...], patience: float, implicit: bool
+        self, context: ssl.SSLContext, extensions: tuple[str, ...], rtt: float, implicit: bool
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.context = context
         self.extensions = extensions
-        self.patience = patience
+        self.rtt = rtt
+        self.patience = _PATIENCE if rtt else 0.0
         self.implicit = implicit
 
 
@@ -70,6 +74,7 @@ class _Session:
         self._output = b""
         self._is_secure = self._is_in = False
         self._recipients = 0
+        self._answered = -math.inf
 
     def run(self) -> None:
         try:
@@ -164,6 +169,7 @@ class _Session:
         if self._output:
             self._socket.sendall(self._output)
             self._output = b""
+            self._answered = time.monotonic()
             self.trips += 1
 
     def _is_more(self, patience: float) -> bool:
@@ -179,6 +185,9 @@ class _Session:
         octets = self._socket.recv(256 * 1024)
         if not octets:
             raise EOFError
+        if time.monotonic() - self._answered < self._server.rtt:
+            self.trips -= 1
+        self._answered = -math.inf
         self._input += octets
 
     def _is_waiting(self) -> bool:
@@ -272,8 +281,7 @@ def main() -> None:
     context.load_cert_chain(arguments.folder / "server.pem")
     context.num_tickets = 0
     offered = tuple(each for each in ("PIPELINING", "CHUNKING") if each not in arguments.without)
-    patience = _PATIENCE if arguments.rtt else 0.0
-    sink = Sink(context, offered, patience, arguments.implicit)
+    sink = Sink(context, offered, arguments.rtt, arguments.implicit)
     port = sink.socket.getsockname()[1]
     if arguments.rtt:
         threading.Thread(target=sink.serve_forever, daemon=True).start()
