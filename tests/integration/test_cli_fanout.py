@@ -637,6 +637,8 @@ def test_a_mail_that_is_not_asked_for_is_skipped_with_its_reason(program: Progra
     assert "Did you mean passed?" in ended.stderr
     ended = program("send", inputs=inputs | {"send-on": "xyz,"}, post=never)
     assert "Write any of: always, passed" in ended.stderr
+    ended = program("send", inputs=inputs | {"send-on": ","}, post=never)
+    assert "send-on: ',' holds no word" in ended.stderr
 
 
 # --- forks -------------------------------------------------------------------------------------

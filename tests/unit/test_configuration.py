@@ -152,6 +152,18 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
             ("3:10", "the proxy's password stands in the file itself, where everybody reads it"),
         ),
         (
+            "registrations:\n- name: a\nattachments:\n- {registration: a, workflow: ''}\n",
+            ("4:31", "workflow is empty, and would match every run"),
+        ),
+        (
+            "registrations:\n- name: a\nattachments:\n- {registration: a, project: []}\n",
+            ("4:30", "project is empty, and would match every run"),
+        ),
+        (
+            "registrations:\n- name: a\nattachments:\n- {registration: a, outcome: ','}\n",
+            ("4:30", "outcome is empty, and would match every run"),
+        ),
+        (
             "registrations:\n- name: a\n  to: {env: 1x}\n",
             ("3:7", "to is a mapping, but not of env to a variable's name"),
         ),

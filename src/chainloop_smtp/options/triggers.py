@@ -10,7 +10,8 @@ from chainloop_smtp.options.values import Values
 def triggers(values: Values) -> tuple[Trigger, ...]:
     """``send-on``: words separated by commas or blanks, each once."""
     found = []
-    for word in filter(None, re.split(r"[,\s]+", values.text("send-on"))):
+    words = list(filter(None, re.split(r"[,\s]+", values.text("send-on"))))
+    for word in words:
         if word in tuple(Trigger):
             found.append(Trigger(word))
         else:
@@ -20,4 +21,6 @@ def triggers(values: Values) -> tuple[Trigger, ...]:
             others = f"Write any of: {', '.join(Trigger)}."
             hint = f"Did you mean {nearest[0]}?" if nearest else others
             values.wrong("send-on", f"{quoted(word)} is not one of its words", hint)
+    if not words:
+        values.wrong("send-on", f"{quoted(values.text('send-on'))} holds no word")
     return tuple(dict.fromkeys(found))

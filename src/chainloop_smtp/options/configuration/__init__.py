@@ -189,6 +189,9 @@ class _Reader:
                 words[name] = texts if name in _FREE else _split(texts)
             elif texts:
                 given[name] = "\n".join(texts)
+            if name in keys.CONDITIONS and not words.get(name) and _is_empty(value):
+                hint = "Leave the key out where any will do."
+                self._wrong(value, f"{name} is empty, and would match every run", hint)
         entry = Entry(place=self._place(item), given=given, variables=variables, places=places)
         return entry, words
 
@@ -252,6 +255,11 @@ class _Reader:
 
 
 _FREE = ("description",)
+
+
+def _is_empty(value: Node) -> bool:
+    """A text or a list, and not null, which is nothing at all."""
+    return isinstance(value, Sequence) or (isinstance(value, Scalar) and value.text is not None)
 
 
 def _split(texts: Iterable[str]) -> tuple[str, ...]:
