@@ -36,6 +36,7 @@ from chainloop_smtp.model import (
     Finding,
     FindingKind,
     Job,
+    JobResult,
     JobStatus,
     Mail,
     Mailbox,
@@ -789,3 +790,12 @@ def test_words_are_broken_only_where_they_are_long() -> None:
 
     kept = '<span style="word-break:normal">'
     assert f"{kept}Job see</span> {long} {kept}now please failed. No attestation" in html
+
+
+def test_why_a_run_is_blocked_stands_before_thirty_jobs_that_went_well() -> None:
+    needs = tuple(JobResult(name=f"test-{i}", result=JobStatus.SUCCESS) for i in range(30))
+    attestation, job, _ = STATES["blocked-by-gate"]
+    mail = written(attestation, replace(job, needs=needs))
+
+    for part in (mail.html, mail.text, mail.summary):
+        assert part.index("src/parse.c:12") < part.index("test-0")
