@@ -188,6 +188,8 @@ def _block(problems: Iterable[Problem]) -> str:
 def _escaped(text: str, more: str = "") -> str:
     """Percent-encoding as in the runner's own toolkit; further control characters become blanks."""
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in text.replace("\r\n", "\n"))
+    # The annotation's lines are shown in the log, where this would fold or colour what follows.
+    text = text.replace("##[", "# #[")
     for character in "%\n" + more:
         text = text.replace(character, f"%{ord(character):02X}")
     return text
