@@ -18,6 +18,7 @@ _BLOCK = re.compile(r"^\s*(?:>\s?)*(?:#{1,6}\s+)?")
 _BULLET = re.compile(r"^(\s*)[*+-]\s+")
 # Code spans (6.1), by their run of ticks, and links (6.3); what stands in code is left alone.
 _SPAN = re.compile(r"(?P<ticks>`+)|!?\[(?P<text>[^\[\]]*)\]\((?P<url>[^()\s]+)\)")
+_MARK = re.compile(r"[`\[*_]")
 _TICKS = re.compile(r"`+")
 # Emphasis (6.2), where it cannot be part of a name such as `__init__` or `*.py`.
 _OPENING = re.compile(r"(?<![\w*_\\])(?:\*\*|__|\*|_)(?=[^\s*_])")
@@ -67,6 +68,8 @@ def unmarked(text: str) -> tuple[str, ...]:
 
 def _unmarked_line(line: str) -> str:
     bare = _BULLET.sub(r"\1- ", _BLOCK.sub("", line, count=1)).strip()
+    if not _MARK.search(bare):
+        return bare
     runs = _places(_TICKS, bare)
     words, end, at = "", 0, 0
     while span := _SPAN.search(bare, at):
@@ -85,6 +88,8 @@ def _unmarked_line(line: str) -> str:
 
 
 def _unemphasised(text: str) -> str:
+    if "*" not in text and "_" not in text:
+        return text
     closings = _places(_CLOSING, text)
     words, end = "", 0
     for opening in _OPENING.finditer(text):
