@@ -8,15 +8,19 @@ from dataclasses import replace
 from datetime import datetime
 
 from chainloop_smtp.delivery import envelope
+from chainloop_smtp.delivery.answers import (
+    NO_SUCH_COMMAND,
+    Answers,
+    is_positive,
+    severity,
+    state,
+)
 from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.login import Login, LoginError
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import Reply, State
-
-# What a server answers to a command that it offered and does not know, or does not take in a group.
-_NO_SUCH_COMMAND = (500, 502, 503, 504)
 
 
 class OutOfStepError(DeliveryError):
@@ -67,10 +71,6 @@ class Transaction:
         self._started: datetime = session.started if is_first else session.clock.now()
         self._login = login
         self._resets = resets
-        self._sender: Reply | None = None
-        self._answers: list[Reply] = []
-        self._before_content: Reply | None = None
-        self._reply: Reply | None = None
         self._ends_at = 0
         self._awaits_reply = False
         self.recipients = envelope.carried(
@@ -79,16 +79,17 @@ class Transaction:
             letter,
             is_secure=bool(session.connection.tls),
         )
+        self._answers = Answers(self.recipients)
 
     @property
     def is_accepted(self) -> bool:
         """The server took the content, for one recipient at least."""
-        return bool(self._takers) and self._reply is not None and _is_positive(self._reply)
+        return bool(self._answers.takers) and self._answers.is_taken
 
     @property
     def is_put_off(self) -> bool:
         """The sender got a 4xx: not this letter, or no further one on this connection."""
-        return self._sender is not None and 400 <= self._sender.code < 500
+        return self._answers.is_put_off
 
     def open(self) -> None:
         """Sends what may go ahead of every reply (RFC 2920 section 3.1, RFC 3030 section 4.2)."""
@@ -117,7 +118,7 @@ class Transaction:
             if not self._session.is_pipelined:
                 self._connection.write(b"RSET\r\n")
             reply = self._connection.answer()
-            if not _is_positive(reply):
+            if not is_positive(reply):
                 raise self._out_of_step(reply)
 
     def offer(self) -> None:
@@ -134,33 +135,34 @@ class Transaction:
         """The reply to the content."""
         if self._awaits_reply:
             # Not `answer`: to the content, 421 is a rejection that is known.
-            self._reply = self._connection.read()
-            self._expect(self._reply, "245")
-        if self.login_failure and not self._is_taken:
+            self._answers.content = self._connection.read()
+            self._expect(self._answers.content, "245")
+        if self.login_failure and not self._answers.is_taken:
             raise self.login_failure
 
     def judge(self) -> None:
         """Writes down what became of it for every recipient."""
-        self.lies = self._found_lies()
-        reply, takers, mail = self._reply, self._takers, self.letter.mail
+        answers = self._answers
+        if self._session.is_pipelined:
+            self.lies = answers.lies(is_chunked=self._session.is_chunked)
+        reply, takers = answers.content, answers.takers
         is_early = reply is not None and self._connection.sent < self._ends_at
-        is_doubtful = self._is_taken and (is_early or not takers)
         why, hint = self._login_trouble
         if self.lies:
             why = "the server does not take what it offers"
         else:
             self._settle_refused()
-            if is_doubtful:
+            if answers.is_taken and (is_early or not takers):
                 why = "the server took a mail that it had refused, or that it had not got yet"
-                self.letter.settle(self._let_pass, State.UNKNOWN, reply)
-            elif self._sender and not _is_positive(self._sender):
-                why = f"the server refused the sender {mail.sender}: {self._sender}"
-            elif takers and self._before_content:
-                why = f"the server refused the mail before its content: {self._before_content}"
-                self.letter.settle(takers, _state(self._before_content), self._before_content)
+                self.letter.settle(answers.let_pass, State.UNKNOWN, reply)
+            elif answers.sender and not is_positive(answers.sender):
+                why = f"the server refused the sender {self.letter.mail.sender}: {answers.sender}"
+            elif takers and answers.before_content:
+                why = f"the server refused the mail before its content: {answers.before_content}"
+                self.letter.settle(takers, state(answers.before_content), answers.before_content)
             elif takers and reply:
-                why = why if _is_positive(reply) else f"the server rejected the mail: {reply}"
-                self.letter.settle(takers, _state(reply), reply)
+                why = why if is_positive(reply) else f"the server rejected the mail: {reply}"
+                self.letter.settle(takers, state(reply), reply)
         if is_early:
             early = "the server did not wait for the end of the mail"
             self.ending = self._session.error(early, is_temporary=True)
@@ -169,8 +171,7 @@ class Transaction:
             self.is_cut_off = True
         elif "CHUNKING" in self.lies:
             self.ending = self._session.error(why, is_temporary=True)
-        decisive = next(filter(None, (self._before_content, reply)), self._sender)
-        told = self._session.hint(decisive) if why and decisive else ""
+        told = self._session.hint(answers.decisive) if why and answers.decisive else ""
         self._record(why, hint or told)
 
     def fail(self, error: DeliveryError) -> None:
@@ -180,10 +181,10 @@ class Transaction:
         self._settle_refused()
         if self._is_out_of_hand(error):
             self.is_lost = True
-            self.letter.settle(self._undecided, State.UNKNOWN)
+            self.letter.settle(self._answers.undecided, State.UNKNOWN)
         elif self.login_failure is None:
             reply = error.reply if isinstance(error, GoodbyeError) else None
-            self.letter.settle(self._undecided, _severity(error), reply)
+            self.letter.settle(self._answers.undecided, severity(error), reply)
         self._record(cause.problems[0].why, cause.problems[0].hint)
 
     def part(self) -> None:
@@ -199,11 +200,6 @@ class Transaction:
         self._record(error.problems[0].why)
 
     @property
-    def _is_taken(self) -> bool:
-        """The server said yes to the content, and to a recipient before it."""
-        return bool(self._reply and _is_positive(self._reply) and self._let_pass)
-
-    @property
     def _accepted(self) -> tuple[str, ...]:
         """Recipients of whom it is written down by now that they get the mail."""
         accepted = self.letter.delivery().accepted
@@ -217,24 +213,6 @@ class Transaction:
         (problem, *_) = self.login_failure.problems
         return problem.why, problem.hint
 
-    @property
-    def _let_pass(self) -> tuple[str, ...]:
-        """Recipients to whose RCPT the server said yes."""
-        answered = zip(self.recipients, self._answers, strict=False)
-        return tuple(recipient for recipient, reply in answered if _is_positive(reply))
-
-    @property
-    def _takers(self) -> tuple[str, ...]:
-        """Recipients who get the mail if its content is taken."""
-        return self._let_pass if self._sender and _is_positive(self._sender) else ()
-
-    @property
-    def _undecided(self) -> tuple[str, ...]:
-        """Recipients to whom the server has not said no, as far as it has answered."""
-        if self._sender and not _is_positive(self._sender):
-            return ()
-        return self._let_pass + self.recipients[len(self._answers) :]
-
     def _envelope(self) -> list[bytes]:
         session = self._session
         return envelope.commands(
@@ -247,7 +225,7 @@ class Transaction:
             self._expect(reply, "45")
         try:
             # 334: what follows in the group would be taken for the answer.
-            if reply.code in (*_NO_SUCH_COMMAND, 334):
+            if reply.code in (*NO_SUCH_COMMAND, 334):
                 self.lies = frozenset({"PIPELINING", "CHUNKING"})
                 told = self._session.error(f"the server takes no login ahead of a mail: {reply}")
                 raise LoginError(*told.problems, is_temporary=True)
@@ -260,32 +238,33 @@ class Transaction:
             # what the other replies say.
 
     def _offer_group(self) -> None:
-        self._sender = self._expect(self._connection.answer(), "245")
+        self._answers.sender = self._expect(self._connection.answer(), "245")
         for _ in self.recipients:
-            self._answers.append(self._expect(self._connection.answer(), "245"))
+            self._answers.to_recipients += (self._expect(self._connection.answer(), "245"),)
         if not self._session.is_chunked:
             self._answer_data(self._expect(self._connection.answer(), "345"))
 
     def _offer_one_by_one(self) -> None:
         mail, *rcpt = self._envelope()
-        self._sender = self._expect(self._connection.exchange(mail)[0], "245")
-        if not _is_positive(self._sender):
+        self._answers.sender = self._expect(self._connection.exchange(mail)[0], "245")
+        if not is_positive(self._answers.sender):
             return
         for command in rcpt:
-            self._answers.append(self._expect(self._connection.exchange(command)[0], "245"))
-        if self._takers:
+            (reply,) = self._connection.exchange(command)
+            self._answers.to_recipients += (self._expect(reply, "245"),)
+        if self._answers.takers:
             self._answer_data(self._expect(self._connection.exchange(b"DATA")[0], "345"))
 
     def _answer_data(self, data: Reply) -> None:
         """The content, where it is waited for."""
-        if data.code == 354 and not self._takers:
+        if data.code == 354 and not self._answers.takers:
             # RFC 2920 section 3.1: the server waits for content that nobody would get.
             self._connection.write(b".\r\n")
             self._awaits_reply = True
         elif data.code == 354:
             self._write_content(_stuffed(self.letter.mail.content), 1)
-        elif self._takers:
-            self._before_content = data
+        elif self._answers.takers:
+            self._answers.before_content = data
 
     def _write_content(self, octets: bytes, replies: int) -> None:
         self._connection.write(octets, replies)
@@ -302,34 +281,14 @@ class Transaction:
         error = self._session.error(f"the server's replies are out of step: {reply}")
         return OutOfStepError(*error.problems, is_temporary=True)
 
-    def _found_lies(self) -> frozenset[str]:
-        """Extensions whose commands the server does not know, or not in a group.
-
-        What is known to be no fault of the mail is no answer to it, so it is tried without.
-        """
-        if not self._session.is_pipelined or self._is_taken or self._sender is None:
-            return frozenset()
-        envelope = [self._sender, *(self._answers if _is_positive(self._sender) else ())]
-        envelope += [self._before_content] if self._before_content else []
-        if any(reply.code in _NO_SUCH_COMMAND for reply in envelope):
-            return frozenset({"PIPELINING", "CHUNKING"})
-        is_unknown = self._reply is not None and self._reply.code in _NO_SUCH_COMMAND
-        if self._session.is_chunked and self._takers and is_unknown:
-            return frozenset({"CHUNKING"})
-        return frozenset()
-
     def _settle_refused(self) -> None:
         """Those whom the envelope's replies refuse."""
         if self.login_failure:
             # Without the login, these are not about the recipients.
-            self.letter.settle(self.recipients, _severity(self.login_failure))
+            self.letter.settle(self.recipients, severity(self.login_failure))
             return
-        if self._sender and not _is_positive(self._sender):
-            self.letter.settle(self.recipients, _state(self._sender), self._sender)
-            return
-        for recipient, reply in zip(self.recipients, self._answers, strict=False):
-            if not _is_positive(reply):
-                self.letter.settle((recipient,), _state(reply), reply)
+        for recipients, reply in self._answers.refused:
+            self.letter.settle(recipients, state(reply), reply)
 
     def _is_out_of_hand(self, error: DeliveryError) -> bool:
         """The server has the whole content, and may have taken it.
@@ -338,10 +297,10 @@ class Transaction:
         """
         if isinstance(error, (GoodbyeError, LoginError)):
             return False
-        if self.login_failure and self._connection.is_closed and not self._takers:
+        if self.login_failure and self._connection.is_closed and not self._answers.takers:
             # It has hung up behind its no.
             return False
-        return bool(self._undecided) and 0 < self._ends_at <= self._connection.sent
+        return bool(self._answers.undecided) and 0 < self._ends_at <= self._connection.sent
 
     def _record(self, why: str, hint: str = "") -> None:
         session = self._session
@@ -356,7 +315,7 @@ class Transaction:
                 self._started,
                 recipients=self.recipients,
                 round_trips=session.new_round_trips(),
-                reply=self._reply if self._let_pass else None,
+                reply=self._answers.content if self._answers.let_pass else None,
                 why=why,
                 hint=hint,
                 notes=notes,
@@ -369,18 +328,3 @@ def _stuffed(content: bytes) -> bytes:
     stuffed = content.replace(b"\r\n.", b"\r\n..")
     stuffed = b"." + stuffed if stuffed.startswith(b".") else stuffed
     return stuffed + (b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n")
-
-
-def _is_positive(reply: Reply) -> bool:
-    return 200 <= reply.code < 300
-
-
-def _severity(error: DeliveryError) -> State:
-    return State.DEFERRED if error.is_temporary else State.REFUSED
-
-
-def _state(reply: Reply) -> State:
-    """RFC 5321 section 4.2.1: what the first digit means."""
-    if _is_positive(reply):
-        return State.ACCEPTED
-    return State.DEFERRED if 400 <= reply.code < 500 else State.REFUSED
