@@ -22,6 +22,7 @@ import trustme
 
 import daemons
 import greylist
+import introspection
 from real import require_real
 
 DOMAIN = "example.test"
@@ -79,7 +80,7 @@ class MailServer:
         submissions_port: TLS from the first byte.
         ports_without: As `submission_port`, but one of `WITHOUT` is not offered.
         open_port: As `submission_port`, but this machine may mail without a login.
-        introspection_port: Where an access token is asked about (RFC 7662); a test may answer.
+        tokens: Where it asks about access tokens.
         ca: Made the server's certificate. One it makes for a client is accepted instead of a login.
         ca_file: The certificate of `ca`, PEM.
         user: Of the ordinary account.
@@ -94,7 +95,7 @@ class MailServer:
     submissions_port: int
     ports_without: Mapping[str, int]
     open_port: int
-    introspection_port: int
+    tokens: introspection.Introspection
     ca: trustme.CA
     ca_file: Path
     user: str
@@ -133,6 +134,7 @@ class MailServer:
         """Empties every mailbox, and forgets who was put off."""
         self.settle()
         self.delays.forget()
+        self.tokens.forget()
         for address in MAILBOXES:
             for path in daemons.files(self._maildir(address)):
                 path.unlink()
@@ -180,15 +182,12 @@ def prepared(*queues: str) -> Iterator[MailServer]:
         leaf = ca.issue_cert(HOST_NAME, "localhost", "127.0.0.1")
         leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
         (folder / "server.pem").chmod(0o600)
-        submission_port, submissions_port, open_port, introspection_port, *others = (
-            daemons.free_ports(4 + len(WITHOUT))
-        )
+        submission_port, submissions_port, open_port, *others = daemons.free_ports(3 + len(WITHOUT))
         yield MailServer(
             host="127.0.0.1",
             submission_port=submission_port,
             submissions_port=submissions_port,
             open_port=open_port,
-            introspection_port=introspection_port,
             ports_without=dict(zip(WITHOUT, others, strict=True)),
             ca=ca,
             ca_file=folder / "ca.pem",
@@ -197,6 +196,7 @@ def prepared(*queues: str) -> Iterator[MailServer]:
             folder=folder,
             queues=tuple(folder / queue for queue in queues),
             delays=stack.enter_context(greylist.running()),
+            tokens=stack.enter_context(introspection.running()),
         )
 
 
@@ -261,7 +261,7 @@ def _dovecot(program: Path, server: MailServer) -> Iterator[None]:
     )
     passwords.chmod(0o640)
     shutil.chown(passwords, group="dovecot")
-    oauth2 = _OAUTH2_CONF.format(port=server.introspection_port)
+    oauth2 = _OAUTH2_CONF.format(port=server.tokens.server_port)
     (folder / "config" / "oauth2.conf").write_text(oauth2, encoding="utf-8")
     conf = folder / "config" / "dovecot.conf"
     conf.write_text(_DOVECOT_CONF.format(folder=folder, uid=_MAIL_UID), encoding="utf-8")
