@@ -161,9 +161,10 @@ break behind:
 - A name that is not there is an error, with the file, the line and the nearest name, and so is a
   file of the folder that nothing uses. What can be seen without a run is told before anything is
   fetched or sent, the rest before anything is sent; the exit code is 4. `dry-run: true` tries it.
-- Where a run ends before it is attested, `attestation` is none, and a template that counts on it
-  fails just when a job did: guard it with `{{% if attestation %}}`, and try that mail too, with
-  `dry-run: true` and an empty `attestation`.
+- Where a run ends before it is attested, `attestation` is none: guard what counts on it with
+  `{{% if attestation %}}`, and try that mail too, with `dry-run: true` and an empty `attestation`.
+- A template that does not fit the mail about a failed or cancelled job does not keep it: all of it
+  is ours then, and a warning says why.
 - Values are always escaped in HTML: there is neither `safe` nor `autoescape`. HTML is what has a
   name that ends in `.html.j2`.
 - Files may `include`, `import` and `extend` each other and ours, by names in quotes.

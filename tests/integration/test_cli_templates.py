@@ -94,6 +94,48 @@ def test_a_template_that_no_evidence_fits_is_4_and_nothing_is_sent(
     assert "  mail.txt.j2, line 2: 'workflow' is asked of something that the" in ended.stderr
 
 
+@pytest.mark.parametrize("needs", ["", '{"build": {"result": "failure"}}'], ids=["job", "needs"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mail_txt", "\n{{ attestation.workflow.name }}"),
+        ("subject_txt", "{{ attestation.digest }}"),
+    ],
+    ids=["text", "subject"],
+)
+def test_the_mail_about_a_failed_job_does_without_a_template_that_does_not_fit(
+    program: Program, tmp_path: Path, needs: str, name: str, text: str
+) -> None:
+    inputs = INPUTS | {
+        "template-dir": folder(tmp_path, **{name: text, "mail_html": "<p>Ours</p>"}),
+        "job-status": "success" if needs else "failure",
+        "needs": needs,
+    }
+    post = Post()
+    ended = program("send", inputs=inputs, post=post)
+
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert ended.outputs["outcome"] == "failed"
+    assert "Failed" in mail.subject
+    assert "No attestation was recorded" in text_of(mail.content)
+    assert "<p>Ours</p>" not in mail.html
+    assert ("warning", "a template does not fit") in ended.annotations
+    assert f"{name.replace('_', '.')}.j2, line " in ended.log
+
+
+def test_a_secret_in_a_template_keeps_the_mail_about_a_failed_job_too(
+    program: Program, tmp_path: Path
+) -> None:
+    inputs = INPUTS | {
+        "template-dir": folder(tmp_path, mail_txt=f"{INPUTS['password']}\n"),
+        "job-status": "failure",
+    }
+    ended = program("send", inputs=inputs, post=never)
+    assert ended.code == 4
+    assert "holds the value of password" in ended.stderr
+
+
 def test_a_folder_that_is_not_there_is_2(program: Program) -> None:
     ended = program("send", inputs=INPUTS | {"template-dir": "not/there"}, post=never)
 

@@ -36,7 +36,8 @@ class Teller:
             route_id: As for `message.message_id`.
 
         Raises:
-            MessageError: A template is broken, or the mail would hold a secret.
+            MessageError: A template does not fit, and the jobs went well; or the mail would hold a
+                secret.
             OptionsError: What is to be attached is not there, or too large.
         """
         run, story = self._run, self._story
@@ -65,7 +66,8 @@ class Teller:
         enclosed = self._enclosed.of(
             (composition.enclosures, composition.env_values), lambda: self._enclose(parsed)
         )
-        return message.tell(
+        tell = partial(
+            message.tell,
             story.attested,
             story.job,
             story.judged,
@@ -74,8 +76,16 @@ class Teller:
             changes=story.changes,
             note=note,
             enclosed=enclosed,
-            templates=templates,
         )
+        try:
+            return tell(templates=templates)
+        except message.TemplateError as error:
+            # Such a run is rare, and may be the first for which the template is not made.
+            if story.job.is_success:
+                raise
+            why = "The mail about a job that did not go well does without your templates, all of it"
+            self._run.console.warning("a template does not fit", f"{error}\n{why} is ours.")
+            return tell()
 
     def _enclose(self, parsed: Options) -> tuple[Part, ...]:
         story, composition = self._story, parsed.composition

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache, partial
 from typing import NamedTuple
 
-from chainloop_smtp.errors import MessageError, Problem
+from chainloop_smtp.errors import Problem
 from chainloop_smtp.message import budget, headers, identity, mime, view, wording
 from chainloop_smtp.message.budget import Limits, fitted
 from chainloop_smtp.message.clean import clean
@@ -21,7 +21,7 @@ from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import report
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.message.templates import check, md, render
+from chainloop_smtp.message.templates import TemplateError, check, md, render
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
 from chainloop_smtp.model import (
     Attestation,
@@ -40,6 +40,7 @@ from chainloop_smtp.model import (
 __all__ = [
     "BADGES",
     "REPORT_NAME",
+    "TemplateError",
     "Told",
     "check",
     "clean",
@@ -314,7 +315,7 @@ def _subject(facts: view.Facts, templates: Templates) -> str:
     subject = " ".join(clean(render("subject.txt.j2", facts, templates)).split())
     if not subject:
         where = "subject" if templates.subject else "subject.txt.j2"
-        raise MessageError(Problem(where, "the template makes an empty subject for this run"))
+        raise TemplateError(Problem(where, "the template makes an empty subject for this run"))
     return subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 3] + "..."
 
 

@@ -37,6 +37,10 @@ _OURS = files("chainloop_smtp").joinpath("templates")
 _NONE = Templates()
 
 
+class TemplateError(MessageError):
+    """A template of the user's does not fit a run."""
+
+
 def check(own: Templates) -> None:
     """Looks at the user's templates, as far as they can be judged without a run.
 
@@ -57,7 +61,7 @@ def render(name: str, facts: Mapping[str, object], own: Templates = _NONE) -> st
         name: One of ``mail.html.j2``, ``mail.txt.j2``, ``subject.txt.j2``, ``summary.md.j2``.
 
     Raises:
-        MessageError: The template is broken, or makes too much.
+        TemplateError: It is the user's, and is broken or makes too much.
     """
     theirs = {each.name for each in own.files}
     if name == "subject.txt.j2" and own.subject:
@@ -69,7 +73,7 @@ def render(name: str, facts: Mapping[str, object], own: Templates = _NONE) -> st
         return _rendered(environment, name, facts)
     # Whatever a template runs into is told to whoever wrote it.
     except Exception as error:
-        raise MessageError(_told(error, name, {*theirs, SUBJECT})) from error
+        raise TemplateError(_told(error, name, {*theirs, SUBJECT})) from error
 
 
 def _rendered(environment: Sandbox, name: str, facts: Mapping[str, object]) -> str:
