@@ -248,19 +248,40 @@ def test_a_dry_run_prints_why_each_attachment_applies_or_does_not(program: Progr
     table = [re.split(r" {2,}", line.strip()) for line in ended.stdout.splitlines() if "  " in line]
     assert table == [
         ["ATTACHMENT", "REGISTRATION", "TO", "DECISION"],
-        ["chainloop-smtp.yml:14", "security", "security@example.com, team@example.com", "sent"],
+        [
+            "chainloop-smtp.yml:14",
+            "security",
+            "security@example.com, team@example.com",
+            "would be sent",
+        ],
         [
             "chainloop-smtp.yml:15",
             "legal",
             "legal@example.com",
             "not sent: workflow ship is not nothing-*",
         ],
-        ["chainloop-smtp.yml:16", "elsewhere", "other@example.com", "sent"],
+        ["chainloop-smtp.yml:16", "elsewhere", "other@example.com", "would be sent"],
     ]
     assert ended.outputs["skipped"] == "dry run"
     assert len(list(ended.folder.rglob("*.eml"))) == 2
     assert len(list(ended.folder.rglob("summary.md"))) == 1
     assert {each["recipients"][0]["state"] for each in receipt(ended)} == {"untried"}
+    # Whoever does not open the log reads it in the job summary.
+    for line in (
+        "| security | security@example.com, team@example.com | would be sent |",
+        r"| legal | legal@example.com | not sent: workflow ship is not nothing-\* |",
+    ):
+        assert line in ended.summary
+
+
+def test_a_dry_run_of_which_no_mail_comes_names_no_folder_to_look_into(program: Program) -> None:
+    text = THREE.replace("{registration: ", "{branch: none, registration: ")
+    ended = sent(program, text, "--dry-run", post=never)
+    assert ended.code == 0
+    assert "Dry run, nothing is sent. There is no mail to look at.\n" in ended.stdout
+    assert not list(ended.folder.rglob("*.eml"))
+    assert "would be sent" not in ended.summary
+    assert "| elsewhere | other@example.com | not sent: " in ended.summary
 
 
 def test_one_that_fails_stops_no_other_and_fails_the_step_at_the_end(program: Program) -> None:

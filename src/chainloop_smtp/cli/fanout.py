@@ -77,12 +77,14 @@ def _rehearse(
             summary = summary or mail.summary
             untried = Delivery(mail=mail, fates=())
             receipts.append(outbox.account(route.options.registration, untried))
-    _print_decisions(run, decided)
+    decisions = _print_decisions(run, decided)
     outputs["skipped"] = "dry run"
     outputs["receipt"] = str(outbox.write_accounts(folder, receipts, story.now))
     outbox.write_summary(folder, summary)
-    run.console.say(f"Dry run, nothing is sent. The mails: {folder}")
-    run.console.summary(f"{summary}\n_Dry run: no mail was sent._")
+    where = f"The mails: {folder}" if receipts else "There is no mail to look at."
+    run.console.say(f"Dry run, nothing is sent. {where}")
+    table = _markdown("decision", [tuple(map(message.md, row[1:])) for row in decisions])
+    run.console.summary(f"{summary}\n{table}\n_Dry run: no mail was sent._")
     return 0
 
 
@@ -105,12 +107,14 @@ def _nobody(run: Run, story: Story, path: str, decided: Decided, outputs: dict[s
     return 0
 
 
-def _print_decisions(run: Run, decided: Decided) -> None:
-    rows = [
+def _print_decisions(run: Run, decided: Decided) -> list[tuple[str, ...]]:
+    """Every attachment's place, registration, recipients and decision, printed."""
+    rows: list[tuple[str, ...]] = [
         (route.place, route.name, ", ".join(_whom(route)), _verb(route, decision))
         for route, decision in decided
     ]
     print_table(run, ("ATTACHMENT", "REGISTRATION", "TO", "DECISION"), rows)
+    return rows
 
 
 def _verb(route: Route, decision: Decision) -> str:
@@ -118,7 +122,7 @@ def _verb(route: Route, decision: Decision) -> str:
         return f"not sent: {decision.reason}"
     if route.missing:
         return f"cannot be sent: {'; '.join(each.why for each in route.missing)}"
-    return f"sent. {decision.note}".rstrip() if decision.note else "sent"
+    return f"would be sent. {decision.note}" if decision.note else "would be sent"
 
 
 def _left_behind(wanted: Wanted, found: Sequence[Result]) -> list[Result]:
@@ -228,15 +232,26 @@ def _failure(failed: list[Result], total: int) -> DeliveryError | MessageError |
 def _table(found: list[Result]) -> str:
     """Every mail and what became of it, as Markdown, the bad ones first."""
     rows = sorted(found, key=lambda each: each.failure is None)
-    lines = [
-        f"| {message.md(each.route.name)} | {message.md(', '.join(_whom(each.route)))} "
-        f"| {message.md(_fate(each))}{_why(each)} |"
-        for each in rows[:_SHOWN_ROWS]
-    ]
+    table = _markdown(
+        "result",
+        [
+            (
+                message.md(each.route.name),
+                message.md(", ".join(_whom(each.route))),
+                message.md(_fate(each)) + _why(each),
+            )
+            for each in rows
+        ],
+    )
+    return f"**{len(found)} mails**\n\n{table}"
+
+
+def _markdown(last: str, rows: Sequence[tuple[str, ...]]) -> str:
+    """Registration, recipients and a last column, escaped already; a summary has its limit."""
+    lines = [f"| {' | '.join(row)} |" for row in rows[:_SHOWN_ROWS]]
     if len(rows) > _SHOWN_ROWS:
         lines.append(f"| … | {len(rows) - _SHOWN_ROWS} more | |")
-    head = f"**{len(found)} mails**\n\n| registration | to | result |\n| --- | --- | --- |\n"
-    return head + "\n".join(lines) + "\n"
+    return "\n".join((f"| registration | to | {last} |", "| --- | --- | --- |", *lines, ""))
 
 
 def _why(result: Result) -> str:
