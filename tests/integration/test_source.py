@@ -198,7 +198,9 @@ def test_whoever_names_a_path_elsewhere_means_it(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert "cannot be read: is a directory" in refusal(str(tmp_path))
+    told = refusal(str(tmp_path))
+    assert "cannot be read: is a directory" in told
+    assert "Name the file in it." in told
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

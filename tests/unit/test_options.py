@@ -224,6 +224,12 @@ def test_a_missing_password_says_where_passwords_come_from() -> None:
     assert "auth: none" in hint
 
 
+def test_a_missing_user_may_be_a_secret_that_has_another_name() -> None:
+    hint = problem(raw(user="")).hint
+    assert "auth: none" in hint
+    assert "is that secret set for this repository" in hint
+
+
 def test_a_relay_without_login_needs_no_user_and_no_password() -> None:
     parsed = options.parse(raw(auth="none", user="", password=""))
     assert (parsed.registration.user, parsed.registration.password) == ("", "")
@@ -251,6 +257,11 @@ def test_an_unknown_input_is_refused_with_the_nearest_name(name: str, nearest: s
     assert found.hint == f"Did you mean {nearest}?"
 
 
+def test_a_switch_that_is_neither_is_told_the_two_words_it_takes() -> None:
+    found = problem(raw(dry_run="yes"))
+    assert (found.where, found.hint) == ("dry-run", "Write one of: true, false.")
+
+
 def test_an_unknown_input_like_no_other_is_answered_with_all_names() -> None:
     hint = problem(INPUTS | {"zzzzzz": "x"}).hint
     assert all(each.name in hint for each in options.INPUTS)
@@ -262,7 +273,7 @@ def test_a_word_outside_the_choices_is_refused_with_all_of_them(name: str) -> No
     (declared,) = (each for each in options.INPUTS if each.name == name)
     assert found.where == name
     assert found.why.startswith("'perhaps' is not")
-    assert all(word in found.hint for word in declared.choices)
+    assert all(word in found.hint or word.lower() in ("true", "false") for word in declared.choices)
 
 
 @pytest.mark.parametrize("name", BOOLEANS)

@@ -13,6 +13,7 @@ from chainloop_smtp.options import addresses, evidence, schemas
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import (
     ABOUT_THE_RUN,
+    BOOLEAN,
     BY_NAME,
     CREDENTIALS,
     INPUTS,
@@ -172,11 +173,12 @@ def _with_defaults(given: dict[str, str], problems: list[Problem]) -> dict[str, 
         if name not in BY_NAME:
             problems.append(_unknown(name))
         elif (choices := BY_NAME[name].choices) and value not in choices:
+            words = ("true", "false") if choices is BOOLEAN else choices
             problems.append(
                 Problem(
                     name,
                     f"{quoted(value)} is not one of its words",
-                    f"Write one of: {', '.join(choices)}.",
+                    f"Write one of: {', '.join(words)}.",
                 )
             )
         else:

@@ -88,4 +88,10 @@ def _missing(name: str) -> Problem:
             f"for this repository?). On the command line: {variable_of(name)}, or --{name}-stdin. "
             "A relay without login: auth: none.",
         )
+    if name == "user":
+        hint = (
+            f"{BY_NAME[name].help} Where it comes from a secret: is that secret set for this "
+            "repository, and is its name spelt right?"
+        )
+        return Problem(name, "is missing", hint)
     return Problem(name, "is missing", BY_NAME[name].help)

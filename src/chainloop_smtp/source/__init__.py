@@ -211,8 +211,9 @@ def _read(
         ) from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        hint = "Name the file in it." if isinstance(error, IsADirectoryError) else ""
         raise AttestationError(
-            Problem(f"{option} {quoted(name)}", f"cannot be read: {why.lower()}")
+            Problem(f"{option} {quoted(name)}", f"cannot be read: {why.lower()}", hint)
         ) from error
 
 
