@@ -1,3 +1,3 @@
 """Chainloop SMTP: mails the evidence of a Chainloop run."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -138,6 +138,21 @@ def test_greylisting_passes() -> None:
     ]
 
 
+def test_what_to_do_is_said_with_the_first_failure_already_and_once() -> None:
+    said: list[str] = []
+    with Sink() as server:
+        closed = registration(server)
+    transport = Transport(tls=Tls.NONE)
+    delivery = send(a_mail(), closed, transport, attempts=3, clock=HASTE, notify=said.append)
+    assert state(delivery) is State.DEFERRED
+    hint = delivery.tries[-1].hint
+    first, second = said
+    assert "the connection was refused. " in first
+    assert hint
+    assert f" {hint} Trying 1 mail again" in first
+    assert hint not in second
+
+
 def test_the_deadline_ends_the_tries_and_does_not_wait_in_vain() -> None:
     pauses: list[float] = []
     off = Fault(answers=[(b"RCPT", b"450 4.7.1 greylisted\r\n")])

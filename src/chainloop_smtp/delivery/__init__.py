@@ -154,6 +154,8 @@ def _announcement(where: str, letters: list[Letter], pause: float) -> str:
     fates = letters[0].delivery().refused
     why = attempt.why if attempt and attempt.why else ""
     why = why or (f"{fates[0].recipient}: {fates[0].reason}" if fates else "no connection")
+    # Once is enough, and at the end it is said again.
+    hint = f" {attempt.hint}" if attempt and attempt.hint and len(letters[0].tries) == 1 else ""
     number = len(letters)
     what = "1 mail" if number == 1 else f"{number} mails"
-    return f"Not delivered yet: {where}: {why}. Trying {what} again in {pause:.0f} s."
+    return f"Not delivered yet: {where}: {why}.{hint} Trying {what} again in {pause:.0f} s."
