@@ -9,7 +9,6 @@ from chainloop_smtp.model import (
     Decision,
     FindingKind,
     Job,
-    JobStatus,
     Outcome,
     PolicyStatus,
     Previous,
@@ -58,9 +57,9 @@ def is_on(trigger: Trigger, attestation: Attestation | None, job: Job, verdict: 
         case Trigger.PASSED:
             return outcome in _GOOD
         case Trigger.FAILED:
-            return outcome is Outcome.FAILED or _has_ended(job, JobStatus.FAILURE)
+            return outcome is Outcome.FAILED or job.has_failed
         case Trigger.CANCELLED:
-            return outcome is Outcome.CANCELLED or _has_ended(job, JobStatus.CANCELLED)
+            return outcome is Outcome.CANCELLED or job.is_stopped
         case Trigger.VIOLATED:
             return bool(attestation and _is_violated(attestation))
         case Trigger.BLOCKED:
@@ -229,12 +228,8 @@ def _is_violated(attestation: Attestation) -> bool:
     return bool(policies.violation_count) or policies.has_violations
 
 
-def _has_ended(job: Job, status: JobStatus) -> bool:
-    return job.status is status or any(each.result is status for each in job.needs)
-
-
 def _has_succeeded(job: Job, verdict: Verdict) -> bool:
     """By the jobs, as the CI counts it; where they are not known, by the outcome."""
     if job.status is None and not job.needs:
         return verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED, Outcome.BLOCKED)
-    return not (_has_ended(job, JobStatus.FAILURE) or _has_ended(job, JobStatus.CANCELLED))
+    return not (job.has_failed or job.is_stopped)

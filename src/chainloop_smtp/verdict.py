@@ -111,35 +111,51 @@ def _failure(attestation: Attestation | None, job: Job) -> str | None:
     """Why the run failed, in a few words; None when it did not."""
     run = attestation.run if attestation else None
     if run and run.state is RunState.FAILED:
-        return run.reason or _jobs(job, JobStatus.FAILURE, "failed") or "run failed"
+        return run.reason or _jobs(job, _FAILURES) or "run failed"
     if run and run.state is RunState.EXPIRED:
         return run.reason or "run expired"
-    return _jobs(job, JobStatus.FAILURE, "failed")
+    return _jobs(job, _FAILURES)
 
 
 def _cancellation(attestation: Attestation | None, job: Job) -> str | None:
     run = attestation.run if attestation else None
     if run and run.state is RunState.CANCELED:
-        return run.reason or _jobs(job, JobStatus.CANCELLED, "was cancelled") or "run cancelled"
-    return _jobs(job, JobStatus.CANCELLED, "was cancelled")
+        return run.reason or _jobs(job, _CANCELLATIONS) or "run cancelled"
+    return _jobs(job, _CANCELLATIONS)
 
 
-def _jobs(job: Job, result: JobStatus, word: str) -> str | None:
+# What became of one job and of several. The first word also stands for a mixture.
+_FAILURES = {
+    JobStatus.FAILURE: ("failed", "failed"),
+    JobStatus.TIMED_OUT: ("timed out", "timed out"),
+    JobStatus.STARTUP_FAILURE: ("could not start", "could not start"),
+    JobStatus.ACTION_REQUIRED: ("needs someone to act", "need someone to act"),
+}
+_CANCELLATIONS = {
+    JobStatus.CANCELLED: ("was cancelled", "were cancelled"),
+    JobStatus.STALE: ("went stale", "went stale"),
+}
+_SKIPPED = {JobStatus.SKIPPED: ("was skipped", "were skipped")}
+
+
+def _jobs(job: Job, words: dict[JobStatus, tuple[str, str]]) -> str | None:
     """``jobs build, test failed``: earlier ones by name, else this one; None when none did.
 
     Many are counted and not named: a reader finds them in the table of jobs.
     """
-    names = [need.name for need in job.needs if need.result is result]
-    if not names:
-        if job.status is not result:
+    ended = [need for need in job.needs if need.result in words]
+    if not ended:
+        if job.status not in words:
             return None
-        names = [job.name] if job.name else []
-    if len(names) > 1:
-        word = word.replace("was", "were")
-    if len(names) > _NAMED_JOBS:
-        return f"{len(names)} jobs {word}"
-    noun = "jobs" if len(names) > 1 else "job"
-    return " ".join(filter(None, (noun, ", ".join(names), word)))
+        return " ".join(filter(None, ("job", job.name, words[job.status][0])))
+    results = {need.result for need in ended}
+    word = words[results.pop() if len(results) == 1 else next(iter(words))][len(ended) > 1]
+    if not all(need.name for need in ended):
+        return f"an earlier job {word}" if len(ended) == 1 else f"{len(ended)} earlier jobs {word}"
+    if len(ended) > _NAMED_JOBS:
+        return f"{len(ended)} jobs {word}"
+    noun = "jobs" if len(ended) > 1 else "job"
+    return f"{noun} {', '.join(need.name for need in ended)} {word}"
 
 
 _NAMED_JOBS = 3

@@ -717,3 +717,44 @@ def test_the_facts_of_the_run_stand_in_the_mail(program: Program) -> None:
     for part in (mail.text, mail.html):
         assert RUN_URL in part
         assert "lakeside" in part
+
+
+# --- inputs that are nearly too large ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("large", "advice"),
+    [
+        ("needs", " Give toJSON(needs.*.result), which leaves out the outputs."),
+        ("attestation", " Write the JSON to a file and give its path."),
+        ("headers", ""),
+    ],
+)
+def test_inputs_that_will_soon_not_fit_into_a_variable_are_a_warning(
+    program: Program, large: str, advice: str
+) -> None:
+    filler = "x" * (97 * 1024)
+    values = {
+        "needs": json.dumps({"build": {"result": "success", "outputs": {"log": filler}}}),
+        "attestation": encoded(cli_push(statement(annotations={"log": filler}))).decode(),
+        "headers": "\n".join(f"X-Log-{n}: {'x' * 900}" for n in range(110)),
+    }
+    inputs = INPUTS | {"attestation": PUSHED} | {large: values[large]}
+    ended = program("send", inputs=inputs, post=Post())
+    (warning,) = (
+        line for line in ended.stdout.splitlines() if "the inputs are nearly too large" in line
+    )
+    size = len(json.dumps(inputs)) // 1024
+    assert warning == (
+        "::warning title=Chainloop SMTP%3A the inputs are nearly too large::"
+        f"They take {size} KiB together, most of it {large}. With more than 128 KiB on Linux "
+        f"(32 on Windows), the step cannot start.{advice}"
+    )
+
+
+def test_inputs_of_a_usual_size_are_no_warning(program: Program) -> None:
+    filler = {"build": {"result": "success", "outputs": {"log": "x" * 80 * 1024}}}
+    inputs = INPUTS | {"attestation": PUSHED, "needs": json.dumps(filler)}
+    ended = program("send", inputs=inputs, post=Post())
+    assert ended.code == 0
+    assert "too large" not in ended.log

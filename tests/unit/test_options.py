@@ -492,7 +492,49 @@ def test_the_results_of_earlier_jobs_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize("empty", ["{}", " ", {}], ids=repr)
+@pytest.mark.parametrize(
+    "needs",
+    [
+        '["success", "timed_out", "success"]',
+        '[{"result": "success"}, {"result": "timed_out", "outputs": {}}, {"result": "success"}]',
+        "success,timed_out,success",
+        " success, timed_out\nsuccess,",
+        ["success", "timed_out", "success"],
+    ],
+    ids=["toJSON(needs.*.result)", "toJSON(needs.*)", "join(needs.*.result)", "words", "list"],
+)
+def test_results_alone_have_no_names(needs: object) -> None:
+    good, bad = JobResult(name="", result=JobStatus.SUCCESS), JobStatus.TIMED_OUT
+    found = options.parse(raw(needs=needs)).needs
+    assert found == (good, JobResult(name="", result=bad), good)
+
+
+@pytest.mark.parametrize("needs", ["startup_failure", '"startup_failure"'])
+def test_one_job_may_be_given_by_its_result(needs: str) -> None:
+    only = JobResult(name="", result=JobStatus.STARTUP_FAILURE)
+    assert options.parse(raw(needs=needs)).needs == (only,)
+
+
+CONCLUSIONS = (
+    "success failure cancelled skipped neutral timed_out action_required stale startup_failure"
+)
+
+
+@pytest.mark.parametrize("word", CONCLUSIONS.split())
+def test_every_conclusion_of_github_is_a_status_and_a_result(word: str) -> None:
+    parsed = options.parse(raw(job_status=word, needs=json.dumps({"build": {"result": word}})))
+    assert parsed.job_status is JobStatus(word)
+    assert parsed.needs == (JobResult(name="build", result=JobStatus(word)),)
+
+
+def test_another_status_is_refused_with_all_that_there_are() -> None:
+    found = problem(raw(job_status="completed"))
+    assert found.where == "job-status"
+    assert "'completed'" in found.why
+    assert CONCLUSIONS.replace(" ", ", ") in found.hint
+
+
+@pytest.mark.parametrize("empty", ["{}", "[]", ",", " ", {}], ids=repr)
 def test_a_job_without_needs_has_none(empty: object) -> None:
     assert options.parse(raw(needs=empty)).needs == ()
 
@@ -500,10 +542,15 @@ def test_a_job_without_needs_has_none(empty: object) -> None:
 @pytest.mark.parametrize(
     ("needs", "why"),
     [
-        ("build", "is not JSON"),
+        ("build", f"'build' is not one of {', '.join(JobStatus)}"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "is not a JSON object of jobs"),
-        ('"build"', "is not a JSON object of jobs"),
+        ('"build', "is not JSON"),
+        ('"build"', f"'build' is not one of {', '.join(JobStatus)}"),
+        ("success, build", f"'build' is not one of {', '.join(JobStatus)}"),
+        ("[1]", f"'1' is not one of {', '.join(JobStatus)}"),
+        ('["success", ["failure"]]', f"'['failure']' is not one of {', '.join(JobStatus)}"),
+        ("[{}]", f"'None' is not one of {', '.join(JobStatus)}"),
+        ("null", f"'null' is not one of {', '.join(JobStatus)}"),
         ('{"build": "success"}', "job 'build' has no result"),
         ('{"build": {}}', "job 'build' has no result"),
         ('{"build": {"result": null}}', "job 'build' has no result"),
@@ -517,7 +564,9 @@ def test_needs_of_another_shape_are_refused_with_what_to_write(needs: str, why: 
     found = problem(raw(needs=needs))
     assert found.where == "needs"
     assert why in found.why
-    assert "toJSON(needs)" in found.hint
+    assert found.hint == (
+        "Write needs: ${{ toJSON(needs.*.result) }}, or ${{ toJSON(needs) }} for names too."
+    )
 
 
 # --- all at once -------------------------------------------------------------------------------

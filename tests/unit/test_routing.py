@@ -227,6 +227,36 @@ def test_a_blocked_run_whose_job_failed_counts_as_failed_too() -> None:
     assert cancelled.applies
 
 
+@pytest.mark.parametrize("is_earlier", [False, True], ids=["job-status", "needs"])
+@pytest.mark.parametrize("status", JobStatus)
+def test_every_conclusion_is_a_failure_or_a_cancellation_or_neither(
+    status: JobStatus, is_earlier: bool
+) -> None:
+    needs = (JobResult(name="", result=status),)
+    job = Job(needs=needs) if is_earlier else Job(status=status)
+    blocked = Outcome.BLOCKED
+    failed = decided(ANY, Trigger.FAILED, job=job, outcome=blocked).applies
+    cancelled = decided(ANY, Trigger.CANCELLED, job=job, outcome=blocked).applies
+    failures = ("failure", "timed_out", "startup_failure", "action_required")
+    assert failed is (status in failures)
+    assert cancelled is (status in ("cancelled", "stale"))
+    was_good = before(has_succeeded=True)
+    changed = decided(ANY, Trigger.CHANGED, job=job, outcome=blocked, previous=was_good).applies
+    assert changed is (failed or cancelled)
+
+
+def test_without_a_status_the_earlier_jobs_say_whether_the_run_succeeded() -> None:
+    needs = (JobResult(name="build", result=JobStatus.SUCCESS),)
+    decision = decided(
+        ANY,
+        Trigger.CHANGED,
+        job=Job(needs=needs),
+        outcome=Outcome.BLOCKED,
+        previous=before(has_succeeded=True),
+    )
+    assert decision == Decision(reason="send-on is changed, and the run is blocked")
+
+
 def test_a_bypass_counts_whatever_became_of_the_job() -> None:
     decision = decided(
         Conditions(), Trigger.BYPASSED, outcome=Outcome.FAILED, status=PolicyStatus.BYPASSED

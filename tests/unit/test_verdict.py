@@ -175,6 +175,47 @@ def test_blocked_stands_before_failed_before_cancelled_before_not_attested_befor
 
 
 @pytest.mark.parametrize(
+    ("word", "outcome", "of_one", "of_two"),
+    [
+        ("failure", Outcome.FAILED, "failed", "failed"),
+        ("timed_out", Outcome.FAILED, "timed out", "timed out"),
+        ("startup_failure", Outcome.FAILED, "could not start", "could not start"),
+        ("action_required", Outcome.FAILED, "needs someone to act", "need someone to act"),
+        ("cancelled", Outcome.CANCELLED, "was cancelled", "were cancelled"),
+        ("stale", Outcome.CANCELLED, "went stale", "went stale"),
+        ("success", Outcome.ATTESTED, "", ""),
+        ("neutral", Outcome.ATTESTED, "", ""),
+        ("skipped", Outcome.ATTESTED, "", ""),
+    ],
+)
+def test_each_conclusion_is_weighed_as_this_job_and_as_earlier_ones(
+    word: str, outcome: Outcome, of_one: str, of_two: str
+) -> None:
+    status = JobStatus(word)
+    named = JobResult(name="build", result=status)
+    nameless = JobResult(name="", result=status)
+    for job, reason in (
+        (Job(status=status, name="mail"), f"job mail {of_one}"),
+        (Job(status=JobStatus.SUCCESS, needs=(named,)), f"job build {of_one}"),
+        (Job(needs=(named, replace(named, name="test"))), f"jobs build, test {of_two}"),
+        (Job(needs=(nameless,)), f"an earlier job {of_one}"),
+        (Job(needs=(nameless, nameless)), f"2 earlier jobs {of_two}"),
+    ):
+        verdict = judge(RECORDED, job)
+        assert (verdict.outcome, verdict.reason) == (outcome, reason if of_one else "")
+
+
+def test_jobs_that_did_not_all_end_alike_failed_or_were_cancelled() -> None:
+    def reason(*words: str) -> str:
+        needs = (JobResult(name=f"j{n}", result=JobStatus(word)) for n, word in enumerate(words))
+        return judge(RECORDED, Job(needs=tuple(needs))).reason
+
+    assert reason("timed_out", "success", "action_required") == "jobs j0, j2 failed"
+    assert reason("timed_out", "cancelled", "timed_out") == "jobs j0, j2 timed out"
+    assert reason("stale", "cancelled") == "jobs j0, j1 were cancelled"
+
+
+@pytest.mark.parametrize(
     ("state", "reason", "outcome", "told"),
     [
         (RunState.FAILED, "storm", Outcome.FAILED, "storm"),

@@ -580,3 +580,16 @@ def test_jobs_that_failed_stand_before_those_that_did_not() -> None:
 
     order = ["j1", "j4", "j3", "j0", "j2", "this job"]
     assert [each.name for each in wording.results(job)] == order
+
+
+def test_results_without_names_are_numbered_as_they_are_given() -> None:
+    needs = ("success", "stale", "skipped", "timed_out", "action_required")
+    job = Job(needs=tuple(JobResult(name="", result=JobStatus(each)) for each in needs))
+
+    assert [(each.name, each.value) for each in wording.results(job)] == [
+        ("earlier job 4", "timed_out"),
+        ("earlier job 5", "action_required"),
+        ("earlier job 2", "stale"),
+        ("earlier job 1", "success"),
+        ("earlier job 3", "skipped"),
+    ]

@@ -18,6 +18,7 @@ from chainloop_smtp.model.values import dataclass
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _LONGEST_PASSWORD = 64 * 1024
+_LARGE_INPUTS = 96  # KiB; Linux takes 128 for one variable (MAX_ARG_STRLEN)
 _SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
 
@@ -212,4 +213,22 @@ class Run:
             raise OptionsError(
                 Problem(INPUTS_VARIABLE, "is not a JSON object", "Write ${{ toJSON(inputs) }}.")
             )
-        return options.normalise(secrets) | options.normalise(raw)
+        given = options.normalise(raw)
+        self._check_size(text, given)
+        return options.normalise(secrets) | given
+
+    def _check_size(self, text: str, given: Mapping[str, str]) -> None:
+        """Warns before the inputs are so large that Linux does not start the step any more."""
+        size = len(text.encode("utf-8", "surrogatepass")) // 1024
+        if size < _LARGE_INPUTS:
+            return
+        largest = max(given, key=lambda name: len(given[name]), default="")
+        advice = {
+            "needs": "Give toJSON(needs.*.result), which leaves out the outputs.",
+            **dict.fromkeys(_SOURCES, "Write the JSON to a file and give its path."),
+        }
+        self.console.warning(
+            "the inputs are nearly too large",
+            f"They take {size} KiB together, most of it {largest}. With more than 128 KiB on Linux "
+            f"(32 on Windows), the step cannot start. {advice.get(largest, '')}".rstrip(),
+        )

@@ -5,7 +5,6 @@ from chainloop_smtp.model import (
     Attestation,
     Evaluation,
     Job,
-    JobStatus,
     Outcome,
     Policies,
     PolicyStatus,
@@ -79,8 +78,7 @@ def _block(policies: Policies, attestation: Attestation | None, job: Job) -> str
 
 def _until(policies: Policies, job: Job) -> str:
     """How the pipeline goes on. What a push prints does not say whether it went past the gate."""
-    has_failed = JobStatus.FAILURE in (job.status, *(each.result for each in job.needs))
-    if policies.is_bypassed is None and not has_failed:
+    if policies.is_bypassed is None and not job.has_failed:
         return "unless the check was bypassed, which this evidence does not say"
     are_many = len(_names(_gated(policies))) > 1
     return f"until the {'gates pass or are' if are_many else 'gate passes or is'} bypassed"

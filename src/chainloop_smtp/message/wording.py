@@ -226,8 +226,11 @@ def results(job: Job) -> tuple[Annotation, ...]:
 
     What failed stands first, then what was cancelled; else this job is the last.
     """
-    rows = [Annotation(name=each.name, value=each.result.value) for each in job.needs]
+    rows = [
+        (each.name or f"earlier job {number}", each.result)
+        for number, each in enumerate(job.needs, 1)
+    ]
     if job.status and (rows or job.status is not JobStatus.SUCCESS):
-        rows.append(Annotation(name=job.name or "this job", value=job.status.value))
-    urgent = (JobStatus.FAILURE.value, JobStatus.CANCELLED.value)
-    return tuple(sorted(rows, key=lambda row: (*urgent, row.value).index(row.value)))
+        rows.append((job.name or "this job", job.status))
+    rows.sort(key=lambda row: (not row[1].is_failure, not row[1].is_cancellation))
+    return tuple(Annotation(name=name, value=status.value) for name, status in rows)

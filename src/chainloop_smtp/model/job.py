@@ -6,17 +6,46 @@ from chainloop_smtp.model.values import dataclass
 
 
 class JobStatus(StrEnum):
-    """GitHub's words for how a job ended."""
+    """GitHub's words for how a job, a check or a workflow run ended ("conclusion")."""
 
     SUCCESS = "success"
     FAILURE = "failure"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
+    NEUTRAL = "neutral"
+    TIMED_OUT = "timed_out"
+    ACTION_REQUIRED = "action_required"
+    STALE = "stale"
+    STARTUP_FAILURE = "startup_failure"
+
+    @property
+    def is_failure(self) -> bool:
+        """It failed, or does not go on until somebody acts."""
+        return self in _FAILURES
+
+    @property
+    def is_cancellation(self) -> bool:
+        """It was ended, or given up, before it could succeed or fail."""
+        return self in _CANCELLATIONS
+
+
+# As `gh pr checks` counts them, except that it takes what went stale for pending.
+_FAILURES = (
+    JobStatus.FAILURE,
+    JobStatus.TIMED_OUT,
+    JobStatus.STARTUP_FAILURE,
+    JobStatus.ACTION_REQUIRED,
+)
+_CANCELLATIONS = (JobStatus.CANCELLED, JobStatus.STALE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """One earlier job, as ``toJSON(needs)`` tells it."""
+    """The result of one earlier job.
+
+    Attributes:
+        name: The job's id; empty where only results are given.
+    """
 
     name: str
     result: JobStatus
@@ -55,9 +84,18 @@ class Job:
 
     @property
     def is_success(self) -> bool:
-        """Neither this job nor an earlier one is said to have failed or been cancelled."""
-        bad = (JobStatus.FAILURE, JobStatus.CANCELLED)
-        return self.status not in bad and all(need.result not in bad for need in self.needs)
+        """True unless this job is known to have been skipped, or any job to have gone wrong."""
+        return self.status is not JobStatus.SKIPPED and not self.has_failed and not self.is_stopped
+
+    @property
+    def has_failed(self) -> bool:
+        """This job or an earlier one failed."""
+        return any(result.is_failure for result in _results(self))
+
+    @property
+    def is_stopped(self) -> bool:
+        """This job or an earlier one was cancelled."""
+        return any(result.is_cancellation for result in _results(self))
 
     @property
     def run_url(self) -> str:
@@ -65,3 +103,7 @@ class Job:
         if not (self.server_url and self.repository and self.run_id):
             return ""
         return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
+
+
+def _results(job: Job) -> tuple[JobStatus, ...]:
+    return (*([job.status] if job.status else []), *(need.result for need in job.needs))

@@ -7,6 +7,7 @@ from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import JobResult, JobStatus
 from chainloop_smtp.options.values import Values
 
+_NEEDS_HINT = "Write needs: ${{ toJSON(needs.*.result) }}, or ${{ toJSON(needs) }} for names too."
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -38,24 +39,33 @@ def job_status(values: Values) -> JobStatus | None:
 
 
 def needs(values: Values) -> tuple[JobResult, ...]:
-    """GitHub's ``needs`` context: an object of {job id: {result, outputs}}."""
-    text, hint = values.text("needs"), "Write needs: ${{ toJSON(needs) }}."
-    if not text:
-        return ()
-    try:
-        jobs = json.loads(text)
-    except (ValueError, RecursionError):
-        values.wrong("needs", "is not JSON", hint)
-        return ()
-    if not isinstance(jobs, dict):
-        values.wrong("needs", "is not a JSON object of jobs", hint)
-        return ()
+    """Results of earlier jobs, with their names where those are given.
+
+    That is GitHub's ``needs`` context, an object of {job id: {result, outputs}}; or the results
+    alone, as a JSON array or as words between commas: outputs can be too long for a step.
+    """
+    text = values.text("needs")
+    if text.startswith(("{", "[", '"')):
+        try:
+            given = json.loads(text)
+        except (ValueError, RecursionError):
+            values.wrong("needs", "is not JSON", _NEEDS_HINT)
+            return ()
+    else:
+        given = text.replace(",", " ").split()
+    if isinstance(given, dict):
+        jobs = list(given.items())
+    else:
+        jobs = [("", job) for job in (given if isinstance(given, list) else [given])]
     results = []
-    for name, job in jobs.items():
-        result = job.get("result") if isinstance(job, dict) else None
+    for name, job in jobs:
+        result = job.get("result") if isinstance(job, dict) else None if name else job
         if result in tuple(JobStatus):
             results.append(JobResult(name=name, result=JobStatus(result)))
-        else:
+        elif name:
             why = f"job {quoted(name)} has no result of {', '.join(JobStatus)}"
-            values.wrong("needs", why, hint)
+            values.wrong("needs", why, _NEEDS_HINT)
+        else:
+            why = f"{quoted(str(result))} is not one of {', '.join(JobStatus)}"
+            values.wrong("needs", why, _NEEDS_HINT)
     return tuple(results)

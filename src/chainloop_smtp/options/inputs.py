@@ -1,6 +1,6 @@
 """Every input, once: `action.yml`, the flags and README's table are held against this list."""
 
-from chainloop_smtp.model import Auth, EnvValues, OAuth2Provider, Require, Thread, Tls
+from chainloop_smtp.model import Auth, EnvValues, JobStatus, OAuth2Provider, Require, Thread, Tls
 from chainloop_smtp.model.values import dataclass
 
 
@@ -87,11 +87,15 @@ INPUTS = (
     Input(name="workflow", help="Chainloop's workflow, in the same way."),
     Input(
         name="job-status",
-        help="success, failure or cancelled.",
+        help="How the job went, in GitHub's words for a conclusion.",
         action_default="${{ job.status }}",
-        choices=("success", "failure", "cancelled"),
+        choices=tuple(JobStatus),
     ),
-    Input(name="needs", help="Results of earlier jobs: ${{ toJSON(needs) }}."),
+    Input(
+        name="needs",
+        help="Results of earlier jobs: ${{ toJSON(needs) }}, ${{ toJSON(needs.*.result) }}, or "
+        "words with commas.",
+    ),
     Input(
         name="env-values",
         help="Attested environment variables: show, names or hide.",
