@@ -10,11 +10,18 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TextIO
 
 from chainloop_smtp.errors import ChainloopSmtpError, Problem
 
+_APPENDING = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 _LONGEST_SUMMARY = 1_000_000  # octets
 _SHORTEST_MASK = 4  # characters; a shorter piece of a secret would blot out half of the log
 
@@ -120,7 +127,11 @@ class Console:
     def _append(self, path: str, text: str, what: str) -> None:
         """Adds to one of the runner's files. The mail is worth more: failing to is a warning."""
         try:
-            with Path(path).open("a", encoding="utf-8", errors="replace", newline="\n") as file:
+            # A pipe that nobody reads is an error then, and is not waited for.
+            descriptor = os.open(path, _APPENDING, 0o666)
+            with os.fdopen(
+                descriptor, "a", encoding="utf-8", errors="replace", newline="\n"
+            ) as file:
                 file.write(text)
         except OSError as error:
             self.warning(f"{what} cannot be written", f"{path}: {error.strerror}")

@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from chainloop_smtp import __version__
+from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.inputfile import Unreadable
 from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Registration, Reply, State
 
 _RECEIPT = "receipt.json"
@@ -76,13 +77,12 @@ def read_receipt(folder: Path) -> dict[str, list[Mapping[str, Any]]]:
     """The entries of an earlier run's receipt by Message-ID; none where there is none to trust."""
     entries: dict[str, list[Mapping[str, Any]]] = {}
     try:
-        with (folder / _RECEIPT).open("rb") as file:
-            receipt = json.loads(file.read(_MAX_RECEIPT))
+        receipt = json.loads(inputfile.read(folder / _RECEIPT, _MAX_RECEIPT))
         if receipt["$schema"] == _SCHEMA:
             for each in receipt["deliveries"]:
                 entries.setdefault(each["messageId"], []).append(each)
                 accepted([each])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (Unreadable, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     return entries
 

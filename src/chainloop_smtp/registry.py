@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from chainloop_smtp import inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 
 DEFAULTS = (".github/chainloop-smtp.yml", "chainloop-smtp.yml")
@@ -26,20 +27,13 @@ def read(path: str, *, is_required: bool = True) -> str:
     """
     try:
         # Bytes first: line ends are to be written back as they are.
-        with Path(path).open("rb") as file:
-            octets = file.read(_MAX_BYTES + 1)
-        if len(octets) > _MAX_BYTES:
-            raise _error(path, f"is larger than {_MAX_BYTES // 1024**2} MiB")
-        return octets.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        if not is_required:
-            return ""
-        hint = "Paths are relative to the workspace: does a step before this one check it out?"
-        raise _error(path, "there is no such file", hint) from error
+        return inputfile.read(path, _MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _error(path, f"is not UTF-8 at byte {error.start + 1}") from error
-    except (OSError, ValueError) as error:
-        raise _error(path, f"cannot be read: {_reason(error)}") from error
+    except inputfile.Unreadable as error:
+        if error.missing and not is_required:
+            return ""
+        raise _error(path, error.why, error.hint) from error
 
 
 def update(path: str, change: Callable[[str], str], *, patience: float = _PATIENCE) -> None:

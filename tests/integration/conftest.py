@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import trustme
@@ -27,7 +28,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         *argv: str,
         inputs: object = None,
         environ: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | BinaryIO = b"",
         post: Deliver | None = None,
         is_actions: bool = True,
     ) -> Ended:
@@ -61,7 +62,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         code = cli.main(
             argv,
             variables,
-            stdin=io.BytesIO(stdin),
+            stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin,
             stdout=stdout,
             stderr=stderr,
             deliver=deliver,

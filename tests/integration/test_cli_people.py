@@ -43,7 +43,7 @@ def test_recipients_come_from_a_file_too(program: Program) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "cannot be read: no such file or directory"),
+        (None, "there is no such file"),
         (b"\xff", "is not UTF-8"),
         (b"a" * (256 * 1024 + 1), "is larger than 256 KiB"),
         (b"nobody\n", "'nobody' is not an address"),
@@ -93,7 +93,7 @@ def test_lists_of_a_configuration_file_may_be_files(program: Program) -> None:
     )
     inputs = {name: text for name, text in INPUTS.items() if name != "to"}
     ended = program("send", inputs=inputs, post=never)
-    assert "cc 'file:none.txt': cannot be read" in ended.stderr
+    assert "cc 'file:none.txt': there is no such file" in ended.stderr
     Path("none.txt").write_text("x@example.com\n")
     post = Post()
     assert program("send", inputs=inputs, post=post).code == 0

@@ -225,7 +225,7 @@ def test_evidence_that_is_damaged_is_named(program: Program, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("none.eml", "cannot be read: no such file"),
+        ("none.eml", "there is no such file"),
         (".", "cannot be read: is a directory"),
         ("a\0b", "cannot be read: not a path"),
     ],

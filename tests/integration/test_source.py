@@ -216,11 +216,11 @@ def test_a_file_that_may_not_be_read_is_told(
     path.chmod(0)
     if os.access(path, os.R_OK):
         # Root may read whatever there is, so a broken disk stands in for the missing permission.
-        monkeypatch.setattr(Path, "open", _denied)
+        monkeypatch.setattr(os, "open", _denied)
     assert "cannot be read: permission denied" in refusal(str(path))
 
 
-def _denied(path: Path, *_: object) -> None:
+def _denied(path: Path, _: int) -> int:
     raise PermissionError(13, "Permission denied", str(path))
 
 

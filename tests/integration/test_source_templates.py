@@ -83,8 +83,8 @@ def test_a_link_leads_nowhere_else(tmp_path: Path) -> None:
 
     found = problems(folder)
     assert found[:2] == [
-        "template-dir 'mail.html.j2': it is no file of this folder",
-        "template-dir 'mail.txt.j2': it is no file of this folder",
+        "template-dir 'mail.html.j2': it leads out of this folder",
+        "template-dir 'mail.txt.j2': it leads out of this folder",
     ]
     assert len(found) == 4
     assert "secret of" not in str(found)
@@ -102,7 +102,10 @@ def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mail.txt.j2")
 
-    assert problems(tmp_path) == ["template-dir 'mail.txt.j2': it is no file of this folder"]
+    assert problems(tmp_path) == [
+        "template-dir 'mail.txt.j2': is a pipe, not a file\n"
+        "  Write what comes through it to a file first, and name that."
+    ]
 
 
 def test_every_file_that_is_no_template_is_told_at_once(tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def test_every_file_that_is_no_template_is_told_at_once(tmp_path: Path) -> None:
     )
 
     assert problems(tmp_path) == [
-        "template-dir 'mail.html.j2': it is larger than 128 KiB",
+        "template-dir 'mail.html.j2': is larger than 128 KiB",
         "template-dir 'mail.txt.j2': it is not UTF-8",
     ]
 

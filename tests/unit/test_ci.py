@@ -330,6 +330,18 @@ def test_outside_of_actions_no_file_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_runners_file_that_is_a_pipe_without_a_reader_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "output")
+    os.mkfifo(tmp_path / "summary")
+    terminal = Terminal(runner(tmp_path))
+    terminal.console.outputs({"sent": "true"})
+    terminal.console.summary("text")
+    assert [(each.name, each.data) for each in commands(terminal.stdout)] == [
+        ("warning", f"{tmp_path / name}: No such device or address")
+        for name in ("output", "summary")
+    ]
+
+
 def test_a_runners_file_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     terminal = Terminal(runner(missing))

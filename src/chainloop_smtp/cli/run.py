@@ -3,12 +3,13 @@
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from chainloop_smtp import delivery, options
+from chainloop_smtp import delivery, inputfile, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import OptionsError, Problem, quoted
@@ -17,7 +18,8 @@ from chainloop_smtp.model.values import dataclass
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
 _EPOCH = "SOURCE_DATE_EPOCH"
-_LONGEST_PASSWORD = 64 * 1024
+_LONGEST_PASSWORD = 64 * 1024  # bytes
+_PATIENCE = 120.0  # seconds; the deadline's default
 _LARGE_INPUTS = 96  # KiB; Linux takes 128 for one variable (MAX_ARG_STRLEN)
 _SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
@@ -92,10 +94,7 @@ class Run:
         given |= options.normalise({name: flag for name, flag in flagged.items() if flag})
         self._check_stdin(given)
         if flags.get("password_stdin"):
-            given |= options.normalise(
-                # Bytes that are not UTF-8 are kept as such, for the options to refuse.
-                {"password": self.stdin.read(_LONGEST_PASSWORD).decode(errors="surrogateescape")}
-            )
+            given |= options.normalise({"password": self._password(given.get("deadline", ""))})
         for secret in options.secrets(given):
             self.console.mask(secret.user, secret.value)
         return given
@@ -181,6 +180,17 @@ class Run:
     def entropy(self, *, is_dry_run: bool = False) -> bytes:
         """Random bytes for a Message-ID that no other mail is to have; none by a fixed clock."""
         return b"" if is_dry_run and self.environ.get(_EPOCH) else os.urandom(16)
+
+    def _password(self, deadline: str) -> str:
+        """What standard input says, which has as long for it as everything else together."""
+        is_number = re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", deadline)
+        patience = float(deadline) if is_number else _PATIENCE
+        try:
+            octets = inputfile.read_stream(self.stdin, _LONGEST_PASSWORD, patience)
+        except inputfile.Unreadable as error:
+            raise OptionsError(Problem("password-stdin", error.why, error.hint)) from error
+        # Bytes that are not UTF-8 are kept as such, for the options to refuse.
+        return octets.decode(errors="surrogateescape")
 
     def _check_stdin(self, given: Mapping[str, str]) -> None:
         """Standard input is there once, and not at all in a step that only gives inputs."""

@@ -5,10 +5,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO
 
+from chainloop_smtp import inputfile
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted
+from chainloop_smtp.inputfile import Unreadable
 from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
 from chainloop_smtp.source import paths
 from chainloop_smtp.source.templates import templates
@@ -16,6 +17,10 @@ from chainloop_smtp.source.templates import templates
 __all__ = ["MAX_BYTES", "job", "read", "templates"]
 
 MAX_BYTES = 64 * 1024 * 1024  # what the reader takes
+_PATIENCE = 120.0  # seconds for a mail to verify that comes through a pipe
+_WRITE_IT = (
+    "Write it in the step that pushes: chainloop attestation push -o json > attestation.json."
+)
 _MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
 # An output that was never set is `""` in JSON.
 _NOTHING = b' \t\r\n"'
@@ -95,14 +100,12 @@ def mail(name: str, stdin: BinaryIO) -> bytes:
     """
     try:
         if name == "-":
-            return _bounded(stdin, "mail", "standard input")
-        with Path(name).open("rb") as file:
-            return _bounded(file, "mail", name)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        raise OptionsError(
-            Problem(f"mail {quoted(name)}", f"cannot be read: {why.lower()}")
-        ) from error
+            return inputfile.read_stream(stdin, MAX_BYTES, _PATIENCE)
+        return inputfile.read(name, MAX_BYTES, patience=_PATIENCE)
+    except Unreadable as error:
+        where = "mail 'standard input'" if name == "-" else f"mail {quoted(name)}"
+        hint = inputfile.alike(name, "*.eml") if error.missing else error.hint
+        raise OptionsError(Problem(where, error.why, hint)) from error
 
 
 def _previous(
@@ -136,7 +139,7 @@ def _shown(name: str) -> str:
 
 
 class _Network:
-    """The time that touches the network; waiting for a file or for standard input does not.
+    """The time that touches the network; waiting for a pipe has as much of its own.
 
     Attributes:
         spent: Seconds, of all the blocks that were entered with it.
@@ -144,14 +147,14 @@ class _Network:
 
     def __init__(self, transport: Transport) -> None:
         self.timeout = transport.timeout
+        self.deadline = transport.deadline
         self.spent = 0.0
-        self._deadline = transport.deadline
         self._started = 0.0
 
     @property
     def left(self) -> float:
         """Seconds; never none, so that a step can still say that it had too few."""
-        return max(self._deadline - self.spent, 0.001)
+        return max(self.deadline - self.spent, 0.001)
 
     def __enter__(self) -> None:
         self._started = time.monotonic()
@@ -187,34 +190,24 @@ def _read(
     """One source: JSON text, standard input, a URL, or a file."""
     if _is_text(name):
         return name.encode("utf-8", "surrogatepass")
-    if name == "-":
-        return _bounded(stdin, option, "standard input")
     if "://" in name:
         # Imported here: it is dear, and most evidence lies in the workspace.
         from chainloop_smtp.source import url
 
         with network:
             return url.fetch(option, name, network.timeout, network.left, MAX_BYTES)
+    where = f"{option} {quoted('standard input' if name == '-' else name)}"
     try:
-        with paths.checked(name, workspace).open("rb") as file:
-            return _bounded(file, option, name)
-    except FileNotFoundError as error:
-        if not is_wanted:
+        if name == "-":
+            return inputfile.read_stream(stdin, MAX_BYTES, network.deadline)
+        return paths.read(name, workspace, MAX_BYTES, patience=network.deadline)
+    except Unreadable as error:
+        if error.missing and not is_wanted:
             return b""
-        raise AttestationError(
-            Problem(
-                f"{option} {quoted(name)}",
-                "there is no such file",
-                "Write it in the step that pushes: chainloop attestation push -o json > "
-                "attestation.json. Paths are relative to the workspace.",
-            )
-        ) from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        hint = "Name the file in it." if isinstance(error, IsADirectoryError) else ""
-        raise AttestationError(
-            Problem(f"{option} {quoted(name)}", f"cannot be read: {why.lower()}", hint)
-        ) from error
+        hint = error.hint
+        if error.missing:
+            hint = f"{inputfile.nearby(name, '*attestation*.json')} {_WRITE_IT}".strip()
+        raise AttestationError(Problem(where, error.why, hint)) from error
 
 
 def job(environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobResult, ...]) -> Job:
@@ -244,28 +237,18 @@ def job(environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobRe
     )
 
 
-def _bounded(file: BinaryIO, option: str, name: str) -> bytes:
-    octets = file.read(MAX_BYTES + 1)
-    if len(octets) > MAX_BYTES:
-        raise AttestationError(
-            Problem(f"{option} {quoted(name)}", f"is larger than {MAX_BYTES // 1024**2} MiB")
-        )
-    return octets
-
-
 def head_author(environ: Mapping[str, str]) -> tuple[str, str] | None:
     """Name and address of the author of the commit that was pushed; None when not known."""
     try:
         author = _event(environ)["head_commit"]["author"]
         return str(author["name"]), str(author["email"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (Unreadable, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def _event(environ: Mapping[str, str]) -> Any:
     """The event's payload, unchecked."""
-    with Path(environ.get("GITHUB_EVENT_PATH", "")).open("rb") as file:
-        return json.loads(file.read(_MAX_EVENT_BYTES))
+    return json.loads(inputfile.read(environ.get("GITHUB_EVENT_PATH", ""), _MAX_EVENT_BYTES))
 
 
 def _is_fork(environ: Mapping[str, str]) -> bool:
@@ -282,5 +265,5 @@ def _is_fork(environ: Mapping[str, str]) -> bool:
         base = event["pull_request"]["base"]["repo"]
         # The head is null when the fork has been deleted meanwhile.
         return head is None or bool(head["full_name"] != base["full_name"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (Unreadable, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -1,6 +1,7 @@
 """``file:PATH`` in a list of recipients -> the addresses in that file."""
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.inputfile import Unreadable
 from chainloop_smtp.source import paths
 
 PREFIX = "file:"
@@ -33,15 +34,10 @@ def _lines(name: str, path: str, workspace: str) -> list[str]:
     """A file's lines without comments."""
     where = f"{name} {quoted(PREFIX + path)}"
     try:
-        with paths.checked(path, workspace).open("rb") as file:
-            octets = file.read(_MAX_BYTES + 1)
-        if len(octets) > _MAX_BYTES:
-            raise OptionsError(Problem(where, f"is larger than {_MAX_BYTES // 1024} KiB"))
-        text = octets.decode("utf-8-sig")
+        text = paths.read(path, workspace, _MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise OptionsError(Problem(where, "is not UTF-8")) from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        hint = "The path is relative to the workspace; one address a line, # for comments."
-        raise OptionsError(Problem(where, f"cannot be read: {why.lower()}", hint)) from error
+    except Unreadable as error:
+        hint = error.hint or "One address a line; # starts a comment."
+        raise OptionsError(Problem(where, error.why, hint)) from error
     return [bare for line in text.splitlines() if (bare := line.partition("#")[0].strip())]

@@ -8,6 +8,24 @@ import errno
 import os
 from pathlib import Path
 
+from chainloop_smtp import inputfile
+
+
+def read(name: str, workspace: str, limit: int, *, patience: float = 0) -> bytes:
+    """The content of the file that an input names.
+
+    Args:
+        workspace: As for `checked`; the others are as for `inputfile.read`.
+
+    Raises:
+        Unreadable: It is not a file to read.
+    """
+    try:
+        path = checked(name, workspace)
+    except (OSError, ValueError) as error:
+        raise inputfile.Unreadable(*inputfile.reason(error)) from error
+    return inputfile.read(path, limit, patience=patience)
+
 
 def checked(name: str, workspace: str) -> Path:
     """The path to open. One in the workspace has to stay there, and out of ``.git``.

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from chainloop_smtp import inputfile
 from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted
 from chainloop_smtp.model import TemplateFile, Templates
 
@@ -33,8 +34,9 @@ def templates(folder: str, subject: str) -> Templates:
             names = sorted(entry.name for entry, _ in zip(entries, range(_ENTRIES), strict=False))
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        hint = inputfile.nearby(folder) if isinstance(error, FileNotFoundError) else ""
         raise OptionsError(
-            Problem("template-dir", f"{quoted(folder)} is no folder to read: {why.lower()}")
+            Problem("template-dir", f"{quoted(folder)} is no folder to read: {why.lower()}", hint)
         ) from error
     wanted = [name for name in names if name.endswith(SUFFIX)]
     problems: list[Problem] = []
@@ -52,15 +54,13 @@ def _file(home: Path, name: str, problems: list[Problem]) -> TemplateFile:
     text, path = "", home / name
     try:
         target = path.resolve(strict=True)
-        if not (target.is_relative_to(home) and target.is_file()):
-            raise ValueError("it is no file of this folder")
-        with target.open("rb") as file:
-            octets = file.read(_LONGEST + 1)
-        if len(octets) > _LONGEST:
-            raise ValueError(f"it is larger than {_LONGEST // 1024} KiB")
-        text = octets.decode("utf-8-sig").replace("\r\n", "\n")
+        if not target.is_relative_to(home):
+            raise ValueError("it leads out of this folder")
+        text = inputfile.read(target, _LONGEST).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         problems.append(Problem(f"template-dir {quoted(name)}", "it is not UTF-8"))
+    except inputfile.Unreadable as error:
+        problems.append(Problem(f"template-dir {quoted(name)}", error.why, error.hint))
     # A link to itself is a RuntimeError before Python 3.13.
     except (OSError, ValueError, RuntimeError) as error:
         why = str(error) if isinstance(error, ValueError) else "it cannot be read"

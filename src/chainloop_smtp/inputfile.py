@@ -1,0 +1,213 @@
+"""Path or stream -> bytes. Every file that the program reads is opened here.
+
+In place of a file, a pipe without a writer blocks for ever, and ``/dev/zero`` fills the memory. So
+only regular files are read; where a pipe is allowed, it has a time limit.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import BinaryIO
+
+# Opening a pipe must not block, and Windows' text mode would change the bytes.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_CHUNK = 1024 * 1024  # bytes
+_MOST_ENTRIES = 2000  # looked at for a hint
+_MOST_NAMES = 3
+_DEEPEST = 3  # folders below each other
+_CHECKOUT = "Paths are relative to the workspace: does a step before this one check it out?"
+
+
+class Unreadable(Exception):  # noqa: N818  # a reason, which each stage turns into its own error
+    """Why a file cannot be read.
+
+    Attributes:
+        why: For a Problem, such as ``cannot be read: permission denied``.
+        missing: The path, where no file is there; else empty.
+    """
+
+    def __init__(self, why: str, hint: str = "", *, missing: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+        self.missing = missing
+        self._hint = hint
+
+    @property
+    def hint(self) -> str:
+        """For a Problem; empty when there is nothing to add. Looks around for a missing file."""
+        return nearby(self.missing) if self.missing else self._hint
+
+
+def read(path: str | Path, limit: int, *, patience: float = 0) -> bytes:
+    """The content of a file.
+
+    Args:
+        limit: Bytes; a larger file is refused unread.
+        patience: Seconds to wait for a pipe; 0: only a regular file is read.
+
+    Raises:
+        Unreadable: It is missing, too large, not a regular file, or cannot be read.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+        if patience and stat.S_ISFIFO(mode):
+            return _in_time(lambda: _read_pipe(path, limit), patience)
+        # Before it is opened, since opening a device may already do something.
+        _check_regular(mode)
+        return _read_regular(path, limit)
+    except FileNotFoundError as error:
+        raise Unreadable("there is no such file", missing=str(path) or ".") from error
+    except (OSError, ValueError) as error:
+        raise Unreadable(*reason(error)) from error
+
+
+def read_stream(stream: BinaryIO, limit: int, patience: float) -> bytes:
+    """All that comes on a stream, such as standard input.
+
+    Args:
+        limit: Bytes.
+        patience: Seconds for all of it.
+
+    Raises:
+        Unreadable: It is too large, does not end in time, or cannot be read.
+    """
+    # Not the buffered stream: at exit Python would wait for its lock, which the thread holds.
+    raw = getattr(stream, "raw", stream)
+    try:
+        return _in_time(lambda: _all(raw.read, limit), patience)
+    except (OSError, ValueError) as error:
+        raise Unreadable(*reason(error)) from error
+
+
+def reason(error: OSError | ValueError) -> tuple[str, str]:
+    """Why and hint, for what opening or listing a path raises."""
+    if isinstance(error, IsADirectoryError):
+        return "cannot be read: is a directory", "Name the file in it."
+    words = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+    return f"cannot be read: {words.lower()}", ""
+
+
+def nearby(path: str, pattern: str = "") -> str:
+    """The hint for a path that leads nowhere: what exists instead, or that nothing is checked out.
+
+    Args:
+        path: Relative to the current folder, or absolute.
+        pattern: As for `alike`.
+    """
+    if meant := alike(path, pattern):
+        return meant
+    is_checked_out = Path(path).is_absolute() or Path(".git").exists()
+    return "" if is_checked_out else _CHECKOUT
+
+
+def alike(path: str, pattern: str = "") -> str:
+    """The hint that names files which may be meant; empty when there are none.
+
+    Args:
+        path: Relative to the current folder, or absolute.
+        pattern: Of further names that may be meant, such as ``*attestation*.json``.
+    """
+    # Imported here: only a mistake needs it.
+    from difflib import get_close_matches
+    from fnmatch import fnmatchcase
+
+    wanted = Path(path).name.lower()
+    found = {each: Path(each).name.lower() for each in _files(".")}
+    same = [each for each, name in found.items() if name == wanted]
+    close = get_close_matches(path, list(found), n=_MOST_NAMES, cutoff=0.8)
+    matching = [each for each, name in found.items() if fnmatchcase(name, pattern)]
+    meant = list(dict.fromkeys((*same, *close, *matching)))[:_MOST_NAMES]
+    return "Did you mean " + " or ".join(f"'{each}'" for each in meant) + "?" if meant else ""
+
+
+def _files(folder: str) -> list[str]:
+    """Names of the visible files below a folder, the nearest first, as far as is cheap."""
+    found: list[str] = []
+    folders, number = [(folder, 0)], 0
+    for inner, depth in folders:
+        with suppress(OSError), os.scandir(inner) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                number += 1
+                if number > _MOST_ENTRIES:
+                    return found
+                if entry.name.startswith(".") or entry.name == "node_modules":
+                    continue
+                if entry.is_file():
+                    found.append(os.path.normpath(entry.path))
+                elif depth < _DEEPEST and entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, depth + 1))
+    return found
+
+
+def _check_regular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError
+    if stat.S_ISFIFO(mode):
+        hint = "Write what comes through it to a file first, and name that."
+        raise Unreadable("is a pipe, not a file", hint)
+    if not stat.S_ISREG(mode):
+        raise Unreadable("is a device, not a file")
+
+
+def _read_regular(path: str | Path, limit: int) -> bytes:
+    descriptor = os.open(path, _FLAGS)
+    try:
+        # Once more: something else may have taken the file's place.
+        status = os.fstat(descriptor)
+        _check_regular(status.st_mode)
+        if status.st_size > limit:
+            raise _too_large(limit)
+        return _all(lambda size: os.read(descriptor, size), limit)
+    finally:
+        os.close(descriptor)
+
+
+def _read_pipe(path: str | Path, limit: int) -> bytes:
+    with Path(path).open("rb", buffering=0) as pipe:
+        return _all(pipe.read, limit)
+
+
+def _all(read: Callable[[int], bytes | None], limit: int) -> bytes:
+    content = bytearray()
+    while chunk := read(_CHUNK):
+        content += chunk
+        if len(content) > limit:
+            raise _too_large(limit)
+    return bytes(content)
+
+
+def _in_time(read: Callable[[], bytes], patience: float) -> bytes:
+    """What is read, by a thread that can be left behind: not every system can poll a pipe."""
+    outcome: list[bytes | Exception] = []
+
+    def run() -> None:
+        try:
+            outcome.append(read())
+        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
+            outcome.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(patience)
+    if not outcome:
+        hint = (
+            "Does the program that writes it end? If it is only slow, raise deadline, or write to "
+            "a file first."
+        )
+        raise Unreadable(f"did not end within {patience:g} seconds", hint)
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _too_large(limit: int) -> Unreadable:
+    size = f"{limit // 1024**2} MiB" if limit >= 1024**2 else f"{limit // 1024} KiB"
+    return Unreadable(f"is larger than {size}")
