@@ -1,9 +1,9 @@
 """Options and people found for a run -> Options with everybody the mail goes to."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from chainloop_smtp.model import Attachment, Lookup, Mailbox, Options
+from chainloop_smtp.model import Attachment, Lookup, Mailbox, Options, unique
 
 _NOBODYS = frozenset(("noreply", "no-reply", "donotreply", "do-not-reply", "notifications"))
 _HIDDEN = ("users.noreply.github.com", "users.noreply.gitlab.com", "localhost")
@@ -12,7 +12,8 @@ _HIDDEN = ("users.noreply.github.com", "users.noreply.gitlab.com", "localhost")
 def addressed(options: Options, found: Mapping[Lookup, tuple[Mailbox, ...]]) -> Options:
     """The same with those who were looked up among its recipients.
 
-    Whoever is no person, or is outside of ``allowed-domains``, is left out: nobody has chosen them.
+    Nobody chose these addresses, so some are left out: those that no person reads, those outside
+    ``allowed-domains``, and those that a mail server could route elsewhere.
 
     Args:
         found: People by what they were looked up for.
@@ -23,14 +24,15 @@ def addressed(options: Options, found: Mapping[Lookup, tuple[Mailbox, ...]]) -> 
             box
             for box in found.get(lookup, ())
             if is_person(box)
+            and not (box.is_rerouted or box.domain.startswith("["))
             and (not options.allowed_domains or box.is_in(options.allowed_domains))
         ]
     registration, attachment = options.registration, options.attachment
     return replace(
         options,
-        registration=replace(registration, to=_once((*registration.to, *more["to"]))),
-        attachment=replace(attachment, cc=_once((*attachment.cc, *more["cc"]))),
-        bcc=_once((*options.bcc, *more["bcc"])),
+        registration=replace(registration, to=unique((*registration.to, *more["to"]))),
+        attachment=replace(attachment, cc=unique((*attachment.cc, *more["cc"]))),
+        bcc=unique((*options.bcc, *more["bcc"])),
     )
 
 
@@ -52,7 +54,7 @@ def redirected(options: Options) -> tuple[Options, tuple[str, ...]]:
 
 def everybody(options: Options) -> tuple[Mailbox, ...]:
     """All recipients, each once."""
-    return _once((*options.registration.to, *options.attachment.cc, *options.bcc))
+    return unique((*options.registration.to, *options.attachment.cc, *options.bcc))
 
 
 def is_person(box: Mailbox) -> bool:
@@ -60,10 +62,3 @@ def is_person(box: Mailbox) -> bool:
     local, _, domain = box.addr_spec.lower().rpartition("@")
     is_bot = "[bot]" in local or box.name.lower().endswith("[bot]")
     return not is_bot and local.partition("+")[0] not in _NOBODYS and domain not in _HIDDEN
-
-
-def _once(boxes: Iterable[Mailbox]) -> tuple[Mailbox, ...]:
-    unique: dict[str, Mailbox] = {}
-    for box in boxes:
-        unique.setdefault(box.addr_spec.lower(), box)
-    return tuple(unique.values())

@@ -10,7 +10,16 @@ from typing import Any
 from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.inputfile import Unreadable
-from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Registration, Reply, State
+from chainloop_smtp.model import (
+    Attempt,
+    Delivery,
+    Fate,
+    Mail,
+    Registration,
+    Reply,
+    State,
+    mailbox_key,
+)
 
 _RECEIPT = "receipt.json"
 _INTERNATIONAL = ".smtputf8.eml"
@@ -88,9 +97,11 @@ def read_receipt(folder: Path) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def accepted(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Recipients for whom a server took the mail of these entries."""
+    """Keys of the mailboxes for which a server took the mail of these entries."""
     recipients = (recipient for entry in entries for recipient in entry["recipients"])
-    return frozenset(each["address"] for each in recipients if each["state"] == State.ACCEPTED)
+    return frozenset(
+        mailbox_key(each["address"]) for each in recipients if each["state"] == State.ACCEPTED
+    )
 
 
 def account(registration: Registration, delivery: Delivery) -> dict[str, object]:

@@ -97,6 +97,112 @@ def test_what_is_no_domain_is_no_fence(domain: str) -> None:
         parsed(allowed_domains=domain)
 
 
+# What a default Postfix answers to RCPT for a local example.com: 554 5.7.1 Relay access denied.
+REROUTED = [
+    "victim%evil.test@example.com",
+    "evil.test!victim@example.com",
+    '"victim%evil.test"@example.com',
+    '"evil.test!victim"@example.com',
+    "a%b@example.com",
+    "a!@example.com",
+    "victim％evil.test@example.com",
+    "victim﹪evil.test@example.com",
+    "evil.test！victim@example.com",
+    # Other servers' ways.
+    "evil.test^victim@example.com",
+    '"evil.test::victim"@example.com',
+    '"victim:evil.test"@example.com',
+    '"a,b"@example.com',
+    '"a;b"@example.com',
+    r'"\\victim"@example.com',
+    "|victim@example.com",
+    "/G=Jane/S=Doe/@example.com",
+    "SRS0=HHH=TT=evil.test=victim@example.com",
+    "srs1+HHH=gate.test==HHH=TT=evil.test=victim@example.com",
+    "IMCEASMTP-victim+40evil+2Etest@example.com",
+]
+HARMLESS = [
+    "o'brien@example.com",
+    "jane.doe+ci@example.com",
+    "bounce+victim=evil.test@example.com",
+    "customer/department=shipping@example.com",
+    "srsly@example.com",
+    "imceah@example.com",
+    "jörg@example.com",
+    '"jane doe"@example.com',
+]
+
+
+@pytest.mark.parametrize("address", REROUTED)
+@pytest.mark.parametrize("name", ["to", "cc", "bcc", "redirect-to"])
+def test_within_a_fence_no_address_is_one_that_a_server_routes_elsewhere(
+    name: str, address: str
+) -> None:
+    with pytest.raises(OptionsError) as caught:
+        parsed(**{"allowed-domains": "example.com", name: address})
+    (problem,) = caught.value.problems
+    assert problem.where == name
+    assert "some mail servers route by what stands before the @" in problem.why
+    assert problem.hint == "With allowed-domains, write an address without %, ! and the like."
+
+
+@pytest.mark.parametrize("address", REROUTED)
+def test_nobody_is_looked_up_whose_address_a_server_routes_elsewhere(address: str) -> None:
+    box = options.mailbox("Robin", address)
+    assert box is not None
+    assert everybody(addressed(parsed(to="author"), {Lookup.AUTHOR: (box,)})) == ()
+
+
+@pytest.mark.parametrize("address", HARMLESS)
+def test_what_no_server_routes_by_stays_within_the_fence(address: str) -> None:
+    given = parsed(allowed_domains="example.com", cc=address, to="author")
+    box = options.mailbox("Robin", address)
+    assert box is not None
+    assert [each.addr_spec for each in everybody(given)] == [address]
+    assert [
+        each.addr_spec for each in addressed(given, {Lookup.AUTHOR: (box,)}).registration.to
+    ] == [address]
+
+
+@pytest.mark.parametrize("address", ["robin@[169.254.169.254]", "robin@[IPv6:::1]"])
+def test_nobody_is_looked_up_at_an_ip_address(address: str) -> None:
+    box = options.mailbox("Robin", address)
+    assert box is not None
+    assert everybody(addressed(parsed(to="author"), {Lookup.AUTHOR: (box,)})) == ()
+
+
+def test_a_fence_may_be_written_in_any_script() -> None:
+    given = parsed(
+        allowed_domains="FAß.de, *.bücher.example", to="a@faß.de", cc="b@lab.xn--bcher-kva.example"
+    )
+    assert given.allowed_domains == ("xn--fa-hia.de", "*.xn--bcher-kva.example")
+    with pytest.raises(OptionsError, match=r"a@fass\.de: not in the domains"):
+        parsed(allowed_domains="faß.de", to="a@fass.de")
+    with pytest.raises(OptionsError, match="is no domain"):
+        parsed(allowed_domains="❤.example", to="a@fass.de")
+
+
+def test_addresses_that_differ_in_case_are_one_mailbox_in_its_first_spelling() -> None:
+    given = parsed(
+        to="Jane@Example.com, JANE@example.COM, jane <jane@example.com>, joe@b.de",
+        cc="JOE@b.de, kim@c.fr",
+        bcc="Kim@c.fr, Jörg@c.fr, jÖrg@c.fr",
+    )
+    assert recipients(given) == {
+        "to": ["Jane@example.com", "joe@b.de"],
+        "cc": ["JOE@b.de", "kim@c.fr"],
+        "bcc": ["Kim@c.fr", "Jörg@c.fr"],
+    }
+    assert [each.addr_spec for each in everybody(given)] == [
+        "Jane@example.com",
+        "joe@b.de",
+        "kim@c.fr",
+        "Jörg@c.fr",
+    ]
+    found = {Lookup.AUTHOR: (Mailbox(addr_spec="ROBIN@example.com"), ROBIN)}
+    assert recipients(addressed(parsed(to="author"), found))["to"] == ["ROBIN@example.com"]
+
+
 def test_a_rehearsal_goes_to_one_place_and_knows_the_others() -> None:
     given = parsed(
         redirect_to="Me <me@example.com>", cc="a@b.de", bcc="c@d.fr, security@example.com"

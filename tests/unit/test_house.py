@@ -34,6 +34,7 @@ GROUND = ("model", "errors", "inputfile")
 DOORS = {
     "jsonschema": {"options/schemas.py"},
     "email_validator": {"options/addresses.py"},
+    "idna": {"options/hosts.py"},
     "yaml": {"options/configuration/document.py"},
     "jinja2": {
         "message/inspection.py",

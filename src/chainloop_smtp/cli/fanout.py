@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from chainloop_smtp import message, outbox
@@ -13,7 +14,7 @@ from chainloop_smtp.cli.servers import Result, results
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model import Decision, Delivery, Options
+from chainloop_smtp.model import Decision, Delivery, Options, mailbox_key
 
 _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
 _SHOWN_ROWS = 200  # of the job summary
@@ -203,7 +204,10 @@ def _account(run: Run, folder: Path, found: list[Result], outputs: dict[str, str
 
 
 def _union(lists: Iterable[tuple[str, ...]]) -> str:
-    return json.dumps(list(dict.fromkeys(each for one in lists for each in one)))
+    found: dict[str, str] = {}
+    for each in chain.from_iterable(lists):
+        found.setdefault(mailbox_key(each), each)
+    return json.dumps(list(found.values()))
 
 
 def _failure(failed: list[Result], total: int) -> DeliveryError | MessageError | OptionsError:

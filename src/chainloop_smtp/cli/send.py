@@ -13,7 +13,7 @@ from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.delivery import Ahead
-from chainloop_smtp.model import Conditions, Delivery, Mail, Options
+from chainloop_smtp.model import Conditions, Delivery, Mail, Options, mailbox_key
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {
@@ -82,7 +82,7 @@ def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str
             return _skipped(run, NOBODY, outputs)
         earlier = receipt.get(mail.message_id, [])
         before = outbox.accepted(earlier)
-        left = tuple(each for each in mail.recipients if each not in before)
+        left = tuple(each for each in mail.recipients if mailbox_key(each) not in before)
         if not left and not parsed.dry_run:
             return _skipped(run, "this very mail was sent before, as the receipt says", outputs)
         mail = replace(mail, recipients=left or mail.recipients)

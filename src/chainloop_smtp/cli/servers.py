@@ -16,7 +16,7 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model import Delivery, Mail, Tls
+from chainloop_smtp.model import Delivery, Mail, Tls, mailbox_key
 
 _SERVERS = 4  # at once
 _BATCH = 100  # mails for which the deadline holds together
@@ -251,8 +251,8 @@ class _Server:
         # In a rehearsal one mailbox gets what would have gone to several.
         said = (parsed.composition, parsed.registration.from_, mail.sender, mail.intended)
         for recipient in mail.recipients:
-            key = (said, recipient)
-            if recipient in before:
+            key = (said, mailbox_key(recipient))
+            if key[1] in before:
                 continue
             if key in self._told:
                 skipped = f"the same mail goes there by {self._told[key]}"

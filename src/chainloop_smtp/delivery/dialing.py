@@ -44,7 +44,7 @@ def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline) -> Line:
         return Line(_through_socks(proxy, where, host, port, deadline), "")
     line = _direct(proxy.host, proxy.port, where, deadline)
     try:
-        _ask_http(line.socket, proxy, where, place(_ascii(host), port), deadline)
+        _ask_http(line.socket, proxy, where, place(host, port), deadline)
     except DeliveryError:
         line.socket.close()
         raise
@@ -149,7 +149,7 @@ def _through_socks(
         rdns=True,
     )
     try:
-        work = partial(socks.connect, _ascii(host), port, timeout=seconds)
+        work = partial(socks.connect, host, port, timeout=seconds)
         connected = Errand(work).result(seconds)
         _send_at_once(connected)
     except python_socks.ProxyError as error:
@@ -200,8 +200,3 @@ def _ask_http(
             Problem(where, f"it refuses {target}: HTTP {code}", hint),
             is_temporary=code.startswith("5"),
         )
-
-
-def _ascii(host: str) -> str:
-    """An IP literal, or a name in the form that travels (RFC 5890)."""
-    return host.encode("idna").decode("ascii")

@@ -29,12 +29,12 @@ from chainloop_smtp.model import (
     File,
     Job,
     Mail,
-    Mailbox,
     Options,
     Part,
     Plugin,
     Templates,
     Verdict,
+    unique,
 )
 
 __all__ = [
@@ -287,7 +287,7 @@ def _mail(
         return mime.message(head, rendered.text, rendered.html, boundary, attached)
 
     sender = (options.envelope_from or registration.from_).addr_spec
-    recipients = _once((*registration.to, *cc, *options.bcc))
+    recipients = tuple(box.addr_spec for box in unique((*registration.to, *cc, *options.bcc)))
     # What comes from an address beyond ASCII needs SMTPUTF8 all the way, whoever it goes to.
     is_ascii = (sender + registration.from_.addr_spec).isascii() and any(
         each.isascii() for each in recipients
@@ -317,14 +317,6 @@ def _subject(facts: view.Facts, templates: Templates) -> str:
         where = "subject" if templates.subject else "subject.txt.j2"
         raise TemplateError(Problem(where, "the template makes an empty subject for this run"))
     return subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 3] + "..."
-
-
-def _once(mailboxes: tuple[Mailbox, ...]) -> tuple[str, ...]:
-    """Each address once: the domain's case never matters, the local part's may (RFC 5321 2.4)."""
-    unique = {
-        (box.addr_spec.rpartition("@")[0], box.domain.lower()): box.addr_spec for box in mailboxes
-    }
-    return tuple(unique.values())
 
 
 def _blank_lines_once(text: str) -> str:

@@ -85,6 +85,8 @@ from chainloop_smtp.model.options import (
     Thread,
     Tls,
     Transport,
+    mailbox_key,
+    unique,
 )
 from chainloop_smtp.model.routing import (
     Decision,
@@ -174,4 +176,6 @@ __all__ = [
     "Version",
     "Violation",
     "Workflow",
+    "mailbox_key",
+    "unique",
 ]

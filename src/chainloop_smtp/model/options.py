@@ -1,6 +1,8 @@
 """What a user may say, validated."""
 
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -8,6 +10,15 @@ from fnmatch import fnmatchcase
 from chainloop_smtp.model.configuration import Trigger
 from chainloop_smtp.model.job import Job, JobResult, JobStatus
 from chainloop_smtp.model.values import dataclass
+
+# What mail servers route by inside a local part. Postfix, by default: the percent hack and bang
+# paths, quoted or not (allow_percent_hack, swap_bangpath, resolve_dequoted_address). Sendmail:
+# UUCP's "!" and "^", DECnet's "::", and the colon and comma of source routes (RFC 5321 section
+# 4.1.2). A quoted "|" or "\\" means a program or no alias to some.
+_ROUTING_SIGNS = frozenset("%!^:@|\\,;<>")
+# X.400 in RFC 2156's spelling ("/G=Jane/S=Doe/"), forwarders' SRS ("SRS0=hash=day=domain=user"),
+# and what Exchange wraps foreign addresses in ("IMCEASMTP-user+40domain").
+_ROUTING_FORMS = re.compile(r"/|srs[01][=+-]|imcea[a-z0-9]*-", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +39,40 @@ class Mailbox:
         """What stands behind the last ``@``."""
         return self.addr_spec.rpartition("@")[2]
 
+    @property
+    def key(self) -> str:
+        """The same for two spellings of one mailbox; see `mailbox_key`."""
+        return mailbox_key(self.addr_spec)
+
+    @property
+    def is_rerouted(self) -> bool:
+        """Whether some mail server takes the local part for another address, maybe elsewhere."""
+        local = unicodedata.normalize("NFKC", self.addr_spec.rpartition("@")[0]).strip('"')
+        return bool(_ROUTING_SIGNS.intersection(local) or _ROUTING_FORMS.match(local))
+
     def is_in(self, domains: tuple[str, ...]) -> bool:
         """Its domain is one of these in lower case, or matches one such as ``*.example.com``."""
         return any(fnmatchcase(self.domain.lower(), domain) for domain in domains)
 
     def __str__(self) -> str:
         return f"{self.name} <{self.addr_spec}>" if self.name else self.addr_spec
+
+
+def mailbox_key(addr_spec: str) -> str:
+    """What two addr-specs share that differ only in case: they are one mailbox.
+
+    RFC 5321 section 2.4 lets a host tell local parts apart by case, and discourages it; no mail
+    service does, and nobody wants a mail twice.
+    """
+    return addr_spec.lower()
+
+
+def unique(boxes: Iterable[Mailbox]) -> tuple[Mailbox, ...]:
+    """Each mailbox once, in its first spelling."""
+    found: dict[str, Mailbox] = {}
+    for box in boxes:
+        found.setdefault(box.key, box)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

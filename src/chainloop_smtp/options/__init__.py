@@ -137,7 +137,7 @@ def is_secret(name: str, text: str) -> bool:
 def mailbox(name: str, addr_spec: str) -> Mailbox | None:
     """Somebody's mailbox from what a commit says of them; None when it is none."""
     try:
-        return addresses.mailbox(" ".join(name.split()), addr_spec)
+        return addresses.mailbox(addresses.presentable(name), addr_spec)
     except ValueError:
         return None
 

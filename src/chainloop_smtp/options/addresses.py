@@ -5,10 +5,15 @@ The forms are those of RFC 5322 section 3.4: ``addr-spec``, ``<addr-spec>`` and
 people type too, separate just as well. Comments and groups are not taken.
 """
 
+import unicodedata
 from collections.abc import Iterator
 
 from chainloop_smtp.errors import Problem, quoted
 from chainloop_smtp.model import Mailbox
+from chainloop_smtp.options import hosts
+
+# Joiners are part of how some scripts, and families of emoji, are written.
+_JOINERS = "\u200c\u200d"
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -59,11 +64,23 @@ def mailbox(name: str, addr_spec: str) -> Mailbox:
     Raises:
         ValueError: With the reason as a sentence.
     """
-    import unicodedata
-
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise ValueError("The name holds a control character, or is not valid UTF-8.")
+    if any(map(_is_unfit, name)):
+        raise ValueError(
+            "The name holds a control character, one that is invisible or changes the direction of "
+            "text, or is not valid UTF-8."
+        )
     return Mailbox(name=name, addr_spec=check(addr_spec))
+
+
+def presentable(name: str) -> str:
+    """The name without what `mailbox` refuses in it."""
+    return " ".join("".join(each for each in name if not _is_unfit(each)).split())
+
+
+def _is_unfit(character: str) -> bool:
+    """A control, half a character, a line's end, or what is invisible or turns text around."""
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS
 
 
 def is_addr_spec(text: str) -> bool:
@@ -101,6 +118,7 @@ def _plain(addr_spec: str) -> str:
         all(atom and _ATEXT.issuperset(atom) for atom in local.split("."))
         and all(map(_is_plain_label, labels))
         and labels[-1] not in _RESERVED
+        and not _refusal(local, domain)
     )
     return f"{local}@{domain}" if is_plain else ""
 
@@ -145,7 +163,27 @@ def explained(addr_spec: str) -> str:
     if len(validated.local_part.encode()) > _LONGEST_LOCAL:
         # The library counts characters.
         raise ValueError("The part before the @ has more than 64 octets.")
+    if refusal := _refusal(validated.local_part, validated.ascii_domain):
+        raise ValueError(refusal)
     return validated.ascii_email or f"{validated.local_part}@{validated.ascii_domain}"
+
+
+def _refusal(local: str, domain: str) -> str:
+    """Why an address that the grammar allows is refused; empty where it is not.
+
+    Between a server that reads it by the grammar and one that does not, the mail goes astray.
+    """
+    if not domain.startswith("[") and hosts.ends_in_number(domain):
+        return "The part after the @ is a number; an IP address stands in brackets: [192.0.2.1]."
+    # Compatibility forms, such as a full-width @, become the plain ones somewhere on the way.
+    plain = local if local.isascii() else unicodedata.normalize("NFKC", local)
+    if "=?" in plain:
+        return (
+            "The part before the @ looks like an encoded word (=?…?=), which some programs decode."
+        )
+    if signs := [sign for sign in "@<>" if sign in plain]:
+        return f"The part before the @ holds {signs[0]}, by which some servers take it apart."
+    return ""
 
 
 def problem(name: str, addr_spec: str, reason: str) -> Problem:

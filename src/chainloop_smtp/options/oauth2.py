@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import Auth, OAuth2, OAuth2Provider
+from chainloop_smtp.options import hosts
 from chainloop_smtp.options.values import Values
 
 _NAMES = (
@@ -42,7 +43,7 @@ def oauth2(values: Values) -> OAuth2 | None:
         client_secret=values.text("oauth2-client-secret"),
         refresh_token=values.text("oauth2-refresh-token"),
         scope=values.text("oauth2-scope"),
-        token_url=values.text("oauth2-token-url"),
+        token_url=_ascii_url(values.text("oauth2-token-url")),
         is_federated=values.is_true("oauth2-federated"),
     )
     _check_beside(values)
@@ -81,11 +82,23 @@ def _check_endpoint(values: Values, found: OAuth2) -> None:
         values.wrong("oauth2-provider", "is missing", hint)
 
 
+def _ascii_url(url: str) -> str:
+    """The URL with its host in ASCII; one without a host that can be comes back as it is."""
+    try:
+        parts = urlsplit(url)
+        host = hosts.ascii_name(parts.hostname or "")
+    except ValueError:
+        return url
+    if not parts.hostname or parts.hostname == host:
+        return url
+    return parts._replace(netloc=parts.netloc.lower().replace(parts.hostname, host)).geturl()
+
+
 def _is_https(url: str) -> bool:
     """A URL that secrets may go to."""
     try:
         parts = urlsplit(url)
-        is_usable = bool(parts.hostname) and parts.port != 0
+        is_usable = bool(parts.hostname) and parts.netloc.isascii() and parts.port != 0
     except ValueError:
         return False
     is_bare = "@" not in parts.netloc and not parts.fragment and not re.search(r"\s", url)

@@ -4,6 +4,7 @@ import re
 
 from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import Lookup, Mailbox
+from chainloop_smtp.options import hosts
 from chainloop_smtp.options.values import RECIPIENTS, Values
 
 _DOMAIN = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
@@ -18,7 +19,8 @@ def allowed_domains(
     values: Values, *recipients: tuple[str, tuple[Mailbox, ...]]
 ) -> tuple[str, ...]:
     """``allowed-domains``, which every recipient that is named has to keep to."""
-    domains = tuple(filter(None, re.split(r"[,\s]+", values.text("allowed-domains").lower())))
+    words = filter(None, re.split(r"[,\s]+", values.text("allowed-domains")))
+    domains = tuple(map(_ascii, words))
     for domain in domains:
         if not _DOMAIN.fullmatch(domain):
             hint = "Write example.com, or *.example.com for the domains below it."
@@ -28,4 +30,17 @@ def allowed_domains(
         if outside:
             why = f"{', '.join(outside)}: not in the domains of allowed-domains"
             values.wrong(name, why, f"Allowed are: {', '.join(domains)}.")
+        rerouted = [box.addr_spec for box in boxes if domains and box.is_rerouted]
+        if rerouted:
+            why = f"{', '.join(rerouted)}: some mail servers route by what stands before the @"
+            hint = "With allowed-domains, write an address without %, ! and the like."
+            values.wrong(name, why, hint)
     return domains
+
+
+def _ascii(domain: str) -> str:
+    """The domain in lower case as addresses have it; what cannot be one as it is."""
+    try:
+        return hosts.ascii_name(domain).lower()
+    except ValueError:
+        return domain

@@ -2,7 +2,7 @@
 
 from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import Attachment, Auth, Mailbox, Registration
-from chainloop_smtp.options import addresses, schemas
+from chainloop_smtp.options import addresses, hosts, schemas
 from chainloop_smtp.options.oauth2 import fetches_token
 from chainloop_smtp.options.values import Values
 
@@ -78,10 +78,14 @@ def _check_login(values: Values) -> None:
 
 
 def _host(values: Values) -> str:
-    """A host name or an IP literal, without the brackets of the latter."""
+    """A host name in its ASCII form, or an IP literal without its brackets."""
     host = values.text("host")
-    if not host or _is_host_name(host):
-        return host
+    try:
+        name = hosts.ascii_name(host)
+    except ValueError:
+        name = ""
+    if not host or _is_host_name(name):
+        return name
     if "/" in host:
         why = "has the form of a URL"
     elif any(character.isspace() or not character.isprintable() for character in host):
@@ -99,18 +103,14 @@ def _host(values: Values) -> str:
 
 
 def _is_host_name(host: str) -> bool:
-    """RFC 1123 section 2.1, after IDNA; an underscore is let through, since resolvers take it.
+    """RFC 1123 section 2.1; an underscore is let through, since resolvers take it.
 
-    A name never ends in a label of digits alone, so 192.0.2.999 is none.
+    A name never ends in a number, so 192.0.2.999 is none.
     """
-    try:
-        ascii_host = host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return False
-    labels = ascii_host.removesuffix(".").split(".")
+    labels = host.removesuffix(".").split(".")
     return (
-        len(ascii_host) <= 253
-        and not labels[-1].isdigit()
+        len(host) <= 253
+        and not hosts.ends_in_number(host)
         and all(
             0 < len(label) <= 63
             and label.replace("-", "").replace("_", "").isalnum()

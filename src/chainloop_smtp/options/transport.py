@@ -5,6 +5,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import Auth, Dsn, Proxy, ProxyKind, Tls, Transport
+from chainloop_smtp.options import hosts
 from chainloop_smtp.options.oauth2 import fetches_token
 from chainloop_smtp.options.values import Values
 
@@ -95,17 +96,17 @@ def _proxy(values: Values) -> Proxy | None:
         return None
     try:
         url = urlsplit(given)
-        port = url.port
+        port, host = url.port, hosts.ascii_name(url.hostname or "")
     except ValueError:
         values.wrong("proxy", "is not a URL", _PROXY_HINT)
         return None
     why = _flaw(url, port)
-    if why or port is None or not url.hostname:
+    if why or port is None:
         values.wrong("proxy", why, _PROXY_HINT)
         return None
     return Proxy(
         kind=_PROXY_KINDS[url.scheme],
-        host=url.hostname,
+        host=host,
         port=port,
         user=unquote(url.username or ""),
         password=unquote(url.password or ""),

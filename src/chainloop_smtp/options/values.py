@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from chainloop_smtp.errors import Problem, quoted
-from chainloop_smtp.model import Lookup, Mailbox
+from chainloop_smtp.model import Lookup, Mailbox, unique
 from chainloop_smtp.options import addresses
 
 _LONGEST_WAIT = 24 * 60 * 60  # seconds
@@ -77,7 +77,7 @@ class Values:
         return tuple(member for member in members if member not in tuple(Lookup))
 
     def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
-        """The mailboxes of one input; those that are none are reported and left out."""
+        """The mailboxes of one input, each once; those that are none are reported and left out."""
         members = self.members(name)
         if not members and name in self and not self.lookups(name):
             self.wrong(name, f"{quoted(self.text(name))} holds no address")
@@ -88,7 +88,7 @@ class Values:
                 found.append(addresses.mailbox(display_name, addr_spec))
             except ValueError as error:
                 self.problems.append(addresses.problem(name, addr_spec, str(error)))
-        return tuple(found)
+        return unique(found)
 
     def mailbox(self, name: str) -> Mailbox | None:
         """The one mailbox of an input; None when there is none."""
