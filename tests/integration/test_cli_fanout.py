@@ -374,6 +374,7 @@ def test_the_steps_inputs_are_the_defaults_of_every_mail(program: Program) -> No
         "password": PASSWORD,
         "from": "reports@example.com",
         "attestation": PUSHED,
+        "config": str(FILE),
     }
     assert program("send", inputs=inputs, post=post).code == 0
     assert {(each.host, each.user) for each in post.registrations} == {

@@ -92,6 +92,7 @@ def test_lists_of_a_configuration_file_may_be_files(program: Program) -> None:
         "attachments: [{registration: a}, {registration: a, cc: 'file:none.txt'}]\n"
     )
     inputs = {name: text for name, text in INPUTS.items() if name != "to"}
+    inputs["config"] = "chainloop-smtp.yml"
     ended = program("send", inputs=inputs, post=never)
     assert "cc 'file:none.txt': there is no such file" in ended.stderr
     Path("none.txt").write_text("x@example.com\n")
@@ -144,6 +145,7 @@ def test_of_many_mails_one_may_be_to_nobody(program: Program) -> None:
         "attachments: [{registration: a, to: author}, {registration: a, to: x@y.de, cc: author}]\n"
     )
     inputs = {name: text for name, text in INPUTS.items() if name != "to"}
+    inputs["config"] = "chainloop-smtp.yml"
     post = Post()
     inputs |= {"attestation": without_commit()}
     ended = program("send", inputs=inputs, post=post)

@@ -109,6 +109,10 @@ def test_a_client_certificate_may_hold_its_key() -> None:
     [
         ("http://proxy.test:3128", Proxy(kind=ProxyKind.HTTP, host="proxy.test", port=3128)),
         ("HTTP://proxy.test:3128/", Proxy(kind=ProxyKind.HTTP, host="proxy.test", port=3128)),
+        (
+            "http://Proxy.FAß.de:3128",
+            Proxy(kind=ProxyKind.HTTP, host="proxy.xn--fa-hia.de", port=3128),
+        ),
         ("socks5://[::1]:1080", Proxy(kind=ProxyKind.SOCKS5, host="::1", port=1080)),
         (
             "socks5h://jane:p%40ss:w%2Frd@10.0.0.1:1080",
@@ -121,7 +125,7 @@ def test_a_client_certificate_may_hold_its_key() -> None:
             ),
         ),
     ],
-    ids=["http", "upper case", "an IPv6 literal", "with a login"],
+    ids=["http", "upper case", "IDNA 2008", "an IPv6 literal", "with a login"],
 )
 def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
     assert options.parse(INPUTS | PASSWORD | {"proxy": url}).transport.proxy == proxy
@@ -138,6 +142,7 @@ def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
         ("http://u:secret@proxy.test:0", "it names no port"),
         ("http://u:secret@proxy.test:99999", "is not a URL"),
         ("http://[::1", "is not a URL"),
+        ("http://u:secret@❤.test:80", "is not a URL"),
         ("socks5://u:s%C3%A9cret@proxy.test:80", "SOCKS5 carries a login of ASCII only"),
         (f"socks5://u:{'secret' * 50}@proxy.test:80", "255 characters at most"),
         ("http://proxy.test:80/secret", "something stands behind its port"),
@@ -289,6 +294,21 @@ def test_a_token_of_ones_own_is_a_password() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://id.faß.de/Token?a=ß", "https://id.xn--fa-hia.de/Token?a=ß"),
+        ("https://ID.FAß.de:8443/Token", "https://id.xn--fa-hia.de:8443/Token"),
+        ("https://ID.example.com/ß", "https://ID.example.com/ß"),
+    ],
+)
+def test_a_token_endpoints_host_is_converted_as_any_other(url: str, expected: str) -> None:
+    inputs = INPUTS | OTHER | {"oauth2-token-url": url, "oauth2-refresh-token": "r3fresh"}
+    parsed = options.parse(inputs).oauth2
+    assert parsed
+    assert parsed.token_url == expected
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://id.example.com/token",
@@ -298,6 +318,7 @@ def test_a_token_of_ones_own_is_a_password() -> None:
         "https://[::1/token",
         "https://id.example.com:99999/",
         "https://",
+        "https://❤.test/token",
         "id.example.com",
     ],
 )

@@ -82,3 +82,154 @@ def test_equal_attachments_are_validated_once() -> None:
     resolver = Resolver({"port": "587"}, SET)
     one, other = (resolver.resolve(found.registrations[0], each) for each in found.attachments)
     assert one.options is other.options
+
+
+# --- the step's credentials ---------------------------------------------------------------------
+
+STEP = {
+    "host": "smtp.example.com",
+    "port": "587",
+    "user": "jane",
+    "password": "s3cret",
+    "from": "reports@example.com",
+    "to": "security@example.com",
+}
+TOKEN = {
+    "oauth2-token-url": "https://id.example.com/token",
+    "oauth2-client-id": "f0e1",
+    "oauth2-client-secret": "s3cret",
+}
+
+
+def of(registration: str, inputs: dict[str, str]) -> Options:
+    text = f"registrations: [{{name: a, {registration}}}]\nattachments: [{{registration: a}}]\n"
+    found = configuration.parse(text, "f")
+    resolver = Resolver(inputs, {"OWN": "0wn", "HOST": "smtp.example.com"})
+    (registration_, attachment) = (found.registrations[0], found.attachments[0])
+    parsed = resolver.resolve(registration_, attachment).options
+    # What a fork's pull request is judged by, and what is masked, is the same.
+    assert resolver.raw(registration_).get("password", "") == parsed.registration.password
+    return parsed
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "to: a@b.de",
+        "host: smtp.example.com",
+        "host: SMTP.Example.com.",
+        "host: {env: HOST}",
+        "port: 2525",
+        "proxy: 'http://proxy.test:3128'",
+        "tls-ca-file: ca.pem",
+        "tls-fingerprint: '" + 64 * "0" + "'",
+    ],
+)
+def test_the_steps_password_goes_to_the_steps_host(own: str) -> None:
+    assert of(own, STEP).registration.password == "s3cret"
+
+
+def test_the_steps_host_may_be_written_in_two_ways() -> None:
+    for one, other in (
+        ("mail.faß.de", "mail.xn--fa-hia.de"),
+        ("mail.xn--fa-hia.de", "MAIL.faß.de"),
+    ):
+        assert of(f"host: {one}", STEP | {"host": other}).registration.password == "s3cret"
+
+
+FOREIGN = [
+    "host: evil.test",
+    "host: smtp.example.com.evil.test",
+    "host: ❤.test",
+    "proxy: 'http://evil.test:80', tls-ca-file: evil.pem",
+    "proxy: 'http://evil.test:80', tls-fingerprint: '" + 64 * "0" + "'",
+]
+
+
+@pytest.mark.parametrize("own", [*FOREIGN[:2], *FOREIGN[3:]])
+def test_the_steps_password_goes_to_no_server_of_the_files_choice(own: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        of(own, STEP)
+    (problem,) = caught.value.problems
+    assert problem.where == "f:1:17 registration 'a'"
+    assert problem.why == "password is missing"
+    assert problem.hint == (
+        "The step's password goes to the step's own host only. Write password: {env: NAME} here, "
+        "or leave host to the step."
+    )
+    parsed = of(f"{own}, password: {{env: OWN}}", STEP)
+    assert parsed.registration.password == "0wn"
+    # Everything else is the step's as before.
+    assert parsed.registration.user == "jane"
+
+
+def test_a_host_that_is_none_gets_nothing_either() -> None:
+    with pytest.raises(OptionsError) as caught:
+        of(FOREIGN[2], STEP)
+    assert [each.why.partition(" ")[2] for each in caught.value.problems] == [
+        "is no host name or IP address",
+        "is missing",
+    ]
+
+
+def test_without_a_host_of_its_own_the_step_gives_no_credential_away() -> None:
+    without = {name: text for name, text in STEP.items() if name != "host"}
+    with pytest.raises(OptionsError, match="password is missing"):
+        of("host: smtp.example.com", without)
+
+
+def test_no_other_credential_leaves_the_steps_host() -> None:
+    inputs = STEP | {
+        "tls-client-cert": "cert.pem",
+        "tls-client-key": "key.pem",
+        "proxy": "http://jane:pr0xy@proxy.test:3128",
+    }
+    inputs.pop("password")
+    transport = of("auth: none", inputs).transport
+    assert (transport.tls_client_cert, transport.tls_client_key) == ("cert.pem", "key.pem")
+    assert transport.proxy
+    assert (transport.proxy.user, transport.proxy.password) == ("jane", "pr0xy")
+    transport = of("host: evil.test, auth: none", inputs).transport
+    assert (transport.tls_client_cert, transport.tls_client_key) == ("", "")
+    assert transport.proxy
+    # The way out is the same, without the login.
+    assert (transport.proxy.host, transport.proxy.port) == ("proxy.test", 3128)
+    assert (transport.proxy.user, transport.proxy.password) == ("", "")
+    transport = of("host: evil.test, auth: none, proxy: 'http://other.test:80'", inputs).transport
+    assert transport.proxy
+    assert transport.proxy.host == "other.test"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"oauth2-client-secret": "s3cret"},
+        {"oauth2-refresh-token": "s3cret"},
+        {"oauth2-federated": "true"},
+    ],
+)
+def test_what_gets_a_token_goes_to_the_steps_host_and_endpoint_only(
+    secret: dict[str, str],
+) -> None:
+    inputs = STEP | TOKEN
+    del inputs["password"], inputs["oauth2-client-secret"]
+    inputs |= secret
+    (name,) = secret
+    for own in ("to: a@b.de", "oauth2-token-url: 'https://id.example.com/token'"):
+        found = of(own, inputs).oauth2
+        assert found
+        assert "s3cret" in (found.client_secret, found.refresh_token) or found.is_federated
+    for own in (
+        "oauth2-token-url: 'https://evil.test/token'",
+        "host: evil.test, oauth2-client-id: x",
+        "host: evil.test, oauth2-token-url: 'https://evil.test/token'",
+    ):
+        with pytest.raises(OptionsError) as caught:
+            of(own, inputs)
+        (problem,) = caught.value.problems
+        assert problem.why == "oauth2-client-secret is missing"
+        assert problem.hint.startswith(f"The step's {name} goes to the step's own host only.")
+    # One that logs in by password has nothing to do with the step's tokens.
+    found_options = of("host: other.test, password: {env: OWN}", inputs)
+    assert found_options.oauth2 is None
+    assert found_options.registration.password == "0wn"

@@ -61,7 +61,7 @@ def check(run: Run) -> int:
         OptionsError: It could not even try.
     """
     given = run.inputs()
-    path = routes.file_of(given)
+    path = routes.file_of(run, given)
     if not path and forks.is_fork(run) and not forks.can_log_in(run, given):
         return _skipped(run)
     targets = _targets(run, given, path) if path else [_own(run, given)]

@@ -28,6 +28,11 @@ from chainloop_smtp.model.values import dataclass
 if TYPE_CHECKING:
     from chainloop_smtp.options.configuration.resolving import Resolver
 
+# Inputs beside which a configuration file is read only if it is named.
+_ALONE = ("host", "user", "password", "to")
+# Events in which a job has secrets and may have checked out a stranger's code.
+_STRANGERS = ("pull_request_target", "workflow_run", "issue_comment")
+
 Listed = TypeVar("Listed", RegistrationEntry, AttachmentEntry)
 
 
@@ -63,31 +68,48 @@ class Route:
         )
 
 
-def file_of(given: Mapping[str, str]) -> str:
-    """Path of the configuration file in charge; empty: the inputs are a delivery of their own."""
-    if given.get("config"):
-        return given["config"]
-    return "" if given.get("host") and given.get("to") else registry.find("")
+def file_of(run: Run, given: Mapping[str, str]) -> str:
+    """Path of the configuration file in charge; empty: the inputs are a delivery of their own.
+
+    A file that nobody names may be a stranger's, so it is not read where it could get at secrets.
+    """
+    return given.get("config", "") or ("" if _distrust(run, given) else registry.find(""))
+
+
+def _distrust(run: Run, given: Mapping[str, str]) -> str:
+    """Why a configuration file is read only if it is named; empty where it need not be."""
+    if beside := [name for name in _ALONE if given.get(name)]:
+        return f"beside {', '.join(beside)}"
+    event = run.environ.get("GITHUB_EVENT_NAME", "")
+    return f"on {event}, where a checkout may be a stranger's" if event in _STRANGERS else ""
 
 
 def own(run: Run, given: Mapping[str, str]) -> Options:
     """The inputs as a delivery of their own, no configuration file being in charge.
 
     Raises:
-        OptionsError: With every problem; where all of them say that nothing was given, also that
-            no file was found.
+        OptionsError: With every problem; where something is missing that a configuration file
+            could say, also why none was read.
     """
     try:
         return run.validated(given)
     except OptionsError as error:
-        if given.get("host") or given.get("to"):
+        is_incomplete = not (given.get("host") and given.get("to"))
+        if is_incomplete and (path := registry.find("")):
+            absence = Problem(
+                "config",
+                f"is empty, and {path} is not read {_distrust(run, given)}",
+                f"Write config: {path} if only people whom you trust can change that file.",
+            )
+        elif given.get("host") or given.get("to"):
             raise
-        absence = Problem(
-            "config",
-            f"is empty, and there is neither {' nor '.join(registry.DEFAULTS)}",
-            "With a configuration file, host and to stand there. In a workflow, a step with "
-            "actions/checkout brings it into the job.",
-        )
+        else:
+            absence = Problem(
+                "config",
+                f"is empty, and there is neither {' nor '.join(registry.DEFAULTS)}",
+                "With a configuration file, host and to stand there. In a workflow, a step with "
+                "actions/checkout brings it into the job.",
+            )
         raise OptionsError(*error.problems, absence) from error
 
 

@@ -45,7 +45,7 @@ def send(run: Run) -> int:
 
 def _send(run: Run, outputs: dict[str, str]) -> int:
     given = run.inputs()
-    if path := routes.file_of(given):
+    if path := routes.file_of(run, given):
         return _send_all(run, given, path, outputs)
     if forks.is_fork(run) and not forks.can_log_in(run, given):
         return _skipped_fork(run, outputs)

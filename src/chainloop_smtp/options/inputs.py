@@ -213,7 +213,8 @@ INPUTS = (
     Input(
         name="config",
         help="A configuration file: many registrations and attachments. Empty: "
-        ".github/chainloop-smtp.yml or chainloop-smtp.yml, where host and to are not both given.",
+        ".github/chainloop-smtp.yml or chainloop-smtp.yml, where none of host, user, password and "
+        "to is given, and not on pull_request_target, workflow_run or issue_comment.",
     ),
     Input(
         name="github-token",

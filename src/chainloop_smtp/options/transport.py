@@ -61,6 +61,12 @@ def proxy_secrets(proxy: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (password, unquote(password)))))
 
 
+def without_login(proxy: str) -> str:
+    """A proxy's URL without user and password."""
+    scheme, separator, behind = proxy.partition("://")
+    return f"{scheme}{separator}{behind.rpartition('@')[2]}"
+
+
 def _check_tls(values: Values) -> None:
     """Options that ask for more than others leave to them."""
     if values.word("tls", Tls) is Tls.NONE:

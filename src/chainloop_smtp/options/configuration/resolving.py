@@ -6,7 +6,9 @@ from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import AttachmentEntry, Entry, Options, RegistrationEntry
 from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.options import hosts
 from chainloop_smtp.options.configuration import keys
+from chainloop_smtp.options.transport import without_login
 
 _ADDRESS = "unknown@chainloop-smtp.test"
 # What stands in for a variable that is not set, so that everything else can be judged.
@@ -18,6 +20,10 @@ _STAND_INS = {
     "from": _ADDRESS,
     "to": _ADDRESS,
 }
+# What proves who we are to a server, and to a token endpoint.
+_LOGIN = ("password", "tls-client-cert", "tls-client-key")
+_TOKEN = ("oauth2-client-secret", "oauth2-refresh-token", "oauth2-federated")
+_TRUST = ("tls-ca-file", "tls-fingerprint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +55,7 @@ class Resolver:
 
     def raw(self, registration: RegistrationEntry) -> Mapping[str, str]:
         """The registration's inputs before the step's; empty where a variable is not set."""
-        layers = _Layers(self._inputs, self._variables)
-        layers.lay(registration.entry)
-        return layers.raw
+        return self._layers(registration).raw
 
     def resolve(self, registration: RegistrationEntry, attachment: AttachmentEntry) -> Resolved:
         """The attachment's inputs before the registration's, and those before the step's.
@@ -60,8 +64,7 @@ class Resolver:
             OptionsError: With every problem, each at its place in the file. A variable that is
                 not set is none: whether it is needed is not known yet.
         """
-        layers = _Layers(self._inputs, self._variables)
-        layers.lay(registration.entry)
+        layers = self._layers(registration)
         layers.lay(attachment.entry)
         raw = layers.raw | {name: _STAND_INS.get(name, "") for name in layers.missing}
         key = tuple(sorted(raw.items()))
@@ -73,6 +76,12 @@ class Resolver:
             raise OptionsError(*problems) from error
         return Resolved(options=self._parsed[key], missing=tuple(layers.missing.values()))
 
+    def _layers(self, registration: RegistrationEntry) -> "_Layers":
+        layers = _Layers(self._inputs, self._variables)
+        layers.lay(registration.entry)
+        layers.withhold(self._inputs)
+        return layers
+
 
 class _Layers:
     """Inputs, the later ones over the earlier ones.
@@ -81,12 +90,14 @@ class _Layers:
         raw: By input.
         places: Where in the file an input stands, by input.
         missing: What to say of a variable that is not set, by input.
+        withheld: The step's credentials that the registration does not get.
     """
 
     def __init__(self, inputs: Mapping[str, str], variables: Mapping[str, str]) -> None:
         self.raw = dict(inputs)
         self.places: dict[str, str] = {}
         self.missing: dict[str, Problem] = {}
+        self.withheld: tuple[str, ...] = ()
         self._variables = variables
 
     def lay(self, entry: Entry) -> None:
@@ -99,6 +110,34 @@ class _Layers:
             self._put(name, text, entry.places[name])
             if not text:
                 self.missing[name] = _unset(entry.places[name], name, variable)
+
+    def withhold(self, inputs: Mapping[str, str]) -> None:
+        """Takes out the step's credentials, unless they go where the step itself sends them.
+
+        Whoever writes the file could have them sent to a server of their own: under another host,
+        by a proxy and a certificate that only the file trusts, or to another token endpoint.
+        """
+        is_elsewhere = (
+            "host" in self.places
+            and "host" not in self.missing
+            and not hosts.is_same(self.raw["host"], inputs.get("host", ""))
+        )
+        is_intercepted = "proxy" in self.places and not self.places.keys().isdisjoint(_TRUST)
+        names: tuple[str, ...] = ()
+        if is_elsewhere or is_intercepted:
+            names = (*_LOGIN, *_TOKEN)
+            if not any(name.startswith("oauth2-") for name in self.places):
+                names += tuple(name for name in inputs if name.startswith("oauth2-"))
+            if "proxy" in inputs and "proxy" not in self.places:
+                self.raw["proxy"] = without_login(inputs["proxy"])
+        elif "oauth2-token-url" in self.places:
+            is_other = self.raw["oauth2-token-url"] != inputs.get("oauth2-token-url")
+            names = _TOKEN if is_other else ()
+        self.withheld = tuple(
+            name for name in dict.fromkeys(names) if name in inputs and name not in self.places
+        )
+        for name in self.withheld:
+            del self.raw[name]
 
     def _put(self, name: str, text: str, place: str) -> None:
         self.missing.pop(name, None)
@@ -122,9 +161,15 @@ def _placed(problem: Problem, layers: _Layers, registration: RegistrationEntry) 
         return layers.missing[name]
     if name in layers.places:
         return Problem(f"{layers.places[name]} {name}", problem.why, problem.hint)
-    if problem.why == "is missing":
+    if problem.why.startswith("is missing"):
         where = f"{registration.entry.place} registration {quoted(registration.name)}"
         is_secret = name in options.SECRETS
+        if layers.withheld and is_secret:
+            hint = (
+                f"The step's {' and '.join(layers.withheld)} goes to the step's own host only. "
+                f"Write {name}: {{env: NAME}} here, or leave host to the step."
+            )
+            return Problem(where, f"{name} is missing", hint)
         hint = f"Write {name}: {{env: NAME}}. A relay without login: auth: none."
         return Problem(where, f"{name} is missing", hint if is_secret else problem.hint)
     return problem
