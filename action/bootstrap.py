@@ -35,6 +35,29 @@ HONOURED = (
     "use-feature",  # `truststore`, which a pip before 24.2 needs to trust the system's certificates
 )
 
+# All else that pip gets of the step's environment, which may hold the job's secrets: how to start
+# programs, where the user's files are, how to reach an index and whose certificates to trust.
+PASSED = frozenset(
+    (
+        *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+        *("HOME", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "NETRC"),
+        *("TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "LC_CTYPE"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_CONF"),
+        # Windows: without the first, no socket can be opened.
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),
+        *("USERPROFILE", "USERNAME", "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA"),
+        *("ALLUSERSPROFILE", "PROGRAMDATA", "PROGRAMFILES"),
+        *("PROCESSOR_ARCHITECTURE", "PROCESSOR_ARCHITEW6432", "NUMBER_OF_PROCESSORS"),
+    )
+)
+
+# In the folder of dependencies: the size and name of every file in it, written last.
+CONTENTS = ".contents"
+BYTE_CODE = "__pycache__"
+# Nobody but the owner may write; who asks for less (umask 077) gets it.
+UMASK = 0o022
+
 
 def main() -> int:
     """Find or make the folder of dependencies. The answer is the exit code."""
@@ -46,13 +69,17 @@ def main() -> int:
         return _unsuitable(f"{sys.implementation.name} is not CPython")
     if not sys.executable:
         return _unsuitable("it does not know its own path")
-    action = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    lock = os.path.join(action, "requirements.txt")
+    os.umask(os.umask(UMASK) | UMASK)
+    lock = os.path.join(_action(), "requirements.txt")
     key = _key(lock)
     for home in _homes():
         site = os.path.join(home, key)
-        if os.path.isdir(site):
+        if not os.path.lexists(site):
+            continue
+        why = _exposed(home) or _damaged(site)
+        if not why:
             break
+        print(f"{site} is not used: {why}")
     else:
         pip = (sys.executable, "-I", "-X", "utf8", "-m", "pip")
         environ = _environ(pip)
@@ -71,12 +98,17 @@ def _unsuitable(why: str) -> int:
     return UNSUITABLE
 
 
+def _action() -> str:
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
 def _key(lock: str) -> str:
     """Name the folder after everything that decides what belongs into it."""
     with open(lock, "rb") as file:
         content = file.read()
-    # sys.version holds the full version and the build; on Windows also the processor.
-    facts = [sys.implementation.cache_tag, sys.version, sys.platform]
+    # sys.version holds the full version and the build; on Windows also the processor. Older
+    # versions of the Action write no list of contents, and keep folders of their own.
+    facts = [sys.implementation.cache_tag, sys.version, sys.platform, CONTENTS]
     if os.name == "posix":
         facts.append(os.uname().machine)
         try:
@@ -105,14 +137,103 @@ def _sha256(data: bytes) -> bytes:
 
 def _homes() -> "list[str]":
     """List the folders that outlive this step, the longest-lived first."""
+    names = [
+        ("RUNNER_TOOL_CACHE", "chainloop-smtp"),  # outlives the job where the runner does
+        ("RUNNER_TEMP", "chainloop-smtp-packages"),  # beside the default of `output-dir`
+    ]
+    if os.name == "posix":
+        # Runners of several users may share a tool cache; the first of them owns the plain name.
+        names.insert(1, ("RUNNER_TOOL_CACHE", f"chainloop-smtp-{os.geteuid()}"))
     return [
         os.path.join(os.environ[variable], name)
-        for variable, name in (
-            ("RUNNER_TOOL_CACHE", "chainloop-smtp"),  # outlives the job where the runner does
-            ("RUNNER_TEMP", "chainloop-smtp-packages"),  # beside the default of `output-dir`
-        )
+        for variable, name in names
         if os.environ.get(variable)
     ]
+
+
+def _owners() -> "set[int]":
+    """List whose files may be run: ours, root's, and those of whoever installed this very file."""
+    return {0, os.geteuid(), os.stat(__file__).st_uid}
+
+
+def _exposed(folder: str) -> str:
+    """Say why somebody else could put another folder in this one's place; empty if nobody could."""
+    if os.name != "posix":
+        return ""  # access control lists, which the standard library cannot read
+    owners = _owners()
+    # Both where it is said to be and where links lead.
+    for start in {os.path.abspath(folder), os.path.realpath(folder)}:
+        path, parent = "", start
+        while parent != path:
+            path, parent = parent, os.path.dirname(parent)
+            is_above = path != start
+            status = os.stat(path)
+            if not {status.st_uid, os.lstat(path).st_uid} <= owners:
+                return f"{path} belongs to another user"
+            # In a folder with the sticky bit, entries are renamed by their owners only. Above ours,
+            # the user's own group may write, as it may by default on Debian.
+            is_own_group = is_above and status.st_gid in (0, os.getegid())
+            writers = status.st_mode & (0o002 if is_own_group else 0o022)
+            if writers and not (is_above and status.st_mode & 0o1000):
+                return f"other users may write to {path}"
+    return ""
+
+
+def _damaged(site: str) -> str:
+    """Say why the dependencies in a folder cannot be run as they are; empty if they can."""
+    try:
+        contents = _contents(site)
+        with open(os.path.join(site, CONTENTS), encoding="utf-8") as file:
+            expected = file.read()
+        return "" if contents == expected else "files are missing in it, or have changed"
+    except FileNotFoundError:
+        return "it is not complete"
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _contents(site: str) -> str:
+    """List a folder's files with their sizes, one a line.
+
+    Raises:
+        OSError: One cannot be read, or somebody else may write to it.
+    """
+    is_posix = os.name == "posix"
+    owners = _owners() if is_posix else set()
+    user = os.geteuid() if is_posix else 0
+    lines = []
+
+    def look_at(path: str, status: "os.stat_result") -> None:
+        if status.st_uid not in owners:
+            raise PermissionError(f"{path} belongs to another user")
+        if status.st_mode & 0o022:
+            raise PermissionError(f"other users may write to {path}")
+        if user and not status.st_mode & (0o400 if status.st_uid == user else 0o004):
+            raise PermissionError(f"{path} cannot be read")
+
+    def visit(folder: str, prefix: str, is_listed: bool) -> None:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    if is_listed:
+                        raise
+                    continue  # another job has just renamed its byte code into place
+                if is_posix:
+                    look_at(entry.path, status)
+                if entry.is_dir(follow_symlinks=False):
+                    name = f"{prefix}{entry.name}/"
+                    visit(entry.path, name, is_listed and entry.name != BYTE_CODE)
+                elif not entry.is_file(follow_symlinks=False):
+                    raise OSError(f"{entry.path} is no plain file")
+                elif is_listed and prefix + entry.name != CONTENTS:
+                    lines.append(f"{status.st_size} {prefix}{entry.name}\n")
+
+    if is_posix:
+        look_at(site, os.lstat(site))
+    visit(site, "", is_listed=True)
+    return "".join(lines)
 
 
 def _output(**values: str) -> None:
@@ -132,8 +253,7 @@ def _environ(pip: "tuple[str, ...]") -> "dict[str, str] | None":
     environ = {
         name: value
         for name, value in os.environ.items()
-        # Under nektos/act the inputs are in every step's environment, as INPUT_*.
-        if not name.upper().startswith(("PIP_", "PYTHON", "INPUT_", "CHAINLOOP_SMTP_"))
+        if name.upper() in PASSED  # proxies are also written in lower case
     }
 
     if "PIP_CONFIG_FILE" in os.environ:
@@ -182,15 +302,22 @@ def _install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, key: 
     import shutil
 
     home, staging = _stage()
+    site = ""
     try:
         filled = os.path.join(staging, "site")
-        if not _pip_install(pip, environ, lock, filled):
-            return ""
-        site = os.path.join(home, key)
-        _settle(filled, site)
+        if _pip_install(pip, environ, lock, filled):
+            with open(os.path.join(filled, CONTENTS), "w", encoding="utf-8", newline="\n") as file:
+                file.write(_contents(filled))
+            site = _settle(filled, os.path.join(home, key), staging + "-replaced")
         return site
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        aside = staging + "-replaced"
+        if os.path.isdir(aside) and not os.path.islink(aside):
+            shutil.rmtree(aside, ignore_errors=True)
+        elif os.path.lexists(aside):
+            os.unlink(aside)
+        if not site.startswith(staging):
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _stage() -> "tuple[str, str]":
@@ -200,9 +327,12 @@ def _stage() -> "tuple[str, str]":
     for home in _homes():
         try:
             os.makedirs(home, exist_ok=True)
-            return home, tempfile.mkdtemp(prefix=".staging-", dir=home)
-        except OSError:
-            continue  # a tool cache that is the machine's, not ours to write to
+            why = _exposed(home)
+            if not why:
+                return home, tempfile.mkdtemp(prefix=".staging-", dir=home)
+        except OSError as error:
+            why = str(error)  # a tool cache that is the machine's, not ours to write to
+        print(f"Nothing is installed into {home}: {why}")
     # Nothing else is surely ours, and what others may have put ready must not be run. So the last
     # resort is a folder that is new each time.
     home = tempfile.mkdtemp(prefix="chainloop-smtp-")
@@ -276,21 +406,25 @@ def _pip_install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, t
     return False
 
 
-def _settle(filled: str, site: str) -> None:
-    """Rename, all at once; a job that was faster has put the same there, which does as well."""
+def _settle(filled: str, site: str, aside: str) -> str:
+    """Move what was installed into its place, all at once, and say where it is.
+
+    A job that was faster has put the same there, which does as well. A damaged folder makes way.
+    Where that fails, later jobs find nothing and install again.
+    """
     import time
 
     for patience in (0.2, 0.5, 1, 2, 0):
+        if not _damaged(site):
+            return site
         try:
+            if os.path.lexists(site):
+                os.rename(site, aside)
             os.rename(filled, site)
+            return site
         except OSError:
-            if os.path.isdir(site):
-                return
-            if not patience:
-                raise
             time.sleep(patience)  # on Windows a virus scanner may hold a new file for a moment
-        else:
-            return
+    return filled
 
 
 def _error(title: str, message: str) -> None:

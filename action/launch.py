@@ -4,7 +4,7 @@ Run as ``python -I -S -X utf8 launch.py SITE``, where SITE is what ``bootstrap.p
 """
 
 import gc
-import os.path
+import os
 import sys
 
 
@@ -15,6 +15,8 @@ def launch(site: str) -> None:
     # Byte code goes beside the dependencies, also our own: with `uses: ./` our source lies in the
     # caller's checkout, which must stay as clean as it was.
     sys.pycache_prefix = os.path.join(site, "__pycache__")
+    # Later runs trust it, so nobody else may write to it, whatever umask the runner has.
+    os.umask(os.umask(0o022) | 0o022)
     sys.argv[1:] = ["send"]
 
     # What is imported stays: looking through it for garbage, now and at the end, finds none and

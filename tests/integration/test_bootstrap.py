@@ -8,6 +8,7 @@ import ast
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -275,6 +276,79 @@ def test_pips_own_files_may_say_where_from_but_not_where_to(
     assert list(runner.temp.iterdir()) == []
 
 
+@pytest.fixture
+def spied(tmp_path: Path, make_runner: Callable[..., Runner]) -> Runner:
+    """A runner whose only Python has a pip that writes down its environment, and fills a folder."""
+    python = tmp_path / "spied"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(python)], check=True)
+    (packages,) = (python / "lib").glob("python*/site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip" / "__init__.py").touch()
+    (packages / "pip" / "__main__.py").write_text(
+        "import json, os, sys\n"
+        f"with open({str(tmp_path / 'environments')!r}, 'a') as file:\n"
+        "    print(json.dumps(dict(os.environ)), file=file)\n"
+        "for target in (a[9:] for a in sys.argv if a.startswith('--target=')):\n"
+        "    os.makedirs(target)\n"
+    )
+    return make_runner(PATH=str(python / "bin"), LC_ALL="C.UTF-8")
+
+
+def test_pip_sees_what_it_needs_and_nothing_else_of_the_job(
+    tmp_path: Path, spied: Runner, wheelhouse: Path
+) -> None:
+    needed = {
+        "PATH": spied.environ["PATH"],
+        "HOME": str(spied.home),
+        "LC_ALL": "C.UTF-8",
+        "TMPDIR": str(tmp_path),
+        "HTTPS_PROXY": "http://proxy.example.com:3128",
+        "https_proxy": "http://proxy.example.com:3129",
+        "no_proxy": "index.example.com",
+        "SSL_CERT_FILE": "/etc/ssl/company.pem",
+        "REQUESTS_CA_BUNDLE": "/etc/ssl/company.pem",
+        "NETRC": str(tmp_path / "netrc"),
+    }
+    honoured = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": wheelhouse.as_uri(),
+        "PIP_INDEX_URL": "https://user:secret@index.example.com/simple",
+        "PIP_TRUSTED_HOST": "index.example.com",
+        "PIP_PROXY": "http://proxy.example.com:3128",
+        "PIP_CERT": "/etc/ssl/company.pem",
+    }
+    kept_back = {
+        "CHAINLOOP_TOKEN": "secret",
+        "CHAINLOOP_SMTP_PASSWORD": "secret",
+        "INPUT_PASSWORD": "secret",
+        "SMTP_PASSWORD": "secret",
+        "GITHUB_TOKEN": "secret",
+        "ACTIONS_RUNTIME_TOKEN": "secret",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "MY_PIP_PASSWORD": "secret",
+        "PATH_TO_KEY": "secret",
+        "PIP_TARGET": "secret",
+        "PIP_PASSWORD": "secret",
+        "PYTHONPATH": "/nowhere",
+    }
+    result = spied.prepare(**needed, **honoured, **kept_back)
+    assert result.status == 0, result.log
+    lines = (tmp_path / "environments").read_text().splitlines()
+    *asked, installing = [json.loads(line) for line in lines]
+    assert asked == [needed]
+    assert installing == needed | honoured | {"PIP_CONFIG_FILE": os.devnull}
+
+
+def test_the_docs_list_what_pip_sees() -> None:
+    page = (REPOSITORY / "docs" / "delivery.md").read_text("utf-8")
+    table = page.partition("## How the dependencies are installed")[2]
+    shown = set(re.findall("`([A-Z0-9_]+)`", "\n".join(re.findall(r"^\| .*", table, re.MULTILINE))))
+    bootstrap = runpy.run_path(str(REPOSITORY / "action" / "bootstrap.py"))
+    honoured = {name.upper().replace("-", "_") for name in bootstrap["HONOURED"]}
+    assert shown == {"PIP_", "PIP_CONFIG_FILE"} | honoured | bootstrap["PASSED"]
+
+
 def test_a_file_with_another_hash_is_refused(
     tmp_path: Path, runner: Runner, wheelhouse: Path
 ) -> None:
@@ -312,6 +386,221 @@ def test_several_cold_jobs_at_once_share_one_folder(runner: Runner) -> None:
     (site,) = set((runner.tools / "chainloop-smtp").iterdir()) - {left_by_a_crash}
     assert f"site={site}\n" in sites.pop()
     assert (site / "jinja2" / "environment.py").is_file()
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Prepared:
+    """A cold run of an Action with few dependencies, for tests that install again and again."""
+    root = tmp_path_factory.mktemp("småll")
+    action = _copy_of_the_action(root)
+    lock = (action / "requirements.txt").read_text("utf-8")
+    blocks = re.findall(r"^(?:jinja2|markupsafe|idna)==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
+    assert len(blocks) == 3
+    (action / "requirements.txt").write_text("".join(blocks))
+    runner = Runner(
+        root=root / "rünner",
+        action=action,
+        environ={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheelhouse.as_uri()},
+    )
+    result = runner.prepare()
+    assert result.status == 0, result.log
+    return result
+
+
+@pytest.fixture
+def again(make_runner: Callable[..., Runner], small: Prepared) -> Runner:
+    """A runner of that Action."""
+    assert small.site is not None
+    return make_runner(small.site.parents[3] / "cöpy of the action")
+
+
+@pytest.fixture
+def cached(again: Runner, small: Prepared) -> Path:
+    """The folder of dependencies in its tool cache, as an earlier job left it."""
+    assert small.site is not None
+    site = again.tools / "chainloop-smtp" / small.site.name
+    shutil.copytree(small.site, site)
+    return site
+
+
+def _lose(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _lose_all_files(site: Path) -> None:
+    for path in site.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+def _plant(path: Path) -> None:
+    path.write_text("raise SystemExit('what somebody else wrote ran')\n")
+
+
+def _link(site: Path, target: Path) -> None:
+    site.rename(target)
+    site.symlink_to(target)
+
+
+def _make_a_file(site: Path) -> None:
+    _lose(site)
+    site.touch()
+
+
+def _expose_byte_code(site: Path) -> None:
+    (site / "__pycache__").mkdir()
+    (site / "__pycache__").chmod(0o777)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "one file is lost": lambda site: _lose(site / "jinja2" / "environment.py"),
+    "a package is lost": lambda site: _lose(site / "idna"),
+    "all files are lost": _lose_all_files,
+    "the list of files is lost": lambda site: _lose(site / ".contents"),
+    "a file is empty": lambda site: (site / "idna" / "__init__.py").write_bytes(b""),
+    "a file is a link": lambda site: _link(site / "idna", site.parent / "elsewhere"),
+    "it is a link": lambda site: _link(site, site.parent / "elsewhere"),
+    "it is a file": _make_a_file,
+    "a module is too many": lambda site: _plant(site / "ssl.py"),
+    "anybody may write to it": lambda site: site.chmod(0o777),
+    "its group may write to it": lambda site: site.chmod(0o775),
+    "anybody may write to a package": lambda site: (site / "jinja2").chmod(0o777),
+    "anybody may write to a file": lambda site: (site / "jinja2" / "environment.py").chmod(0o666),
+    "anybody may write to its byte code": _expose_byte_code,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_folder_is_made_anew(
+    again: Runner, cached: Path, small: Prepared, damage: Callable[[Path], object]
+) -> None:
+    damage(cached)
+    result = again.prepare()
+    assert (result.status, result.errors) == (0, []), result.log
+    assert result.installed
+    assert f"{cached} is not used: " in result.log
+    assert result.site == cached
+    assert small.site is not None
+    assert _tree(cached) == _tree(small.site)
+    left = {path.name for path in cached.parent.iterdir()} - {"elsewhere"}
+    assert left == {cached.name}
+    warm = again.prepare(PIP_FIND_LINKS="/nowhere")
+    assert (warm.status, warm.installed, warm.site) == (0, False, cached), warm.log
+
+
+def _tree(folder: Path) -> list[tuple[str, bytes, int]]:
+    return sorted(
+        (str(path.relative_to(folder)), path.read_bytes(), path.stat().st_mode)
+        for path in folder.rglob("*")
+        # pip's own notes of the install have a time in them
+        if path.is_file() and path.name != ".contents"
+    )
+
+
+@pytest.mark.parametrize(
+    ("exposed", "mode", "serves"),
+    [
+        ("tool cache/chainloop-smtp", 0o777, False),
+        ("tool cache/chainloop-smtp", 0o1777, False),
+        ("tool cache/chainloop-smtp", 0o775, False),
+        ("tool cache", 0o777, False),
+        ("tool cache", 0o1777, True),
+        ("tool cache", 0o775, True),
+        (".", 0o777, False),
+    ],
+)
+def test_a_folder_that_somebody_else_can_exchange_is_not_run(
+    again: Runner, cached: Path, exposed: str, mode: int, serves: bool
+) -> None:
+    _plant(cached / "ssl.py")
+    (cached / ".contents").write_text(_listed(cached))
+    folder = again.root / exposed
+    folder.chmod(mode)
+    result = again.prepare(TMPDIR="/tmp")
+    assert (result.status, result.errors) == (0, []), result.log
+    assert result.site is not None
+    assert (result.site == cached) is serves
+    assert (result.site / "ssl.py").exists() is serves
+    assert result.installed is not serves
+    assert (f"is not used: other users may write to {folder.resolve()}" in result.log) is not serves
+
+
+def _listed(site: Path) -> str:
+    """What the folder would say of itself, had it been installed as it is."""
+    script = (
+        "import runpy, sys; print(runpy.run_path(sys.argv[1])['_contents'](sys.argv[2]), end='')"
+    )
+    bootstrap = REPOSITORY / "action" / "bootstrap.py"
+    command = [sys.executable, "-c", script, str(bootstrap), str(site)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+
+
+SOMEBODY = 4711
+
+
+@pytest.mark.parametrize("whose", [".", "..", "../..", "jinja2", "jinja2/environment.py"])
+def test_what_belongs_to_somebody_else_is_not_run(
+    again: Runner, cached: Path, tmp_path: Path, whose: str
+) -> None:
+    owned = (cached / whose).resolve()
+    # Whoever runs this may not be able to give a file away. Then it is the Action that takes itself
+    # for another user, with nothing of its own.
+    if os.geteuid() == 0:
+        os.chown(owned, SOMEBODY, -1)
+    else:
+        _folder_of(tmp_path / "bin", python3=_TAKES_ITSELF_FOR_SOMEBODY)
+        again.environ["PATH"] = f"{tmp_path / 'bin'}:{again.environ['PATH']}"
+    result = again.prepare(TMPDIR="/tmp")
+    assert (result.status, result.errors) == (0, []), result.log
+    assert result.installed
+    assert re.search("is not used: .* belongs to another user", result.log)
+    assert result.site is not None
+    assert result.site.stat().st_uid == os.geteuid()
+    if result.site != cached:
+        assert not result.site.is_relative_to(cached.parent)
+
+
+def test_users_who_share_a_tool_cache_each_have_a_folder_in_it(again: Runner, cached: Path) -> None:
+    cached.parent.chmod(0o777)
+    results = [again.prepare() for _ in range(2)]
+    assert [result.status for result in results] == [0, 0]
+    assert [result.installed for result in results] == [True, False]
+    own = again.tools / f"chainloop-smtp-{os.geteuid()}"
+    assert [result.site for result in results] == [own / cached.name] * 2
+
+
+def test_a_runner_without_a_umask_leaves_nothing_that_others_may_write_to(runner: Runner) -> None:
+    script = f"umask 0\n{_script('prepare')}"
+    first = runner.finish(runner.start(script))
+    assert first.status == 0, first.log
+    assert first.site is not None
+    process = runner.start(
+        f"umask 0\n{_script('send')}",
+        PYTHON=first.python,
+        SITE=str(first.site),
+        CHAINLOOP_SMTP_INPUTS="{}",
+    )
+    log, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, log
+    assert (first.site / "__pycache__").is_dir()
+    for path in (first.site.parent, first.site, *first.site.rglob("*")):
+        assert path.stat().st_mode & 0o022 == 0, path
+    again = runner.finish(runner.start(script, PIP_FIND_LINKS="/nowhere"))
+    assert (again.status, again.installed, again.site) == (0, False, first.site), again.log
+
+
+def test_several_jobs_at_once_mend_a_damaged_folder(again: Runner, cached: Path) -> None:
+    _lose(cached / "jinja2")
+    jobs = [
+        again.start(_script("prepare"), GITHUB_OUTPUT=str(again.root / f"output {number}"))
+        for number in range(3)
+    ]
+    results = [again.finish(job) for job in jobs]
+    assert [result.status for result in results] == [0] * 3, results
+    sites = {(again.root / f"output {number}").read_text() for number in range(3)}
+    assert [f"site={cached}\n" in text for text in sites] == [True]
+    assert [path.name for path in cached.parent.iterdir()] == [cached.name]
+    assert (cached / "jinja2" / "environment.py").is_file()
 
 
 @pytest.mark.parametrize("tools", ["cannot be written", "is not there"])
@@ -502,6 +791,16 @@ def test_byte_code_lies_with_the_dependencies_and_nowhere_else(
     assert [path for path in result.site.rglob("__pycache__") if path.parent != result.site] == []
 
 
+_TAKES_ITSELF_FOR_SOMEBODY = f"""
+while [ "${{1#-}}" != "$1" ] || [ "$1" = utf8 ]; do shift; done
+exec '{sys.executable}' -I -S -X utf8 -c '
+import os, runpy, sys
+os.geteuid = lambda: {SOMEBODY}
+real = os.stat
+os.stat = lambda path, **how: os.lstat("/") if path == sys.argv[1] else real(path, **how)
+runpy.run_path(sys.argv[1], run_name="__main__")
+' "$1"
+"""
 _TOO_OLD_TO_KNOW_ISOLATION = "echo 'Unknown option: -I' >&2; exit 2"
 _SAYS_IT_IS_3_10 = f"""
 while [ "${{1#-}}" != "$1" ] || [ "$1" = utf8 ]; do shift; done

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 import pages
 from chainloop_smtp import options
@@ -29,6 +30,16 @@ def test_the_readmes_workflows_are_complete() -> None:
             for name, value in step["with"].items()
         }
         assert options.parse({"port": "587", **given}).registration.host == "smtp.example.com"
+
+
+def test_secrets_are_given_to_steps_and_not_to_jobs_or_workflows() -> None:
+    workflows = [(page, content) for page, _, content in pages.workflows()]
+    for path in (*pages.ROOT.glob("examples/*.yml"), *pages.ROOT.glob(".github/workflows/*.yml")):
+        workflows.append((path.name, yaml.safe_load(path.read_text("utf-8"))))
+    assert len(workflows) > 7
+    for name, workflow in workflows:
+        for holder in (workflow, *workflow.get("jobs", {}).values()):
+            assert "secrets." not in str(holder.get("env", "")), name
 
 
 @pytest.mark.parametrize(("page", "text"), FILES, ids=[page for page, _ in FILES])
