@@ -200,6 +200,6 @@ def refusal(recipient: str, text: str = "no such mailbox") -> Fate:
 def told(result: Delivery) -> str:
     """What a user reads of a mail that nobody got."""
     assert result.accepted == ()
-    failure = failure_of(result, Require.ALL, result.server.rpartition(":")[0])
+    failure = failure_of(result, Require.ALL)
     assert failure is not None
     return str(failure)

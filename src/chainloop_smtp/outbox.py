@@ -127,6 +127,7 @@ def account(registration: Registration, delivery: Delivery) -> dict[str, object]
                 "state": fate.state.value if delivery.fates else "untried",
                 "reply": fate.reply and _reply(fate.reply),
                 "reason": fate.why or None,
+                **({"hint": fate.hint} if fate.hint else {}),
             }
             for fate in fates
         ],
@@ -158,6 +159,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "roundTrips": attempt.round_trips,
         "reply": attempt.reply and _reply(attempt.reply),
         "problem": attempt.why or None,
+        **({"hint": attempt.hint} if attempt.hint else {}),
         **({"notes": list(attempt.notes)} if attempt.notes else {}),
     }
 

@@ -391,7 +391,7 @@ def test_json_is_one_document_and_the_checklist_goes_beside_it(program: Program)
         "address": "security@example.com",
         "said": "security@example.com: 550 5.1.1 no such mailbox",
         "code": 550,
-        "hint": "There is no such mailbox: check the spelling.",
+        "hint": "There is no such mailbox: check the spelling in to, cc or bcc.",
     }
     assert "✗ failed" in ended.stderr
 

@@ -156,7 +156,7 @@ def test_whom_the_server_takes_only_after_a_login_is_told_of_with_the_login(
     assert len(server.taken) == 1
     assert json.loads(ended.outputs["accepted"]) == ["security@example.test"]
     assert "the server refused the login of ci: 535 5.7.8 no" in ended.stderr
-    assert "Check user and password" in ended.stderr
+    assert "app password or an API key" in ended.stderr
     assert "relay access denied" not in ended.stderr
 
 

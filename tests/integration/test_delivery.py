@@ -566,21 +566,35 @@ def test_no_common_mechanism_sends_no_password(offered: str, wanted: Auth, told:
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "told", "hint"),
     [
-        (b"535 5.7.8 no\r\n", f"the server refused the login of {USER}: 535 5.7.8 no"),
-        (b"454 4.7.0 later\r\n", "the server cannot check the password now: 454 4.7.0 later"),
-        (b"250 fine\r\n", f"the server refused the login of {USER}: 250 fine"),
+        (
+            b"535 5.7.8 no\r\n",
+            f"the server refused the login of {USER}: 535 5.7.8 no",
+            "an app password or an API key",
+        ),
+        (
+            b"454 4.7.0 later\r\n",
+            "the server cannot check the password now: 454 4.7.0 later",
+            "raise deadline",
+        ),
+        (
+            b"250 fine\r\n",
+            f"the server refused the login of {USER}: 250 fine",
+            "an app password or an API key",
+        ),
     ],
 )
-def test_a_login_that_fails_is_tried_once_and_sends_no_mail(reply: bytes, told: str) -> None:
+def test_a_login_that_fails_is_tried_once_and_sends_no_mail(
+    reply: bytes, told: str, hint: str
+) -> None:
     steps = until(script(auth="PLAIN LOGIN CRAM-MD5", extensions=()), "ehlo")
     steps["auth"] = Step(expect="AUTH PLAIN .+", reply=reply)
     with Scripted(steps) as server:
         said = refusal_of(lambda: submit(server, user=USER))
 
     assert told in said
-    assert "an app password or an API key" in said
+    assert hint in said
     assert len(server.groups) == 2
     assert b"MAIL" not in server.received
 
@@ -714,8 +728,14 @@ def test_refused_recipients_are_told_and_the_others_get_the_mail(
             recipient="nobody@example.test",
             state=State.REFUSED,
             reply=Reply(code=550, enhanced="5.1.1", text="no such user"),
+            hint="There is no such mailbox: check the spelling in to, cc or bcc.",
         ),
-        Fate(recipient="late@example.test", reply=Reply(code=450, text="later")),
+        Fate(
+            recipient="late@example.test",
+            reply=Reply(code=450, text="later"),
+            hint="The server could not do it now: raise deadline so that it is tried again, or "
+            "run the job later.",
+        ),
     )
 
 

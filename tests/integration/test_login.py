@@ -105,7 +105,7 @@ def test_a_refused_token_is_told_with_what_the_server_says_of_it(
 
     told = "(status 401, scope https://mail.example.test/): 535 5.7.8"
     assert f"the server refused the login of {USER} {told}" in said
-    assert "The token is not for this mailbox, or its scope does not allow SMTP." in said
+    assert "The token is not for the mailbox in user, or its scope does not allow SMTP: " in said
     assert TOKEN[:20] not in said
     assert server.mails == []
 

@@ -49,7 +49,7 @@ def test_a_mail_that_is_taken_without_the_login_is_told_as_taken_and_the_login_a
     assert state(delivery) is State.ACCEPTED
     (attempt,) = delivery.tries
     assert attempt.why == REFUSED
-    assert "Check user and password" in attempt.hint
+    assert "app password or an API key" in attempt.hint
     assert attempt.mechanism == ""
     assert str(attempt.reply) == "250 2.0.0 queued"
 

@@ -3,6 +3,7 @@
 import pytest
 
 from chainloop_smtp.delivery.answers import Answers, state
+from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.model import Reply, State
 
 A, B, C = "a@example.test", "b@example.test", "c@example.test"
@@ -23,11 +24,16 @@ def answers(
 def test_who_was_let_pass_takes_the_mail_where_the_sender_was_too() -> None:
     said = answers(250, 250, 550, 450)
     assert said.let_pass == said.takers == said.undecided == (A,)
-    assert [(who, reply.code) for who, reply in said.refused] == [((B,), 550), ((C,), 450)]
+    assert [(who, phase, reply.code) for who, phase, reply in said.refused] == [
+        ((B,), Phase.RCPT, 550),
+        ((C,), Phase.RCPT, 450),
+    ]
     refused = answers(550, 250, 503, 503)
     assert refused.let_pass == (A,)
     assert refused.takers == refused.undecided == ()
-    assert [(who, reply.code) for who, reply in refused.refused] == [((A, B, C), 550)]
+    assert [(who, phase, reply.code) for who, phase, reply in refused.refused] == [
+        ((A, B, C), Phase.MAIL, 550)
+    ]
 
 
 def test_who_is_not_answered_is_not_decided() -> None:
@@ -44,13 +50,12 @@ def test_a_mail_is_taken_by_a_yes_to_its_content_and_to_a_recipient() -> None:
 
 
 def test_what_came_last_about_the_whole_mail_decides() -> None:
-    for said, code in (
-        (answers(550), 550),
-        (answers(250, 250, before_content=552), 552),
-        (answers(250, 250, content=554), 554),
+    for said, phase, code in (
+        (answers(550), Phase.MAIL, 550),
+        (answers(250, 250, before_content=552), Phase.DATA, 552),
+        (answers(250, 250, content=554), Phase.DATA, 554),
     ):
-        assert said.decisive is not None
-        assert said.decisive.code == code
+        assert said.decisive == (phase, Reply(code=code))
     assert answers(0).decisive is None
 
 
@@ -61,6 +66,12 @@ def test_a_command_that_is_not_known_makes_a_lie_of_the_extension_it_is_of(code:
     assert answers(250, 250, code, 250).lies(is_chunked=True) == both
     assert answers(250, 250, before_content=code).lies(is_chunked=False) == both
     assert answers(250, 250, 250, 250, content=code).lies(is_chunked=True) == {"CHUNKING"}
+
+
+def test_a_rule_of_the_server_is_no_unknown_command() -> None:
+    said = answers(0)
+    said.sender = Reply(code=502, enhanced="5.7.0", text="Please authenticate first")
+    assert said.lies(is_chunked=True) == set()
 
 
 def test_what_a_mail_may_be_refused_by_is_no_lie() -> None:

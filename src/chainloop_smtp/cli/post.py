@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chainloop_smtp import delivery, message, outbox
+from chainloop_smtp import message, outbox
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import Ahead
@@ -87,7 +87,7 @@ def _delivered(
     except DeliveryError as error:
         return Delivery(mail=mail, fates=()), error
     result = _deliver(run, parsed, mail, ahead)
-    return result, failure_of(result, parsed.require, parsed.registration.host)
+    return result, failure_of(result, parsed.require)
 
 
 def _deliver(run: Run, parsed: Options, mail: Mail, ahead: Ahead | None) -> Delivery:
@@ -132,12 +132,8 @@ def together(mail: Mail, deliveries: Sequence[Delivery]) -> Delivery:
     )
 
 
-def failure_of(result: Delivery, require: Require, host: str) -> DeliveryError | None:
-    """The failure that a delivery is, by what the user requires; None when it is none.
-
-    Args:
-        host: Of the mail server, whose provider may be known.
-    """
+def failure_of(result: Delivery, require: Require) -> DeliveryError | None:
+    """The failure that a delivery is, by what the user requires; None when it is none."""
     missed = [each for each in result.fates if each.state is not State.ACCEPTED]
     if not missed or (result.accepted and require is Require.ANY):
         return None
@@ -158,7 +154,7 @@ def failure_of(result: Delivery, require: Require, host: str) -> DeliveryError |
     # What the attempt as a whole says is not said again for each recipient.
     told = last.why if last else ""
     problems += [
-        _problem(each, result.attempts, host)
+        _problem(each, result.attempts)
         for each in missed
         if each.reason and each.reason not in told and each.state is not State.UNKNOWN
     ]
@@ -212,16 +208,15 @@ def account_of(result: Delivery) -> str:
     )
 
 
-def _problem(fate: Fate, attempts: int, host: str) -> Problem:
+def _problem(fate: Fate, attempts: int) -> Problem:
     """What is to be told about one recipient who did not get the mail."""
-    told = delivery.hint(host, fate.reply) if fate.reply else fate.hint
     if fate.state is State.DEFERRED:
         times = "once" if attempts == 1 else f"{attempts} times"
         why = f"the server put this recipient off: {fate.reason}"
-        hint = f"It was tried {times}. Run the job again later, or raise deadline."
-        return Problem(fate.recipient, why, told or hint)
+        again = f"It was tried {times}. Run the job again later, or raise deadline."
+        return Problem(fate.recipient, why, f"{fate.hint} {again}".strip())
     why = f"the server refused this recipient: {fate.reply}" if fate.reply else fate.why
-    return Problem(fate.recipient, why, told)
+    return Problem(fate.recipient, why, fate.hint)
 
 
 def _names(fates: tuple[Fate, ...]) -> str:

@@ -178,7 +178,7 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     try:
         parsed = authorised(run, parsed)
         result = run.deliver(mail, parsed.registration, parsed.transport, notify=run.console.say)
-        if failure := failure_of(result, parsed.require, parsed.registration.host):
+        if failure := failure_of(result, parsed.require):
             raise failure
     except DeliveryError:
         run.console.say(f"The mail is kept: {outbox.write_mail(run.folder(parsed), mail)}")

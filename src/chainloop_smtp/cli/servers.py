@@ -293,7 +293,7 @@ def _result(under_way: _UnderWay) -> Result:
         refused=tuple(each.recipient for each in delivery.refused),
         attempts=max(part.attempts for part in under_way.parts),
         server=delivery.server,
-        failure=failure_of(delivery, options.require, options.registration.host),
+        failure=failure_of(delivery, options.require),
         is_interrupted=delivery.is_interrupted,
         notes=notes_of(delivery),
         receipts=(

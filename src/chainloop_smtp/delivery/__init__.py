@@ -13,7 +13,7 @@ from chainloop_smtp.delivery.ahead import Ahead
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import place
 from chainloop_smtp.delivery.dispatch import Dispatch
-from chainloop_smtp.delivery.hints import hint, provider
+from chainloop_smtp.delivery.hints import provider
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS
 from chainloop_smtp.delivery.tls import check_files
@@ -24,7 +24,6 @@ __all__ = [
     "Ahead",
     "Clock",
     "check_files",
-    "hint",
     "provider",
     "send",
     "send_all",
@@ -80,7 +79,8 @@ def send_all(
     What is deferred (a 4xx, a timeout, a dropped connection) is tried again with growing pauses,
     for the recipients concerned only, until ``transport.deadline``, which bounds everything from
     here on. What is refused (5xx) is not tried again, and neither is a mail whose end the server
-    has not answered: it may have been taken.
+    has not answered: it may have been taken. Some replies mean the opposite of their first digit:
+    ``hints.toml`` lists them.
 
     Args:
         mails: Taken one by one, as there is room for them on the wire. With more than one

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import Reply, State
 
@@ -45,14 +46,14 @@ class Answers:
         return self.let_pass + self.recipients[len(self.to_recipients) :]
 
     @property
-    def refused(self) -> Iterator[tuple[tuple[str, ...], Reply]]:
+    def refused(self) -> Iterator[tuple[tuple[str, ...], Phase, Reply]]:
         """Recipients whom the envelope's replies refuse, with the reply that does."""
         if self.sender and not is_positive(self.sender):
-            yield self.recipients, self.sender
+            yield self.recipients, Phase.MAIL, self.sender
             return
         for recipient, reply in self._answered:
             if not is_positive(reply):
-                yield (recipient,), reply
+                yield (recipient,), Phase.RCPT, reply
 
     @property
     def is_taken(self) -> bool:
@@ -65,9 +66,11 @@ class Answers:
         return self.sender is not None and state(self.sender) is State.DEFERRED
 
     @property
-    def decisive(self) -> Reply | None:
+    def decisive(self) -> tuple[Phase, Reply] | None:
         """The last word of those that are about the mail as a whole."""
-        return self.before_content or self.content or self.sender
+        if reply := self.before_content or self.content:
+            return Phase.DATA, reply
+        return (Phase.MAIL, self.sender) if self.sender else None
 
     def lies(self, *, is_chunked: bool) -> frozenset[str]:
         """Extensions whose commands the server does not know, or not in a group.
@@ -81,14 +84,23 @@ class Answers:
             return frozenset()
         envelope = [self.sender, *(self.to_recipients if is_positive(self.sender) else ())]
         envelope += [self.before_content] if self.before_content else []
-        if any(reply.code in NO_SUCH_COMMAND for reply in envelope):
+        if any(map(is_unknown_command, envelope)):
             return frozenset({"PIPELINING", "CHUNKING"})
-        is_unknown = self.content is not None and self.content.code in NO_SUCH_COMMAND
+        is_unknown = self.content is not None and is_unknown_command(self.content)
         return frozenset({"CHUNKING"} if is_chunked and self.takers and is_unknown else ())
 
     @property
     def _answered(self) -> Iterator[tuple[str, Reply]]:
         return zip(self.recipients, self.to_recipients, strict=False)
+
+
+def is_unknown_command(reply: Reply) -> bool:
+    """The server does not know the command, or does not take it in a group.
+
+    RFC 3463 section 3.8: X.7 is a rule of the server's, whatever code stands before it; Brevo says
+    502 5.7.0 to those who have not logged in.
+    """
+    return reply.code in NO_SUCH_COMMAND and not reply.enhanced.startswith("5.7.")
 
 
 def is_positive(reply: Reply) -> bool:

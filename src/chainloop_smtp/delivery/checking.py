@@ -11,6 +11,7 @@ from typing import cast
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import addresses, place
+from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.login import Login
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
@@ -106,9 +107,9 @@ class _Rehearsal:
             self._is_over = True
             yield failed("MAIL", Problem(sender, why, hint), address=sender)
         else:
-            yield self._command("MAIL", commands[0], sender, is_needed=True)
+            yield self._command(Phase.MAIL, commands[0], sender, is_needed=True)
         for recipient, command in zip(recipients, commands[1:], strict=True):
-            yield self._command("RCPT", command, recipient, is_needed=False)
+            yield self._command(Phase.RCPT, command, recipient, is_needed=False)
         yield self._step("RSET", self._reset)
 
     def ending(self) -> Step:
@@ -140,18 +141,19 @@ class _Rehearsal:
             return failed(name, error.problems[0], self._clock.seconds() - started)
         return Step(name=name, state=state, said=said, seconds=self._clock.seconds() - started)
 
-    def _command(self, name: str, command: bytes, address: str, *, is_needed: bool) -> Step:
+    def _command(self, phase: Phase, command: bytes, address: str, *, is_needed: bool) -> Step:
         """MAIL or RCPT, where a refusal is an answer about one address.
 
         Args:
             is_needed: After a refusal there is nothing more to ask.
         """
+        name = phase.value.upper()
         if self._is_over:
             said = f"{address}: {NOT_TRIED}"
             return Step(name=name, state=StepState.SKIPPED, said=said, address=address)
         started = self._clock.seconds()
         try:
-            (reply,) = self._open.connection.exchange(command)
+            reply = self._open.ask(phase, command)
         except DeliveryError as error:
             self._is_over = True
             seconds = self._clock.seconds() - started
@@ -162,12 +164,13 @@ class _Rehearsal:
                 name=name, state=StepState.OK, said=address, address=address, seconds=seconds
             )
         self._is_over = is_needed
+        hint, is_temporary = self._open.advice(phase, reply)
         return Step(
             name=name,
-            state=StepState.DEFERRED if 400 <= reply.code < 500 else StepState.FAILED,
+            state=StepState.DEFERRED if is_temporary else StepState.FAILED,
             said=f"{address}: {reply}",
             where=address,
-            hint=self._open.hint(reply),
+            hint=hint,
             address=address,
             reply=reply,
             seconds=seconds,

@@ -35,8 +35,11 @@ class GoodbyeError(DeliveryError):
     RFC 5321 section 3.8: it may say so to any command.
     """
 
-    def __init__(self, where: str, reply: Reply) -> None:
-        super().__init__(Problem(where, f"the server ends the session: {reply}"), is_temporary=True)
+    def __init__(
+        self, where: str, reply: Reply, hint: str = "", *, is_temporary: bool = True
+    ) -> None:
+        problem = Problem(where, f"the server ends the session: {reply}", hint)
+        super().__init__(problem, is_temporary=is_temporary)
         self.reply = reply
 
 

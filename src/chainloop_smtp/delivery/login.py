@@ -7,8 +7,10 @@ import base64
 from collections.abc import Mapping
 
 from chainloop_smtp.delivery import auth
+from chainloop_smtp.delivery.connection import GoodbyeError
+from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.session import Session
-from chainloop_smtp.errors import DeliveryError
+from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Auth, Reply
 
 _LONGEST_COMPLAINT = 200  # characters
@@ -61,22 +63,33 @@ class Login:
             self._session.mechanism = self._name
             return
         what = "token" if self._mechanism in auth.TOKEN_PREFERENCE else "password"
+        hint, is_temporary = self._session.advice(Phase.AUTH, reply)
         why = (
             f"the server cannot check the {what} now"
-            if 400 <= reply.code < 500
+            if is_temporary
             else f"the server refused the login of {self._registration.user}"
         )
         if complaint:
             why += f" ({self._connection.printable(complaint)[:_LONGEST_COMPLAINT]})"
-        refusal = self._session.refusal(
-            why,
-            reply,
-            "Check user and password; many providers want an app password or an API key here "
-            "instead of the account's own password."
-            if what == "password"
-            else "The token is not for this mailbox, or its scope does not allow SMTP.",
-        )
-        raise LoginError(*refusal.problems, is_temporary=refusal.is_temporary)
+        problem = Problem(self._connection.where, f"{why}: {reply}", hint)
+        raise LoginError(problem, is_temporary=is_temporary)
+
+    def ask(self, command: bytes | None = None) -> Reply:
+        """The reply to a command of the exchange.
+
+        Args:
+            command: Without its line end; None when it is on its way already.
+
+        Raises:
+            GoodbyeError: It is 421.
+            LoginError: It is 421, and another login would only be one more.
+        """
+        try:
+            return self._session.ask(Phase.AUTH, command)
+        except GoodbyeError as error:
+            if error.is_temporary:
+                raise
+            raise LoginError(*error.problems) from error
 
     def _chosen(self) -> Auth:
         session, connection = self._session, self._connection
@@ -133,7 +146,7 @@ class Login:
             # RFC 4954 section 4: where it makes the command too long, it waits for a challenge.
             if len(with_initial) + 2 <= _LONGEST_COMMAND:
                 command, initial = with_initial, None
-        (reply,) = self._connection.exchange(command)
+        reply = self.ask(command)
         while reply.code == 334:
             try:
                 challenge = base64.b64decode(self._connection.lines[-1].strip(), validate=True)
@@ -145,7 +158,7 @@ class Login:
                 raise self._session.error(f"{self._name} failed: {said}") from error
             initial = None
             self._connection.conceal(exchange.proof)
-            (reply,) = self._connection.exchange(base64.b64encode(response))
+            reply = self.ask(base64.b64encode(response))
         if reply.code == 235 and not exchange.is_over:
             raise self._session.error(
                 f"{self._name} failed: the server has not proved that it knows the password",

@@ -8,11 +8,12 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from chainloop_smtp.delivery import hints
+from chainloop_smtp.delivery import auth, hints
 from chainloop_smtp.delivery import tls as tls_
 from chainloop_smtp.delivery.clock import Clock, Deadline
-from chainloop_smtp.delivery.connection import Connection
+from chainloop_smtp.delivery.connection import Connection, GoodbyeError
 from chainloop_smtp.delivery.dialing import dial
+from chainloop_smtp.delivery.hints import Advice, Credential, Phase
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Attempt, Registration, Reply, Tls, Transport
 
@@ -119,13 +120,14 @@ class Session:
                 raise self.error(why, "Write tls: implicit for this port.") from error
             raise
         if greeting.code != 220:
-            raise self.refusal("the server does not take mail now", greeting)
+            raise self.refusal("the server does not take mail now", Phase.GREETING, greeting)
 
     def hello(self) -> None:
         """EHLO (RFC 5321 section 4.1.1.1), under a name that strict servers accept."""
-        (reply,) = self.connection.exchange(f"EHLO {self.connection.own_name}".encode("ascii"))
+        command = f"EHLO {self.connection.own_name}".encode("ascii")
+        reply = self.ask(Phase.EHLO, command)
         if reply.code != 250:
-            raise self.refusal("the server refused EHLO", reply)
+            raise self.refusal("the server refused EHLO", Phase.EHLO, reply)
         words = (line.decode("ascii", "replace").upper() for line in self.connection.lines[1:])
         self.extensions = {
             name: value
@@ -141,9 +143,9 @@ class Session:
                 "Port 465 usually wants tls: implicit. If the server has no TLS at all, and "
                 "only then: tls: none.",
             )
-        (reply,) = self.connection.exchange(b"STARTTLS")
+        reply = self.ask(Phase.STARTTLS, b"STARTTLS")
         if reply.code != 220:
-            raise self.refusal("the server refused STARTTLS", reply)
+            raise self.refusal("the server refused STARTTLS", Phase.STARTTLS, reply)
         self.secure()
 
     def secure(self) -> None:
@@ -215,20 +217,42 @@ class Session:
         """The content may go ahead too (RFC 3030)."""
         return self.is_pipelined and "CHUNKING" in self.extensions
 
-    def refusal(self, why: str, reply: Reply | None, hint: str = "") -> DeliveryError:
-        """The error that a reply makes: a temporary one, where the reply is (RFC 5321 4.2.1).
+    def ask(self, phase: Phase, command: bytes | None = None) -> Reply:
+        """The reply to a command.
 
         Args:
-            hint: What to do next, where the reply does not say more.
-        """
-        is_temporary = reply is not None and 400 <= reply.code < 500
-        told = self.hint(reply) if reply else ""
-        why = f"{why}: {reply}" if reply else why
-        return self.error(why, told or hint, is_temporary=is_temporary)
+            command: Without its line end; None when it is on its way already.
 
-    def hint(self, reply: Reply) -> str:
-        """What a reply means at this provider, and what to do next; empty when nothing is known."""
-        return hints.hint(self.registration.host, reply)
+        Raises:
+            GoodbyeError: The reply is 421; it says what that means in this phase.
+        """
+        try:
+            if command is None:
+                return self.connection.answer()
+            (reply,) = self.connection.exchange(command)
+        except GoodbyeError as error:
+            raise self.goodbye(phase, error.reply) from error
+        return reply
+
+    def advice(self, phase: Phase, reply: Reply) -> Advice:
+        """What a negative reply means at this server, and what to change."""
+        if not self.registration.user:
+            credential = Credential.NONE
+        elif self.transport.has_token or self.transport.auth in auth.TOKEN_PREFERENCE:
+            credential = Credential.TOKEN
+        else:
+            credential = Credential.PASSWORD
+        return hints.advise(self.registration.host, phase, reply, credential)
+
+    def refusal(self, why: str, phase: Phase, reply: Reply) -> DeliveryError:
+        """The error that a negative reply makes."""
+        hint, is_temporary = self.advice(phase, reply)
+        return self.error(f"{why}: {reply}", hint, is_temporary=is_temporary)
+
+    def goodbye(self, phase: Phase, reply: Reply) -> GoodbyeError:
+        """The error that 421 makes."""
+        hint, is_temporary = self.advice(phase, reply)
+        return GoodbyeError(self.connection.where, reply, hint, is_temporary=is_temporary)
 
     def error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
         """An error about this server."""

@@ -13,9 +13,9 @@ from chainloop_smtp.delivery.answers import (
     Answers,
     is_positive,
     severity,
-    state,
 )
 from chainloop_smtp.delivery.connection import GoodbyeError
+from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.login import Login, LoginError
 from chainloop_smtp.delivery.session import Session
@@ -117,7 +117,7 @@ class Transaction:
         if self._resets:
             if not self._session.is_pipelined:
                 self._connection.write(b"RSET\r\n")
-            reply = self._connection.answer()
+            reply = self._session.ask(Phase.MAIL)
             if not is_positive(reply):
                 raise self._out_of_step(reply)
 
@@ -159,33 +159,38 @@ class Transaction:
                 why = f"the server refused the sender {self.letter.mail.sender}: {answers.sender}"
             elif takers and answers.before_content:
                 why = f"the server refused the mail before its content: {answers.before_content}"
-                self.letter.settle(takers, state(answers.before_content), answers.before_content)
+                self._settle(takers, Phase.DATA, answers.before_content)
             elif takers and reply:
                 why = why if is_positive(reply) else f"the server rejected the mail: {reply}"
-                self.letter.settle(takers, state(reply), reply)
+                self._settle(takers, Phase.DATA, reply)
         if is_early:
             early = "the server did not wait for the end of the mail"
             self.ending = self._session.error(early, is_temporary=True)
         elif reply and reply.code == 421:
-            self.ending = GoodbyeError(self._connection.where, reply)
+            self.ending = self._session.goodbye(Phase.DATA, reply)
             self.is_cut_off = True
         elif "CHUNKING" in self.lies:
             self.ending = self._session.error(why, is_temporary=True)
-        told = self._session.hint(answers.decisive) if why and answers.decisive else ""
-        self._record(why, hint or told)
+        if why and not hint and answers.decisive:
+            hint = self._session.advice(*answers.decisive).hint
+        self._record(why, hint)
 
     def fail(self, error: DeliveryError) -> None:
         """Writes down what became of it when the session ended before its last reply."""
         self.is_cut_off = True
         cause = self.login_failure or error
+        hint = cause.problems[0].hint
+        if isinstance(cause, GoodbyeError):
+            # One that came unasked has no hint yet.
+            hint = hint or self._session.advice(Phase.MAIL, cause.reply).hint
         self._settle_refused()
         if self._is_out_of_hand(error):
             self.is_lost = True
             self.letter.settle(self._answers.undecided, State.UNKNOWN)
         elif self.login_failure is None:
             reply = error.reply if isinstance(error, GoodbyeError) else None
-            self.letter.settle(self._answers.undecided, severity(error), reply)
-        self._record(cause.problems[0].why, cause.problems[0].hint)
+            self.letter.settle(self._answers.undecided, severity(error), reply, hint=hint)
+        self._record(cause.problems[0].why, hint)
 
     def part(self) -> None:
         """The session's end counts as its last letter's."""
@@ -220,7 +225,7 @@ class Transaction:
         )
 
     def _offer_login(self, login: Login) -> None:
-        reply = self._connection.answer()
+        reply = login.ask()
         if reply.code not in (235, 334):
             self._expect(reply, "45")
         try:
@@ -238,22 +243,24 @@ class Transaction:
             # what the other replies say.
 
     def _offer_group(self) -> None:
-        self._answers.sender = self._expect(self._connection.answer(), "245")
+        session = self._session
+        self._answers.sender = self._expect(session.ask(Phase.MAIL), "245")
         for _ in self.recipients:
-            self._answers.to_recipients += (self._expect(self._connection.answer(), "245"),)
-        if not self._session.is_chunked:
-            self._answer_data(self._expect(self._connection.answer(), "345"))
+            self._answers.to_recipients += (self._expect(session.ask(Phase.RCPT), "245"),)
+        if not session.is_chunked:
+            self._answer_data(self._expect(session.ask(Phase.DATA), "345"))
 
     def _offer_one_by_one(self) -> None:
         mail, *rcpt = self._envelope()
-        self._answers.sender = self._expect(self._connection.exchange(mail)[0], "245")
+        session = self._session
+        self._answers.sender = self._expect(session.ask(Phase.MAIL, mail), "245")
         if not is_positive(self._answers.sender):
             return
         for command in rcpt:
-            (reply,) = self._connection.exchange(command)
-            self._answers.to_recipients += (self._expect(reply, "245"),)
+            reply = self._expect(session.ask(Phase.RCPT, command), "245")
+            self._answers.to_recipients += (reply,)
         if self._answers.takers:
-            self._answer_data(self._expect(self._connection.exchange(b"DATA")[0], "345"))
+            self._answer_data(self._expect(session.ask(Phase.DATA, b"DATA"), "345"))
 
     def _answer_data(self, data: Reply) -> None:
         """The content, where it is waited for."""
@@ -287,8 +294,17 @@ class Transaction:
             # Without the login, these are not about the recipients.
             self.letter.settle(self.recipients, severity(self.login_failure))
             return
-        for recipients, reply in self._answers.refused:
-            self.letter.settle(recipients, state(reply), reply)
+        for recipients, phase, reply in self._answers.refused:
+            self._settle(recipients, phase, reply)
+
+    def _settle(self, recipients: tuple[str, ...], phase: Phase, reply: Reply) -> None:
+        """What a reply decides for some recipients."""
+        if is_positive(reply):
+            self.letter.settle(recipients, State.ACCEPTED, reply)
+            return
+        hint, is_temporary = self._session.advice(phase, reply)
+        state = State.DEFERRED if is_temporary else State.REFUSED
+        self.letter.settle(recipients, state, reply, hint=hint)
 
     def _is_out_of_hand(self, error: DeliveryError) -> bool:
         """The server has the whole content, and may have taken it.
