@@ -3,7 +3,7 @@
 import pytest
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model import Enclosures
 
 INPUTS = {
@@ -84,6 +84,5 @@ def test_a_size_is_nothing_else(size: str, why: str | None) -> None:
         return
     with pytest.raises(OptionsError) as caught:
         enclosures(attach_max_size=size)
-    (problem,) = caught.value.problems
-    assert problem.where == "attach-max-size"
-    assert problem.why.endswith(why)
+    hint = "Write a number and a unit, such as 10MB or 512KiB."
+    assert caught.value.problems == (Problem("attach-max-size", f"'{size}' {why}", hint),)

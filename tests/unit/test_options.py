@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import (
     Attachment,
     Auth,
@@ -212,22 +212,10 @@ def test_yaml_scalars_and_lists_parse_as_their_words_do() -> None:
 @pytest.mark.parametrize("name", INPUTS)
 def test_a_missing_key_is_named_with_what_it_is_for(name: str) -> None:
     found = problem({each: value for each, value in INPUTS.items() if each != name})
-    assert (found.where, found.why) == (name, "is missing")
-    assert found.hint
-
-
-def test_a_missing_password_says_where_passwords_come_from() -> None:
-    hint = problem(raw(password="")).hint
-    assert "${{ secrets.SMTP_PASSWORD }}" in hint
-    assert "CHAINLOOP_SMTP_PASSWORD" in hint
-    assert "--password-stdin" in hint
-    assert "auth: none" in hint
-
-
-def test_a_missing_user_may_be_a_secret_that_has_another_name() -> None:
-    hint = problem(raw(user="")).hint
-    assert "auth: none" in hint
-    assert "is that secret set for this repository" in hint
+    assert found.where == name
+    if name not in ("user", "password"):
+        (declared,) = (each for each in options.INPUTS if each.name == name)
+        assert found == Problem(name, "is missing", declared.help)
 
 
 def test_a_relay_without_login_needs_no_user_and_no_password() -> None:
@@ -252,28 +240,17 @@ def test_every_other_way_to_log_in_needs_both(auth: Auth, missing: str) -> None:
 )
 def test_an_unknown_input_is_refused_with_the_nearest_name(name: str, nearest: str) -> None:
     found = problem(INPUTS | {name: "x"})
-    assert found.where == name.replace("_", "-")
-    assert found.why == "there is no such input"
-    assert found.hint == f"Did you mean {nearest}?"
-
-
-def test_a_switch_that_is_neither_is_told_the_two_words_it_takes() -> None:
-    found = problem(raw(dry_run="yes"))
-    assert (found.where, found.hint) == ("dry-run", "Write one of: true, false.")
-
-
-def test_an_unknown_input_like_no_other_is_answered_with_all_names() -> None:
-    hint = problem(INPUTS | {"zzzzzz": "x"}).hint
-    assert all(each.name in hint for each in options.INPUTS)
+    where = name.replace("_", "-")
+    assert found == Problem(where, "there is no such input", f"Did you mean {nearest}?")
 
 
 @pytest.mark.parametrize("name", [each.name for each in options.INPUTS if each.choices])
 def test_a_word_outside_the_choices_is_refused_with_all_of_them(name: str) -> None:
     found = problem(INPUTS | {name: "perhaps"})
     (declared,) = (each for each in options.INPUTS if each.name == name)
-    assert found.where == name
-    assert found.why.startswith("'perhaps' is not")
-    assert all(word in found.hint or word.lower() in ("true", "false") for word in declared.choices)
+    words = ("true", "false") if "TRUE" in declared.choices else declared.choices
+    hint = f"Write one of: {', '.join(words)}."
+    assert found == Problem(name, "'perhaps' is not one of its words", hint)
 
 
 @pytest.mark.parametrize("name", BOOLEANS)
@@ -297,8 +274,8 @@ def test_a_boolean_is_nothing_else(name: str, word: object) -> None:
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_what_is_no_address_is_told_once_with_its_input_and_value(name: str) -> None:
     found = problem(INPUTS | {name: "Jane <jane.example.com>"})
-    assert found.where == name
-    assert found.why.startswith("'jane.example.com' is not an address: ")
+    why = "'jane.example.com' is not an address: An email address must have an @-sign."
+    assert (found.where, found.why) == (name, why)
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
@@ -310,9 +287,11 @@ def test_separators_alone_hold_no_address(name: str) -> None:
 @pytest.mark.parametrize("name", ["to", "cc", "bcc", "reply-to"])
 def test_each_wrong_member_of_a_list_is_told(name: str) -> None:
     found = problems(INPUTS | {name: "a@x.com, b, Cleo <c@x..com>\nd@x.com"})
-    assert [each.where for each in found] == [name, name]
-    assert "'b' is not" in found[0].why
-    assert "'c@x..com' is not" in found[1].why
+    periods = "An email address cannot have two periods in a row."
+    assert [(each.where, each.why) for each in found] == [
+        (name, "'b' is not an address: An email address must have an @-sign."),
+        (name, f"'c@x..com' is not an address: {periods}"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["from", "envelope-from"])
@@ -324,8 +303,10 @@ def test_one_mailbox_is_one_mailbox(name: str) -> None:
 
 def test_a_comma_in_a_bare_name_is_explained() -> None:
     found = problems(raw(from_="Doe, Jane <jane@example.com>"))
-    assert any("'Doe' is not an address" in each.why for each in found)
-    assert any('"Doe, Jane" <jane@example.com>' in each.hint for each in found)
+    assert [each.why for each in found] == [
+        "'Doe' is not an address: An email address must have an @-sign.",
+        "2 addresses are given where one belongs",
+    ]
 
 
 def test_a_name_with_a_control_character_is_refused() -> None:
@@ -381,10 +362,10 @@ def test_a_login_in_a_url_is_not_repeated(name: str) -> None:
         ("[2001:db8::25]:587", "has a port or a colon in it"),
         ("192.0.2.25:25", "has a port or a colon in it"),
         ("2001:db8::zz", "has a port or a colon in it"),
-        ("smtp example.com", "holds white space"),
-        ("smtp\nexample.com", "holds white space"),
-        ("smtp\x00.example.com", "what cannot be printed"),
-        ("smtp\udcff.example.com", "what cannot be printed"),
+        ("smtp example.com", "holds white space or what cannot be printed"),
+        ("smtp\nexample.com", "holds white space or what cannot be printed"),
+        ("smtp\x00.example.com", "holds white space or what cannot be printed"),
+        ("smtp\udcff.example.com", "holds white space or what cannot be printed"),
         ("[]", "is no host name or IP address"),
         ("[smtp.example.com]", "is no host name or IP address"),
         ("192.0.2.999", "is no host name or IP address"),
@@ -405,10 +386,8 @@ def test_a_login_in_a_url_is_not_repeated(name: str) -> None:
 )
 def test_what_is_no_host_is_told_with_the_reason(host: str, why: str) -> None:
     found = problem(raw(host=host))
-    assert found.where == "host"
-    assert why in found.why
+    assert (found.where, found.why) == ("host", f"{quoted(host)} {why}")
     assert found.why.isprintable()
-    assert "smtp.example.com" in found.hint
 
 
 @pytest.mark.parametrize("port", ["1", "25", "587", "00465", "65535", 2525])
@@ -421,8 +400,9 @@ def test_a_port_from_1_to_65535_is_one(port: object) -> None:
 )
 def test_a_port_outside_1_to_65535_is_refused(port: object) -> None:
     found = problem(raw(port=port))
-    assert found.where == "port"
-    assert "is not a port number from 1 to 65535" in found.why
+    written = "true" if port is True else str(port)
+    why = f"{quoted(written)} is not a port number from 1 to 65535"
+    assert (found.where, found.why) == ("port", why)
 
 
 @pytest.mark.parametrize("name", ["timeout", "deadline"])
@@ -440,8 +420,7 @@ def test_a_port_outside_1_to_65535_is_refused(port: object) -> None:
 )
 def test_seconds_are_more_than_none_and_a_day_at_most(name: str, value: str, why: str) -> None:
     found = problem(INPUTS | {name: value})
-    assert (found.where, found.why) == (name, why)
-    assert "seconds" in found.hint
+    assert found == Problem(name, why, "Write seconds, such as 30 or 2.5.")
 
 
 # --- where the evidence is ---------------------------------------------------------------------
@@ -457,8 +436,7 @@ def test_a_workflow_run_is_asked_for_by_its_id() -> None:
 )
 def test_what_is_no_uuid_is_refused(run_id: str) -> None:
     found = problem(raw(workflow_run_id=run_id))
-    assert found.where == "workflow-run-id"
-    assert "is not a UUID" in found.why
+    assert (found.where, found.why) == ("workflow-run-id", f"{quoted(run_id)} is not a UUID")
 
 
 @pytest.mark.parametrize("name", ["workflow", "project"])
@@ -477,6 +455,9 @@ def test_a_workflow_run_and_an_attestation_are_one_too_many() -> None:
     run_id = "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90"
     found = problem(raw(workflow_run_id=run_id, attestation="attestation.json"))
     assert (found.where, found.hint) == ("workflow-run-id", "Give one of them.")
+
+
+WORDS = ", ".join(JobStatus)
 
 
 # --- needs -------------------------------------------------------------------------------------
@@ -547,31 +528,28 @@ def test_a_job_without_needs_has_none(empty: object) -> None:
 @pytest.mark.parametrize(
     ("needs", "why"),
     [
-        ("build", f"'build' is not one of {', '.join(JobStatus)}"),
+        ("build", f"'build' is not one of {WORDS}"),
         ("[" * 100_000, "is not JSON"),
         ('"build', "is not JSON"),
-        ('"build"', f"'build' is not one of {', '.join(JobStatus)}"),
-        ("success, build", f"'build' is not one of {', '.join(JobStatus)}"),
-        ("[1]", f"'1' is not one of {', '.join(JobStatus)}"),
-        ('["success", ["failure"]]', f"'['failure']' is not one of {', '.join(JobStatus)}"),
-        ("[{}]", f"'None' is not one of {', '.join(JobStatus)}"),
-        ("null", f"'null' is not one of {', '.join(JobStatus)}"),
-        ('{"build": "success"}', "job 'build' has no result"),
-        ('{"build": {}}', "job 'build' has no result"),
-        ('{"build": {"result": null}}', "job 'build' has no result"),
-        ('{"build": {"result": "Success"}}', "job 'build' has no result"),
-        ('{"build": {"result": ["success"]}}', "job 'build' has no result"),
-        ('{"bu\\nild": {"result": {}}}', "job 'bu ild' has no result"),
+        ('"build"', f"'build' is not one of {WORDS}"),
+        ("success, build", f"'build' is not one of {WORDS}"),
+        ("[1]", f"'1' is not one of {WORDS}"),
+        ('["success", ["failure"]]', f"'['failure']' is not one of {WORDS}"),
+        ("[{}]", f"'None' is not one of {WORDS}"),
+        ("null", f"'null' is not one of {WORDS}"),
+        ('{"build": "success"}', f"job 'build' has no result of {WORDS}"),
+        ('{"build": {}}', f"job 'build' has no result of {WORDS}"),
+        ('{"build": {"result": null}}', f"job 'build' has no result of {WORDS}"),
+        ('{"build": {"result": "Success"}}', f"job 'build' has no result of {WORDS}"),
+        ('{"build": {"result": ["success"]}}', f"job 'build' has no result of {WORDS}"),
+        ('{"bu\\nild": {"result": {}}}', f"job 'bu ild' has no result of {WORDS}"),
     ],
     ids=lambda value: value[:34],
 )
 def test_needs_of_another_shape_are_refused_with_what_to_write(needs: str, why: str) -> None:
     found = problem(raw(needs=needs))
-    assert found.where == "needs"
-    assert why in found.why
-    assert found.hint == (
-        "Write needs: ${{ toJSON(needs.*.result) }}, or ${{ toJSON(needs) }} for names too."
-    )
+    hint = "Write needs: ${{ toJSON(needs.*.result) }}, or ${{ toJSON(needs) }} for names too."
+    assert found == Problem("needs", why, hint)
 
 
 # --- all at once -------------------------------------------------------------------------------

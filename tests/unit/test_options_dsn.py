@@ -3,7 +3,7 @@
 import pytest
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model import Dsn
 from program import INPUTS
 
@@ -23,11 +23,16 @@ def test_reports_are_a_list_of_words(given: str, wanted: tuple[Dsn, ...]) -> Non
 
 @pytest.mark.parametrize(
     ("given", "why"),
-    [("sometimes, failure", "'sometimes' is not one"), ("never, failure", "never stands alone")],
+    [
+        ("sometimes, failure", "'sometimes' is not one of its words"),
+        ("never, failure", "never stands alone"),
+    ],
 )
 def test_other_words_are_refused(given: str, why: str) -> None:
-    with pytest.raises(OptionsError, match=f"dsn: {why}"):
+    with pytest.raises(OptionsError) as caught:
         options.parse(INPUTS | {"dsn": given})
+    hint = "Write success, failure, delay, separated by commas; or never."
+    assert caught.value.problems == (Problem("dsn", why, hint),)
 
 
 def test_tls_may_be_required_on_the_whole_way() -> None:
