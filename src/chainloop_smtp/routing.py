@@ -20,7 +20,7 @@ from chainloop_smtp.model import (
 
 COMPARING = (Trigger.CHANGED, Trigger.FIXED, Trigger.NEW_VIOLATIONS)
 _GOOD = (Outcome.PASSED, Outcome.ATTESTED)
-_NOT_ATTESTED = "the run is not attested, so its Chainloop {} is not known"
+_NO_EVIDENCE = "there is no evidence of the run, so its Chainloop {} is not known"
 _NOT_SAID = "the attestation does not say its {}"
 
 
@@ -88,7 +88,7 @@ def _names(
     workflow = attestation.workflow if attestation else Workflow()
     # An id is itself or nothing: globs are meant for names, and `a*` fits many a UUID.
     workflows = () if workflow.id in conditions.workflows else conditions.workflows
-    unknown = _NOT_SAID if attestation else _NOT_ATTESTED
+    unknown = _NOT_SAID if attestation else _NO_EVIDENCE
     return (
         _unmatched(
             "workflow",

@@ -1,6 +1,9 @@
 """Attestation and job -> Verdict: Chainloop's word on the policies, and one on the run."""
 
+from dataclasses import replace
+
 from chainloop_smtp.model import (
+    NO_EVIDENCE,
     Attestation,
     Job,
     JobStatus,
@@ -32,7 +35,7 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
     elif (cancellation := _cancellation(attestation, job)) is not None:
         outcome, reason = Outcome.CANCELLED, cancellation
     elif attestation is None or not attestation.is_recorded:
-        outcome, reason = Outcome.NOT_ATTESTED, _absence(attestation, missing)
+        outcome, reason = Outcome.NOT_ATTESTED, _absence(attestation, missing, job)
     else:
         outcome = _OUTCOMES.get(status, Outcome.ATTESTED)
         reason = ""
@@ -161,11 +164,13 @@ def _jobs(job: Job, words: dict[JobStatus, tuple[str, str]]) -> str | None:
 _NAMED_JOBS = 3
 
 
-def _absence(attestation: Attestation | None, missing: tuple[str, ...]) -> str:
-    """Why nothing is recorded, in a few words."""
-    if attestation and attestation.is_dry_run:
+def _absence(attestation: Attestation | None, missing: tuple[str, ...], job: Job) -> str:
+    """Why nothing is recorded, or why that is not known, in a few words."""
+    if attestation is None:
+        return _jobs(replace(job, needs=()), _SKIPPED) or NO_EVIDENCE
+    if attestation.is_dry_run:
         return "dry run"
-    if attestation and attestation.run.state is RunState.IN_PROGRESS:
+    if attestation.run.state is RunState.IN_PROGRESS:
         return "in progress"
     if missing:
         return f"{len(missing)} material{'s' if len(missing) > 1 else ''} missing"

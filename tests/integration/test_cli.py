@@ -78,7 +78,7 @@ def test_a_mail_that_cannot_be_written_is_4(
 
 def test_a_failed_delivery_is_5_and_the_mail_is_kept(program: Program) -> None:
     post = Post(trouble=Problem("smtp.example.com:587", "it rains", "Wait."))
-    ended = program("send", inputs=INPUTS, post=post)
+    ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, post=post)
     assert ended.code == 5
     outputs = ended.outputs
     assert (outputs["sent"], outputs["attempts"], outputs["accepted"]) == ("false", "1", "[]")
@@ -104,7 +104,8 @@ def test_the_job_summary_says_why_and_what_the_server_said_is_no_markup_in_it(
 
 
 def test_a_bug_is_1_with_a_traceback_and_without_the_password(program: Program) -> None:
-    ended = program("send", inputs=INPUTS, post=Post(error=RuntimeError(f"what is {PASSWORD}?")))
+    inputs = INPUTS | {"attestation": PUSHED}
+    ended = program("send", inputs=inputs, post=Post(error=RuntimeError(f"what is {PASSWORD}?")))
     assert ended.code == 1
     assert "Traceback (most recent call last)" in ended.stderr
     assert "RuntimeError: what is ***?" in ended.stderr
@@ -128,7 +129,8 @@ def test_a_bug_is_1_with_a_traceback_and_without_the_password(program: Program) 
     ids=["no delivery", "all refused"],
 )
 def test_a_failed_delivery_may_be_a_warning(program: Program, post: Post, title: str) -> None:
-    ended = program("send", inputs=INPUTS | {"fail-on-error": "false"}, post=post)
+    inputs = INPUTS | {"attestation": PUSHED, "fail-on-error": "false"}
+    ended = program("send", inputs=inputs, post=post)
     assert ended.code == 0
     assert ended.outputs["sent"] == "false"
     assert ended.annotations == [("warning", title)]
@@ -201,7 +203,7 @@ def test_a_dry_run_does_all_but_connect(program: Program, tmp_path: Path) -> Non
 
 
 def test_a_mail_in_clear_is_warned_of(program: Program) -> None:
-    ended = program("send", inputs=INPUTS | {"tls": "none"})
+    ended = program("send", inputs=INPUTS | {"attestation": PUSHED, "tls": "none"})
     assert ended.code == 0
     assert ended.annotations == [("warning", "no TLS")]
 
@@ -293,12 +295,48 @@ def test_an_empty_attestation_of_a_good_job_is_mailed_with_a_warning(
     assert ended.annotations == [("warning", "the attestation is empty")]
 
 
-def test_no_attestation_at_all_is_mailed_with_a_line_in_the_log(program: Program) -> None:
-    ended = program("send", inputs=INPUTS)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"job-status": "success"},
+        {"job-status": "neutral"},
+        {"job-status": "success", "needs": "success, skipped"},
+    ],
+    ids=["nothing", "success", "neutral", "needs"],
+)
+def test_without_any_evidence_the_mail_says_that_none_was_given(
+    program: Program, given: dict[str, str]
+) -> None:
+    post = Post()
+    ended = program("send", inputs=INPUTS | given, environ=REPOSITORY, post=post)
     assert ended.code == 0
     assert ended.outputs["outcome"] == "not-attested"
-    assert ended.annotations == []
-    assert "No evidence is given: attestation and workflow-run-id are both empty." in ended.stdout
+    assert ended.annotations == [("warning", "no evidence is given")]
+    assert ("and needs, without which a failed job" in ended.log) is ("needs" not in given)
+    (mail,) = post.mails
+    assert mail.subject == "[harbour] Not attested: the run (no evidence given)"
+    for part in (mail.text, mail.html, mail.summary):
+        said = " ".join(part.split())
+        assert "No evidence was given for harbour" in said
+        assert "Whether an attestation was recorded is not known." in said
+        assert "not pushed" not in said
+        assert "No attestation" not in said
+        assert "was not attested" not in said
+
+
+def test_no_evidence_is_expected_of_a_job_that_was_skipped(program: Program) -> None:
+    post = Post()
+    inputs = INPUTS | {"job-status": "skipped", "attestation": "missing.json"}
+    ended = program("send", inputs=inputs, environ=REPOSITORY, post=post)
+    assert (ended.code, ended.annotations) == (0, [])
+    assert ended.outputs["outcome"] == "not-attested"
+    (mail,) = post.mails
+    assert mail.subject == "[harbour] Not attested: the run (job was skipped)"
+    assert "Job was skipped. Whether an attestation was recorded is not" in mail.text
+
+
+REPOSITORY = {"GITHUB_REPOSITORY": "lakeside/harbour"}
 
 
 def test_nothing_given_and_no_configuration_file_is_told(program: Program) -> None:

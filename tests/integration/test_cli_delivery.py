@@ -90,7 +90,7 @@ def test_a_run_reaches_every_mailbox_of_a_real_server(
 def test_one_refused_recipient_is_weighed_by_what_is_required(
     program: Program, mailboxes: Mailboxes, tls: Certificates, require: str, code: int, sent: str
 ) -> None:
-    inputs = inputs_for(mailboxes, tls, cc="gone@example.com", require=require)
+    inputs = inputs_for(mailboxes, tls, cc="gone@example.com", require=require, attestation=PUSHED)
     ended = program("send", inputs=inputs, post=delivery.send)
     assert ended.code == code
     (mail,) = mailboxes.mails

@@ -501,10 +501,10 @@ def test_an_unattested_run_is_mailed_by_the_names_that_the_step_gives(program: P
     # What evidence says, these names are not.
     assert received["X-Chainloop-Project"] is None
     text = " ".join(text_of(mail.content).split())
-    assert "quay was not attested" in text
+    assert "No evidence was given for quay" in text
     assert "Project: quay (as the step says)" in text
     assert "Workflow: build-api (as the step says)" in text
-    assert ended.annotations == []
+    assert ended.annotations == [("warning", "no evidence is given")]
 
 
 def test_where_the_attestation_says_another_name_that_one_counts(program: Program) -> None:
@@ -532,7 +532,10 @@ def test_a_file_without_attachments_says_so(program: Program) -> None:
 def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -> None:
     text = f"{HEAD}  - {{registration: security, workflow: x}}\n"
     ended = sent(program, text, attestation="", post=never)
-    assert ended.annotations == [("warning", "no mail is sent")]
+    assert ended.annotations == [
+        ("warning", "no evidence is given"),
+        ("warning", "no mail is sent"),
+    ]
     assert "have an attachment without workflow and project, or give the step" in ended.log
 
 

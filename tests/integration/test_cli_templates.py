@@ -118,7 +118,7 @@ def test_the_mail_about_a_failed_job_does_without_a_template_that_does_not_fit(
     (mail,) = post.mails
     assert ended.outputs["outcome"] == "failed"
     assert "Failed" in mail.subject
-    assert "No attestation was recorded" in text_of(mail.content)
+    assert "No evidence was given" in text_of(mail.content)
     assert "<p>Ours</p>" not in mail.html
     assert ("warning", "a template does not fit") in ended.annotations
     assert f"{name.replace('_', '.')}.j2, line " in ended.log

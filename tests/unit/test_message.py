@@ -788,7 +788,7 @@ def test_words_are_broken_only_where_they_are_long() -> None:
     html = written(None, Job(status=JobStatus.FAILURE, name=f"see {long} now please")).html
 
     kept = '<span style="word-break:normal">'
-    assert f"{kept}Job see</span> {long} {kept}now please failed. No attestation" in html
+    assert f"{kept}Job see</span> {long} {kept}now please failed. No evidence" in html
 
 
 def test_why_a_run_is_blocked_stands_before_thirty_jobs_that_went_well() -> None:

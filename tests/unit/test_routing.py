@@ -124,11 +124,11 @@ def test_what_does_not_match_says_why(conditions: Conditions, reason: str) -> No
     [
         (
             Conditions(workflows=("build",)),
-            "the run is not attested, so its Chainloop workflow is not known",
+            "there is no evidence of the run, so its Chainloop workflow is not known",
         ),
         (
             Conditions(projects=("quay",)),
-            "the run is not attested, so its Chainloop project is not known",
+            "there is no evidence of the run, so its Chainloop project is not known",
         ),
         (Conditions(workflows=("*",), projects=("*",)), ""),
         (Conditions(branches=("main",)), "it did not run on a branch"),

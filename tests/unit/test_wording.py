@@ -7,6 +7,7 @@ import pytest
 
 from chainloop_smtp.message import naming, wording
 from chainloop_smtp.model import (
+    NO_EVIDENCE,
     Annotation,
     Attestation,
     Commit,
@@ -261,15 +262,62 @@ def test_an_outcome_has_its_words(
 def test_a_run_without_an_attestation_says_what_is_missing(
     reason: str, missing: tuple[str, ...], lead: str
 ) -> None:
-    assert words(Outcome.NOT_ATTESTED, None, reason=reason, missing=missing).lead == lead
+    unrecorded = replace(RECORDED, is_recorded=False)
+    said = words(Outcome.NOT_ATTESTED, unrecorded, reason=reason, missing=missing)
+    assert said.headline == "harbour 2.14.0 was not attested"
+    assert said.lead == lead
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "headline", "lead"),
+    [
+        (
+            Outcome.NOT_ATTESTED,
+            NO_EVIDENCE,
+            "No evidence was given for the run",
+            "Whether an attestation was recorded is not known.",
+        ),
+        (
+            Outcome.NOT_ATTESTED,
+            "job mail was skipped",
+            "No evidence was given for the run",
+            "Job mail was skipped. Whether an attestation was recorded is not known.",
+        ),
+        (
+            Outcome.FAILED,
+            "job mail failed",
+            "the run failed",
+            "Job mail failed. No evidence was given, so whether an attestation was recorded is "
+            "not known.",
+        ),
+    ],
+)
+def test_without_evidence_nothing_is_claimed_of_the_attestation(
+    outcome: Outcome, reason: str, headline: str, lead: str
+) -> None:
+    said = words(outcome, None, reason=reason)
+    assert (said.headline, said.lead) == (headline, lead)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "headline"),
+    [
+        (Outcome.NOT_ATTESTED, "The evidence of the run cannot be read"),
+        (Outcome.FAILED, "the run failed"),
+    ],
+)
+def test_evidence_that_cannot_be_read_is_not_said_to_be_missing(
+    outcome: Outcome, headline: str
+) -> None:
+    verdict = Verdict(outcome=outcome, reason="job was skipped", doubt="It cannot be read.")
+    said = wording.word(None, NOBODY, verdict)
+    assert said.headline == headline
+    assert said.lead == "Job was skipped. Whether an attestation was recorded is not known."
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.CANCELLED])
-@pytest.mark.parametrize("attestation", [None, replace(RECORDED, is_recorded=False)])
-def test_a_run_that_ended_early_says_that_nothing_was_recorded(
-    outcome: Outcome, attestation: Attestation | None
-) -> None:
-    said = words(outcome, attestation, reason="out of memory!")
+def test_a_run_that_ended_early_says_that_nothing_was_recorded(outcome: Outcome) -> None:
+    said = words(outcome, replace(RECORDED, is_recorded=False), reason="out of memory!")
 
     assert said.lead == "Out of memory! No attestation was recorded for this run."
 

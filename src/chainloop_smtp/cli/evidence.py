@@ -49,16 +49,18 @@ def attested(run: Run, parsed: Options, evidence: Evidence) -> tuple[Attestation
     if parsed.attestation and parsed.is_success:
         run.console.warning(
             "the attestation is empty",
-            "The Chainloop command printed nothing, so the mail says that the run was not "
+            "The Chainloop command printed nothing, so the mail cannot say whether the run was "
             "attested; the log of the step that ran it says why. Let `chainloop attestation push "
             "-o json > attestation.json` stand on a line of its own: with a pipe or $(…) around "
             "it, bash hides its exit code.",
         )
     elif parsed.is_success:
-        # Right for a workflow that does not attest each run, so no annotation.
-        run.console.say(
-            "No evidence is given: attestation and workflow-run-id are both empty. In a job of its "
-            "own: has the job that attests the run's id among its outputs?"
+        blind = "" if parsed.needs else ", and needs, without which a failed job is not known"
+        run.console.warning(
+            "no evidence is given",
+            "attestation and workflow-run-id are both empty, so the mail cannot say whether the "
+            "run was attested. In a job of its own, give workflow-run-id (has the job that attests "
+            f"the run's id among its outputs?){blind}.",
         )
     return None, doubt
 
@@ -84,7 +86,7 @@ def changes(
     # Whether the job went well is not in the evidence, so for neither of the two it counts.
     before = verdict.judge(previous, Job()).outcome
     if attested is None:
-        refusal = "this run is not attested"
+        refusal = "there is no evidence of this run"
     elif not (refusal := difference.refusal(previous, attested)):
         after = verdict.judge(attested, Job()).outcome
         return difference.compare(previous, attested, before=before, after=after)

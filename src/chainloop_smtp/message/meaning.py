@@ -2,6 +2,7 @@
 
 from chainloop_smtp.message import naming
 from chainloop_smtp.model import (
+    NO_EVIDENCE,
     Attestation,
     Evaluation,
     Job,
@@ -50,16 +51,24 @@ def lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
             return f"{_violations(policies)}. {_block(policies, attestation, job)}"
         case Outcome.FAILED | Outcome.CANCELLED:
             reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
-            if attestation is None and verdict.doubt:
-                return f"{reason}Whether an attestation was recorded is not known."
+            if attestation is None:
+                # A doubt says that there is some, which cannot be read.
+                why = "" if verdict.doubt else "no evidence was given, so "
+                return reason + _sentence(f"{why}{_UNKNOWN}")
             if not is_recorded:
                 return f"{reason}No attestation was recorded for this run."
             status = f" with {_violations(policies)}" if policies.violation_count else ""
             is_bypassed = verdict.policy_status is PolicyStatus.BYPASSED
             bypass = "; the policy check was bypassed by exception" if is_bypassed else ""
             return f"{reason}The attestation was recorded{status}{bypass}."
+        case _ if attestation is None:
+            is_explained = verdict.reason not in ("", NO_EVIDENCE)
+            return (f"{_sentence(verdict.reason)} " if is_explained else "") + _sentence(_UNKNOWN)
         case _:
             return _absence(attestation, verdict)
+
+
+_UNKNOWN = "whether an attestation was recorded is not known"
 
 
 def _block(policies: Policies, attestation: Attestation | None, job: Job) -> str:

@@ -31,7 +31,7 @@ class Facts(TypedDict):
     Attributes:
         attention: The violated policies, gates first.
         attention_more: How many more violated policies there are; empty: none.
-        attestation: What the evidence says; None when the run is not attested. Of its environment
+        attestation: What the evidence says; None without any that can be read. Of its environment
             only as much as ``env-values`` lets be seen.
         byline: Workflow, branch, commit, author and time in pieces; the commit may be a link.
         changes: What differs from the earlier run; None when nothing was compared.

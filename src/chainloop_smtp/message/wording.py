@@ -145,6 +145,10 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
             return f"{what} failed"
         case Outcome.CANCELLED:
             return f"{what} was cancelled"
+        case _ if attestation is None:
+            if verdict.doubt:
+                return f"The evidence of {what} cannot be read"
+            return f"No evidence was given for {what}"
         case _:
             return (
                 f"{what} is not attested yet"

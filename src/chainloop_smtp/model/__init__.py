@@ -97,12 +97,14 @@ from chainloop_smtp.model.templates import (
     Templates,
 )
 from chainloop_smtp.model.verdict import (
+    NO_EVIDENCE,
     Outcome,
     PolicyStatus,
     Verdict,
 )
 
 __all__ = [
+    "NO_EVIDENCE",
     "AccessToken",
     "Annotation",
     "Aspect",

@@ -320,7 +320,7 @@ class Options:
 
     Attributes:
         attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself; empty:
-            the run is not attested.
+            no evidence is given.
         workflow_run_id: A UUID to ask the ``chainloop`` command for; empty: nothing to ask.
         previous_attestation: An earlier run's, of the same forms; empty: nothing to compare.
         policy_evaluations: One source of the same forms as ``attestation``; empty: none.
@@ -376,7 +376,7 @@ class Evidence:
     """What the user handed over, unread.
 
     Attributes:
-        documents: Each about the same run. Empty when the run is not attested.
+        documents: Each about the same run. Empty when no evidence is given.
         previous: Documents about an earlier run. Empty when there is nothing to compare with.
         policy_evaluations: The bundle that the attestation refers to; None when not given.
         absences: What was asked for and is not there, which is no reason to fail.

@@ -29,12 +29,16 @@ class Outcome(StrEnum):
     ATTESTED = "attested"
 
 
+NO_EVIDENCE = "no evidence given"
+"""The reason of a verdict on a run of which nothing is known but how its jobs went."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The judgement on a run.
 
     Attributes:
-        reason: Why, where the outcome alone does not say: ``not pushed``, ``dry run``,
+        reason: Why, where the outcome alone does not say: ``no evidence given``, ``not pushed``,
             ``job build failed``. Empty otherwise.
         policy_status: None when there is no attestation to judge, or when it refers to
             evaluations and says nothing of them.

@@ -64,7 +64,7 @@ INPUTS = (
         name="attestation",
         help="What a Chainloop command printed: a file's path, '-' for standard input (command "
         "only), an https:// URL, or the JSON itself. Several, one a line, are joined. Empty: the "
-        "run is reported as not attested.",
+        "mail says that no evidence was given.",
     ),
     Input(
         name="workflow-run-id",
