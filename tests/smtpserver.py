@@ -8,6 +8,7 @@ everything in both ends within `PATIENCE`.
 
 import asyncio
 import hmac
+import ipaddress
 import json
 import re
 import socket
@@ -19,7 +20,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ from typing import Any
 import scramp
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 PATIENCE = 20.0
 """Seconds after which a server gives up on a client; no test waits as long."""
@@ -95,6 +100,53 @@ def certificates(folder: Path, *extra: str) -> Certificates:
         ),
         unknown=_context(stranger.issue_cert(*names)),
     )
+
+
+def issued(authority: trustme.CA, folder: Path, common_name: str, *names: str) -> ssl.SSLContext:
+    """A server's context with a certificate that trustme would not issue.
+
+    Args:
+        names: DNS names or IP addresses for subjectAltName, as they are; none: no such extension.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+    )
+    if names:
+        alternatives = [_general_name(name) for name in names]
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+    file = folder / "issued.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    """A name that begins with ``DNS:`` is one, whatever it looks like."""
+    with suppress(ValueError):
+        return x509.IPAddress(ipaddress.ip_address(name))
+    return x509.DNSName(name.removeprefix("DNS:"))
 
 
 def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:

@@ -102,13 +102,22 @@ def jwt(claims: Mapping[str, object]) -> str:
 
 
 @contextlib.contextmanager
-def web(folder: Path) -> Iterator[Web]:
-    """Listens on a port of its own."""
+def web(
+    folder: Path, show: Callable[[trustme.CA], ssl.SSLContext] | None = None
+) -> Iterator[Web]:
+    """Listens on a port of its own.
+
+    Args:
+        show: Makes the certificate; None: one for all of `HOSTS`.
+    """
     authority = trustme.CA()
     ca_file = folder / "web.pem"
     authority.cert_pem.write_to_path(ca_file)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(*HOSTS).configure_cert(context)
+    if show:
+        context = show(authority)
+    else:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(*HOSTS).configure_cert(context)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -29,7 +29,7 @@ from chainloop_smtp.model import (
 )
 from program import told
 from proxies import Tunnel
-from smtpserver import Certificates, Mailboxes, Scripted, Step, Then, script
+from smtpserver import Certificates, Mailboxes, Scripted, Step, Then, issued, script
 
 USER, PASSWORD = "ci@example.test", "correct horse"
 LOGIN = ("jane", "proxy-s3cret")
@@ -296,6 +296,100 @@ def test_the_server_is_named_in_the_handshake_unless_it_is_an_address(
         tls.server.sni_callback = None
 
     assert names == [named]
+
+
+NAME_HINT = (
+    "The certificate has to name {} as a subject alternative name; its common name does not "
+    "count. Set host to a name that it has, or have a new certificate issued."
+)
+
+
+@pytest.mark.parametrize("mode", [Tls.STARTTLS, Tls.IMPLICIT])
+@pytest.mark.parametrize(
+    ("host", "common_name", "names"),
+    [
+        ("mail.example.test", "mail.example.test", ()),
+        ("mail.example.test", "mail.example.test", ("other.example.test",)),
+        ("mail.example.test", "mail.example.test", ("127.0.0.1",)),
+        ("mail.example.test", "*.example.test", ()),
+        ("127.0.0.1", "127.0.0.1", ()),
+        ("127.0.0.1", "127.0.0.1", ("localhost", "DNS:127.0.0.1")),
+        ("127.0.0.1", "x", ("127.0.0.2", "::1")),
+        ("a.mail.example.test", "x", ("*.example.test",)),
+        ("example.test", "x", ("*.example.test",)),
+        ("example.test", "x", ("*.test",)),
+        ("mail.example.test", "x", ("m*.example.test",)),
+        ("mail.example.test", "x", ("mail.*.test",)),
+        ("mail.example.test", "x", ("*",)),
+    ],
+)
+def test_only_a_subject_alternative_name_makes_a_certificate_the_hosts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: Tls,
+    host: str,
+    common_name: str,
+    names: tuple[str, ...],
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    shown = issued(authority, tmp_path, common_name, *names)
+    with Scripted(script(tls=mode.value, auth="PLAIN"), shown) as server:
+        _resolve(monkeypatch, [("127.0.0.1", server.port)])
+        result = submit(
+            server, host=host, user=USER, tls=mode, tls_ca_file=str(tmp_path / "ca.pem")
+        )
+
+    mismatch = "IP address" if host == "127.0.0.1" else "Hostname"
+    (attempt,) = result.tries
+    assert attempt.why == (
+        f"the server's certificate is not trusted: {mismatch} mismatch, "
+        f"certificate is not valid for '{host}'"
+    )
+    assert attempt.hint == NAME_HINT.format(host)
+    assert result.accepted == ()
+    assert b"AUTH" not in server.received
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("mail.example.test", ("mail.example.test",)),
+        ("MAIL.example.test.", ("mail.EXAMPLE.test",)),
+        ("mail.example.test", ("other.test", "*.example.test")),
+        ("127.0.0.1", ("localhost", "127.0.0.1")),
+    ],
+)
+def test_a_subject_alternative_name_may_be_a_wildcard_or_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, names: tuple[str, ...]
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with running(issued(authority, tmp_path, "nobody", *names)).running() as server:
+        _resolve(monkeypatch, [("127.0.0.1", server.port)])
+        result = submit(server, host=host, user=USER, tls_ca_file=str(tmp_path / "ca.pem"))
+
+    assert server.logins == [("PLAIN", USER)]
+    assert result.accepted == ("to@example.test",)
+
+
+@pytest.mark.parametrize("kind", ProxyKind)
+def test_behind_a_proxy_too_the_common_name_does_not_count(tmp_path: Path, kind: ProxyKind) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with running(issued(authority, tmp_path, "mail.example.test")).running() as server:
+        tunnel = Tunnel(hosts={"mail.example.test": ("127.0.0.1", server.port)})
+        with tunnel.http() if kind is ProxyKind.HTTP else tunnel.socks5():
+            result = submit(
+                server,
+                host="mail.example.test",
+                user=USER,
+                tls_ca_file=str(tmp_path / "ca.pem"),
+                proxy=_proxy(tunnel, kind),
+            )
+
+    assert result.tries[0].hint == NAME_HINT.format("mail.example.test")
+    assert server.logins == []
 
 
 # --- wrong ports -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Access tokens from real HTTPS endpoints that have the providers' own names."""
 
 import json
+import ssl
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+import trustme
 from Cryptodome.Hash import SHA256
 from Cryptodome.PublicKey import RSA
 from Cryptodome.Signature import pkcs1_15
@@ -16,6 +18,7 @@ import tokenserver
 from chainloop_smtp import token
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import OAuth2, OAuth2Provider
+from smtpserver import issued
 from tokenserver import (
     ACCOUNT,
     GOOGLE,
@@ -534,13 +537,27 @@ def test_an_endpoint_that_is_none_is_told_in_time(
 def test_an_authority_that_nobody_knows_is_told(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trustme
-
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
     said = refusal_of(WITH_SECRET)
     assert "its certificate is not trusted" in said
     assert "REQUESTS_CA_BUNDLE" in said
+    assert web.asked == []
+
+
+@pytest.mark.parametrize("names", [(), ("other.example.test",), ("127.0.0.1",)])
+def test_the_common_name_makes_no_certificate_a_token_endpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    def show(authority: trustme.CA) -> ssl.SSLContext:
+        return issued(authority, tmp_path, "login.microsoftonline.com", *names)
+
+    with tokenserver.web(tmp_path, show) as web:
+        for name, value in web.environ.items():
+            monkeypatch.setenv(name, value)
+        said = refusal_of(WITH_SECRET)
+
+    assert "its certificate is not trusted" in said
     assert web.asked == []
 
 

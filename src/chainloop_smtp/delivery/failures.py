@@ -11,6 +11,18 @@ IMPLICIT_HINT = "A port that speaks TLS at once, as 465 does, wants tls: implici
 STARTTLS_HINT = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
 _CLIENT_HINT = "The server may want a client certificate: tls-client-cert."
 _VERSION_HINT = "TLS 1.2 is the oldest that is spoken here; the server has to be newer."
+_AUTHORITY_HINT = (
+    "Set tls-ca-file to your private CA's PEM file, or tls-fingerprint to this certificate's "
+    "SHA-256."
+)
+_NAME_HINT = (
+    "The certificate has to name {host} as a subject alternative name; its common name does not "
+    "count. Set host to a name that it has, or have a new certificate issued."
+)
+_VALIDITY_HINT = "Its operator has to renew it, unless this machine's clock is wrong."
+# By OpenSSL's X509_V_ERR_…: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH,
+# IP_ADDRESS_MISMATCH; all others are about who issued it.
+_CERTIFICATE_HINTS = {9: _VALIDITY_HINT, 10: _VALIDITY_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
 # OpenSSL's words. The first three are a greeting where it looks for a handshake, by version.
 _TLS_HINTS = (
     ("wrong version number", STARTTLS_HINT),
@@ -50,11 +62,8 @@ def _is_temporary(during: str, error: OSError | UnicodeError) -> bool:
 
 def _explained(host: str, during: str, error: OSError | UnicodeError) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}",
-            "A private certificate authority belongs into tls-ca-file. The certificate has to "
-            f"name {host} exactly.",
-        )
+        why = f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}"
+        return why, _CERTIFICATE_HINTS.get(error.verify_code, _AUTHORITY_HINT).format(host=host)
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return f"the server closed the connection, {during}", ""
     if isinstance(error, ssl.SSLError):

@@ -35,6 +35,8 @@ def context(transport: Transport) -> ssl.SSLContext:
         OptionsError: A file cannot be read, or is not what it should be.
     """
     made = _pinning() if transport.tls_fingerprint else _trusting()
+    # RFC 9525 section 6.3: only subject alternative names count, never the common name.
+    made.hostname_checks_common_name = False
     # RFC 8996: TLS 1.0 and 1.1 are not to be used.
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if transport.tls_ca_file:
@@ -80,7 +82,8 @@ def described(secured: ssl.SSLSocket) -> Certificate | None:
     issuer = {name: value for rdn in found["issuer"] for name, value in rdn}
     by = issuer.get("organizationName") or issuer.get("commonName") or "an authority without a name"
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-    return Certificate(subject=names[0] if names else "no name", issuer=by, ends=ends)
+    # There is one, or the host's name would not have been found in it.
+    return Certificate(subject=names[0], issuer=by, ends=ends)
 
 
 def is_answered(connected: socket.socket, host: str, seconds: float) -> bool:
