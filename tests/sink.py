@@ -58,6 +58,7 @@ class Sink:
         relayed: Recipients that only those who have logged in may mail to.
         most_mails: On one connection; the next MAIL gets `full` then.
         discards: What came with a command, and is none of its content, is thrown away.
+        asks_again: AUTH's own response is not looked at; what comes behind it is.
         taken: (recipients, content) of every mail that it answers for, in the order of time.
         said: Octets of replies on each connection.
         heard: Octets of the client on each connection.
@@ -75,6 +76,7 @@ class Sink:
     password: str = "secret"
     needs_login: bool = True
     discards: bool = False
+    asks_again: bool = False
     port: int = 0
     taken: list[tuple[tuple[str, ...], bytes]] = field(default_factory=list)
     sessions: list[bytearray] = field(default_factory=list)
@@ -175,7 +177,14 @@ class _Dialogue:
             marks = "-" * (len(lines) - 1) + " "
             self._say("".join(f"250{m}{x}\r\n" for m, x in zip(marks, lines, strict=True)).encode())
         elif word == b"AUTH":
-            self._is_known = b64decode(line.split(b" ")[-1]).endswith(self._sink.password.encode())
+            response = line.split(b" ")[-1]
+            if self._sink.asks_again:
+                self._say(b"334 \r\n")
+                response = self._line()
+                if not re.fullmatch(b"[A-Za-z0-9+/=]+", response):
+                    self._say(b"501 5.5.2 no base64\r\n")
+                    return True
+            self._is_known = b64decode(response).endswith(self._sink.password.encode())
             self._say(b"235 2.7.0 welcome\r\n" if self._is_known else b"535 5.7.8 no\r\n")
         elif word == b"MAIL":
             if self._mails >= self._sink.most_mails:

@@ -199,6 +199,7 @@ class Mailboxes:
         mechanisms: Offered by AUTH; none: no AUTH at all.
         accounts: Passwords, or access tokens, by user.
         refused: Replies by recipient.
+        asks_again: The response that comes with AUTH itself is not looked at.
         logins: (mechanism, user) of every login that was right.
     """
 
@@ -209,6 +210,7 @@ class Mailboxes:
     refused: Mapping[str, str] = field(default_factory=dict)
     extensions: tuple[str, ...] = ("PIPELINING",)
     size_limit: int = 0
+    asks_again: bool = False
     host: str = "127.0.0.1"
     port: int = 0
     logins: list[tuple[str, str]] = field(default_factory=list)
@@ -343,7 +345,8 @@ class _Handler:
 
         users: list[str] = []
         exchange = mechanism.make_server(known)
-        first = b64decode(args[1]) if len(args) > 1 else await server.challenge_auth("")
+        is_given = len(args) > 1 and not self._mailboxes.asks_again
+        first = b64decode(args[1]) if is_given else await server.challenge_auth("")
         try:
             exchange.set_client_first(_text(first))
             exchange.set_client_final(

@@ -102,9 +102,7 @@ def jwt(claims: Mapping[str, object]) -> str:
 
 
 @contextlib.contextmanager
-def web(
-    folder: Path, show: Callable[[trustme.CA], ssl.SSLContext] | None = None
-) -> Iterator[Web]:
+def web(folder: Path, show: Callable[[trustme.CA], ssl.SSLContext] | None = None) -> Iterator[Web]:
     """Listens on a port of its own.
 
     Args:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def account(registration: Registration, delivery: Delivery) -> dict[str, object]
             }
             for fate in fates
         ],
-        "attempts": [_attempt(each) for each in delivery.tries],
+        "attempts": [_attempt(each) for each in delivery.transactions],
     }
 
 
@@ -142,7 +143,29 @@ def _eml(mail: Mail, suffix: str, content: bytes) -> dict[str, object]:
     return {"name": _stem(mail) + suffix, "sha256": digest, "size": len(content)}
 
 
-def _attempt(attempt: Attempt) -> dict[str, object]:
+def _attempt(transactions: tuple[Attempt, ...]) -> dict[str, object]:
+    """An attempt, as its last transaction has it where it is about one thing only."""
+    if len(transactions) == 1:
+        return _transaction(transactions[0])
+    last = transactions[-1]
+    recipients = (each for transaction in transactions for each in transaction.recipients)
+    problems = [each.why for each in transactions if each.why]
+    notes = (note for transaction in transactions for note in transaction.notes)
+    whole = replace(
+        last,
+        started=transactions[0].started,
+        recipients=tuple(dict.fromkeys(recipients)),
+        round_trips=sum(each.round_trips for each in transactions),
+        why=problems[-1] if problems else "",
+        notes=tuple(dict.fromkeys(notes)),
+    )
+    return {
+        **_transaction(whole),
+        "transactions": [_transaction(each) for each in transactions],
+    }
+
+
+def _transaction(attempt: Attempt) -> dict[str, object]:
     return {
         "started": _time(attempt.started),
         "ended": _time(attempt.ended),

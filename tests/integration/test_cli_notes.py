@@ -8,7 +8,7 @@ import pytest
 
 from chainloop_smtp import delivery
 from program import Ended, Program
-from sink import Sink
+from sink import Fault, Sink
 from submission import FULL
 
 NO_DSN = "the server offers no DSN, so no report of success will come"
@@ -168,3 +168,41 @@ def test_a_registration_says_that_its_login_was_refused(program: Program) -> Non
         )
     assert ended.code == 0
     assert "it took the mail all the same" in ended.log
+
+
+@pytest.mark.parametrize("limit", ["ours", "the server's"])
+def test_ten_transactions_of_one_mail_are_one_attempt(program: Program, limit: str) -> None:
+    everybody = [f"r{number}@example.test" for number in range(20)]
+    with Sink(most_recipients=2 if limit == "the server's" else 20) as server:
+        given = inputs(server, to=",".join(everybody))
+        given |= {"max-recipients": "2"} if limit == "ours" else {}
+        ended = program("send", inputs=given, post=delivery.send)
+
+    assert ended.code == 0
+    assert [len(recipients) for recipients, _ in server.taken] == [2] * 10
+    assert ended.outputs["attempts"] == "1"
+    assert "attempts" not in ended.log
+    (attempt,) = attempts(ended)
+    transactions = attempt["transactions"]
+    assert len(transactions) == 10
+    assert sorted(attempt["recipients"]) == sorted(everybody)
+    assert attempt["roundTrips"] == sum(each["roundTrips"] for each in transactions)
+    assert attempt["started"] == transactions[0]["started"]
+    assert attempt["ended"] == transactions[-1]["ended"]
+    assert attempt["problem"] is None
+    assert attempt["reply"] == {"code": 250, "enhanced": "2.0.0", "text": "queued"}
+
+
+def test_a_part_of_a_mail_that_comes_at_the_second_attempt_makes_two(program: Program) -> None:
+    later = Fault(answers=[(b"MAIL", b"450 4.3.2 later\r\n")])
+    with Sink(extensions=("AUTH PLAIN",), faults=[later]) as server:
+        given = inputs(server, to="a@example.test,b@example.test", **{"max-recipients": "1"})
+        ended = program("send", inputs=given, post=delivery.send)
+
+    assert ended.code == 0
+    assert len(server.taken) == 2
+    assert ended.outputs["attempts"] == "2"
+    assert "and 2 attempts" in ended.log
+    first, second = attempts(ended)
+    assert len(first["transactions"]) == len(second["transactions"]) == 2
+    assert "transactions" not in second["transactions"][0]

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ from chainloop_smtp.model import (
 )
 from program import told
 from proxies import Tunnel
-from smtpserver import Certificates, Mailboxes, Scripted, Step, Then, issued, script
+from smtpserver import Certificates, Mailboxes, Script, Scripted, Step, Then, issued, script
 
 USER, PASSWORD = "ci@example.test", "correct horse"
 LOGIN = ("jane", "proxy-s3cret")
@@ -395,6 +395,34 @@ def test_behind_a_proxy_too_the_common_name_does_not_count(tmp_path: Path, kind:
 # --- wrong ports -------------------------------------------------------------------------------
 
 
+class Slow(Scripted):
+    """Greets its first client after a while, and counts who else comes meanwhile.
+
+    Attributes:
+        others: Connections before the greeting, apart from the first.
+    """
+
+    def __init__(self, steps: Script, *, seconds: float) -> None:
+        super().__init__(steps)
+        self.others = 0
+        self._seconds = seconds
+
+    def _say(self, connection: socket.socket, step: Step) -> None:
+        if step is self._steps["greeting"]:
+            ends = time.monotonic() + self._seconds
+            self._listener.settimeout(self._seconds)
+            with suppress(TimeoutError):
+                while time.monotonic() < ends:
+                    other, _ = self._listener.accept()
+                    other.close()
+                    self.others += 1
+        super()._say(connection, step)
+
+    def __enter__(self) -> "Slow":
+        super().__enter__()
+        return self
+
+
 @pytest.mark.parametrize(
     ("said_first", "told"),
     [
@@ -413,15 +441,54 @@ def test_a_port_that_speaks_tls_at_once_is_known_by_how_it_ends(
     assert "A port that speaks TLS at once, as 465 does, wants tls: implicit." in said
 
 
-def test_a_port_that_waits_for_tls_is_found_out_after_one_silence(tls: Certificates) -> None:
+@pytest.mark.parametrize("mode", [Tls.STARTTLS, Tls.NONE])
+@pytest.mark.parametrize(("timeout", "suspicious"), [(0.5, 10.0), (20.0, 0.5)])
+def test_a_port_that_waits_for_tls_is_found_out_after_a_short_silence(
+    tls: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    timeout: float,
+    suspicious: float,
+    mode: Tls,
+) -> None:
+    monkeypatch.setattr("chainloop_smtp.delivery.session._SUSPICIOUS_SILENCE", suspicious)
     with running(tls.unknown, implicit=True).running() as server:
         started = time.monotonic()
-        said = refusal_of(lambda: submit(server, user=USER, timeout=0.5))
+        said = refusal_of(lambda: submit(server, tls=mode, timeout=timeout, deadline=30.0))
 
-    assert time.monotonic() - started < 4
-    assert "the server says nothing before TLS begins" in said
-    assert "Write tls: implicit for this port." in said
-    assert server.logins == []
+    assert time.monotonic() - started < 8
+    assert said == (
+        f"127.0.0.1:{server.port}: the server says nothing before TLS begins\n"
+        "  Write tls: implicit for this port."
+    )
+    assert server.mails == []
+
+
+def test_a_server_that_takes_its_time_to_greet_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A look at whether it waits for TLS does it no harm."""
+    monkeypatch.setattr("chainloop_smtp.delivery.session._SUSPICIOUS_SILENCE", 0.1)
+    with Slow(script(), seconds=1.0) as server:
+        result = submit(server, tls=Tls.NONE, timeout=5.0)
+
+    assert result.accepted == ("to@example.test",)
+    assert len(result.tries) == 1
+    assert server.others == 1
+
+
+def test_at_port_25_a_server_is_not_suspected_before_its_time_is_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Servers there make clients wait, and take it amiss when one speaks first."""
+    monkeypatch.setattr("chainloop_smtp.delivery.session._SUSPICIOUS_SILENCE", 0.1)
+    with Slow(script(), seconds=1.0) as server:
+        monkeypatch.setattr(
+            "chainloop_smtp.delivery.session._GREETING_DELAYED_PORTS", (25, server.port)
+        )
+        result = submit(server, tls=Tls.NONE, timeout=5.0)
+
+    assert result.accepted == ("to@example.test",)
+    assert server.others == 0
 
 
 @pytest.mark.parametrize(("timeout", "deadline"), [(0.3, 1.0), (5.0, 0.3)])

@@ -14,7 +14,7 @@ from chainloop_smtp.delivery import Clock, send, send_all
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model import Delivery, Mail, State, Tls, Transport
 from program import INPUTS, Post, Program
-from sink import Fault, Sink
+from sink import GOOD, Fault, Sink
 from submission import FULL, HASTE, a_mail, registration, state, submit
 
 SILENT = Fault(replies=3)
@@ -175,6 +175,36 @@ def test_more_recipients_than_a_server_takes_at_once_come_in_turns() -> None:
         delivery = submit(server, a_mail(1, *recipients), attempts=2)
     assert list(delivery.accepted) == recipients
     assert [len(taken) for taken, _ in server.taken] == [10, 10, 5]
+    assert (len(delivery.tries), delivery.attempts) == (3, 1)
+
+
+def test_a_mailbox_that_stays_full_waits_between_its_attempts() -> None:
+    """452 to one recipient among others says that there are too many only the first time."""
+    pauses: list[float] = []
+    full = Fault(answers=[(b"RCPT", b"452 4.2.2 mailbox full\r\n")])
+    with Sink(most_recipients=1, faults=[GOOD], always=full) as server:
+        delivery = send(
+            a_mail(1, "one@example.test", "two@example.test"),
+            registration(server),
+            Transport(tls=Tls.NONE),
+            attempts=4,
+            clock=Clock(sleep=pauses.append, chance=lambda: 0.5),
+        )
+    assert delivery.accepted == ("one@example.test",)
+    assert pauses == [0.0, 0.75, 1.5, 3.0]
+    # The first transaction and the second are one attempt.
+    assert [each.number for each in delivery.tries] == [1, 1, 2, 3, 4]
+    assert delivery.attempts == 4
+
+
+def test_an_attempt_after_several_transactions_is_the_second() -> None:
+    recipients = [f"r{number}@example.test" for number in range(4)]
+    later = Fault(answers=[(b"MAIL", b"450 4.3.2 later\r\n")])
+    with Sink(most_recipients=2, faults=[GOOD, later]) as server:
+        delivery = submit(server, a_mail(1, *recipients))
+    assert list(delivery.accepted) == recipients
+    assert [each.number for each in delivery.tries] == [1, 1, 2]
+    assert delivery.attempts == 2
 
 
 def test_a_server_that_is_not_there_fails_every_mail_and_says_so_once_each() -> None:

@@ -154,6 +154,116 @@ def test_a_wrong_password_is_told_by_scram(tls: Certificates) -> None:
     assert server.mails == []
 
 
+# --- one that asks again for what it has -------------------------------------------------------
+
+
+def _initial(mechanism: str, user: str, secret: str, port: int) -> bytes:
+    """What the client says first, in base64."""
+    said = {
+        "PLAIN": f"\0{user}\0{secret}",
+        "XOAUTH2": f"user={user}\1auth=Bearer {secret}\1\1",
+        "OAUTHBEARER": f"n,a={user},\1host=127.0.0.1\1port={port}\1auth=Bearer {secret}\1\1",
+    }
+    return b64encode(said[mechanism].encode())
+
+
+@pytest.mark.parametrize("challenge", [b"334 \r\n", b"334\r\n", b"334-\r\n334 \r\n"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "XOAUTH2", "OAUTHBEARER"])
+def test_an_empty_challenge_gets_the_initial_response_again(
+    mechanism: str, challenge: bytes
+) -> None:
+    """RFC 4954 section 4: the server did not look at the one in the command."""
+    whole = script(auth="PLAIN", extensions=())
+    steps = until(whole, "greeting")
+    steps["ehlo"] = Step(expect="EHLO .+", reply=ehlo(f"AUTH {mechanism}"))
+    steps["auth"] = Step(expect=f"AUTH {mechanism} .+", reply=challenge)
+    steps["again"] = Step(expect=".+", reply=b"235 2.7.0 welcome\r\n")
+    names = list(whole)
+    steps |= {name: whole[name] for name in names[names.index("mail") :]}
+    with Scripted(steps) as server:
+        result = submit(server, password="secret", has_token=mechanism != "PLAIN")
+
+    assert result.accepted == ("to@example.test",)
+    assert result.mechanism == mechanism
+    initial = _initial(mechanism, USER, "secret", server.port)
+    assert server.groups[1:3] == [
+        b"AUTH %s %s\r\n" % (mechanism.encode(), initial),
+        initial + b"\r\n",
+    ]
+
+
+def test_scram_gives_its_first_message_again_and_goes_on(tls: Certificates) -> None:
+    with Mailboxes(
+        tls=tls.server,
+        mechanisms=("SCRAM-SHA-256",),
+        accounts={USER: PASSWORD},
+        asks_again=True,
+    ).running() as server:
+        result = submit(server, tls=tls)
+
+    assert server.logins == [("SCRAM-SHA-256", USER)]
+    assert result.mechanism == "SCRAM-SHA-256"
+
+
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+def test_the_reason_for_a_refused_token_may_come_after_an_empty_challenge(mechanism: str) -> None:
+    reason = b64encode(b'{"status": "401", "scope": "mail"}')
+    steps = until(script(auth="PLAIN"), "greeting")
+    steps["ehlo"] = Step(expect="EHLO .+", reply=ehlo(f"AUTH {mechanism}"))
+    steps["auth"] = Step(expect=f"AUTH {mechanism} .+", reply=b"334 \r\n")
+    steps["again"] = Step(expect=".+", reply=b"334 " + reason + b"\r\n")
+    steps["dummy"] = Step(expect=".*", reply=b"535 5.7.8 no\r\n", then=Then.SILENCE)
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server, password="secret", has_token=True))
+
+    initial = _initial(mechanism, USER, "secret", server.port)
+    dummy = {"XOAUTH2": b"", "OAUTHBEARER": b64encode(b"\1")}[mechanism]
+    assert server.groups[2:4] == [initial + b"\r\n", dummy + b"\r\n"]
+    assert f"the server refused the login of {USER} (status 401, scope mail): 535 5.7.8 no" in said
+
+
+@pytest.mark.parametrize(
+    ("challenges", "answers"),
+    [
+        ((b"334 \r\n", b"334 \r\n"), (b"<initial>", b"*")),
+        ((b"334 VXNlcg==\r\n",), (b"*",)),
+        ((b"334 ???\r\n",), (b"*",)),
+    ],
+    ids=["empty twice", "not empty", "not base64"],
+)
+def test_plain_says_its_response_again_once_and_to_an_empty_challenge_only(
+    challenges: tuple[bytes, ...], answers: tuple[bytes, ...]
+) -> None:
+    steps = until(script(auth="PLAIN", extensions=()), "ehlo")
+    expected = ["AUTH PLAIN .+", *[".+"] * (len(challenges) - 1)]
+    for number, (expect, challenge) in enumerate(zip(expected, challenges, strict=True)):
+        steps[f"auth {number}"] = Step(expect=expect, reply=challenge)
+    steps["end"] = Step(expect=r"\*", reply=b"501 5.7.0 cancelled\r\n", then=Then.SILENCE)
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server, password="secret"))
+
+    initial = _initial("PLAIN", USER, "secret", server.port)
+    assert [group.strip().replace(initial, b"<initial>") for group in server.groups[2:]] == [
+        *answers
+    ]
+    assert server.failure == ""
+    assert "PLAIN failed: " in said
+
+
+def test_what_is_said_again_is_blotted_out_of_what_the_server_makes_of_it() -> None:
+    initial = _initial("PLAIN", USER, "correct horse", 0)
+    steps = until(script(auth="PLAIN", extensions=()), "ehlo")
+    steps["auth"] = Step(expect="AUTH PLAIN .+", reply=b"334 \r\n")
+    steps["again"] = Step(
+        expect=".+", reply=b"535 5.7.8 bad " + initial + b"\r\n", then=Then.SILENCE
+    )
+    with Scripted(steps) as server:
+        said = refusal_of(lambda: submit(server, password="correct horse"))
+
+    assert "535 5.7.8 bad ***" in said
+    assert initial.decode() not in said
+
+
 # --- one that cheats ---------------------------------------------------------------------------
 
 

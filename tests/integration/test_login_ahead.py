@@ -164,3 +164,22 @@ def test_an_answer_that_is_none_to_a_login_is_out_of_step(answer: bytes) -> None
         delivery = submit(server, attempts=1)
     assert state(delivery) is State.UNKNOWN
     assert "out of step" in delivery.tries[0].why
+
+
+@pytest.mark.parametrize("extensions", [FULL, APART], ids=["with the content", "apart"])
+def test_a_server_that_asks_again_for_the_response_gets_it_alone_in_the_next_session(
+    extensions: tuple[str, ...],
+) -> None:
+    """What follows in the group would be taken for the response (RFC 4954 section 4)."""
+    with Sink(extensions=extensions, asks_again=True) as server:
+        delivery = submit(server)
+    assert state(delivery) is State.ACCEPTED
+    assert len(server.taken) == 1
+    first, second = server.sessions
+    assert b"AUTH PLAIN AGNpAHNlY3JldA==\r\nMAIL" in first
+    assert second.split(b"\r\n")[1:4] == [
+        b"AUTH PLAIN AGNpAHNlY3JldA==",
+        b"AGNpAHNlY3JldA==",
+        b"MAIL FROM:<reports@example.test>" + b" SIZE=100" * (extensions is FULL),
+    ]
+    assert delivery.mechanism == "PLAIN"

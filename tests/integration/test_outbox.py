@@ -207,6 +207,39 @@ def test_the_receipt_says_what_was_sent_to_whom_and_what_the_server_said(tmp_pat
     }
 
 
+def test_the_transactions_of_one_attempt_are_summed_up(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    put_off = Reply(code=452, enhanced="4.5.3", text="too many recipients")
+    one = replace(ATTEMPT, number=1, why="half of it", notes=("no DSN",))
+    two = replace(
+        ATTEMPT,
+        number=1,
+        started=NOW + timedelta(seconds=2),
+        ended=NOW + timedelta(seconds=3),
+        address="192.0.2.8",
+        recipients=("audit@example.com",),
+        round_trips=2,
+        reply=put_off,
+        notes=("no DSN", "no TLS"),
+    )
+    three = replace(two, number=2)
+    delivery = replace(DELIVERY, tries=(one, two, three))
+    assert delivery.attempts == 2
+    (told,) = receipt(tmp_path, delivery)["deliveries"]
+    first, second = told["attempts"]
+    assert first == first["transactions"][1] | {
+        "started": "2026-09-01T08:09:10.004Z",
+        "recipients": ["security@example.com", "audit@example.com"],
+        "roundTrips": 11,
+        "problem": "half of it",
+        "notes": ["no DSN", "no TLS"],
+        "transactions": first["transactions"],
+    }
+    assert [each["address"] for each in first["transactions"]] == ["192.0.2.7", "192.0.2.8"]
+    assert second == first["transactions"][1]
+
+
 def test_a_mail_that_was_not_sent_is_untried_for_everybody(tmp_path: Path) -> None:
     (told,) = receipt(tmp_path, UNTRIED)["deliveries"]
     assert [each["state"] for each in told["recipients"]] == ["untried", "untried"]

@@ -291,7 +291,7 @@ def _result(under_way: _UnderWay) -> Result:
         under_way.whole,
         accepted=delivery.accepted,
         refused=tuple(each.recipient for each in delivery.refused),
-        attempts=max(part.attempts for part in under_way.parts),
+        attempts=delivery.attempts,
         server=delivery.server,
         failure=failure_of(delivery, options.require),
         is_interrupted=delivery.is_interrupted,

@@ -31,6 +31,7 @@ __all__ = [
 
 _ATTEMPTS = 12  # in a row that bring nobody the mail; the deadline is usually over before
 _LONGEST_PAUSE = 30.0  # seconds
+_LONGEST_ABSENCE = 20.0  # seconds in which nobody ever takes a connection
 _CLOCK = Clock()
 
 Notify = Callable[[str], None]
@@ -78,9 +79,10 @@ def send_all(
 
     What is deferred (a 4xx, a timeout, a dropped connection) is tried again with growing pauses,
     for the recipients concerned only, until ``transport.deadline``, which bounds everything from
-    here on. What is refused (5xx) is not tried again, and neither is a mail whose end the server
-    has not answered: it may have been taken. Some replies mean the opposite of their first digit:
-    ``hints.toml`` lists them.
+    here on. Each attempt prefers an address of the host that has not failed yet; a host at which
+    nobody ever listened is given up after 20 seconds. What is refused (5xx) is not tried again, and
+    neither is a mail whose end the server has not answered: it may have been taken. Some replies
+    mean the opposite of their first digit: ``hints.toml`` lists them.
 
     Args:
         mails: Taken one by one, as there is room for them on the wire. With more than one
@@ -122,7 +124,12 @@ def send_all(
             break
         is_crowd = any(letter.is_crowd for letter in again)
         fruitless = 0 if is_crowd else fruitless + 1
-        pause = 0.0 if is_crowd else _pause(fruitless, clock.chance())
+        pause = 0.0 if is_crowd or dispatch.moves_on else _pause(fruitless, clock.chance())
+        if dispatch.is_unreachable:
+            absence = _LONGEST_ABSENCE - deadline.spent
+            if absence < 1:
+                break
+            pause = min(pause, absence)
         try:
             if fruitless < attempts and pause < deadline.left:
                 notify(_announcement(where, again, pause))
@@ -158,4 +165,5 @@ def _announcement(where: str, letters: list[Letter], pause: float) -> str:
     hint = f" {attempt.hint}" if attempt and attempt.hint and len(letters[0].tries) == 1 else ""
     number = len(letters)
     what = "1 mail" if number == 1 else f"{number} mails"
-    return f"Not delivered yet: {where}: {why}.{hint} Trying {what} again in {pause:.0f} s."
+    when = f"in {pause:.0f} s" if pause else "now"
+    return f"Not delivered yet: {where}: {why}.{hint} Trying {what} again {when}."

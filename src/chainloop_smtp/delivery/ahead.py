@@ -7,6 +7,7 @@ from typing import Self
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import place
 from chainloop_smtp.delivery.errand import Errand
+from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import Registration, Transport
@@ -23,6 +24,7 @@ class Ahead:
     Attributes:
         deadline: Of the whole delivery: it counts from here.
         is_taken: Somebody has, and closes it.
+        rotation: What is known of the host's addresses.
     """
 
     def __init__(
@@ -33,7 +35,10 @@ class Ahead:
         where = place(registration.host, registration.port)
         self.deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
         self.is_taken = False
-        self._session = Session(registration, transport, self.deadline, clock)
+        self.rotation = Rotation()
+        self._session = Session(
+            registration, transport, self.deadline, clock, rotation=self.rotation
+        )
         self._connecting = Errand(self._session.connect)
 
     def take(self) -> Session:

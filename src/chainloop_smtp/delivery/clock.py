@@ -60,6 +60,11 @@ class Deadline:
         """Seconds; under 0 when it is over."""
         return self._ends - self._clock()
 
+    @property
+    def spent(self) -> float:
+        """Seconds since it began."""
+        return self._seconds - self.left
+
     def shorten(self, seconds: float) -> None:
         """Ends it so many seconds from now, unless it ends before."""
         self._ends = min(self._ends, self._clock() + seconds)

@@ -20,6 +20,7 @@ from chainloop_smtp.delivery.dialing import dial, own_name, place
 from chainloop_smtp.delivery.echo import Blotter
 from chainloop_smtp.delivery.failures import GREETING, HANDSHAKE, IMPLICIT_HINT, failure
 from chainloop_smtp.delivery.replies import Replies
+from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Proxy, Reply
 
@@ -52,6 +53,7 @@ class Connection:
         cipher: Such as ``TLS_AES_256_GCM_SHA384``; empty in clear.
         certificate: SHA-256 of the server's certificate (DER), hex; empty in clear.
         address: IP address of the other end; empty where a proxy stands between.
+        socket_address: The same as a `Rotation` has it; None where a proxy stands between.
         queued: Octets given to `write` so far.
         sent: Octets of them that have left for the other side.
         is_silent: The server has let a step's time pass without ever having said anything.
@@ -65,12 +67,15 @@ class Connection:
         deadline: Deadline,
         proxy: Proxy | None = None,
         secrets: Sequence[bytes] = (),
+        rotation: Rotation | None = None,
     ) -> None:
         """Connects, trying each of the host's addresses in turn.
 
         Args:
             proxy: None: directly.
             secrets: What is blotted out of replies, should the server echo it.
+            rotation: Which addresses come first, and where those go that do not answer; None:
+                all alike.
 
         Raises:
             DeliveryError: No address, or not the proxy, could be reached.
@@ -93,7 +98,8 @@ class Connection:
         self._must_wait = True
         self.is_silent = False
         self.is_closed = False
-        self._socket, self.address = dial(self._host, port, proxy, deadline)
+        line = dial(self._host, port, proxy, deadline, rotation or Rotation())
+        self._socket, self.address, self.socket_address = line
         # Asked now: a socket forgets both ends as soon as the other side resets it.
         self._own_address: str = self._socket.getsockname()[0].partition("%")[0]
 
@@ -237,11 +243,12 @@ class Connection:
         self._outgoing.append(memoryview(octets))
         self._push()
 
-    def read(self, patience: float | None = None) -> Reply:
+    def read(self, patience: float | None = None, silence: float | None = None) -> Reply:
         """One reply, all its lines; it may come before everything is sent.
 
         Args:
             patience: Seconds to wait for the whole of it, where that is less than the deadline.
+            silence: Seconds to wait for anything at all, where that is less than a step's.
 
         Raises:
             DeliveryError: The connection broke, a deadline passed, or this is no SMTP reply.
@@ -249,7 +256,7 @@ class Connection:
         until = None if patience is None else self._deadline.after(patience)
         self._socket.setblocking(False)
         while (reply := self._replies.take()) is None:
-            self._wait(until)
+            self._wait(until, silence)
         self._awaited -= 1
         return reply
 
@@ -263,7 +270,7 @@ class Connection:
             raise GoodbyeError(self.where, reply)
         raise self._error(f"the server speaks without being asked: {reply or 'half a line'}")
 
-    def _wait(self, until: float | None) -> None:
+    def _wait(self, until: float | None, silence: float | None) -> None:
         """Sends and receives what can be; waits where neither can."""
         if self._pull():
             self.round_trips += self._must_wait
@@ -272,7 +279,10 @@ class Connection:
         if self._push():
             return
         wants_out = [self._socket] if self._outgoing and not self._broken else []
-        ready = select.select([self._socket], wants_out, [], self._deadline.step(until))
+        seconds = self._deadline.step(until)
+        if silence is not None and self._replies.is_empty:
+            seconds = min(seconds, silence)
+        ready = select.select([self._socket], wants_out, [], seconds)
         if not any(ready):
             self.is_silent = not self.lines and self._replies.is_empty
             raise self._network_error(self._doing, TimeoutError())

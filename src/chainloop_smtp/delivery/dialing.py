@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.errand import Errand
-from chainloop_smtp.delivery.failures import failure
+from chainloop_smtp.delivery.failures import CONNECTING, LOOKUP, UnreachableError, failure
+from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Proxy, ProxyKind
 
@@ -15,6 +16,10 @@ from chainloop_smtp.model import Proxy, ProxyKind
 _PATIENCE = 10.0
 # RFC 1928 section 6: failures that may be over in a minute, from "general" to "TTL expired".
 _PASSING = (1, 3, 4, 5, 6)
+# Network unreachable, host unreachable, connection refused.
+_NOBODY_THERE = (3, 4, 5)
+# Bad gateway, unavailable, gateway timeout: what proxies say of a server that does not answer.
+_NO_GATEWAY = ("502", "503", "504")
 _LONGEST_HEAD = 16 * 1024
 # Names that mean something on this network only: no server elsewhere can look them up.
 _LOCAL_DOMAINS = ("local", "localdomain", "localhost", "internal", "lan", "home", "arpa", "test")
@@ -25,33 +30,39 @@ class Line(NamedTuple):
 
     Attributes:
         peer: Address of the other end; empty where a proxy stands between.
+        address: The same as the socket module has it; None where a proxy stands between.
     """
 
     socket: socket.socket
-    peer: str
+    peer: str = ""
+    address: Any = None
 
 
-def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline) -> Line:
+def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline, rotation: Rotation) -> Line:
     """Connects.
+
+    Args:
+        rotation: Of the host's addresses, or of the proxy's where there is one. An address that
+            does not take the connection is recorded here.
 
     Raises:
         DeliveryError: No address of the host, or not the proxy, could be reached.
     """
     if proxy is None:
-        return _direct(host, port, place(host, port), deadline)
+        return _direct(host, port, place(host, port), deadline, rotation)
     where = f"proxy {place(proxy.host, proxy.port)}"
     if proxy.kind is ProxyKind.SOCKS5:
-        return Line(_through_socks(proxy, where, host, port, deadline), "")
-    line = _direct(proxy.host, proxy.port, where, deadline)
+        return Line(_through_socks(proxy, where, host, port, deadline))
+    line = _direct(proxy.host, proxy.port, where, deadline, rotation)
     try:
         _ask_http(line.socket, proxy, where, place(host, port), deadline)
-    except DeliveryError:
+    except (DeliveryError, OSError) as error:
         line.socket.close()
-        raise
-    except OSError as error:
-        line.socket.close()
+        rotation.record_failure(line.address, is_temporary=True)
+        if isinstance(error, DeliveryError):
+            raise
         raise failure(where, proxy.host, "asking for the mail server", error) from error
-    return Line(line.socket, "")
+    return Line(line.socket)
 
 
 def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]:
@@ -64,7 +75,7 @@ def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]
     try:
         return Errand(work).result(deadline.step())
     except (OSError, UnicodeError) as error:
-        raise failure(where, host, "looking up the host", error) from error
+        raise failure(where, host, LOOKUP, error) from error
 
 
 def place(host: str, port: int) -> str:
@@ -96,9 +107,10 @@ def own_name(name: str, address: str) -> str:
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
-def _direct(host: str, port: int, where: str, deadline: Deadline) -> Line:
+def _direct(host: str, port: int, where: str, deadline: Deadline, rotation: Rotation) -> Line:
     """To the first of the host's addresses that answers, all within the one deadline."""
-    found = addresses(host, port, where, deadline)
+    by_address = {each[4]: each for each in addresses(host, port, where, deadline)}
+    found = [by_address[address] for address in rotation.ordered(list(by_address))]
     last = OSError("it has no address")
     for further, (family, kind, protocol, _, address) in zip(
         range(len(found) - 1, -1, -1), found, strict=True
@@ -109,9 +121,10 @@ def _direct(host: str, port: int, where: str, deadline: Deadline) -> Line:
             connected = _opened(socket.socket(family, kind, protocol), address, patience)
         except OSError as error:
             last = error
+            rotation.record_failure(address, is_temporary=True)
         else:
-            return Line(connected, str(address[0]).partition("%")[0])
-    raise failure(where, host, "connecting", last) from last
+            return Line(connected, str(address[0]).partition("%")[0], address)
+    raise failure(where, host, CONNECTING, last) from last
 
 
 def _opened(unconnected: socket.socket, address: Any, seconds: float) -> socket.socket:
@@ -154,7 +167,8 @@ def _through_socks(
         _send_at_once(connected)
     except python_socks.ProxyError as error:
         hint = "Is its login right, and does it let this runner reach that host and port?"
-        raise DeliveryError(
+        kind = UnreachableError if error.error_code in _NOBODY_THERE else DeliveryError
+        raise kind(
             Problem(where, f"it does not connect: {error}", hint),
             is_temporary=error.error_code in _PASSING,
         ) from error
@@ -183,6 +197,9 @@ def _ask_http(
     while not answer.endswith((b"\r\n\r\n", b"\n\n")):
         connected.settimeout(deadline.step())
         octet = connected.recv(1)
+        if not octet and not answer:
+            why = "it closed the connection without an answer"
+            raise DeliveryError(Problem(where, why), is_temporary=True)
         answer += octet
         if not octet or len(answer) > _LONGEST_HEAD:
             raise DeliveryError(Problem(where, "it does not answer as an HTTP proxy does"))
@@ -196,7 +213,8 @@ def _ask_http(
             if code == "407"
             else "Does it let this runner reach that host and port? Many allow 443 only."
         )
-        raise DeliveryError(
+        kind = UnreachableError if code in _NO_GATEWAY else DeliveryError
+        raise kind(
             Problem(where, f"it refuses {target}: HTTP {code}", hint),
             is_temporary=code.startswith("5"),
         )

@@ -6,8 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 from chainloop_smtp.delivery.ahead import Ahead
 from chainloop_smtp.delivery.clock import Clock, Deadline
+from chainloop_smtp.delivery.failures import UnreachableError
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.login import Login, LoginError, log_in
+from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.delivery.visit import WINDOW, Visit
 from chainloop_smtp.errors import DeliveryError, Problem
@@ -70,6 +72,7 @@ class Dispatch:
     Attributes:
         is_interrupted: The user has ended it all.
         failure: Why there was no connection, or why the last one came to nothing.
+        moves_on: An address has failed in this round, and another one has not been tried yet.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Dispatch:
             ahead: The first session, connected already, where there is one connection at a time.
         """
         self.is_interrupted = False
+        self.moves_on = False
         self.failure = DeliveryError(Problem("delivery", "it was not tried"), is_temporary=True)
         self._registration = registration
         self._transport = transport
@@ -97,6 +101,13 @@ class Dispatch:
         self._distrusted: frozenset[str] = frozenset()
         self._window = WINDOW
         self._refusal: LoginError | None = None
+        self._rotation = ahead.rotation if ahead else Rotation()
+        self._has_connected = False
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Nobody has ever taken a connection."""
+        return not self._has_connected and isinstance(self.failure, UnreachableError)
 
     def round(self, letters: Iterator[Letter]) -> Iterator[Letter]:
         """Tries to deliver each letter once, as far as there is a connection.
@@ -104,6 +115,7 @@ class Dispatch:
         Yields:
             Every letter; `Letter.waiting` is empty where there is nothing more to try.
         """
+        self.moves_on = False
         if self._connections == 1:
             queue = Queue(letters, nullcontext())
         else:
@@ -126,20 +138,29 @@ class Dispatch:
             # One more login would be one more break-in attempt.
             raise self._refusal
         if self._ahead and not self._ahead.is_taken:
-            return self._ahead.take()
-        session = Session(
-            self._registration, self._transport, self._deadline, self._clock, self._distrusted
-        )
-        session.connect()
+            session = self._ahead.take()
+        else:
+            session = Session(
+                self._registration,
+                self._transport,
+                self._deadline,
+                self._clock,
+                self._distrusted,
+                self._rotation,
+            )
+            session.connect()
+        self._has_connected = True
         return session
 
     def visit(self, session: Session, queue: Queue, login: Login | None) -> Visit:
         """What the session carries, with no more at stake than the server has shown to be safe."""
         return Visit(session, queue, login, self._window)
 
-    def learn(self, visit: Visit) -> bool:
+    def learn(self, visit: Visit, session: Session) -> bool:
         """Keeps what a visit has shown; whether another one makes sense at once."""
         self._distrusted |= visit.lies
+        if visit.failure and not visit.has_carried:
+            self.heed(visit.failure, session)
         if visit.login_failure:
             self.heed(visit.login_failure)
             # What takes mail without the login gets none ahead of one again.
@@ -150,10 +171,27 @@ class Dispatch:
         self.failure = visit.failure or self.failure
         return visit.failure is None or visit.has_carried or bool(visit.lies)
 
-    def heed(self, error: DeliveryError) -> None:
-        """Keeps why there is no session, where another one would end no better."""
+    def heed(self, error: DeliveryError, session: Session | None = None) -> DeliveryError:
+        """Keeps why there is no session, where another one would end no better.
+
+        Args:
+            session: The one that the error ended; None: it never came to one.
+
+        Returns:
+            The error, as a temporary one where another address of the host may do better.
+        """
         if isinstance(error, LoginError) and not error.is_temporary:
             self._refusal = error
+            return error
+        if session is None or session.connection.socket_address is None:
+            return error
+        address = session.connection.socket_address
+        self._rotation.record_failure(address, is_temporary=error.is_temporary)
+        is_temporary = error.is_temporary or (not session.is_open and self._rotation.is_hopeful)
+        self.moves_on |= is_temporary and self._rotation.has_untried
+        if is_temporary == error.is_temporary:
+            return error
+        return DeliveryError(*error.problems, is_temporary=True)
 
     def give_up(self, letter: Letter, session: Session | None = None) -> Letter:
         """The letter, with the failure written down as an attempt that came to no transaction."""
@@ -176,8 +214,8 @@ class Dispatch:
                 why=problem.why,
                 hint=problem.hint,
             )
-        letter.tries.append(attempt)
         letter.settle(waiting, State.DEFERRED if error.is_temporary else State.REFUSED)
+        letter.record(attempt)
         return letter
 
     def _alone(self, queue: Queue) -> Iterator[Letter]:
@@ -273,10 +311,9 @@ class _Line:
                     self._visit = self._dispatch.visit(self.session, self._queue, login)
                     yield from self._visit.carry(letter)
             except DeliveryError as error:
-                self._dispatch.heed(error)
-                self.failure = error
+                self.failure = self._dispatch.heed(error, self.session)
                 return
-            if not self._dispatch.learn(self._visit):
+            if not self._dispatch.learn(self._visit, self.session):
                 return
 
     def interrupted(self) -> Iterator[Letter]:

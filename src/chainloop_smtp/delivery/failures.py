@@ -1,10 +1,13 @@
 """What the operating system or OpenSSL says -> an error for somebody who knows neither."""
 
+import errno
 import socket
 import ssl
 
 from chainloop_smtp.errors import DeliveryError, Problem
 
+LOOKUP = "looking up the host"
+CONNECTING = "connecting"
 GREETING = "waiting for the greeting"
 HANDSHAKE = "TLS handshake"
 IMPLICIT_HINT = "A port that speaks TLS at once, as 465 does, wants tls: implicit."
@@ -23,6 +26,7 @@ _VALIDITY_HINT = "Its operator has to renew it, unless this machine's clock is w
 # By OpenSSL's X509_V_ERR_…: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH,
 # IP_ADDRESS_MISMATCH; all others are about who issued it.
 _CERTIFICATE_HINTS = {9: _VALIDITY_HINT, 10: _VALIDITY_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
 # OpenSSL's words. The first three are a greeting where it looks for a handshake, by version.
 _TLS_HINTS = (
     ("wrong version number", STARTTLS_HINT),
@@ -35,6 +39,10 @@ _TLS_HINTS = (
 )
 
 
+class UnreachableError(DeliveryError):
+    """Nobody listens there, or nobody knows where that is: not a server that fails."""
+
+
 def failure(where: str, host: str, during: str, error: OSError | UnicodeError) -> DeliveryError:
     """The error that a library's error makes.
 
@@ -44,7 +52,14 @@ def failure(where: str, host: str, during: str, error: OSError | UnicodeError) -
         during: What was being done, for the end of a sentence.
     """
     why, hint = _explained(host, during, error)
-    return DeliveryError(Problem(where, why, hint), is_temporary=_is_temporary(during, error))
+    kind = UnreachableError if _is_unreachable(during, error) else DeliveryError
+    return kind(Problem(where, why, hint), is_temporary=_is_temporary(during, error))
+
+
+def _is_unreachable(during: str, error: OSError | UnicodeError) -> bool:
+    if isinstance(error, (ConnectionRefusedError, socket.gaierror)):
+        return True
+    return during == CONNECTING and getattr(error, "errno", None) in _NO_ROUTE
 
 
 def _is_temporary(during: str, error: OSError | UnicodeError) -> bool:

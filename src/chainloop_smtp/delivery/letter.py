@@ -1,5 +1,7 @@
 """One mail on its way: the only thing in delivery that remembers more than one session."""
 
+from dataclasses import replace
+
 from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Reply, State
 
 
@@ -15,6 +17,7 @@ class Letter:
         self.mail = mail
         self.tries: list[Attempt] = []
         self.is_interrupted = False
+        self._number = 1
         self._fates = {each: Fate(recipient=each) for each in mail.recipients}
 
     @property
@@ -24,15 +27,26 @@ class Letter:
 
     @property
     def is_crowd(self) -> bool:
-        """A server took some recipients and wants the others in a transaction of their own.
+        """The server has just taken some recipients, and wants others in another transaction.
 
-        RFC 5321 section 4.5.3.1.10: 452, for more recipients than it takes at once.
+        RFC 5321 section 4.5.3.1.10: 452, for more recipients than it takes at once. To recipients
+        that come alone, or again and again, 452 says something else: a full disk, for one.
         """
-        fates = self._fates.values()
+        fates = [self._fates[each] for each in self.tries[-1].recipients] if self.tries else []
         return any(fate.state is State.ACCEPTED for fate in fates) and any(
             fate.state is State.DEFERRED and fate.reply is not None and fate.reply.code == 452
             for fate in fates
         )
+
+    def record(self, attempt: Attempt) -> None:
+        """Adds a try that has ended, after the fates of its recipients are settled."""
+        self.tries.append(replace(attempt, number=self._number))
+        if not self.is_crowd:
+            self._number += 1
+
+    def retract(self) -> None:
+        """Takes the last try back, of which something else is to be recorded."""
+        self._number = self.tries.pop().number
 
     def settle(
         self,

@@ -140,17 +140,22 @@ class Login:
         """The server's verdict, and what it said before, where it said why."""
         exchange = self._begun()
         command = b"AUTH " + self._name.encode("ascii")
-        initial = exchange.initial
+        initial, is_sent = exchange.initial, False
         if initial is not None:
             with_initial = command + b" " + base64.b64encode(initial)
             # RFC 4954 section 4: where it makes the command too long, it waits for a challenge.
-            if len(with_initial) + 2 <= _LONGEST_COMMAND:
-                command, initial = with_initial, None
+            is_sent = len(with_initial) + 2 <= _LONGEST_COMMAND
+            command = with_initial if is_sent else command
         reply = self.ask(command)
         while reply.code == 334:
             try:
                 challenge = base64.b64decode(self._connection.lines[-1].strip(), validate=True)
-                response = exchange.answer(challenge) if initial is None else initial
+                # RFC 4954 section 4: an empty challenge asks for the initial response. Some servers
+                # do not look at the one in the command.
+                if initial is None or (is_sent and challenge):
+                    response = exchange.answer(challenge)
+                else:
+                    response = initial
             except ValueError as error:
                 # RFC 4954 section 4: a lone "*" cancels the exchange.
                 self._connection.exchange(b"*")

@@ -14,12 +14,17 @@ from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
 from chainloop_smtp.delivery.dialing import dial
 from chainloop_smtp.delivery.hints import Advice, Credential, Phase
+from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model import Attempt, Registration, Reply, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
 _PROBE_PATIENCE = 5.0  # seconds
+# Seconds without a greeting after which a server may be waiting for TLS. Those that make clients
+# wait on purpose do it where other servers come, not where users submit (RFC 8314 section 3).
+_SUSPICIOUS_SILENCE = 10.0
+_GREETING_DELAYED_PORTS = (25,)
 
 
 class Session:
@@ -35,6 +40,7 @@ class Session:
         extensions: What EHLO offered last: parameters by keyword, in upper case.
         mechanism: SASL mechanism of the login; empty: there was none.
         tls: How the connection is protected; never `Tls.AUTO`.
+        is_open: The server has let us in, as far as that goes without a login.
     """
 
     def __init__(
@@ -44,11 +50,13 @@ class Session:
         deadline: Deadline,
         clock: Clock,
         ignoring: Set[str] = frozenset(),
+        rotation: Rotation | None = None,
     ) -> None:
         """Touches no network yet.
 
         Args:
             ignoring: Extensions that are not to be used even if the server offers them.
+            rotation: What is known of the host's addresses; None: nothing.
 
         Raises:
             OptionsError: A file of the TLS options is not usable.
@@ -59,7 +67,9 @@ class Session:
         self.registration = registration
         self._deadline = deadline
         self._ignoring = ignoring
+        self._rotation = rotation or Rotation()
         self._round_trips_told = 0
+        self.is_open = False
         self.tls = transport.tls
         if self.tls is Tls.AUTO:
             is_implicit = registration.port in IMPLICIT_TLS_PORTS
@@ -93,6 +103,7 @@ class Session:
             self._deadline,
             proxy=self.transport.proxy,
             secrets=(self.registration.password.encode(),),
+            rotation=self._rotation,
         )
 
     def open(self) -> None:
@@ -107,18 +118,13 @@ class Session:
             self.start_tls()
             # RFC 3207 section 4.2: what was learned in clear is forgotten.
             self.hello()
+        self.is_open = True
 
     def greet(self) -> None:
         """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
         if self.tls is Tls.IMPLICIT and not self.connection.tls:
             self.secure()
-        try:
-            greeting = self.connection.read()
-        except DeliveryError as error:
-            if self.connection.is_silent and not self.connection.tls and self._is_tls_answered():
-                why = "the server says nothing before TLS begins"
-                raise self.error(why, "Write tls: implicit for this port.") from error
-            raise
+        greeting = self._greeting()
         if greeting.code != 220:
             raise self.refusal("the server does not take mail now", Phase.GREETING, greeting)
 
@@ -259,15 +265,33 @@ class Session:
         problem = Problem(self.connection.where, why, hint)
         return DeliveryError(problem, is_temporary=is_temporary)
 
+    def _greeting(self) -> Reply:
+        """What the server says first; an error at once where it waits for TLS instead."""
+        timeout = self.transport.timeout
+        is_slow = self.connection.tls or self.registration.port in _GREETING_DELAYED_PORTS
+        soon = timeout if is_slow else min(timeout, _SUSPICIOUS_SILENCE)
+        try:
+            return self.connection.read(silence=soon)
+        except DeliveryError as error:
+            if not self.connection.is_silent:
+                raise
+            if not self.connection.tls and self._is_tls_answered():
+                why = "the server says nothing before TLS begins"
+                raise self.error(why, "Write tls: implicit for this port.") from error
+            left = min(timeout - soon, self._deadline.left)
+            if left <= 0:
+                raise
+        return self.connection.read(silence=left)
+
     def _is_tls_answered(self) -> bool:
         """A second connection, whose first words are a handshake: whether that is answered.
 
-        Asked only after a silence as long as `timeout`, so that no server is greeted this way that
-        merely takes its time.
+        Asked only after a silence, so that no server is greeted this way that merely takes its
+        time.
         """
         host, port = self.registration.host, self.registration.port
         try:
-            line = dial(host, port, self.transport.proxy, self._deadline)
+            line = dial(host, port, self.transport.proxy, self._deadline, self._rotation)
             seconds = min(self._deadline.step(), _PROBE_PATIENCE)
         except DeliveryError:
             return False

@@ -201,7 +201,7 @@ class Transaction:
     def doubt(self, error: DeliveryError) -> None:
         """What counted as accepted may have been the reply to another command."""
         self.letter.settle(self._accepted, State.UNKNOWN)
-        self.letter.tries.pop()
+        self.letter.retract()
         self._record(error.problems[0].why)
 
     @property
@@ -326,7 +326,7 @@ class Transaction:
             taken = "it took the mail all the same, without a login"
             next_ = "check user and password, or write auth: none if it needs none"
             notes += (f"{problem.why}; {taken}: {next_}",)
-        self.letter.tries.append(
+        self.letter.record(
             session.attempt(
                 self._started,
                 recipients=self.recipients,

@@ -126,11 +126,13 @@ class Fate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try to hand a mail to the server.
+    """One try to hand a mail to the server: a transaction, or what kept it from being one.
 
     Attributes:
         started: Aware, in UTC, as is ``ended``.
         server: ``host:port``.
+        number: Which attempt at its mail it belongs to, from 1; 0: one of its own. Several
+            transactions make one attempt where a mail has more recipients than one of them takes.
         address: IP address that answered; empty: none did.
         tls: Protocol, such as ``TLSv1.3``; empty: no TLS.
         certificate: SHA-256 of the server's certificate (DER), hex; empty: no TLS.
@@ -158,6 +160,7 @@ class Attempt:
     why: str = ""
     hint: str = ""
     notes: tuple[str, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +169,7 @@ class Delivery:
 
     Attributes:
         fates: One for each recipient of the mail, in its order.
-        tries: Every attempt, in the order of time; empty when there was no time for one.
+        tries: Every transaction, in the order of time; empty when there was no time for one.
         is_interrupted: The user ended it before its end.
     """
 
@@ -193,7 +196,16 @@ class Delivery:
     @property
     def attempts(self) -> int:
         """How often delivery was tried."""
-        return len(self.tries)
+        return len(self.transactions)
+
+    @property
+    def transactions(self) -> tuple[tuple[Attempt, ...], ...]:
+        """The tries, those together that make one attempt."""
+        attempts: dict[int, tuple[Attempt, ...]] = {}
+        for position, each in enumerate(self.tries):
+            key = each.number or -position
+            attempts[key] = (*attempts.get(key, ()), each)
+        return tuple(attempts.values())
 
     @property
     def reply(self) -> Reply | None:
