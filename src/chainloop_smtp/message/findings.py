@@ -13,7 +13,7 @@ from chainloop_smtp.model import Finding, FindingKind, Violation
 _FENCE = re.compile(r"^\s*(?:```|~~~)[^`]*$")
 _RULE = re.compile(r"^\s*(?:[-*_]\s*){3,}$")
 # The line under the head of a table (GFM 4.10).
-_HEAD = re.compile(r"^\s*\|(?:[ :-]*-[ :-]*\|)+\s*$")
+_HEAD = re.compile(r"^\s*\|(?:[ :]*+-[ :-]*+\|)++\s*$")
 _BLOCK = re.compile(r"^\s*(?:>\s?)*(?:#{1,6}\s+)?")
 _BULLET = re.compile(r"^(\s*)[*+-]\s+")
 # Code spans (6.1), by their run of ticks, and links (6.3); what stands in code is left alone.

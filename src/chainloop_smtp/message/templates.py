@@ -29,8 +29,9 @@ _MARKDOWN = str.maketrans(
 
 _DURATION = re.compile(r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b")
 
-# A list, a rule, or the underline of a heading (CommonMark sections 4 and 5).
-_MARKERS = re.compile(r"^(\s*\d*)([-+=.)])(?=[-=\s]*$|\s)", re.MULTILINE)
+# A list, a rule, or the underline of a heading (CommonMark sections 4 and 5). Each try stays in its
+# line: one that ran on from every line to the end would take quadratic time.
+_MARKERS = re.compile(r"^([^\S\n]*+\d*+)([-+=.)])(?=\s|(?:[-=]|[^\S\n])*+$)", re.MULTILINE)
 
 
 _OURS = files("chainloop_smtp").joinpath("templates")
