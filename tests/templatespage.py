@@ -163,8 +163,11 @@ break behind:
   fetched or sent, the rest before anything is sent; the exit code is 4. `dry-run: true` tries it.
 - Where a run ends before it is attested, `attestation` is none: guard what counts on it with
   `{{% if attestation %}}`, and try that mail too, with `dry-run: true` and an empty `attestation`.
-- A template that does not fit the mail about a failed or cancelled job does not keep it: all of it
-  is ours then, and a warning says why.
+- A template that is broken, missing or does not fit does not keep the mail about a failed or
+  cancelled job: all of it is ours then, and a warning says why.
+- Put nothing into `subject` with `${{{{ … }}}}` that others write, such as a commit's message: it would
+  become part of the template, and a `{{%` in it an error. Ask for the fact instead:
+  `{{{{ attestation.commit.message }}}}`.
 - Values are always escaped in HTML: there is neither `safe` nor `autoescape`. HTML is what has a
   name that ends in `.html.j2`.
 - Files may `include`, `import` and `extend` each other and ours, by names in quotes.

@@ -1,5 +1,6 @@
 """The user's own words in a mail: subject, templates, headers and threads, by the whole program."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ BLOCKED = encoded(
         )
     )
 ).decode()
+EARLIER = encoded(cli_push(statement(run_id="00000000-6a51-4a5b-9c1d-0e5f3c2b7a90"))).decode()
 ACTIONS = {
     "GITHUB_ACTIONS": "true",
     "GITHUB_REPOSITORY": "lakeside/harbour",
@@ -124,6 +126,63 @@ def test_the_mail_about_a_failed_job_does_without_a_template_that_does_not_fit(
     assert f"{name.replace('_', '.')}.j2, line " in ended.log
 
 
+BROKEN = [
+    ({"subject": "Fix {% of the day"}, "subject, line 1: "),
+    ({"subject": "{{ wrding.badge }}"}, "subject, line 1: 'wrding' is undefined"),
+    ({"mail_txt": "a\n{% if %}"}, "mail.txt.j2, line 2: Expected an expression"),
+    ({"summary_md": "{{ a.b( }}"}, "summary.md.j2, line 1: "),
+    ({"mail_htm": "a"}, "template-dir 'mail.htm.j2': nothing uses this template"),
+    ({"template-dir": "not/checked/out"}, "template-dir: 'not/checked/out' is no folder to read"),
+]
+
+
+@pytest.mark.parametrize("is_listed", [False, True], ids=["inputs", "configuration file"])
+@pytest.mark.parametrize("status", ["failure", "cancelled"])
+@pytest.mark.parametrize(("broken", "why"), BROKEN)
+def test_the_mail_about_a_failed_job_does_without_a_broken_template(
+    program: Program,
+    tmp_path: Path,
+    status: str,
+    is_listed: bool,
+    broken: dict[str, str],
+    why: str,
+) -> None:
+    texts = {name: text for name, text in broken.items() if "_" in name}
+    given = {name: text for name, text in broken.items() if name not in texts}
+    if texts:
+        given["template-dir"] = folder(tmp_path, **texts, mail_html="<p>Ours</p>")
+    inputs = given | {"job-status": status}
+    if is_listed:
+        file = {
+            "registrations": [
+                {**INPUTS, "name": "relay", "password": {"env": "PASSWORD"}},
+            ],
+            "attachments": [{"registration": "relay"}],
+        }
+        (tmp_path / "mails.yml").write_text(json.dumps(file), encoding="utf-8")
+        inputs["config"] = str(tmp_path / "mails.yml")
+    else:
+        inputs = INPUTS | inputs
+    post = Post()
+    environ = {"PASSWORD": INPUTS["password"]}
+    ended = program("send", inputs=inputs, environ=environ, post=post)
+
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert parsed(mail.content)["X-Chainloop-Outcome"] == {"failure": "failed"}.get(status, status)
+    assert "No attestation was recorded" in text_of(mail.content)
+    assert "<p>Ours</p>" not in mail.html
+    assert ("warning", "a template does not fit") in ended.annotations
+    assert why in ended.log
+    assert "does without your templates, all of it is ours" in ended.log
+
+    post = Post()
+    ended = program("send", inputs=inputs | {"job-status": "success"}, environ=environ, post=post)
+    assert ended.code == (2 if "not/checked/out" in why else 4)
+    assert why in ended.stderr
+    assert post.mails == []
+
+
 def test_a_secret_in_a_template_keeps_the_mail_about_a_failed_job_too(
     program: Program, tmp_path: Path
 ) -> None:
@@ -158,6 +217,58 @@ def test_the_same_mail_of_one_attempt_has_one_id_and_each_attempt_joins_the_thre
     roots = {parsed(each.content)["References"] for each in post.mails}
     assert len(roots) == 1
     assert roots == {parsed(each.content)["In-Reply-To"] for each in post.mails}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"project": "a"}, {"project": "b"}),
+        ({"workflow": "a"}, {"workflow": "b"}),
+        (
+            {"needs": '{"build": {"result": "success"}}'},
+            {"needs": '{"test": {"result": "success"}}'},
+        ),
+        ({"job-status": "failure"}, {"job-status": "failure", "needs": "{}", "subject": "x"}),
+        ({"subject": "a"}, {"subject": "b"}),
+        ({"subject": "a"}, {"subject": "a{# the same words #}"}),
+        ({"attach": "a.txt"}, {"attach": "b.txt"}),
+        ({"attach": "report"}, {"attach": "report\na.txt"}),
+        ({"headers": "X-Team: a"}, {"headers": "X-Team: b"}),
+        ({"reply-to": "a@example.com"}, {"reply-to": "b@example.com"}),
+        ({"cc": "a@example.com"}, {"cc": "b@example.com"}),
+        ({"thread": "run"}, {"thread": "none"}),
+        ({"attestation": PUSHED}, {"attestation": PUSHED, "previous-attestation": EARLIER}),
+        (
+            {"attestation": PUSHED, "env-values": "show"},
+            {"attestation": PUSHED, "env-values": "hide"},
+        ),
+    ],
+)
+def test_two_steps_of_one_job_that_differ_both_mail_and_each_of_them_once(
+    program: Program, tmp_path: Path, first: dict[str, str], second: dict[str, str]
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    environ = ACTIONS | {"GITHUB_WORKSPACE": str(tmp_path)}
+    sent = []
+    for number, step in enumerate((first, second)):
+        post = Post()
+        inputs = INPUTS | step | {"output-dir": str(tmp_path / f"out{number}")}
+        ended = program("send", inputs=inputs, environ=environ, post=post)
+        assert (ended.code, ended.outputs["sent"]) == (0, "true"), ended.stderr
+        ended = program("send", inputs=inputs, environ=environ, post=post)
+        assert (ended.code, ended.outputs["sent"]) == (0, "false"), ended.stderr
+        assert ended.outputs["skipped"] == "this very mail was sent before, as the receipt says"
+        (mail,) = post.mails
+        sent.append(mail)
+    # In one folder, where the second step finds the receipt of the first.
+    post = Post()
+    for step in (first, second):
+        inputs = INPUTS | step | {"output-dir": str(tmp_path / "out")}
+        program("send", inputs=inputs, environ=environ, post=post)
+
+    assert [each.message_id for each in post.mails] == [each.message_id for each in sent]
+    assert sent[0].message_id != sent[1].message_id
 
 
 def test_without_ci_and_without_a_thread_each_mail_stands_alone(program: Program) -> None:

@@ -3,23 +3,38 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chainloop_smtp.message import identity
+from chainloop_smtp.message import REPORT_NAME, identity, parts, report, tell
 from chainloop_smtp.model import (
     Annotation,
     Attachment,
     Attestation,
+    Changes,
     Composition,
+    Enclosures,
+    EnvValues,
+    Evaluation,
+    File,
+    Header,
     Job,
+    JobResult,
+    JobStatus,
     Mailbox,
+    Material,
     Options,
     Outcome,
+    Part,
+    Policies,
     Registration,
     Run,
+    TemplateFile,
+    Templates,
     Thread,
     Verdict,
+    Violation,
     Workflow,
 )
 
@@ -51,6 +66,23 @@ JOB = Job(
     ref="refs/heads/main",
 )
 PASSED = Verdict(outcome=Outcome.PASSED)
+NOW = datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC)
+# More than fits into a mail, so that the report joins it.
+LONG = replace(
+    ATTESTATION,
+    policies=Policies(
+        evaluations=(
+            Evaluation(
+                name="licences",
+                violations=tuple(Violation(message=f"{each} " * 999) for each in range(30)),
+            ),
+        ),
+        evaluation_count=1,
+        violation_count=30,
+        has_violations=True,
+    ),
+)
+REPORT = Composition(enclosures=Enclosures(has_report=True))
 
 
 def message_id(
@@ -58,14 +90,43 @@ def message_id(
     job: Job = JOB,
     verdict: Verdict = PASSED,
     options: Options = OPTIONS,
+    *,
+    changes: Changes | None = None,
+    note: str = "",
+    enclosed: tuple[Part, ...] = (),
+    templates: Templates = Templates(),  # noqa: B008  # frozen
     entropy: bytes = ENTROPY,
+    route_id: str = "",
+    now: datetime = NOW,
 ) -> str:
-    return identity.message_id(attestation, job, verdict, options, entropy=entropy)
+    """The id as the program makes it: from what the mail says, at some time."""
+    told = tell(
+        attestation,
+        job,
+        verdict,
+        options,
+        now=now,
+        changes=changes,
+        note=note,
+        enclosed=enclosed,
+        templates=templates,
+    )
+    return identity.message_id(
+        job, options, content=told.digest, entropy=entropy, route_id=route_id
+    )
 
 
 def thread(mode: Thread, attestation: Attestation | None = ATTESTATION, job: Job = JOB) -> str:
     options = replace(OPTIONS, composition=Composition(thread=mode))
     return identity.thread(attestation, job, options)
+
+
+def composed(composition: Composition) -> Options:
+    return replace(OPTIONS, composition=composition)
+
+
+def template(name: str, text: str) -> Templates:
+    return Templates(folder="mail", files=(TemplateFile(name=name, text=text),))
 
 
 def registered(**more: object) -> Options:
@@ -80,6 +141,20 @@ def test_the_same_mail_has_the_same_id_whenever_it_is_made() -> None:
 
     assert re.fullmatch(r"[0-9a-f]{32}@example\.test", first)
     assert message_id(entropy=bytes(16)) == first
+    assert message_id(now=NOW + timedelta(hours=1)) == first
+
+
+@pytest.mark.parametrize("attestation", [ATTESTATION, LONG], ids=["whole", "cut"])
+def test_the_report_says_when_it_was_made_and_makes_no_other_mail(
+    attestation: Attestation,
+) -> None:
+    def made(now: datetime) -> str:
+        whole = report(attestation, JOB, PASSED, None, EnvValues.SHOW, now)
+        enclosed = parts([File(name=REPORT_NAME, content=whole)])
+        return message_id(attestation, options=composed(REPORT), enclosed=enclosed, now=now)
+
+    assert made(NOW) == made(NOW + timedelta(hours=1))
+    assert message_id(attestation, now=NOW) == message_id(attestation, now=NOW + timedelta(hours=1))
 
 
 DIFFERENT: dict[str, Callable[[], str]] = {
@@ -102,17 +177,71 @@ DIFFERENT: dict[str, Callable[[], str]] = {
     "another recipient": lambda: message_id(
         options=registered(to=(Mailbox(addr_spec="c@example.test"),))
     ),
+    "a job that another mail needs": lambda: message_id(
+        job=replace(JOB, needs=(JobResult(name="build", result=JobStatus.SUCCESS),))
+    ),
+    "another result of that job": lambda: message_id(
+        job=replace(JOB, needs=(JobResult(name="build", result=JobStatus.SKIPPED),))
+    ),
+    "another job status": lambda: message_id(job=replace(JOB, status=JobStatus.SUCCESS)),
+    "another project of a run without evidence": lambda: message_id(
+        None, replace(JOB, chainloop_project="a")
+    ),
+    "another workflow of a run without evidence": lambda: message_id(
+        None, replace(JOB, chainloop_workflow="a")
+    ),
+    "another material": lambda: message_id(
+        replace(ATTESTATION, materials=(Material(name="image"),))
+    ),
+    "another violation": lambda: message_id(LONG),
+    "another doubt": lambda: message_id(verdict=replace(PASSED, doubt="It is left over.")),
+    "a comparison": lambda: message_id(
+        changes=Changes(previous=Attestation(shape="x", is_recorded=True))
+    ),
+    "a note": lambda: message_id(note="Sent because of a change."),
+    "a subject": lambda: message_id(templates=Templates(subject="a")),
+    "another subject": lambda: message_id(templates=Templates(subject="b")),
+    "a template": lambda: message_id(templates=template("mail.txt.j2", "a")),
+    "another text of it": lambda: message_id(templates=template("mail.txt.j2", "b")),
+    "a template for the summary": lambda: message_id(templates=template("summary.md.j2", "a")),
+    "an attached file": lambda: message_id(enclosed=parts([File(name="a", content=b"a")])),
+    "another name of it": lambda: message_id(enclosed=parts([File(name="b", content=b"a")])),
+    "other content of it": lambda: message_id(enclosed=parts([File(name="a", content=b"b")])),
+    "a file named as the report": lambda: message_id(
+        enclosed=parts([File(name=REPORT_NAME, content=b"a")])
+    ),
+    "the report": lambda: message_id(
+        options=composed(REPORT), enclosed=parts([File(name=REPORT_NAME, content=b"a")])
+    ),
+    "a header": lambda: message_id(
+        options=composed(Composition(headers=(Header(name="X-Team", value="a"),)))
+    ),
+    "another value of it": lambda: message_id(
+        options=composed(Composition(headers=(Header(name="X-Team", value="b"),)))
+    ),
+    "an address for replies": lambda: message_id(
+        options=composed(Composition(reply_to=(Mailbox(addr_spec="a@example.test"),)))
+    ),
+    "another way to show the environment": lambda: message_id(
+        options=composed(Composition(env_values=EnvValues.NAMES))
+    ),
+    "another thread": lambda: message_id(options=composed(Composition(thread=Thread.NONE))),
+    "another envelope": lambda: message_id(
+        options=replace(OPTIONS, envelope_from=Mailbox(addr_spec="bounces@example.test"))
+    ),
+    "another attachment of the file": lambda: message_id(route_id="a"),
     "a copy": lambda: message_id(
         options=replace(OPTIONS, attachment=Attachment(cc=(Mailbox(addr_spec="b@example.test"),)))
     ),
 }
 
 
-@pytest.mark.parametrize("change", DIFFERENT)
-def test_another_mail_has_another_id(change: str) -> None:
-    assert DIFFERENT[change]() != message_id()
-    others = [other() for name, other in DIFFERENT.items() if name != change]
-    assert DIFFERENT[change]() not in others
+def test_another_mail_has_another_id() -> None:
+    names: dict[str, list[str]] = {message_id(): ["this mail"]}
+    for name, make in DIFFERENT.items():
+        names.setdefault(make(), []).append(name)
+
+    assert [each for each in names.values() if len(each) > 1] == []
 
 
 def test_how_the_route_is_written_makes_no_other_mail() -> None:

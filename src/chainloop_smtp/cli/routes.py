@@ -1,15 +1,15 @@
 """Inputs and configuration file -> every mail that may be sent, validated before anything is."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from chainloop_smtp import delivery, options, registry, routing, source
 from chainloop_smtp.cli import forks
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
-from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.errors import ChainloopSmtpError, MessageError, OptionsError, Problem
 from chainloop_smtp.model import (
     AttachmentEntry,
     Conditions,
@@ -125,7 +125,7 @@ def routes(
 
     Raises:
         OptionsError: With every problem of the file.
-        MessageError: A template that it names is broken.
+        MessageError: A template that it names is broken, and the jobs went well.
     """
     # Imported here: most steps have no file, and PyYAML is dear.
     from chainloop_smtp.options import configuration
@@ -137,7 +137,14 @@ def routes(
     resolver = Resolver(run.listed(given), dict(run.environ))
     secrets = _secrets(given, found, resolver)
     _hide(run, secrets, found.registrations)
-    templates = cache(own_templates)
+    templates = cache(
+        partial(
+            own_templates,
+            run,
+            # What is checked are the templates, whatever became of the jobs.
+            lambda: has_all or run.validated(given, is_whole=False).is_success,
+        )
+    )
     problems: list[Problem] = []
     made = []
     is_fork = forks.is_fork(run)
@@ -200,20 +207,40 @@ def _listed(run: Run, one: Listed) -> Listed:
     return replace(one, entry=replace(one.entry, given=run.listed(one.entry.given)))
 
 
-def own_templates(template_dir: str, subject: str) -> Templates:
+def own_templates(
+    run: Run, is_success: Callable[[], bool], template_dir: str, subject: str
+) -> Templates:
     """The user's own templates, looked at as far as that needs no run.
+
+    Args:
+        is_success: Whether the jobs went well. The mail about one that did not does without
+            templates that are broken or missing, and a warning says so.
 
     Raises:
         MessageError: With every problem found.
-        OptionsError: The folder is none, or a file of it cannot be read.
+        OptionsError: The folder cannot be read.
     """
-    own = source.templates(template_dir, subject)
-    if own != Templates():
-        # Imported here: few have templates of their own.
-        from chainloop_smtp import message
+    try:
+        own = source.templates(template_dir, subject)
+        if own != Templates():
+            # Imported here: few have templates of their own.
+            from chainloop_smtp import message
 
-        message.check(own)
+            message.check(own)
+    except (MessageError, OptionsError) as error:
+        if is_success():
+            raise
+        templates_left_out(run, error)
+        return Templates()
     return own
+
+
+def templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
+    """Says that the mail about a job that did not go well is all ours, and why."""
+    why = (
+        "The mail about a job that did not go well does without your templates, all of it is ours."
+    )
+    run.console.warning("a template does not fit", f"{error}\n{why}")
 
 
 def _secrets(

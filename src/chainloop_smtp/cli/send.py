@@ -51,7 +51,12 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
         return _skipped_fork(run, outputs)
     parsed = routes.own(run, given)
     # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
-    own = routes.own_templates(parsed.composition.template_dir, parsed.composition.subject)
+    own = routes.own_templates(
+        run,
+        lambda: parsed.is_success,
+        parsed.composition.template_dir,
+        parsed.composition.subject,
+    )
     token = given.get("github-token", "")
     story = _told(run, parsed, [parsed], token, outputs)
     route = Route(name="", place="", id="", conditions=Conditions(), options=parsed, templates=own)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from chainloop_smtp import addressing, message
-from chainloop_smtp.cli import enclosures
+from chainloop_smtp.cli import enclosures, routes
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.model import Mail, Options, Part, Templates
@@ -49,13 +49,20 @@ class Teller:
         # Answers and header fields are no part of what is said.
         said = replace(parsed.composition, reply_to=(), headers=())
         told = self._told.of((said, note, templates), lambda: self._tell(parsed, templates, note))
-        facts = (story.attested, story.job, story.judged)
-        entropy = run.entropy(is_dry_run=story.is_rehearsal)
+        message_id = message.message_id(
+            story.job,
+            parsed,
+            content=told.digest,
+            entropy=run.entropy(is_dry_run=story.is_rehearsal),
+            route_id=route_id,
+        )
         composed = message.compose(
-            *facts,
+            story.attested,
+            story.job,
+            story.judged,
             parsed,
             now=story.now,
-            message_id=message.message_id(*facts, parsed, entropy=entropy, route_id=route_id),
+            message_id=message_id,
             told=told,
         )
         return replace(composed, intended=intended)
@@ -83,8 +90,7 @@ class Teller:
             # Such a run is rare, and may be the first for which the template is not made.
             if story.job.is_success:
                 raise
-            why = "The mail about a job that did not go well does without your templates, all of it"
-            self._run.console.warning("a template does not fit", f"{error}\n{why} is ours.")
+            routes.templates_left_out(self._run, error)
             return tell()
 
     def _enclose(self, parsed: Options) -> tuple[Part, ...]:

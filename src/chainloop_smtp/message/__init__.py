@@ -7,7 +7,7 @@ Both are pure: the time and the Message-ID are given.
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -55,6 +55,7 @@ __all__ = [
 ]
 
 _OURS = Templates()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SUBJECT = 200  # characters; our own has 78, and no list of mails shows more than that
 # Where to find what does not fit.
 _ATTACHED = "see the attached report"
@@ -139,7 +140,8 @@ def tell(
     """
     # Of the evidence as it came: a program that reads it does its own cleaning.
     env_values = options.composition.env_values
-    whole = partial(report, attestation, job, verdict, changes, env_values, now)
+    whole = partial(report, attestation, job, verdict, changes, env_values)
+    digest = identity.content_digest(whole(_EPOCH), note, enclosed, options.composition, templates)
     raw = attestation
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
@@ -148,11 +150,11 @@ def tell(
     facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
     rendered = _rendered(facts, templates, first)
     if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
-        enclosed += parts([File(name=REPORT_NAME, content=whole())])
+        enclosed += parts([File(name=REPORT_NAME, content=whole(now))])
         facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
         rendered = _rendered(facts, templates, rendered.html_step, rendered.text_step)
     _guard(rendered, enclosed, options)
-    return Told(rendered, enclosed)
+    return Told(rendered, enclosed, digest)
 
 
 def compose_registration(
@@ -212,10 +214,15 @@ class _Rendered(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a mail says, before it is addressed."""
+    """What a mail says, before it is addressed.
+
+    Attributes:
+        digest: Of all that makes it, for `message_id`; the same whenever it is made.
+    """
 
     rendered: _Rendered
     enclosed: tuple[Part, ...]
+    digest: str
 
 
 def _rendered(

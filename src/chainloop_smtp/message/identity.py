@@ -2,62 +2,85 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 
 from chainloop_smtp.message import naming
-from chainloop_smtp.model import Attestation, Job, Options, Thread, Verdict
+from chainloop_smtp.message.report import FILE_NAME
+from chainloop_smtp.model import (
+    Attestation,
+    Composition,
+    Job,
+    Options,
+    Part,
+    Templates,
+    Thread,
+)
 
 
 def message_id(
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
-    options: Options,
-    *,
-    entropy: bytes,
-    route_id: str = "",
+    job: Job, options: Options, *, content: str, entropy: bytes, route_id: str = ""
 ) -> str:
     """The Message-ID, without angle brackets (RFC 5322 section 3.6.4).
 
-    In a CI run it is a function of what the mail is about and of where it goes, so that the same
-    mail has the same id however often it is made: of the CI run, its attempt and job, the
-    attested run, its digest and the outcome, and the route (server, From, To and Cc). Two mails
-    with one id therefore tell the same to the same people, and the second may be left out; another
-    attempt, another outcome or another route has another id. Bcc is no part of it: a recipient
-    who guesses one could prove it. Elsewhere nothing says whether two mails are meant to be
+    In a CI run it is a function of everything that makes the mail: the CI run, its attempt and
+    job, what the mail says and attaches, its header fields, and the route (server, sender, From,
+    To and Cc). The same step run twice therefore makes the same id, and the second mail may be
+    left out; whatever differs for a reader makes another id. Bcc is left out: a recipient who
+    guesses one could prove it. Outside of a CI run nothing says whether two mails are meant to be
     one, so each id is new.
 
     Args:
+        content: From `content_digest`.
         entropy: At least 16 random bytes; used where there is no CI run. None at all where the
             clock is fixed: then the id is a function of the same facts there too.
         route_id: Of the attachment that the mail is for, since several of one configuration file
             may write to the same people, each in its own way; empty: there is no such file.
     """
-    registration = options.registration
+    registration, composition = options.registration, options.composition
     domain = registration.from_.domain
     if not job.run_id and entropy:
         return random_id(domain, entropy)
-    workflow = attestation.workflow if attestation else None
     run = (job.server_url, job.repository, job.run_id, job.run_attempt, job.name)
-    attested = (
-        (
-            workflow.organization,
-            workflow.project,
-            workflow.name,
-            attestation.run.id,
-            attestation.digest,
-        )
-        if attestation and workflow
-        else ()
+    fields = (
+        composition.thread.value,
+        sorted(str(each) for each in composition.reply_to),
+        [(each.name, each.value) for each in composition.headers],
     )
     route = (
         registration.host.lower(),
         registration.port,
         registration.from_.addr_spec,
+        (options.envelope_from or registration.from_).addr_spec,
         sorted(each.addr_spec for each in registration.to),
         sorted(each.addr_spec for each in options.attachment.cc),
         *([route_id] if route_id else []),
     )
-    return f"{_digest('mail', run, attested, verdict.outcome.value, route)}@{domain}"
+    return f"{_digest('mail', run, content, fields, route)}@{domain}"
+
+
+def content_digest(
+    report: bytes, note: str, enclosed: Iterable[Part], composition: Composition, own: Templates
+) -> str:
+    """Digest of all that makes a mail's content, the same whenever the mail is made.
+
+    Args:
+        report: All facts, made for a fixed time.
+        enclosed: The parts that the user attaches. The report among them is known by its facts:
+            it says when it was made.
+        own: The user's templates that the mail is written with.
+    """
+    enclosures = composition.enclosures
+    parts = [(each.name, each.digest) for each in enclosed]
+    if enclosures.has_report:
+        parts = [each for each in parts if each[0] != FILE_NAME]
+    return _digest(
+        hashlib.sha256(report).hexdigest(),
+        note,
+        parts,
+        enclosures.has_report,
+        own.subject,
+        [(each.name, each.text) for each in own.files],
+    )
 
 
 def random_id(domain: str, entropy: bytes) -> str:

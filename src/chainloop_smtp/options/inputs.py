@@ -104,7 +104,8 @@ INPUTS = (
     ),
     Input(
         name="subject",
-        help="The subject, as a Jinja2 template over the same facts as the mail. Empty: ours.",
+        help="The subject, as a Jinja2 template over the same facts as the mail. Empty: ours. A "
+        "broken template does not keep the mail about a failed job, which is all ours then.",
     ),
     Input(
         name="template-dir",
