@@ -158,15 +158,16 @@ break behind:
 ```jinja
 {terse}```
 
-- A name that is not there is an error, with the file, the line and the nearest name, and so is a
-  file of the folder that nothing uses. What can be seen without a run is told before anything is
+- A name that is not there is an error, with the file, the line and the nearest name. So is what
+  nothing would ever show: a file of the folder that nothing uses, a block that the extended template
+  does not have, a text in no block of a template that extends another one. What can be seen without a run is told before anything is
   fetched or sent, the rest before anything is sent; the exit code is 4. `dry-run: true` tries it.
 - Where a run ends before it is attested, `attestation` is none: guard what counts on it with
   `{{% if attestation %}}`, and try that mail too, with `dry-run: true` and an empty `attestation`.
 - A template that is broken, missing or does not fit does not keep the mail about a failed or
   cancelled job: all of it is ours then, and a warning says why.
-- Put nothing into `subject` with `${{{{ … }}}}` that others write, such as a commit's message: it would
-  become part of the template, and a `{{%` in it an error. Ask for the fact instead:
+- Put nothing into `subject` with `${{{{ … }}}}` that others write, such as a commit's message: it
+  would become part of the template, and a `{{%` in it an error. Ask for the fact instead:
   `{{{{ attestation.commit.message }}}}`.
 - Values are always escaped in HTML: there is neither `safe` nor `autoescape`. HTML is what has a
   name that ends in `.html.j2`.

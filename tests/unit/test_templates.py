@@ -504,6 +504,101 @@ def test_a_mistake_is_told_with_its_file_and_line(source: str, said: str) -> Non
     assert problem == said
 
 
+EXTENDS = '{% extends "chainloop/mail.txt.j2" %}'
+WORDS = "{% macro hail(whom) %}Hail {{ whom }}{% endmacro %}{% set a, b = (1, 2) %}"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            EXTENDS + "\n{% block foter %}{% endblock %}",
+            "line 2: there is no block 'foter' in chainloop/mail.txt.j2, so nothing shows this one"
+            "\n  Did you mean footer?",
+        ),
+        (
+            EXTENDS + "{% if job.name %}\n{% block x9 %}{% endblock %}{% endif %}",
+            "line 2: there is no block 'x9' in chainloop/mail.txt.j2, so nothing shows this one"
+            "\n  There are: attention, changes, counts, describe, facts, footer, jobs, links, "
+            "materials, policies, verdict.",
+        ),
+        (
+            '{% extends "base.j2" %}{% block ad %}{% endblock %}\n{% block ads %}{% endblock %}',
+            "line 2: there is no block 'ads' in base.j2, so nothing shows this one"
+            "\n  Did you mean ad?",
+        ),
+        (
+            EXTENDS + "{% block footer %}\n{{ self.verdct() }}{% endblock %}",
+            "line 2: there is no block 'verdct'\n  Did you mean verdict?",
+        ),
+        ("{{ self.footer() }}", "line 1: there is no block 'footer'"),
+        (
+            EXTENDS + "\n\n  Ask Ada.\n",
+            "line 3: nothing shows what is in no block of a template that extends "
+            "chainloop/mail.txt.j2\n  Put it into a block, or into {# … #}.",
+        ),
+        (
+            EXTENDS + "{% for each in materials %}\n{{ each.name }}{% endfor %}",
+            "line 2: nothing shows what is in no block of a template that extends "
+            "chainloop/mail.txt.j2\n  Put it into a block, or into {# … #}.",
+        ),
+        (
+            '\n{% from "words.j2" import hal %}{{ hal("you") }}',
+            "line 2: words.j2 has no 'hal'\n  Did you mean hail?",
+        ),
+        (
+            '{% from "words.j2" import zzz as hail %}{{ hail("you") }}',
+            "line 1: words.j2 has no 'zzz'\n  There are: a, b, hail.",
+        ),
+        (
+            '{% import "words.j2" as words %}\n{{ words.hal("you") }}',
+            "line 2: words.j2 has no 'hal'\n  Did you mean hail?",
+        ),
+        (
+            '{% from "chainloop/parts.html.j2" import mutd with context %}{{ mutd("x") }}',
+            "line 1: chainloop/parts.html.j2 has no 'mutd'\n  Did you mean muted?",
+        ),
+        (
+            '{% from "none.j2" import a %}{{ a }}',
+            "line 1: none.j2 has no 'a'",
+        ),
+    ],
+)
+def test_what_is_misspelt_and_would_be_passed_over_is_told(source: str, said: str) -> None:
+    others = {
+        "base": EXTENDS + "{% block footer %}{% block ad %}{% endblock %}{% endblock %}",
+        "words": WORDS,
+        "none": "no names",
+    }
+    used = {name: text for name, text in others.items() if f'"{name}.j2"' in source}
+    (problem,) = problems(own(mail_txt=source, **used))
+
+    assert problem == f"mail.txt.j2, {said}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        EXTENDS + "{% block footer %}{% block more %}7up{% endblock %}{% endblock %}",
+        EXTENDS + "{% block links %}{% block verdict %}7up{% endblock %}{% endblock %}",
+        EXTENDS
+        + "\n{# said nowhere #}\n{% set a = '7up' %}{% block footer %}{{ a }}{% endblock %}",
+        EXTENDS + "\n\n  \n{% block footer %}7up{% endblock %}\n\n",
+        EXTENDS + "{% set a %}7up{% endset %}{% block footer %}{{ a }}{% endblock %}",
+        EXTENDS + "{% macro m() %}7up{% endmacro %}{% block footer %}{{ m() }}{% endblock %}",
+        EXTENDS + "{% block footer %}{% block a %}7up{% endblock %}{{ self.a() }}{% endblock %}",
+        "7up before" + EXTENDS,
+        '{% import "words.j2" as w %}{{ w.hail("7up") }}',
+        '{% import "words.j2" as w %}{% for w in [{"x": "7up"}] %}{{ w.x }}{% endfor %}',
+        '{% from "words.j2" import hail as h, a %}{{ h("7up") }}{{ a }}',
+    ],
+)
+def test_what_is_spelt_rightly_is_shown(source: str) -> None:
+    used = {"words": WORDS} if "words.j2" in source else {}
+
+    assert "7up" in mailed(own(mail_txt=source, **used)).text
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -5,8 +5,8 @@ syntax, the names of files, and every name of the context, of a filter, of a tes
 template.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from jinja2 import TemplateSyntaxError, meta, nodes
 
@@ -16,6 +16,8 @@ from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, nearest, prob
 from chainloop_smtp.model import Templates
 
 ENTRIES = ("mail.html.j2", "mail.txt.j2", "subject.txt.j2", "summary.md.j2")
+
+Found = TypeVar("Found", bound=nodes.Node)
 
 _References = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 _SPECIAL = frozenset(("self", "super", "loop", "caller", "varargs", "kwargs"))
@@ -54,9 +56,12 @@ def inspect(
     known = {*sources, *(OURS + name for name in ours)} - {SUBJECT}
     for name in sources.keys() & trees.keys():
         problems += members.misspelt(name, trees[name], hints)
-        problems += [*_unknown(name, trees, environment, hints, known)] or _code(
-            name, sources, environment
-        )
+        unknown = [
+            *_unknown(name, trees, environment, hints, known),
+            *_unshown(name, trees),
+            *_unexported(name, trees),
+        ]
+        problems += unknown or _code(name, sources, environment)
     problems.sort(key=lambda each: list(sources).index(each.where.partition(",")[0]))
     if not problems:
         problems += [*_cycles(trees), *_files(own, trees)]
@@ -127,6 +132,72 @@ def _unknown(
         lines = [each.lineno for each in tree.find_all(nodes.Name) if each.name == unknown]
         why = f"'{unknown}' is undefined"
         yield problem(name, min(lines, default=None), f"{why}\n{nearest(unknown, names)}")
+
+
+def _unshown(name: str, trees: Mapping[str, nodes.Template]) -> Iterator[Problem]:
+    """Blocks that are not there, and what a template that extends another one never shows."""
+    tree = trees[name]
+    parents = _line(name, trees)[1:]
+    known = {each.name for parent in parents for each in trees[parent].find_all(nodes.Block)}
+    there = known | {each.name for each in tree.find_all(nodes.Block)}
+    for called in tree.find_all(nodes.Getattr):
+        is_block = isinstance(called.node, nodes.Name) and called.node.name == "self"
+        if is_block and called.attr not in there:
+            hint = f"\n{nearest(called.attr, there)}" if there else ""
+            yield problem(name, called.lineno, f"there is no block '{called.attr}'{hint}")
+    extends = next((each for each in tree.body if isinstance(each, nodes.Extends)), None)
+    if extends is None or not parents:
+        return
+    for block in _outside(tree.body, nodes.Block):
+        if block.name not in known:
+            why = f"there is no block '{block.name}' in {parents[0]}, so nothing shows this one"
+            yield problem(name, block.lineno, f"{why}\n{nearest(block.name, known)}")
+    for output in _outside(tree.body[tree.body.index(extends) :], nodes.Output):
+        for part in output.nodes:
+            text = part.data if isinstance(part, nodes.TemplateData) else "{{"
+            if text.strip():
+                # Jinja2 counts from the blank lines before a text.
+                line = part.lineno + text[: -len(text.lstrip())].count("\n")
+                why = f"nothing shows what is in no block of a template that extends {parents[0]}"
+                yield problem(name, line, f"{why}\nPut it into a block, or into {{# … #}}.")
+                return
+
+
+def _outside(body: Iterable[nodes.Node], kind: type[Found]) -> Iterator[Found]:
+    """What of a kind stands in a template itself, or in its conditions and loops."""
+    for child in body:
+        if isinstance(child, kind):
+            yield child
+        elif isinstance(child, nodes.If | nodes.For | nodes.With | nodes.Scope):
+            yield from _outside(child.iter_child_nodes(), kind)
+
+
+def _unexported(name: str, trees: Mapping[str, nodes.Template]) -> Iterator[Problem]:
+    """What a template takes from another one that does not have it."""
+    tree = trees[name]
+    asked: list[tuple[int, str, str]] = []
+    imported: dict[str, str] = {}
+    for source in tree.find_all(nodes.FromImport):
+        for each in source.names:
+            wanted = each[0] if isinstance(each, tuple) else each
+            asked.append((source.lineno, _resolved(source, name) or "", wanted))
+    for module in tree.find_all(nodes.Import):
+        imported[module.target] = _resolved(module, name) or ""
+    made = {each.name for each in tree.find_all(nodes.Name) if each.ctx != "load"}
+    for member in tree.find_all(nodes.Getattr):
+        owner = member.node.name if isinstance(member.node, nodes.Name) else ""
+        if owner not in made:
+            asked.append((member.lineno, imported.get(owner, ""), member.attr))
+    for line, target, wanted in asked:
+        if target in trees and wanted not in (there := _made(trees[target])):
+            hint = f"\n{nearest(wanted, there)}" if there else ""
+            yield problem(name, line, f"{target} has no '{wanted}'{hint}")
+
+
+def _made(tree: nodes.Template) -> set[str]:
+    """Every name that a template may give to one that imports it."""
+    values = {each.name for each in tree.find_all(nodes.Name) if each.ctx == "store"}
+    return values | {each.name for each in tree.find_all(nodes.Macro)}
 
 
 def _undeclared(tree: nodes.Template) -> set[str]:
