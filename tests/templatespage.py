@@ -159,9 +159,10 @@ break behind:
 {terse}```
 
 - A name that is not there is an error, with the file, the line and the nearest name. So is what
-  nothing would ever show: a file of the folder that nothing uses, a block that the extended template
-  does not have, a text in no block of a template that extends another one. What can be seen without a run is told before anything is
-  fetched or sent, the rest before anything is sent; the exit code is 4. `dry-run: true` tries it.
+  nothing would ever show: a file of the folder that nothing uses, a block that the extended
+  template does not have, a text in no block of a template that extends another one. What can be
+  seen without a run is told before anything is fetched or sent, the rest before anything is sent;
+  the exit code is 4. `dry-run: true` tries it.
 - Where a run ends before it is attested, `attestation` is none: guard what counts on it with
   `{{% if attestation %}}`, and try that mail too, with `dry-run: true` and an empty `attestation`.
 - A template that is broken, missing or does not fit does not keep the mail about a failed or
