@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing
 
@@ -129,36 +129,62 @@ def test_the_first_entry_finds_its_place(before: str, after: str) -> None:
     assert editing.add(before, "f", "registrations", {"name": "b"}) == after
 
 
+def by_hand(why: str) -> Problem:
+    hint = "Edit the file by hand, or write its lists one entry below the other, each with a dash."
+    return Problem("f", f"cannot be edited without touching the rest: {why}", hint)
+
+
+NODE = "is no YAML: while parsing a flow node did not find expected node content"
+START = "is no YAML: did not find expected <document start>"
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why"),
     [
-        "registrations: [\n{name: a},\n]\n",
-        "{}\n",
-        "registrations: [\n]\n",
-        "attachments:\n...\n",
+        ("registrations: [\n{name: a},\n]\n", f"the result would be wrong at f:3:1: {NODE}"),
+        ("{}\n", f"the result would be wrong at f:3:1: {START}"),
+        ("registrations: [\n]\n", f"the result would be wrong at f:2:3: {NODE}"),
+        ("attachments:\n...\n", f"the result would be wrong at f:4:1: {START}"),
     ],
     ids=["comma", "flow", "two lines", "ended"],
 )
-def test_what_cannot_be_extended_is_left_to_its_author(text: str) -> None:
+def test_what_cannot_be_extended_is_left_to_its_author(text: str, why: str) -> None:
     with pytest.raises(OptionsError) as caught:
         editing.add(text, "f", "registrations", {"name": "b", "password": {"env": "B"}})
-    assert "without touching the rest" in str(caught.value)
-    assert "Edit the file by hand" in caught.value.problems[0].hint
+    assert caught.value.problems == (by_hand(why),)
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why"),
     [
-        "registrations:\n- &a {name: a}\n- {<<: *a, name: b}\n",
-        "registrations: [{name: a}, {name: b}]\n",
-        "x-l: &l\n- name: a\nregistrations: *l\n",
-        "registrations:\n- name: a\nattachments:\n- registration: a\n",
+        (
+            "registrations:\n- &a {name: a}\n- {<<: *a, name: b}\n",
+            "the result would be wrong at f:2:8: the alias '*a' refers to no anchor before it",
+        ),
+        ("registrations: [{name: a}, {name: b}]\n", "the entry would stay"),
+        (
+            "x-l: &l\n- name: a\nregistrations: *l\n",
+            "the result would be wrong at f:1:16: the alias '*l' refers to no anchor before it",
+        ),
+        (
+            "registrations:\n- name: a\nattachments:\n- registration: a\n",
+            "the result would be wrong at f:3:3: there is no registration 'a'",
+        ),
     ],
     ids=["anchor", "flow", "alias", "attached"],
 )
-def test_what_cannot_be_taken_out_is_left_to_its_author(text: str) -> None:
-    with pytest.raises(OptionsError, match="without touching the rest"):
+def test_what_cannot_be_taken_out_is_left_to_its_author(text: str, why: str) -> None:
+    with pytest.raises(OptionsError) as caught:
         editing.remove(text, "f", "registrations", [0])
+    assert caught.value.problems == (by_hand(why),)
+
+
+def test_an_entry_that_is_wrong_itself_is_told_at_its_place() -> None:
+    with pytest.raises(OptionsError) as caught:
+        editing.add("", "f", "registrations", {"name": "b", "hots": "x"})
+    assert caught.value.problems == (
+        Problem("f:4:5", "'hots' is no key of a registration", "Did you mean host?"),
+    )
 
 
 def test_nothing_to_take_out_changes_nothing() -> None:

@@ -16,12 +16,15 @@ from chainloop_smtp.model import (
     EnvValues,
     JobResult,
     JobStatus,
+    Lookup,
     Mailbox,
     Options,
     Registration,
     Require,
+    Secret,
     Tls,
     Transport,
+    Trigger,
 )
 
 INPUTS = {
@@ -87,7 +90,15 @@ def test_every_input_finds_its_place() -> None:
             "reply-to": "Jane Doe <jane@example.com>",
             "envelope-from": "bounces@example.com",
             "attestation": "attestation.json",
+            "previous-attestation": "previous.json",
             "policy-evaluations": "policies.json",
+            "project": "harbour",
+            "workflow": "build-api",
+            "redirect-to": "me@example.com",
+            "allowed-domains": "Example.com",
+            "send-on": "blocked changed,blocked",
+            "config": "mail.yml",
+            "max-recipients": "10000",
             "job-status": "failure",
             "needs": '{"build": {"result": "success", "outputs": {}}}',
             "env-values": "names",
@@ -118,7 +129,15 @@ def test_every_input_finds_its_place() -> None:
         bcc=(Mailbox(addr_spec="archive@example.com"), Mailbox(addr_spec="ledger@example.com")),
         envelope_from=Mailbox(addr_spec="bounces@example.com"),
         attestation="attestation.json",
+        previous_attestation="previous.json",
         policy_evaluations="policies.json",
+        project="harbour",
+        workflow="build-api",
+        redirect_to=(Mailbox(addr_spec="me@example.com"),),
+        allowed_domains=("example.com",),
+        send_on=(Trigger.BLOCKED, Trigger.CHANGED),
+        config="mail.yml",
+        max_recipients=10_000,
         job_status=JobStatus.FAILURE,
         needs=(JobResult(name="build", result=JobStatus.SUCCESS),),
         composition=Composition(
@@ -136,7 +155,25 @@ def test_every_input_finds_its_place() -> None:
         fail_on_error=False,
         dry_run=True,
         output_dir="out",
+        secrets=(Secret(name="password", value="correct horse", user="jane"),),
     )
+
+
+def test_who_is_looked_up_is_said_for_each_list() -> None:
+    parsed = options.parse(raw(to="author, a@x.com", cc="contributors", bcc="author, author"))
+    assert parsed.registration.to == (Mailbox(addr_spec="a@x.com"),)
+    assert parsed.lookups == (
+        ("to", Lookup.AUTHOR),
+        ("cc", Lookup.CONTRIBUTORS),
+        ("bcc", Lookup.AUTHOR),
+    )
+    assert [each.where for each in problems(raw(reply_to="author"))] == ["reply-to"]
+
+
+def test_somebodys_mailbox_is_one_line_or_none() -> None:
+    jane = Mailbox(addr_spec="jane@example.com", name="Jane Doe")
+    assert options.mailbox(" Jane\n Doe ", "jane@example.com") == jane
+    assert options.mailbox("Jane", "jane") is None
 
 
 def test_the_defaults_are_those_that_the_inputs_declare() -> None:
@@ -322,6 +359,9 @@ def test_a_name_with_a_control_character_is_refused() -> None:
     [
         ("smtp.example.com", "smtp.example.com"),
         ("smtp.example.com.", "smtp.example.com."),
+        ("a" * 63 + ".example", "a" * 63 + ".example"),
+        (".".join(["a" * 62] * 4) + ".", ".".join(["a" * 62] * 4) + "."),
+        (".".join(["a" * 50] * 4 + ["b" * 49]), ".".join(["a" * 50] * 4 + ["b" * 49])),
         ("relay", "relay"),
         ("localhost", "localhost"),
         ("mail_relay.local", "mail_relay.local"),
@@ -381,6 +421,7 @@ def test_a_login_in_a_url_is_not_repeated(name: str) -> None:
         ("jane@example.com", "is no host name or IP address"),
         ("a" * 64 + ".example.com", "is no host name or IP address"),
         (".".join(["a" * 60] * 5), "is no host name or IP address"),
+        (".".join(["a" * 50] * 4 + ["b" * 50]), "is no host name or IP address"),
     ],
     ids=lambda value: ascii(value)[:30],
 )

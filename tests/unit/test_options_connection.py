@@ -163,7 +163,15 @@ def test_the_user_of_a_proxy_is_written_as_in_any_url() -> None:
 
 def test_the_login_of_a_proxy_is_a_secret() -> None:
     given = {"proxy": "http://jane:p%40ss:w@rd@proxy.test:80", "password": "x", "to": "y"}
-    assert values(options.secrets(given)) == ["x", "p%40ss:w@rd", "p@ss:w@rd"]
+    assert options.secrets(given | {"user": "jane"}) == (
+        Secret(name="password", value="x", user="jane"),
+        Secret(name="proxy", value="p%40ss:w@rd"),
+        Secret(name="proxy", value="p@ss:w@rd"),
+    )
+    assert options.is_secret("proxy", given["proxy"])
+    assert not options.is_secret("proxy", "http://proxy.test:80")
+    assert not options.is_secret("host", given["proxy"])
+    assert options.is_secret("password", "x")
     assert proxy_secrets("http://proxy.test:80") == ()
     parsed = options.parse(INPUTS | PASSWORD | {"proxy": given["proxy"]})
     assert "jane:" not in repr(parsed)

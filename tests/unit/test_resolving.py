@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model import Options
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration.resolving import Resolved, Resolver
@@ -27,6 +27,15 @@ def resolved(attachment: str, inputs: dict[str, str] | None = None, **variables:
     return resolver.resolve(found.registrations[0], found.attachments[0])
 
 
+def unset(place: str, variable: str, name: str) -> Problem:
+    return Problem(
+        place,
+        f"the variable {variable}, which holds {name}, is not set",
+        f"In a workflow, give the step env: {variable}: ${{{{ secrets.{variable} }}}} (is that "
+        "secret set for this repository?).",
+    )
+
+
 def options(attachment: str, inputs: dict[str, str] | None = None) -> Options:
     return resolved(attachment, inputs, **SET).options
 
@@ -46,10 +55,7 @@ def test_what_is_about_the_run_is_not_said_for_each_mail() -> None:
 
 def test_variables_that_are_not_set_are_told_and_are_no_error() -> None:
     found = resolved("cc: a@b.de", WORD=" ", NAME="jane")
-    assert [(each.where, each.why) for each in found.missing] == [
-        ("f:6:5", "the variable WORD, which holds password, is not set"),
-        ("f:8:5", "the variable TO, which holds to, is not set"),
-    ]
+    assert found.missing == (unset("f:6:5", "WORD", "password"), unset("f:8:5", "TO", "to"))
     assert found.options.registration.host == "smtp.example.com"
     assert resolved("to: a@b.de", WORD="w", NAME="jane").missing == ()
 
@@ -57,7 +63,35 @@ def test_variables_that_are_not_set_are_told_and_are_no_error() -> None:
 def test_what_is_wrong_besides_is_told_all_the_same() -> None:
     with pytest.raises(OptionsError) as caught:
         resolved("cc: nobody", WORD="w")
-    assert [each.where for each in caught.value.problems] == ["f:10:23 cc"]
+    assert caught.value.problems == (
+        Problem(
+            "f:10:23 cc",
+            "'nobody' is not an address: An email address must have an @-sign.",
+            "Write name@example.com or Display Name <name@example.com>; separate several by "
+            "commas.",
+        ),
+    )
+
+
+def test_what_is_missing_is_told_at_the_registration() -> None:
+    with pytest.raises(OptionsError) as caught:
+        of("host: smtp.example.com, port: 25, from: a@b.de, to: a@b.de", {})
+    assert [each for each in caught.value.problems if "password" in each.why] == [
+        Problem(
+            "f:1:17 registration 'a'",
+            "password is missing",
+            "Write password: {env: NAME}. A relay without login: auth: none.",
+        )
+    ]
+    with pytest.raises(OptionsError) as caught:
+        of("user: jane, port: 25, from: a@b.de, to: a@b.de, password: {env: OWN}", {})
+    assert caught.value.problems == (
+        Problem(
+            "f:1:17 registration 'a'",
+            "host is missing",
+            "Host name or IP address of the mail server, such as smtp.example.com.",
+        ),
+    )
 
 
 def test_what_nothing_can_stand_in_for_is_an_error_after_all() -> None:
@@ -66,8 +100,9 @@ def test_what_nothing_can_stand_in_for_is_an_error_after_all() -> None:
     )
     found = configuration.parse(f"{text}  - registration: a\n", "f")
     resolver = Resolver({"port": "587"}, SET)
-    with pytest.raises(OptionsError, match="the variable TENANT, which holds oauth2-tenant"):
+    with pytest.raises(OptionsError) as caught:
         resolver.resolve(found.registrations[0], found.attachments[0])
+    assert unset("f:6:5", "TENANT", "oauth2-tenant") in caught.value.problems
 
 
 def test_a_problem_of_the_steps_own_input_is_told_as_such() -> None:

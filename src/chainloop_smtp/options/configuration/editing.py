@@ -51,7 +51,7 @@ def add(text: str, path: str, kind: str, entry: Mapping[str, Value]) -> str:
     else:
         lines.insert(lines.last(value.span, value.span.column) + 1, _yaml(entry, value.span.column))
     after = _meaning(_read_again(str(lines), path), kind, slice(-1))
-    return _checked(lines, after == _meaning(before), path, "an entry cannot be added")
+    return _checked(lines, after == _meaning(before), path, "other entries would change")
 
 
 def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
@@ -70,7 +70,7 @@ def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
     kept = _meaning(before)
     kept[kind] = [each for at, each in enumerate(kept[kind]) if at not in positions]
     after = _meaning(_read_again(str(lines), path))
-    return _checked(lines, after == kept, path, "the entry cannot be taken out")
+    return _checked(lines, after == kept, path, "the entry would stay")
 
 
 def _value(text: str, path: str, kind: str) -> Node | None:
@@ -127,8 +127,11 @@ def _read_again(text: str, path: str) -> Configuration:
     try:
         return configuration.parse(text, path)
     except OptionsError as error:
-        if all(each.why.startswith(_BROKEN) for each in error.problems):
-            raise _by_hand(path, f"the file would not be right any more: {error}") from error
+        first = error.problems[0]
+        if first.why.startswith(_BROKEN):
+            raise _by_hand(
+                path, f"the result would be wrong at {first.where}: {first.why}"
+            ) from error
         raise
 
 
@@ -140,7 +143,7 @@ def _checked(lines: "_Lines", is_right: bool, path: str, why: str) -> str:
 
 def _by_hand(path: str, why: str) -> OptionsError:
     hint = "Edit the file by hand, or write its lists one entry below the other, each with a dash."
-    return OptionsError(Problem(path, f"{why} without touching the rest", hint))
+    return OptionsError(Problem(path, f"cannot be edited without touching the rest: {why}", hint))
 
 
 def _meaning(
