@@ -10,7 +10,21 @@
 | 5 | `DeliveryError` | the mail server, its operator, or the network between |
 """
 
+import re
 from dataclasses import dataclass
+
+_HIDDEN = "(not shown: it may be a secret)"
+# Keys, and tokens that their issuers have given a prefix.
+_SECRET = re.compile(
+    r"-----BEGIN |LS0tLS1CRUdJTi|\"private_key\"|\beyJ[\w-]{8,}\.eyJ"
+    r"|\b(gh[a-z]_|github_pat_|glpat-|xox[a-z]-|AIza|SG\.|sk_live_|ya29\.)[\w-]{12}"
+    r"|\b(AKIA|ASIA)[A-Z0-9]{16}\b"
+)
+# 16 characters of all three kinds, or as many of a password's: seldom in the name of a file.
+_RANDOM = re.compile(r"[A-Za-z0-9+=]{16,}")
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{32,}")
+_PASSWORD = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[!#$%^&@])[^\s./\\*]{8,64}")
+_WORD = re.compile(r"[A-Za-z _-]{1,20}|.{0,3}|[+-]?[0-9][0-9.,:]{0,15} ?[A-Za-z]{0,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +102,11 @@ class DeliveryError(ChainloopSmtpError):
 def quoted(value: str) -> str:
     """A value as an error shows it: in quotes, printable, on one line, at most 80 characters.
 
-    Of a URL without the login, whatever else is wrong with it.
+    Of a URL without the login, whatever else is wrong with it. What is certainly a key or a token
+    is not shown.
     """
+    if _SECRET.search(value):
+        return _HIDDEN
     scheme, separator, rest = value.partition("://")
     authority, slash, path = rest.partition("/")
     _, at, host = authority.rpartition("@")
@@ -97,3 +114,20 @@ def quoted(value: str) -> str:
         value = f"{scheme}://***@{host}{slash}{path}"
     shown = "".join(c if c.isprintable() else " " for c in value[:81])
     return "'" + (shown if len(value) <= 80 else shown[:77] + "...") + "'"
+
+
+def quoted_path(value: str) -> str:
+    """As `quoted`, for a path: not shown where it is more like a secret in the wrong option."""
+    is_random = any(map(_is_mixed, _RANDOM.findall(value)))
+    is_secret = is_random or _HEXADECIMAL.fullmatch(value) or _PASSWORD.fullmatch(value)
+    return _HIDDEN if is_secret else quoted(value)
+
+
+def quoted_word(value: str) -> str:
+    """As `quoted`, for one of a few words or a number: shown only where it looks like one."""
+    return quoted(value) if _WORD.fullmatch(value) else _HIDDEN
+
+
+def _is_mixed(text: str) -> bool:
+    kinds = ("[a-z]", "[A-Z]", "[0-9]")
+    return all(re.search(kind, text) for kind in kinds)

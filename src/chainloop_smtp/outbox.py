@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chainloop_smtp import __version__, inputfile
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import Unreadable
 from chainloop_smtp.model import (
     Attempt,
@@ -217,6 +217,6 @@ def _write(path: Path, content: bytes) -> Path:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         raise OptionsError(
-            Problem("output-dir", f"{quoted(str(path))} cannot be written: {why.lower()}")
+            Problem("output-dir", f"{quoted_path(str(path))} cannot be written: {why.lower()}")
         ) from error
     return path

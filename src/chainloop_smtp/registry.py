@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chainloop_smtp import inputfile
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 
 DEFAULTS = (".github/chainloop-smtp.yml", "chainloop-smtp.yml")
 _MAX_BYTES = 1024 * 1024
@@ -98,4 +98,4 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _error(path: str, why: str, hint: str = "") -> OptionsError:
-    return OptionsError(Problem(f"config {quoted(path)}", why, hint))
+    return OptionsError(Problem(f"config {quoted_path(path)}", why, hint))

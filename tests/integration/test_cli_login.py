@@ -7,7 +7,7 @@ import sys
 import sysconfig
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -268,3 +268,110 @@ def test_certificates_of_ones_own_are_looked_at_before_anything_is_done(program:
     ended = program("send", inputs=INPUTS | {"tls-client-cert": "no.pem"}, post=never)
     assert ended.code == 2
     assert "tls-client-cert: 'no.pem' cannot be read" in ended.stderr
+
+
+def _fixed_key(tls: Certificates) -> tuple[str, str]:
+    """A private key, and a line of it that must not be seen."""
+    key = tls.client_key.read_text()
+    return key, key.splitlines()[1]
+
+
+@pytest.mark.parametrize("form", [str, lambda key: key.replace("\n", "\\n")], ids=["lines", "one"])
+def test_a_private_key_that_is_pasted_is_masked_and_used(
+    program: Program, tls: Certificates, form: Callable[[str], str]
+) -> None:
+    key, line = _fixed_key(tls)
+    given = {"tls-client-cert": str(tls.client_cert), "tls-client-key": form(key)}
+    post = Post()
+    ended = program("send", inputs=INPUTS | given, post=post)
+    assert ended.code == 0
+    assert len(post.mails) == 1
+    assert line in ended.stdout
+    assert _has_no_secret(ended, line)
+
+
+@pytest.mark.parametrize(
+    ("option", "where"),
+    [
+        ("config", "config"),
+        ("attestation", "attestation"),
+        ("attach", "attach"),
+        ("template-dir", "template-dir"),
+        ("output-dir", "output-dir"),
+        ("tls", "tls"),
+        ("send-on", "send-on"),
+        ("dry-run", "dry-run"),
+        ("cc", "cc"),
+        ("host", "host"),
+        ("timeout", "timeout"),
+        ("proxy", "proxy"),
+        ("workflow-run-id", "workflow-run-id"),
+        ("tls-ca-file", "tls-ca-file"),
+        ("tls-client-cert", "tls-client-cert"),
+    ],
+)
+def test_a_private_key_in_the_wrong_input_is_not_repeated(
+    program: Program, tls: Certificates, option: str, where: str
+) -> None:
+    key, _ = _fixed_key(tls)
+    ended = program("send", inputs=INPUTS | {option: key}, post=never)
+    assert ended.code in (2, 3)
+    assert f"  {where}" in ended.stderr
+    assert _has_no_secret(ended, *key.splitlines()[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("tls", "s3cr3t-t0ken"),
+        ("dry-run", "s3cr3t-t0ken"),
+        ("send-on", "s3cr3t-t0ken"),
+        ("dsn", "s3cr3t-t0ken"),
+        ("job-status", "s3cr3t-t0ken"),
+        ("timeout", "s3cr3t-t0ken"),
+        ("max-recipients", "s3cr3t-t0ken"),
+        ("attach-max-size", "s3cr3t-t0ken"),
+        ("config", "kjsDFA8asdKJHSDFKJhs"),
+        ("attestation", "kjsDFA8asdKJHSDFKJhs"),
+        ("previous-attestation", "kjsDFA8asdKJHSDFKJhs"),
+        ("policy-evaluations", "kjsDFA8asdKJHSDFKJhs"),
+        ("attach", "kjsDFA8asdKJHSDFKJhs"),
+        ("template-dir", "kjsDFA8asdKJHSDFKJhs"),
+        ("to", "file:kjsDFA8asdKJHSDFKJhs"),
+        ("workflow-run-id", "kjsDFA8asdKJHSDFKJhs"),
+        ("tls-fingerprint", "kjsDFA8asdKJHSDFKJhs"),
+        ("oauth2-tenant", "kjsDFA8asdKJHSDFKJhs/"),
+        ("oauth2-token-url", "kjsDFA8asdKJHSDFKJhs"),
+    ],
+)
+def test_a_secret_in_the_wrong_input_is_not_repeated(
+    program: Program, option: str, value: str
+) -> None:
+    given = INPUTS | {"oauth2-provider": "microsoft"} if option.startswith("oauth2") else INPUTS
+    evidence = {"attestation": PUSHED} if option != "attestation" else {}
+    ended = program("send", inputs=dict(given) | evidence | {option: value})
+    assert _has_no_secret(ended, value.removeprefix("file:").rstrip("/"))
+    assert option == "previous-attestation" or ended.code in (2, 3)
+
+
+def test_a_private_key_in_a_configuration_file_is_refused_and_by_variable_taken(
+    program: Program, tls: Certificates
+) -> None:
+    key, line = _fixed_key(tls)
+    block = "".join(f"      {each}\n" for each in key.splitlines())
+    head = "registrations:\n  - name: a\n"
+    tail = f"    tls-client-cert: {tls.client_cert}\nattachments: [{{registration: a}}]\n"
+    path = Path("chainloop-smtp.yml")
+    path.write_text(f"{head}    tls-client-key: |\n{block}{tail}")
+    given = {"config": str(path), "attestation": PUSHED} | INPUTS
+    ended = program("send", inputs=given, post=never)
+    assert ended.code == 2
+    assert "tls-client-key stands in the file itself, where everybody reads it" in ended.stderr
+    assert line not in ended.stdout + ended.stderr
+    path.write_text(f"{head}    tls-client-key: {{env: KEY}}\n{tail}")
+    post = Post()
+    ended = program("send", inputs=given, environ={"KEY": key}, post=post)
+    assert (ended.code, len(post.mails)) == (0, 1)
+    assert f"::add-mask::{line}\n" in ended.stdout
+    assert "KEY" not in ended.environ
+    assert _has_no_secret(ended, line)

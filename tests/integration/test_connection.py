@@ -1,11 +1,13 @@
 """From a host and a port to a connection that may be trusted: addresses, proxies, certificates."""
 
+import base64
 import hashlib
 import os
 import re
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -16,7 +18,7 @@ import trustme
 
 from chainloop_smtp.delivery import check_files, send
 from chainloop_smtp.delivery.tls import context
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model import (
     Delivery,
     Mail,
@@ -128,6 +130,146 @@ def test_a_client_certificate_is_shown(tls: Certificates, both: bool) -> None:
         result = submit(server, tls_ca_file=str(tls.ca_file), **shown)
 
     assert result.accepted == ("to@example.test",)
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "Windows line ends": lambda text: text.replace("\n", "\r\n"),
+    "escaped line ends": lambda text: text.replace("\n", "\\n"),
+    "folded": lambda text: text.replace("\n", " "),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "wrapped base64": lambda text: base64.encodebytes(text.encode()).decode(),
+    "with text around it": lambda text: f"Bag Attributes: ü\n{text}",
+}
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["one text", "two texts"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_pem_text_stands_for_a_file(
+    tls: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: Callable[[str], str],
+    both: bool,
+) -> None:
+    cert, key = (form(each.read_text()) for each in (tls.client_cert, tls.client_key))
+    shown = (
+        {"tls_client_cert": form(tls.client_both.read_text())}
+        if both
+        else {"tls_client_cert": cert, "tls_client_key": key}
+    )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with running(tls.mutual).running() as server:
+        result = submit(server, tls_ca_file=form(tls.ca_file.read_text()), **shown)
+
+    assert result.accepted == ("to@example.test",)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pem_text_lies_in_a_file_for_its_owner_only_and_not_for_long(
+    tls: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    modes: list[int] = []
+
+    class Broken(ssl.SSLContext):
+        def load_cert_chain(self, certfile: str, *_: object, **__: object) -> None:  # type: ignore[override]
+            modes.extend(each.stat().st_mode & 0o777 for each in tmp_path.iterdir())
+            assert Path(certfile).read_text() == tls.client_cert.read_text().strip() + "\n"
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ssl, "SSLContext", Broken)
+    with pytest.raises(KeyboardInterrupt):
+        check_files("", tls.client_cert.read_text(), tls.client_key.read_text())
+    assert modes == [0o600, 0o600]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "where", "why"),
+    [
+        ("key", "", "tls-client-cert", "the PEM text does not hold both a certificate and its key"),
+        (
+            "cert",
+            "cert",
+            "tls-client-cert",
+            "the PEM text holds no certificate, or the PEM text no key",
+        ),
+        (
+            "cert",
+            "other",
+            "tls-client-cert",
+            "the key does not belong to the certificate in the PEM text",
+        ),
+        ("cert", "encrypted", "tls-client-key", "the key in the PEM text is encrypted"),
+    ],
+)
+def test_an_error_about_pem_text_never_quotes_it(
+    tls: Certificates, tmp_path: Path, cert: str, key: str, where: str, why: str
+) -> None:
+    files = _files(tmp_path, tls)
+    texts = [Path(files[each]).read_text() if each else "" for each in (cert, key)]
+    with pytest.raises(OptionsError) as caught:
+        check_files("", *texts)
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.why) == (where, why)
+
+
+@pytest.mark.parametrize(
+    "cut", ["-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nMIIE"]
+)
+def test_a_key_that_is_cut_off_is_not_quoted_either(tls: Certificates, cut: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        check_files(cut, tls.client_cert.read_text(), cut)
+    assert [(each.where, each.why) for each in caught.value.problems] == [
+        ("tls-ca-file", "the PEM text holds no PEM certificate"),
+        ("tls-client-cert", "the PEM text holds no certificate, or the PEM text no key"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("certs/client.pem", "'certs/client.pem'"),
+        ("MIIEvQIBADANBgkqhkiG9w0BAQEF", "(not shown: it may be a secret)"),
+        ("LS0tLS1CRUdJTi=LS0t", "(not shown: it may be a secret)"),
+    ],
+    ids=["path", "DER in base64", "broken base64 of PEM"],
+)
+@pytest.mark.parametrize("option", ["tls-ca-file", "tls-client-cert", "tls-client-key"])
+def test_what_is_not_there_is_only_quoted_where_it_looks_like_a_path(
+    tls: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    given: str,
+    shown: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cert = str(tls.client_cert) if option == "tls-client-key" else ""
+    options = {"tls-ca-file": "", "tls-client-cert": cert, "tls-client-key": ""}
+    with pytest.raises(OptionsError) as caught:
+        check_files(*(options | {option: given}).values())
+    assert caught.value.problems == (
+        Problem(
+            option,
+            f"{shown} cannot be read: no such file",
+            "Paths are relative to the workspace: does a step before this one check it out? The "
+            "PEM text itself can be given too.",
+        ),
+    )
+
+
+def test_a_pipe_is_no_certificate(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    pipe = str(tmp_path / "pipe")
+    with pytest.raises(OptionsError) as caught:
+        check_files(pipe, pipe, pipe)
+    hint = "Write what comes through it to a file first, and name that."
+    assert caught.value.problems == (
+        Problem("tls-ca-file", f"'{pipe}' is a pipe, not a file", hint),
+        Problem("tls-client-cert", f"'{pipe}' is a pipe, not a file", hint),
+    )
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

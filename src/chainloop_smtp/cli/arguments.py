@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import Any, NoReturn
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted_word
 
 Group = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
 
@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         choices = list(map(str, action.choices))
         is_command = not action.option_strings
         where = self.prog if is_command else "/".join(action.option_strings)
-        why = f"{quoted(value)} is {'no command' if is_command else 'not one of its words'}"
+        why = f"{quoted_word(value)} is {'no command' if is_command else 'not one of its words'}"
         raise OptionsError(Problem(where, why, nearest(value, choices)))
 
     def _commands(self) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from chainloop_smtp import message
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model import Enclosures, Evidence, File, Job, Part
 
 
@@ -33,7 +33,7 @@ def enclosed(
         given.append(File(name=message.REPORT_NAME, content=report()))
     found, unmatched = files.collect(wanted.patterns, run.environ, wanted.max_size, given)
     problems = [
-        Problem(f"attach {quoted(pattern)}", "matches no file", _hint(pattern))
+        Problem(f"attach {quoted_path(pattern)}", "matches no file", _hint(pattern))
         for pattern in unmatched
     ]
     if problems and job.is_success:

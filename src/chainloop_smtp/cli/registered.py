@@ -138,7 +138,7 @@ def item(registration: RegistrationEntry) -> dict[str, object]:
 def config(given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
     """Inputs as the two lists show them: a variable by its name, a secret not at all."""
     shown = dict(given) | {name: f"${{{variable}}}" for name, variable in variables.items()}
-    return {name: text for name, text in shown.items() if name not in options.SECRETS}
+    return {name: text for name, text in shown.items() if not options.is_secret(name, text)}
 
 
 def stamp(now: datetime) -> str:

@@ -1,16 +1,23 @@
 """Transport -> TLS: whom to trust, what to show, and whether it is the right one."""
 
 import hashlib
+import os
 import re
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp import inputfile
+from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model import Transport
+from chainloop_smtp.model.pem import pem
 
+_LARGEST = 16 * 1024 * 1024  # bytes; all public authorities are 0.2 MiB
+_PEM_ITSELF = "The PEM text itself can be given too."
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d")
 
 
@@ -133,44 +140,75 @@ def _is_same_store(bundle: Path, folder: Path) -> bool:
 
 
 def _trust(ca_file: str, made: ssl.SSLContext) -> None:
-    """Adds the authorities of a PEM file."""
+    """Adds authorities."""
     try:
-        made.load_verify_locations(cafile=ca_file)
+        with _as_file("tls-ca-file", ca_file) as path:
+            made.load_verify_locations(cafile=path)
     except ssl.SSLError as error:
-        why = f"{quoted(ca_file)} holds no PEM certificate"
+        why = f"{_named(ca_file)} holds no PEM certificate"
         raise OptionsError(Problem("tls-ca-file", why)) from error
-    except (OSError, ValueError) as error:
-        raise _unreadable("tls-ca-file", ca_file, error) from error
 
 
 def _show(cert: str, key: str, made: ssl.SSLContext) -> None:
-    """Takes our own certificate, with its key from the same file or from another."""
+    """Takes our own certificate, with its key from the same text or from another."""
 
     def encrypted() -> NoReturn:
-        why = f"the key in {quoted(key or cert)} is encrypted"
+        why = f"the key in {_named(key or cert)} is encrypted"
         hint = "Decrypt it (openssl pkey -in key.pem -out plain.pem), and keep it as a secret."
         raise OptionsError(Problem("tls-client-key" if key else "tls-client-cert", why, hint))
 
-    for name, path in (("tls-client-cert", cert), ("tls-client-key", key)):
-        try:
-            if path:
-                Path(path).open("rb").close()
-        except (OSError, ValueError) as error:
-            raise _unreadable(name, path, error) from error
     try:
-        made.load_cert_chain(cert, key or None, password=encrypted)
+        with (
+            _as_file("tls-client-cert", cert) as cert_path,
+            _as_file("tls-client-key", key) as key_path,
+        ):
+            made.load_cert_chain(cert_path, key_path or None, password=encrypted)
     except ssl.SSLError as error:
         hint = "Both are PEM; the certificate comes before those of its authorities."
         if "mismatch" in (error.reason or "").lower():
-            why = f"the key does not belong to the certificate in {quoted(cert)}"
+            why = f"the key does not belong to the certificate in {_named(cert)}"
         elif key:
-            why = f"{quoted(cert)} holds no certificate, or {quoted(key)} no key"
+            why = f"{_named(cert)} holds no certificate, or {_named(key)} no key"
         else:
-            why = f"{quoted(cert)} does not hold both a certificate and its key"
-            hint = "Give the key's file as tls-client-key, or put both into one. Both are PEM."
+            why = f"{_named(cert)} does not hold both a certificate and its key"
+            hint = "Give the key as tls-client-key, or put both into one. Both are PEM."
         raise OptionsError(Problem("tls-client-cert", why, hint)) from error
 
 
-def _unreadable(name: str, path: str, error: OSError | ValueError) -> OptionsError:
-    why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-    return OptionsError(Problem(name, f"{quoted(path)} cannot be read: {why.lower()}"))
+@contextmanager
+def _as_file(option: str, given: str) -> Iterator[str]:
+    """A path for OpenSSL, which reads nothing else; PEM text lies there for a moment, for us only.
+
+    Raises:
+        OptionsError: What is given is a path, and not of a file that can be read.
+    """
+    text = pem(given)
+    if not text:
+        _check_readable(option, given)
+        yield given
+        return
+    # Imported here: few options hold their text themselves.
+    import tempfile
+
+    descriptor, path = tempfile.mkstemp(prefix="chainloop-smtp-", suffix=".pem")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        yield path
+    finally:
+        Path(path).unlink()
+
+
+def _check_readable(option: str, path: str) -> None:
+    try:
+        if path:
+            inputfile.read(path, _LARGEST)
+    except inputfile.Unreadable as error:
+        why = "cannot be read: no such file" if error.missing else error.why
+        hint = f"{error.hint} {_PEM_ITSELF}".strip() if error.missing else error.hint
+        raise OptionsError(Problem(option, f"{quoted_path(path)} {why}", hint)) from error
+
+
+def _named(given: str) -> str:
+    """What is given, as an error shows it."""
+    return "the PEM text" if pem(given) else quoted_path(given)

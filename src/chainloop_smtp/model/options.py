@@ -236,11 +236,12 @@ class Transport:
     """How a mail travels to the submission server.
 
     Attributes:
-        tls_ca_file: Path of a PEM bundle to trust besides the system's; empty: the system's only.
+        tls_ca_file: PEM text, or the path of a PEM file, of authorities to trust besides the
+            system's; empty: the system's only.
         tls_fingerprint: SHA-256 of the server's certificate, 64 lower-case hexadecimal digits; it
             stands instead of all trust in authorities. Empty: those are asked.
-        tls_client_cert: Path of a PEM file with our own certificate; empty: we have none.
-        tls_client_key: Path of its key; empty: the key stands in ``tls_client_cert``.
+        tls_client_cert: The same for our own certificate; empty: we have none.
+        tls_client_key: The same for its key; empty: it stands in ``tls_client_cert``.
         has_token: What the registration has for a password is an OAuth access token.
         proxy: None: the connection is direct.
         dsn: What to ask for, where the server offers DSN; empty: the servers' own habit.
@@ -252,8 +253,8 @@ class Transport:
     tls: Tls = Tls.AUTO
     tls_ca_file: str = ""
     tls_fingerprint: str = ""
-    tls_client_cert: str = ""
-    tls_client_key: str = ""
+    tls_client_cert: str = field(default="", repr=False)
+    tls_client_key: str = field(default="", repr=False)
     auth: Auth = Auth.AUTO
     has_token: bool = False
     proxy: Proxy | None = None

@@ -7,8 +7,9 @@ Every problem of a run is reported at once, each once.
 import json
 from collections.abc import Mapping
 
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted_word
 from chainloop_smtp.model import Mailbox, Options, Plugin, Require, Secret
+from chainloop_smtp.model.pem import private_keys
 from chainloop_smtp.options import addresses, evidence, schemas
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import (
@@ -21,7 +22,7 @@ from chainloop_smtp.options.inputs import (
     Input,
     variable_of,
 )
-from chainloop_smtp.options.oauth2 import oauth2, private_keys
+from chainloop_smtp.options.oauth2 import oauth2, service_account_keys
 from chainloop_smtp.options.recipients import allowed_domains, lookups
 from chainloop_smtp.options.registration import attachment, registration
 from chainloop_smtp.options.transport import proxy_secrets, transport
@@ -42,6 +43,11 @@ __all__ = [
     "secrets",
     "variable_of",
 ]
+
+
+# As it is, or in base64.
+_PEM_BEGINS = ("-----BEGIN ", "LS0tLS1CRUdJTi")
+_TAKE_PEM = ("tls-ca-file", "tls-client-cert", "tls-client-key")
 
 
 def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
@@ -118,8 +124,10 @@ def normalise(raw: Mapping[str, object]) -> dict[str, str]:
 def secrets(given: Mapping[str, str]) -> tuple[Secret, ...]:
     """What stands in normalised inputs and may be seen by nobody."""
     values: dict[str, tuple[str, ...]] = {name: (given.get(name, ""),) for name in SECRETS}
-    values["oauth2-client-secret"] += private_keys(given.get("oauth2-client-secret", ""))
+    values["oauth2-client-secret"] += service_account_keys(given.get("oauth2-client-secret", ""))
     values["proxy"] = proxy_secrets(given.get("proxy", ""))
+    for name, text in given.items():
+        values[name] = (*values.get(name, ()), *_private_keys(name, text))
     users = {"password": given.get("user", "")}
     return tuple(
         Secret(name=name, value=value, user=users.get(name, ""))
@@ -130,8 +138,14 @@ def secrets(given: Mapping[str, str]) -> tuple[Secret, ...]:
 
 
 def is_secret(name: str, text: str) -> bool:
-    """The input's value may be seen by nobody: a secret's, or a proxy's with its password."""
-    return name in SECRETS or (name == "proxy" and bool(proxy_secrets(text)))
+    """The input's value may be seen by nobody: a secret, a proxy's password, or a private key."""
+    has_password = name == "proxy" and bool(proxy_secrets(text))
+    return name in SECRETS or has_password or bool(_private_keys(name, text))
+
+
+def _private_keys(name: str, text: str) -> tuple[str, ...]:
+    """Those that a user gives; not what evidence quotes, as a policy does that looks for keys."""
+    return private_keys(text) if name in _TAKE_PEM or text.startswith(_PEM_BEGINS) else ()
 
 
 def mailbox(name: str, addr_spec: str) -> Mailbox | None:
@@ -172,12 +186,15 @@ def _with_defaults(given: dict[str, str], problems: list[Problem]) -> dict[str, 
     for name, value in given.items():
         if name not in BY_NAME:
             problems.append(_unknown(name))
+        elif name not in (*SECRETS, *_TAKE_PEM) and _private_keys(name, value):
+            hint = "A client certificate's key belongs in tls-client-key. Is this the right secret?"
+            problems.append(Problem(name, "holds a private key", hint))
         elif (choices := BY_NAME[name].choices) and value not in choices:
             words = ("true", "false") if choices is BOOLEAN else choices
             problems.append(
                 Problem(
                     name,
-                    f"{quoted(value)} is not one of its words",
+                    f"{quoted_word(value)} is not one of its words",
                     f"Write one of: {', '.join(words)}.",
                 )
             )

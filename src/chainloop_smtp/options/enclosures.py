@@ -2,7 +2,7 @@
 
 import re
 
-from chainloop_smtp.errors import quoted
+from chainloop_smtp.errors import quoted_word
 from chainloop_smtp.model import Enclosures
 from chainloop_smtp.options.values import Values
 
@@ -37,10 +37,10 @@ def _size(values: Values, name: str) -> int:
     value, hint = values.text(name), "Write a number and a unit, such as 10MB or 512KiB."
     found = _SIZE.fullmatch(value)
     if not found:
-        values.wrong(name, f"{quoted(value)} is not a size", hint)
+        values.wrong(name, f"{quoted_word(value)} is not a size", hint)
         return 0
     whole, fraction, unit = found[1], found[2] or "", found[3]
     octets = int(whole + fraction.ljust(3, "0")) * _UNITS[unit] // 1000
     if not 0 < octets <= _LARGEST:
-        values.wrong(name, f"{quoted(value)} is not more than none and at most 1GB", hint)
+        values.wrong(name, f"{quoted_word(value)} is not more than none and at most 1GB", hint)
     return octets

@@ -3,7 +3,7 @@
 import json
 import re
 
-from chainloop_smtp.errors import quoted
+from chainloop_smtp.errors import quoted, quoted_path
 from chainloop_smtp.model import JobResult, JobStatus
 from chainloop_smtp.options.values import Values
 
@@ -16,7 +16,7 @@ def run_id(values: Values) -> str:
     given = values.text("workflow-run-id")
     if given and not _UUID.fullmatch(given):
         hint = "It is the attestationID that `chainloop attestation init -o json` prints."
-        values.wrong("workflow-run-id", f"{quoted(given)} is not a UUID", hint)
+        values.wrong("workflow-run-id", f"{quoted_path(given)} is not a UUID", hint)
     if given and "attestation" in values:
         values.wrong("workflow-run-id", "attestation is given too", "Give one of them.")
     return given

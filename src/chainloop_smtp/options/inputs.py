@@ -136,15 +136,22 @@ INPUTS = (
         default="auto",
         choices=tuple(Tls),
     ),
-    Input(name="tls-ca-file", help="PEM file of certificate authorities to trust as well."),
+    Input(
+        name="tls-ca-file",
+        help="PEM file of certificate authorities to trust as well, or the PEM text itself.",
+    ),
     Input(
         name="tls-fingerprint",
         help="SHA-256 fingerprint of the server's certificate, to trust that one and no authority.",
     ),
-    Input(name="tls-client-cert", help="PEM file with a certificate to show to the server."),
+    Input(
+        name="tls-client-cert",
+        help="PEM file with a certificate to show to the server, or the PEM text itself.",
+    ),
     Input(
         name="tls-client-key",
-        help="PEM file with its private key, where tls-client-cert does not hold it.",
+        help="PEM file with its private key, or the PEM text itself, where tls-client-cert does "
+        "not hold it.",
     ),
     Input(
         name="auth",

@@ -4,7 +4,7 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from chainloop_smtp.errors import quoted
+from chainloop_smtp.errors import quoted_path
 from chainloop_smtp.model import Auth, OAuth2, OAuth2Provider
 from chainloop_smtp.options import hosts
 from chainloop_smtp.options.values import Values
@@ -53,7 +53,7 @@ def oauth2(values: Values) -> OAuth2 | None:
     return found
 
 
-def private_keys(client_secret: str) -> tuple[str, ...]:
+def service_account_keys(client_secret: str) -> tuple[str, ...]:
     """What is secret by itself in a service account's key: somebody may have it apart from that."""
     try:
         key = json.loads(client_secret)
@@ -76,7 +76,9 @@ def _check_beside(values: Values) -> None:
 def _check_endpoint(values: Values, found: OAuth2) -> None:
     if found.token_url and not _is_https(found.token_url):
         hint = "Secrets go there; write it without a user."
-        values.wrong("oauth2-token-url", f"{quoted(found.token_url)} is not an https:// URL", hint)
+        values.wrong(
+            "oauth2-token-url", f"{quoted_path(found.token_url)} is not an https:// URL", hint
+        )
     if found.provider is OAuth2Provider.OTHER and not found.token_url:
         hint = "Write microsoft or google, or give oauth2-token-url."
         values.wrong("oauth2-provider", "is missing", hint)
@@ -118,7 +120,7 @@ def _check_grant(values: Values, found: OAuth2) -> None:
                 values.wrong(name, "oauth2-federated is true too", hint)
         if is_google and found.client_id and "@" not in found.client_id:
             hint = "Write the service account's address: name@project.iam.gserviceaccount.com."
-            values.wrong("oauth2-client-id", f"{quoted(found.client_id)} is no address", hint)
+            values.wrong("oauth2-client-id", f"{quoted_path(found.client_id)} is no address", hint)
     elif not found.client_secret and (is_google or not found.refresh_token):
         values.wrong(
             "oauth2-client-secret",
@@ -140,13 +142,13 @@ def _check_tenant(values: Values, found: OAuth2) -> None:
         _require(values, "oauth2-tenant")
         if found.tenant and not _TENANT.fullmatch(found.tenant):
             hint = "Write the directory's id (a UUID) or one of its domains."
-            values.wrong("oauth2-tenant", f"{quoted(found.tenant)} is neither", hint)
+            values.wrong("oauth2-tenant", f"{quoted_path(found.tenant)} is neither", hint)
     if found.provider is OAuth2Provider.GOOGLE and found.is_federated:
         _require(values, "oauth2-tenant")
         if found.tenant and not _IDENTITY_PROVIDER.fullmatch(found.tenant):
             values.wrong(
                 "oauth2-tenant",
-                f"{quoted(found.tenant)} is no workload identity provider",
+                f"{quoted_path(found.tenant)} is no workload identity provider",
                 "Write projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME.",
             )
 

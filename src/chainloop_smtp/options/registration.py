@@ -1,6 +1,6 @@
 """Inputs -> Registration and Attachment: Chainloop's two schemas, then our own, stricter rules."""
 
-from chainloop_smtp.errors import quoted
+from chainloop_smtp.errors import quoted_path
 from chainloop_smtp.model import Attachment, Auth, Mailbox, Registration
 from chainloop_smtp.options import addresses, hosts, schemas
 from chainloop_smtp.options.oauth2 import fetches_token
@@ -98,7 +98,7 @@ def _host(values: Values) -> str:
         except ValueError:
             why = "has a port or a colon in it" if ":" in host else "is no host name or IP address"
     hint = "Write the bare host name, such as smtp.example.com; the port has an input of its own."
-    values.wrong("host", f"{quoted(host)} {why}", hint)
+    values.wrong("host", f"{quoted_path(host)} {why}", hint)
     return ""
 
 
@@ -128,5 +128,5 @@ def _port(values: Values) -> int:
         return int(port)
     if port:
         hint = "Usual are 587 (STARTTLS) and 465 (implicit TLS)."
-        values.wrong("port", f"{quoted(port)} is not a port number from 1 to 65535", hint)
+        values.wrong("port", f"{quoted_path(port)} is not a port number from 1 to 65535", hint)
     return 0

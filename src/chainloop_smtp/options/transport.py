@@ -3,7 +3,7 @@
 import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from chainloop_smtp.errors import quoted
+from chainloop_smtp.errors import quoted, quoted_path, quoted_word
 from chainloop_smtp.model import Auth, Dsn, Proxy, ProxyKind, Tls, Transport
 from chainloop_smtp.options import hosts
 from chainloop_smtp.options.oauth2 import fetches_token
@@ -47,7 +47,11 @@ def _dsn(values: Values) -> tuple[Dsn, ...]:
     wanted = tuple(dict.fromkeys(known[word] for word in words if word in known))
     unknown = [word for word in words if word and word not in known]
     if unknown or (Dsn.NEVER in wanted and len(wanted) > 1):
-        why = f"{quoted(unknown[0])} is not one of its words" if unknown else "never stands alone"
+        why = (
+            f"{quoted_word(unknown[0])} is not one of its words"
+            if unknown
+            else "never stands alone"
+        )
         values.wrong("dsn", why, "Write success, failure, delay, separated by commas; or never.")
     return wanted
 
@@ -86,10 +90,12 @@ def _fingerprint(values: Values) -> str:
     digits = re.sub(r"(?i)^sha-?256( fingerprint)?[=:]", "", given)
     digits = re.sub(r"[:\s]", "", digits).lower()
     if given and not re.fullmatch(rf"[0-9a-f]{{{_SHA256_DIGITS}}}", digits):
+        # A fingerprint is public, but in its place may stand something else.
+        is_hexadecimal = re.fullmatch(r"[0-9A-Fa-f:]+", given)
+        shown = quoted(given) if is_hexadecimal else quoted_path(given)
         values.wrong(
             "tls-fingerprint",
-            f"{quoted(given)} is not a SHA-256 fingerprint, which has {_SHA256_DIGITS} "
-            "hexadecimal digits",
+            f"{shown} is not a SHA-256 fingerprint, which has {_SHA256_DIGITS} hexadecimal digits",
             "openssl x509 -noout -fingerprint -sha256 prints it.",
         )
     return digits

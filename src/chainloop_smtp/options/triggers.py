@@ -2,7 +2,7 @@
 
 import re
 
-from chainloop_smtp.errors import quoted
+from chainloop_smtp.errors import quoted_word
 from chainloop_smtp.model import Trigger
 from chainloop_smtp.options.values import Values
 
@@ -20,7 +20,7 @@ def triggers(values: Values) -> tuple[Trigger, ...]:
             nearest = difflib.get_close_matches(word, tuple(Trigger), n=1)
             others = f"Write any of: {', '.join(Trigger)}."
             hint = f"Did you mean {nearest[0]}?" if nearest else others
-            values.wrong("send-on", f"{quoted(word)} is not one of its words", hint)
+            values.wrong("send-on", f"{quoted_word(word)} is not one of its words", hint)
     if not words:
-        values.wrong("send-on", f"{quoted(values.text('send-on'))} holds no word")
+        values.wrong("send-on", f"{quoted_word(values.text('send-on'))} holds no word")
     return tuple(dict.fromkeys(found))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from chainloop_smtp.errors import Problem, quoted
+from chainloop_smtp.errors import Problem, quoted, quoted_word
 from chainloop_smtp.model import Lookup, Mailbox, unique
 from chainloop_smtp.options import addresses
 
@@ -48,11 +48,11 @@ class Values:
         try:
             seconds = float(value)
         except ValueError:
-            self.wrong(name, f"{quoted(value)} is not a number", hint)
+            self.wrong(name, f"{quoted_word(value)} is not a number", hint)
             return 0.0
         # Written so that NaN fails too.
         if not 0 < seconds <= _LONGEST_WAIT:
-            why = f"{quoted(value)} is not more than 0 and at most {_LONGEST_WAIT}"
+            why = f"{quoted_word(value)} is not more than 0 and at most {_LONGEST_WAIT}"
             self.wrong(name, why, hint)
         return seconds
 
@@ -61,7 +61,7 @@ class Values:
         value = self._given[name]
         if value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= _LARGEST:
             return int(value)
-        self.wrong(name, f"{quoted(value)} is no whole number from 1 to {_LARGEST}")
+        self.wrong(name, f"{quoted_word(value)} is no whole number from 1 to {_LARGEST}")
         return 1
 
     def lookups(self, name: str) -> tuple[Lookup, ...]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from chainloop_smtp import inputfile
-from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted
+from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import Unreadable
 from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
 from chainloop_smtp.source import paths
@@ -103,7 +103,7 @@ def mail(name: str, stdin: BinaryIO) -> bytes:
             return inputfile.read_stream(stdin, MAX_BYTES, _PATIENCE)
         return inputfile.read(name, MAX_BYTES, patience=_PATIENCE)
     except Unreadable as error:
-        where = "mail 'standard input'" if name == "-" else f"mail {quoted(name)}"
+        where = "mail 'standard input'" if name == "-" else f"mail {quoted_path(name)}"
         hint = inputfile.alike(name, "*.eml") if error.missing else error.hint
         raise OptionsError(Problem(where, error.why, hint)) from error
 
@@ -125,7 +125,9 @@ def _previous(
         if octets.strip():
             documents.append(octets)
         else:
-            absences.append(f"previous-attestation {quoted(_shown(name))}: is not there, or empty")
+            absences.append(
+                f"previous-attestation {quoted_path(_shown(name))}: is not there, or empty"
+            )
     return tuple(documents), tuple(absences)
 
 
@@ -196,7 +198,7 @@ def _read(
 
         with network:
             return url.fetch(option, name, network.timeout, network.left, MAX_BYTES)
-    where = f"{option} {quoted('standard input' if name == '-' else name)}"
+    where = f"{option} {quoted_path('standard input' if name == '-' else name)}"
     try:
         if name == "-":
             return inputfile.read_stream(stdin, MAX_BYTES, network.deadline)

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted, quoted_path
 from chainloop_smtp.model import File
 
 _MOST_FILES = 100
@@ -274,7 +274,7 @@ def _problem(name: str, error: Exception) -> Problem:
     why = str(error)
     if isinstance(error, OSError):
         why = f"cannot be read: {str(error.strerror).lower()}"
-    return Problem(f"attach {quoted(name)}", why, _HINTS.get(why, ""))
+    return Problem(f"attach {quoted_path(name)}", why, _HINTS.get(why, ""))
 
 
 _HINTS = {

@@ -1,6 +1,6 @@
 """``file:PATH`` in a list of recipients -> the addresses in that file."""
 
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import Unreadable
 from chainloop_smtp.source import paths
 
@@ -32,7 +32,7 @@ def expanded(name: str, text: str, workspace: str) -> str:
 
 def _lines(name: str, path: str, workspace: str) -> list[str]:
     """A file's lines without comments."""
-    where = f"{name} {quoted(PREFIX + path)}"
+    where = f"{name} {quoted_path(PREFIX + path)}"
     try:
         text = paths.read(path, workspace, _MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from chainloop_smtp import inputfile
-from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted
+from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted, quoted_path
 from chainloop_smtp.model import TemplateFile, Templates
 
 SUFFIX = ".j2"
@@ -36,7 +36,9 @@ def templates(folder: str, subject: str) -> Templates:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         hint = inputfile.nearby(folder) if isinstance(error, FileNotFoundError) else ""
         raise OptionsError(
-            Problem("template-dir", f"{quoted(folder)} is no folder to read: {why.lower()}", hint)
+            Problem(
+                "template-dir", f"{quoted_path(folder)} is no folder to read: {why.lower()}", hint
+            )
         ) from error
     wanted = [name for name in names if name.endswith(SUFFIX)]
     problems: list[Problem] = []

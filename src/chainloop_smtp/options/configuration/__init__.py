@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, quoted, quoted_word
 from chainloop_smtp.model import (
     AttachmentEntry,
     Conditions,
@@ -237,7 +237,7 @@ class _Reader:
             if text in tuple(kind):
                 found.append(kind(text))
             else:
-                why = f"{quoted(text)} is not one of the words of {name}"
+                why = f"{quoted_word(text)} is not one of the words of {name}"
                 hint = f"Write one of: {', '.join(kind)}."
                 self.problems.append(Problem(entry.places[name], why, hint))
         return tuple(found)
