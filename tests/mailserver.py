@@ -286,6 +286,9 @@ inet_protocols = ipv4
 # Nothing leaves this machine, and nothing is asked of the DNS.
 default_transport = error:this server delivers to its own mailboxes only
 smtpd_peername_lookup = no
+# As strict as it can be without the DNS about what clients call themselves.
+smtpd_helo_required = yes
+smtpd_helo_restrictions = reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname
 alias_maps =
 mydestination =
 local_recipient_maps =

@@ -206,3 +206,38 @@ def test_a_part_of_a_mail_that_comes_at_the_second_attempt_makes_two(program: Pr
     first, second = attempts(ended)
     assert len(first["transactions"]) == len(second["transactions"]) == 2
     assert "transactions" not in second["transactions"][0]
+
+
+def test_the_name_for_ehlo_comes_from_the_input_or_the_file(
+    program: Program, tmp_path: Path
+) -> None:
+    with Sink() as server:
+        ended = program(
+            "send", inputs=inputs(server, ehlo_name="ci.example.com"), post=delivery.send
+        )
+        checked = program("check", inputs=inputs(server, ehlo_name="192.0.2.1"))
+        config = tmp_path / "mails.yml"
+        config.write_text(
+            f"""
+registrations:
+  - name: one
+    host: 127.0.0.1
+    port: {server.port}
+    tls: none
+    auth: none
+    from: reports@example.test
+    to: security@example.test
+    ehlo-name: bücher.example.com
+attachments:
+  - registration: one
+""",
+            "utf-8",
+        )
+        server.needs_login = False
+        routed = program("send", inputs={"config": str(config)}, post=delivery.send)
+    assert (ended.code, checked.code, routed.code) == (0, 0, 0), routed.stderr
+    assert [session.split(b"\r\n")[0] for session in server.sessions] == [
+        b"EHLO ci.example.com",
+        b"EHLO [192.0.2.1]",
+        b"EHLO xn--bcher-kva.example.com",
+    ]

@@ -426,6 +426,51 @@ def test_both_ends_of_a_connection_are_known_after_its_reset() -> None:
             assert connection.own_name == own_name(socket.gethostname(), "127.0.0.1")
 
 
+# --- EHLO --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [Tls.NONE, Tls.STARTTLS, Tls.IMPLICIT])
+@pytest.mark.parametrize("name", ["ci.example.com", "[192.0.2.1]", "runner"])
+def test_the_name_for_ehlo_is_the_one_that_was_asked_for(
+    tls: Certificates, mode: Tls, name: str
+) -> None:
+    with Scripted(script(tls=mode.value), tls.server) as server:
+        registration = Registration(
+            host="127.0.0.1",
+            port=server.port,
+            user="",
+            password="",
+            from_=Mailbox(addr_spec="reports@example.test"),
+            to=(Mailbox(addr_spec="to@example.test"),),
+        )
+        transport = Transport(
+            tls=mode, tls_ca_file="" if mode is Tls.NONE else str(tls.ca_file), ehlo_name=name
+        )
+        result = send(a_mail(), registration, transport, attempts=1)
+
+    assert result.accepted == ("to@example.test",)
+    lines = server.received.split(b"\r\n")
+    said = [line for line in lines if line.startswith(b"EHLO")]
+    assert said == [b"EHLO " + name.encode()] * (2 if mode is Tls.STARTTLS else 1)
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        ("runner", b"[127.0.0.1]"),
+        ("localhost.localdomain", b"[127.0.0.1]"),
+        ("ci.example.com", b"ci.example.com"),
+    ],
+)
+def test_without_a_name_for_ehlo_it_is_one_that_strict_servers_accept(
+    monkeypatch: pytest.MonkeyPatch, machine: str, name: bytes
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: machine)
+    with Scripted(script()) as server:
+        submit(server)
+    assert server.groups[0] == b"EHLO " + name + b"\r\n"
+
+
 # --- connecting --------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model import Auth, OAuth2, OAuth2Provider, Proxy, ProxyKind, Secret
 from chainloop_smtp.options.transport import proxy_secrets
 
@@ -47,6 +47,64 @@ def oauth2(inputs: dict[str, str]) -> OAuth2:
     found = options.parse(INPUTS | inputs).oauth2
     assert found is not None
     return found
+
+
+# --- EHLO --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("", ""),
+        (" ci.example.com\n", "ci.example.com"),
+        ("CI.example.com.", "CI.example.com"),
+        ("runner", "runner"),
+        ("bücher.example.com", "xn--bcher-kva.example.com"),
+        ("faß.example.com", "xn--fa-hia.example.com"),
+        ("192.0.2.1", "[192.0.2.1]"),
+        ("[192.0.2.1]", "[192.0.2.1]"),
+        ("2001:DB8::1", "[IPv6:2001:db8::1]"),
+        ("[2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ("[ipv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+    ],
+)
+def test_the_name_in_ehlo_is_a_host_name_or_an_address_literal(given: str, name: str) -> None:
+    assert options.parse(INPUTS | PASSWORD | {"ehlo-name": given}).transport.ehlo_name == name
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "ci example com",
+        "ci.example.com\r\nMAIL FROM:<x@y>",
+        "ci.example.com SIZE=1",
+        "a_b.example.com",
+        "-ci.example.com",
+        "ci..example.com",
+        "x" * 64 + ".example.com",
+        "x." * 127 + "xx",
+        "https://ci.example.com",
+        "ci.example.com:587",
+        "jane@example.com",
+        "[ci.example.com]",
+        "[192.0.2.1",
+        "192.0.2.999",
+        "127.1",
+        "fe80::1%eth0",
+        "[X:y]",
+        "[]",
+        ".",
+        "\ud800.example.com",
+    ],
+)
+def test_what_is_no_name_for_ehlo_is_refused(given: str) -> None:
+    found = problem(PASSWORD | {"ehlo-name": given})
+    assert found == Problem(
+        "ehlo-name",
+        f"{quoted(given)} is no host name and no IP address in brackets",
+        "Write a name that DNS knows, such as ci.example.com, or leave it out.",
+    )
 
 
 # --- certificates ------------------------------------------------------------------------------

@@ -21,8 +21,26 @@ _NOBODY_THERE = (3, 4, 5)
 # Bad gateway, unavailable, gateway timeout: what proxies say of a server that does not answer.
 _NO_GATEWAY = ("502", "503", "504")
 _LONGEST_HEAD = 16 * 1024
+_LONGEST_NAME = 253  # characters: RFC 1035 section 2.3.4
 # Names that mean something on this network only: no server elsewhere can look them up.
-_LOCAL_DOMAINS = ("local", "localdomain", "localhost", "internal", "lan", "home", "arpa", "test")
+_LOCAL_DOMAINS = frozenset(
+    [
+        "arpa",
+        "corp",
+        "example",
+        "home",
+        "internal",
+        "intranet",
+        "invalid",
+        "lan",
+        "local",
+        "localdomain",
+        "localhost",
+        "private",
+        "test",
+        "workgroup",
+    ]
+)
 
 
 class Line(NamedTuple):
@@ -102,7 +120,8 @@ def own_name(name: str, address: str) -> str:
         and len(label) <= 63
         for label in labels
     )
-    if is_qualified and labels[-1] not in _LOCAL_DOMAINS and not labels[-1].isdigit():
+    is_local = labels[-1] in _LOCAL_DOMAINS
+    if is_qualified and len(name) <= _LONGEST_NAME and not is_local and not labels[-1].isdigit():
         return name
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 

@@ -130,7 +130,8 @@ class Session:
 
     def hello(self) -> None:
         """EHLO (RFC 5321 section 4.1.1.1), under a name that strict servers accept."""
-        command = f"EHLO {self.connection.own_name}".encode("ascii")
+        name = self.transport.ehlo_name or self.connection.own_name
+        command = f"EHLO {name}".encode("ascii")
         reply = self.ask(Phase.EHLO, command)
         if reply.code != 250:
             raise self.refusal("the server refused EHLO", Phase.EHLO, reply)

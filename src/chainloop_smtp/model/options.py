@@ -244,6 +244,7 @@ class Transport:
         tls_client_key: The same for its key; empty: it stands in ``tls_client_cert``.
         has_token: What the registration has for a password is an OAuth access token.
         proxy: None: the connection is direct.
+        ehlo_name: Given in EHLO; empty: the machine's own, or its address.
         dsn: What to ask for, where the server offers DSN; empty: the servers' own habit.
         require_tls: Every server on the way has to use TLS, or the mail comes back (RFC 8689).
         timeout: Seconds for one network step.
@@ -258,6 +259,7 @@ class Transport:
     auth: Auth = Auth.AUTO
     has_token: bool = False
     proxy: Proxy | None = None
+    ehlo_name: str = ""
     dsn: tuple[Dsn, ...] = ()
     require_tls: bool = False
     timeout: float = 30.0

@@ -38,6 +38,27 @@ def is_same(one: str, other: str) -> bool:
     return _key(one) == _key(other)
 
 
+def is_host_name(host: str) -> bool:
+    """Whether an ASCII name is one by RFC 1123 section 2.1.
+
+    An underscore is let through, since resolvers take it. A name never ends in a number, so
+    192.0.2.999 is none.
+    """
+    labels = host.removesuffix(".").split(".")
+    return (
+        len(host) <= 253
+        and not ends_in_number(host)
+        and all(
+            0 < len(label) <= 63
+            and label.replace("-", "").replace("_", "").isalnum()
+            and label.isascii()
+            and not label.startswith("-")
+            and not label.endswith("-")
+            for label in labels
+        )
+    )
+
+
 def ends_in_number(name: str) -> bool:
     """Whether a resolver may take an ASCII name for an IPv4 address, such as ``127.1``."""
     return bool(_NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]))

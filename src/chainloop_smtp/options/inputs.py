@@ -200,6 +200,11 @@ INPUTS = (
         help="http:// (CONNECT) or socks5:// proxy to reach the mail server through.",
     ),
     Input(
+        name="ehlo-name",
+        help="Name that the client gives itself in EHLO. Empty: this machine's own where others "
+        "may know it, else its IP address in brackets.",
+    ),
+    Input(
         name="dsn",
         help="Delivery reports to ask for, where the server offers DSN: success, failure, delay, "
         "separated by commas; or never.",

@@ -84,7 +84,7 @@ def _host(values: Values) -> str:
         name = hosts.ascii_name(host)
     except ValueError:
         name = ""
-    if not host or _is_host_name(name):
+    if not host or hosts.is_host_name(name):
         return name
     if "/" in host:
         why = "has the form of a URL"
@@ -100,26 +100,6 @@ def _host(values: Values) -> str:
     hint = "Write the bare host name, such as smtp.example.com; the port has an input of its own."
     values.wrong("host", f"{quoted_path(host)} {why}", hint)
     return ""
-
-
-def _is_host_name(host: str) -> bool:
-    """RFC 1123 section 2.1; an underscore is let through, since resolvers take it.
-
-    A name never ends in a number, so 192.0.2.999 is none.
-    """
-    labels = host.removesuffix(".").split(".")
-    return (
-        len(host) <= 253
-        and not hosts.ends_in_number(host)
-        and all(
-            0 < len(label) <= 63
-            and label.replace("-", "").replace("_", "").isalnum()
-            and label.isascii()
-            and not label.startswith("-")
-            and not label.endswith("-")
-            for label in labels
-        )
-    )
 
 
 def _port(values: Values) -> int:

@@ -33,11 +33,42 @@ def transport(values: Values) -> Transport:
         auth=values.word("auth", Auth),
         has_token=fetches_token(values),
         proxy=_proxy(values),
+        ehlo_name=_ehlo_name(values),
         dsn=_dsn(values),
         require_tls=values.is_true("require-tls"),
         timeout=values.seconds("timeout"),
         deadline=values.seconds("deadline"),
     )
+
+
+def _ehlo_name(values: Values) -> str:
+    """A host name with A-labels, or an address literal (RFC 5321 section 4.1.3)."""
+    given = values.text("ehlo-name")
+    if not given:
+        return ""
+    import ipaddress
+
+    inner = given[1:-1] if given[0] + given[-1] == "[]" else given
+    try:
+        address = ipaddress.ip_address(re.sub("(?i)^ipv6:", "", inner))
+    except ValueError:
+        pass
+    else:
+        # A scope, as in fe80::1%eth0, means nothing elsewhere.
+        if "%" not in inner:
+            return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+    try:
+        name = hosts.ascii_name(given.removesuffix("."))
+    except ValueError:
+        name = ""
+    if hosts.is_host_name(name) and "_" not in name:
+        return name
+    values.wrong(
+        "ehlo-name",
+        f"{quoted(given)} is no host name and no IP address in brackets",
+        "Write a name that DNS knows, such as ci.example.com, or leave it out.",
+    )
+    return ""
 
 
 def _dsn(values: Values) -> tuple[Dsn, ...]:
