@@ -1,6 +1,7 @@
 """`chainloop-smtp check`: what each step shows, and what it says a send would do."""
 
 import json
+import re
 import socket
 import ssl
 from base64 import b64encode
@@ -12,6 +13,7 @@ import pytest
 import trustme
 
 import tokenserver
+from chainloop_smtp import delivery
 from program import PASSWORD, Ended, Program, never
 from proxies import Tunnel
 from smtpserver import (
@@ -182,6 +184,61 @@ def test_a_certificate_that_ends_soon_is_a_warning(program: Program, tmp_path: P
     assert ended.code == 0
     assert lines(ended)[2][:2] == ("warning", "TLS")
     assert f"good until {ends:%d %b %Y} (3 days)" in said(ended, "TLS")
+
+
+CERTIFICATES = {
+    "unknown": "unable to get local issuer certificate",
+    "wrong_name": "IP address mismatch, certificate is not valid for '127.0.0.1'",
+    "expired": "certificate has expired",
+}
+
+
+@pytest.mark.parametrize("mode", ["starttls", "implicit"])
+@pytest.mark.parametrize("kind", CERTIFICATES)
+def test_a_certificate_that_is_not_trusted_is_refused_as_a_send_refuses_it(
+    program: Program, tls: Certificates, mode: str, kind: str
+) -> None:
+    told = []
+    for command in ("check", "send"):
+        with Scripted(script(tls=mode, auth="PLAIN"), getattr(tls, kind)) as server:
+            given = with_login(server.port, tls, tls=mode)
+            ended = program(command, inputs=given, post=delivery.send)
+        assert ended.code == 5, ended.log
+        # Not a word of SMTP, QUIT neither, to whoever this is.
+        expected = b"" if mode == "implicit" else b"EHLO [127.0.0.1]\r\nSTARTTLS\r\n"
+        assert server.received == expected
+        where = f"127.0.0.1:{server.port}"
+        told.append(ended.stderr.partition(where)[2])
+        if command == "check":
+            why = f"the server's certificate is not trusted: {CERTIFICATES[kind]}"
+            assert ("failed", "TLS", why) in [
+                (state, name, text.partition(". (_ssl")[0]) for state, name, text in lines(ended)
+            ]
+            is_last = ("MAIL", "RCPT", "RSET", "QUIT")
+            assert states(ended).endswith(", ".join(f"{name} skipped" for name in is_last))
+            assert f"A mail through {where} would not be delivered. Nothing was sent." in (
+                ended.stdout
+            )
+    assert told[0] == told[1]
+    assert f": the server's certificate is not trusted: {CERTIFICATES[kind]}" in told[0]
+
+
+@pytest.mark.parametrize("then", [Then.CLOSE, Then.RESET])
+@pytest.mark.parametrize("mode", ["starttls", "implicit"])
+def test_a_server_that_leaves_where_tls_should_begin_is_told_as_that(
+    program: Program, tls: Certificates, mode: str, then: Then
+) -> None:
+    steps = script(tls=mode, auth="PLAIN")
+    last = "tls" if mode == "implicit" else "starttls"
+    reply = b"" if mode == "implicit" else b"220 go on\r\n"
+    steps = until(changed(steps, **{last: Step(reply=reply, then=then)}), last)
+    with Scripted(steps, tls.server) as server:
+        ended = program("check", inputs=with_login(server.port, tls, tls=mode))
+    assert ended.code == 5, ended.log
+    # A reset may come before the system has reported the connection.
+    assert re.search("(TLS|TCP) failed", states(ended))
+    assert b"QUIT" not in server.received
+    assert "bug" not in ended.log
 
 
 def test_a_host_without_an_address_stops_at_dns(program: Program) -> None:

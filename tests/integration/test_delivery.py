@@ -21,7 +21,7 @@ from chainloop_smtp.delivery.clock import Deadline, monotonic
 from chainloop_smtp.delivery.connection import Connection
 from chainloop_smtp.delivery.dialing import own_name
 from chainloop_smtp.delivery.tls import context as tls_context
-from chainloop_smtp.errors import DeliveryError, OptionsError
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import (
     Auth,
     Delivery,
@@ -397,7 +397,10 @@ def _resolve(monkeypatch: pytest.MonkeyPatch, addresses: Sequence[tuple[str, int
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
-def test_a_reset_between_the_reply_and_the_handshake_is_told(tls: Certificates) -> None:
+@pytest.mark.parametrize("has_read", [True, False])
+def test_a_reset_between_the_reply_and_the_handshake_is_told(
+    tls: Certificates, has_read: bool
+) -> None:
     steps = changed(script(tls="starttls"), starttls=Step(reply=b"220 go\r\n", then=Then.STALL))
     with Scripted(steps) as server:
         deadline = Deadline(10, 10, "here", monotonic)
@@ -408,11 +411,16 @@ def test_a_reset_between_the_reply_and_the_handshake_is_told(tls: Certificates) 
             server.release()
             server.join()
             context = tls_context(Transport(tls_ca_file=str(tls.ca_file)))
-            with pytest.raises(DeliveryError, match="Connection reset"):
-                connection.read()
-            # By now the socket has forgotten its error, and wrapping it raises none.
-            with pytest.raises(DeliveryError, match="before the TLS handshake"):
+            if has_read:
+                # The socket forgets its error, and wrapping it would raise none by itself.
+                with pytest.raises(DeliveryError, match="Connection reset"):
+                    connection.read()
+            with pytest.raises(DeliveryError) as told:
                 connection.start_tls(context)
+            assert told.value.problems == (
+                Problem(connection.where, "the server closed the connection, TLS handshake"),
+            )
+            assert told.value.is_temporary
             assert connection.tls == ""
 
 

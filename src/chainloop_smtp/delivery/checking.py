@@ -119,7 +119,7 @@ class _Rehearsal:
     def close(self) -> None:
         """Leaves the server, with a word where there is still something to say."""
         if self._session:
-            if self._is_over:
+            if self._is_over and not self._session.connection.is_closed:
                 # Its answer is not waited for: nothing depends on it.
                 with suppress(DeliveryError):
                     self._session.connection.write(b"QUIT\r\n")

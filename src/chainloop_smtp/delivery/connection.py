@@ -57,7 +57,8 @@ class Connection:
         queued: Octets given to `write` so far.
         sent: Octets of them that have left for the other side.
         is_silent: The server has let a step's time pass without ever having said anything.
-        is_closed: The other side has ended the connection.
+        is_closed: The other side has ended the connection, or TLS did not come about: there is
+            nobody left to say anything to.
     """
 
     def __init__(
@@ -178,12 +179,10 @@ class Connection:
             # certificate for the address.
             secured = context.wrap_socket(self._socket, server_hostname=self._host)
         except OSError as error:
+            # The socket went into wrap_socket, which has closed it.
+            self.is_closed = True
             raise self._network_error(HANDSHAKE, error) from error
         self._socket = secured
-        if secured.version() is None:
-            # A reset that comes before wrap_socket makes it return without any handshake.
-            why = "the server closed the connection before the TLS handshake"
-            raise self._error(why, is_temporary=True)
         found = tls.fingerprint(secured)
         if fingerprint not in ("", found):
             raise self._error(

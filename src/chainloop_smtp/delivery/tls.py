@@ -46,6 +46,7 @@ def context(transport: Transport) -> ssl.SSLContext:
     made.hostname_checks_common_name = False
     # RFC 8996: TLS 1.0 and 1.1 are not to be used.
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.sslsocket_class = _Socket
     if transport.tls_ca_file:
         _trust(transport.tls_ca_file, made)
     if transport.tls_client_cert:
@@ -102,6 +103,21 @@ def is_answered(connected: socket.socket, host: str, seconds: float) -> bool:
     except OSError:
         connected.close()
         return False
+
+
+class _Socket(ssl.SSLSocket):
+    """Fails where the other side has reset the connection before the handshake.
+
+    `wrap_socket` asks who the other side is first. If nobody is there any more, it returns a socket
+    that has seen no handshake, or raises and leaves one open.
+    """
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError as error:
+            self.close()
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "reset before the handshake") from error
 
 
 def _pinning() -> ssl.SSLContext:
