@@ -45,7 +45,7 @@ def error(evidence: bytes) -> Said:
 
 # --- described runs ----------------------------------------------------------------------------
 
-DESCRIBED = {
+DESCRIBED: dict[str, dict[str, Any]] = {
     "workflow": {
         "name": "ship",
         "id": "w1",

@@ -131,6 +131,32 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
             ),
         ),
         (
+            "mine\n",
+            (
+                "1:1",
+                "the file is no mapping",
+                "Write registrations: and attachments:, each with a list below.",
+            ),
+        ),
+        (
+            "registrations:\n- name: a\n  to: {env: A-B}\n",
+            (
+                "3:7",
+                "to is a mapping, but not of env to a variable's name",
+                "Write to: {env: NAME}, with the name of an environment variable.",
+            ),
+        ),
+        (
+            "registrations:\n- name: a\n  oauth2-client-secret: hunter2\n",
+            (
+                "3:25",
+                "oauth2-client-secret stands in the file itself, where everybody reads it",
+                "Change it at the server, then write oauth2-client-secret: {env: "
+                "SMTP_OAUTH2_CLIENT_SECRET} and give the step env: SMTP_OAUTH2_CLIENT_SECRET: "
+                "${{ secrets.SMTP_OAUTH2_CLIENT_SECRET }}.",
+            ),
+        ),
+        (
             "registration: []\n",
             (
                 "1:1",
@@ -474,6 +500,29 @@ def test_a_description_may_have_commas_and_lists_are_words() -> None:
     found = configuration.parse(text, "mail.yml")
     assert found.registrations[0].description == "One, two"
     assert found.attachments[0].conditions.workflows == ("x", "y")
+
+
+def test_a_condition_that_is_null_is_none() -> None:
+    text = "registrations: [{name: a}]\nattachments: [{registration: a, workflow: ~}]"
+    assert configuration.parse(text, "mail.yml").attachments[0].conditions == Conditions()
+
+
+FIRST_AND_TWIN = [
+    "a229acc0-cb95-5829-90c3-2c0d624c3b48",
+    "5787460e-9a80-5b06-b9b8-74af5179f52a",
+]
+
+
+def test_an_id_that_somebody_wrote_down_stays_the_entrys() -> None:
+    text = "registrations: [{name: a}]\nattachments: [{registration: a}, {registration: a}]"
+    found = configuration.parse(text, "mail.yml")
+    assert found.registrations[0].id == "15f5f0d0-a9ff-5329-9136-875ba1c228a0"
+    assert [each.id for each in found.attachments] == FIRST_AND_TWIN
+    dated = text.replace("a}]\na", "a, created-at: x}]\na").replace("a}]", "a, created-at: y}]")
+    again = configuration.parse(dated, "other.yml")
+    assert [each.id for each in again.attachments] == FIRST_AND_TWIN
+    assert [each.created_at for each in again.attachments] == ["", "y"]
+    assert again.registrations[0].created_at == "x"
 
 
 def test_the_later_of_two_merged_mappings_is_the_weaker_one() -> None:

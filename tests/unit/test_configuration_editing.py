@@ -187,6 +187,13 @@ def test_an_entry_that_is_wrong_itself_is_told_at_its_place() -> None:
     )
 
 
+def test_a_comment_set_in_below_the_last_entry_goes_with_it() -> None:
+    text = "registrations:\n- name: a\n  # mine\n"
+    assert editing.remove(text, "f", "registrations", [0]) == "registrations:\n"
+    text = "registrations:\n- name: a\n  # mine\n  # too\n# not mine\n"
+    assert editing.remove(text, "f", "registrations", [0]) == "registrations:\n# not mine\n"
+
+
 def test_nothing_to_take_out_changes_nothing() -> None:
     assert editing.remove("", "f", "attachments", []) == ""
     assert editing.remove(WRITTEN, "f", "attachments", []) == WRITTEN

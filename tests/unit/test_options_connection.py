@@ -231,6 +231,7 @@ def test_the_login_of_a_proxy_is_a_secret() -> None:
     assert not options.is_secret("host", given["proxy"])
     assert options.is_secret("password", "x")
     assert proxy_secrets("http://proxy.test:80") == ()
+    assert proxy_secrets("http://jane:a://b@proxy.test:80") == ("a://b",)
     parsed = options.parse(INPUTS | PASSWORD | {"proxy": given["proxy"]})
     assert "jane:" not in repr(parsed)
     assert "p@ss" not in repr(parsed)

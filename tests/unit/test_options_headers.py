@@ -64,6 +64,9 @@ def test_what_providers_ask_for_is_taken_as_it_is() -> None:
         Header(name="Feedback-ID", value="run:chainloop"),
     )
     assert parsed("") == ()
+    assert parsed(" X-Y\t: a \t b \r\n") == (Header(name="X-Y", value="a b"),)
+    assert parsed(f"{'X' * 76}: a") == (Header(name="X" * 76, value="a"),)
+    assert parsed(f"X-Y: {'a' * 993}") == (Header(name="X-Y", value="a" * 993),)
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,14 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
             "Allowed are: example.com, *.example.com.",
         ),
     ),
+    "an address that servers route by": (
+        {"allowed-domains": "example.com", "cc": "a%evil.test@example.com"},
+        Problem(
+            "cc",
+            "a%evil.test@example.com: some mail servers route by what stands before the @",
+            "With allowed-domains, write an address without %, ! and the like.",
+        ),
+    ),
     "a hidden copy outside": (
         {"allowed-domains": "example.com", "bcc": "a@evil.test"},
         Problem(
