@@ -8,6 +8,7 @@ unable to be one, by `plain`, before anything is printed.
 import base64
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TextIO
@@ -46,6 +47,7 @@ class Console:
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._secrets: list[str] = []
+        self._hidden: list[str] = []
         self._output_file = environ.get("GITHUB_OUTPUT", "") if self.is_actions else ""
         self._summary_file = environ.get("GITHUB_STEP_SUMMARY", "") if self.is_actions else ""
 
@@ -62,13 +64,20 @@ class Console:
             escaped = form.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
             _print(f"::add-mask::{escaped}", self._log)
 
+    def hide(self, *addresses: str) -> None:
+        """Keeps addresses out of all that people read, from here on; outputs and JSON have them.
+
+        Unlike a mask, which would first print them.
+        """
+        self._hidden += (each for each in addresses if each not in self._hidden)
+
     def say(self, text: str) -> None:
         """A line of the log or of the terminal."""
-        _print(plain(text), self._log)
+        _print(plain(self._public(text)), self._log)
 
     def aside(self, text: str) -> None:
         """A line for whoever watches, beside what a program may read."""
-        _print(plain(text), self._stderr)
+        _print(plain(self._public(text)), self._stderr)
 
     def data(self, text: str) -> None:
         """One JSON document for a program to read (``-o json``).
@@ -87,7 +96,7 @@ class Console:
 
     def failure(self, error: ChainloopSmtpError) -> None:
         """One block on stderr: what, why, what to do. In Actions an annotation as well."""
-        _print(plain(f"{error.title}.\n{_block(error.problems)}"), self._stderr)
+        _print(plain(self._public(f"{error.title}.\n{_block(error.problems)}")), self._stderr)
         if self.is_actions:
             self._command("error", str(error), title=f"Chainloop SMTP: {error.title}")
 
@@ -117,6 +126,7 @@ class Console:
 
         GitHub drops a step's summary of over 1 MiB, so a longer one is cut, and says so.
         """
+        markdown = self._public(markdown)
         octets = markdown.encode("utf-8", "replace")
         if len(octets) > _LONGEST_SUMMARY:
             kept = octets[:_LONGEST_SUMMARY].decode("utf-8", "ignore").rpartition("\n")[0]
@@ -140,12 +150,20 @@ class Console:
         if self.is_actions:
             self._command(kind, text, title=f"Chainloop SMTP: {title}")
         else:
-            _print(plain(f"{title}: {text}"), stream)
+            _print(plain(self._public(f"{title}: {text}")), stream)
 
     def _command(self, name: str, text: str, title: str = "") -> None:
         """A workflow command; its text is escaped as the runner unescapes it."""
         properties = f" title={_escaped(title, ':,')}" if title else ""
-        _print(f"::{name}{properties}::{_escaped(text)}", self._log)
+        _print(f"::{name}{properties}::{_escaped(self._public(text))}", self._log)
+
+    def _public(self, text: str) -> str:
+        """The text without the addresses that are hidden."""
+        for each in self._hidden:
+            # No part of a longer address, nor a longer domain's beginning.
+            found = rf"(?<![\w.%+-]){re.escape(each)}(?![\w-]|\.\w)"
+            text = re.sub(found, "(bcc)", text, flags=re.IGNORECASE)
+        return text
 
     @property
     def _log(self) -> TextIO:

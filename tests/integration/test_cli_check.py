@@ -107,8 +107,9 @@ def test_every_step_is_shown_and_nothing_is_sent(
     assert [each for _, name, each in lines(ended) if name == "RCPT"] == [
         "security@example.com",
         "audit@example.com",
-        "hidden@example.com",
+        "bcc recipient 1",
     ]
+    assert "hidden@" not in ended.log + ended.summary
     server = f"127.0.0.1:{mailboxes.port}"
     assert f"A mail through {server} would go to 3 recipients. Nothing was sent." in ended.stdout
     assert mailboxes.logins == [("PLAIN", "jane")]
@@ -568,6 +569,43 @@ def test_a_registration_that_nothing_is_attached_to_is_checked_too(
     assert [(each["name"], each["attached"], each["ok"]) for each in checks] == [
         ("named", False, True),
         ("unnamed", False, True),
+    ]
+    assert ended.annotations == [("warning", "nothing is attached")]
+    assert "There are no attachments in mails.yml, so nothing is sent." in ended.stderr
+
+
+def test_who_is_in_bcc_is_told_in_json_alone(program: Program, tls: Certificates) -> None:
+    refused = {
+        "hidden@example.com": "550 5.1.1 <Hidden@example.com>: no hidden here",
+        "Later@example.com": "451 4.7.1 later@example.com: try again",
+    }
+    server = Mailboxes(tls=tls.server, refused=refused)
+    with server.running():
+        given = inputs(
+            server.port,
+            auth="none",
+            tls_ca_file=str(tls.ca_file),
+            bcc="hidden@example.com, Later@example.com, security@EXAMPLE.com",
+        )
+        ended, as_json = (
+            program("check", *more, inputs=given, post=never) for more in ((), ("-o", "json"))
+        )
+    assert ended.code == 5
+    for text in (ended.log, ended.summary, as_json.stderr):
+        assert "hidden" not in text.lower()
+        assert "later@" not in text.lower()
+    assert [(state, each) for state, name, each in lines(ended) if name == "RCPT"] == [
+        ("ok", "security@example.com"),
+        ("failed", "bcc recipient 1: 550 5.1.1"),
+        ("not now", "bcc recipient 2: 451 4.7.1"),
+    ]
+    assert "  bcc recipient 1: the server refuses this recipient: 550 5.1.1\n" in ended.stderr
+    assert "| ✗ failed | RCPT | bcc recipient 1: 550 5.1.1 |" in ended.summary
+    steps = json.loads(as_json.stdout)["checks"][0]["steps"]
+    assert [each["address"] for each in steps if each["name"] == "RCPT"] == [
+        "security@example.com",
+        "hidden@example.com",
+        "Later@example.com",
     ]
 
 

@@ -523,10 +523,25 @@ def test_where_the_attestation_says_another_name_that_one_counts(program: Progra
 
 
 def test_a_file_without_attachments_says_so(program: Program) -> None:
-    ended = sent(program, HEAD, post=never)
+    for more in ((), ("--dry-run", "true")):
+        ended = sent(program, HEAD, *more, post=never)
+        assert ended.code == 0
+        assert ended.annotations == [("warning", "no mail is sent")]
+        assert (
+            "There are no attachments in chainloop-smtp.yml. Each registration needs one: below "
+            "attachments:, write - registration: NAME."
+        ) in ended.stdout
+        assert "ATTACHMENT" not in ended.stdout
+        assert ended.outputs["skipped"] == "no attachment in chainloop-smtp.yml applies"
+        assert ended.summary == ""
+
+
+def test_registrations_without_an_attachment_are_named(program: Program) -> None:
+    ended = sent(program, f"{HEAD}  - {{registration: legal}}\n", post=Post())
     assert ended.code == 0
-    assert ended.annotations == [("warning", "no mail is sent")]
-    assert "There are no attachments in chainloop-smtp.yml." in ended.stdout
+    assert "Nothing is attached in chainloop-smtp.yml to security, elsewhere.\n" in ended.stdout
+    assert ended.annotations == []
+    assert "Nothing is attached" not in sent(program, THREE, post=Post()).stdout
 
 
 def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builders import cli_describe, cli_push, encoded, statement
-from program import Ended, Post, Program, never, parsed, text_of
+from program import Ended, Post, Program, never, parsed, refusal, text_of
 from website import Site, answer
 
 INPUTS = {
@@ -41,14 +41,30 @@ def test_recipients_come_from_a_file_too(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]
+)
+def test_a_list_may_be_as_windows_saves_it(program: Program, encoding: str) -> None:
+    text = "# Größe…\r\nJörg Müller <joerg@example.com> # der Chef\r\nx#y@example.com\r\n"
+    Path("people.txt").write_bytes(text.encode(encoding))
+    post = Post()
+    assert sent(program, post, to="file:people.txt").code == 0
+    jörg, other = parsed(post.mails[0].content)["To"].addresses
+    assert (jörg.display_name, jörg.addr_spec) == ("Jörg Müller", "joerg@example.com")
+    assert other.addr_spec == "x#y@example.com"
+
+
+@pytest.mark.parametrize(
     ("content", "why"),
     [
         (None, "there is no such file"),
-        (b"\xff", "is not UTF-8"),
+        (b"nobody\xff", "'nobodyÿ' is not an address"),
+        (b"a@b.de\x81", "is neither UTF-8, UTF-16 nor Windows-1252\n    Save it as UTF-8."),
+        (b"\xff\xfea@b", "is neither UTF-8, UTF-16 nor Windows-1252"),
+        (b"\xef\xbb\xbfJ\xf6rg <a@b.de>", "is neither UTF-8, UTF-16 nor Windows-1252"),
         (b"a" * (256 * 1024 + 1), "is larger than 256 KiB"),
         (b"nobody\n", "'nobody' is not an address"),
     ],
-    ids=["missing", "Latin-1", "large", "no address"],
+    ids=["missing", "no address either", "no character", "odd", "no UTF-8", "large", "no address"],
 )
 def test_a_file_that_holds_no_recipients_is_an_error(
     program: Program, content: bytes | None, why: str
@@ -189,6 +205,134 @@ def test_a_rehearsal_names_those_who_would_have_got_it(program: Program) -> None
     assert "A rehearsal: it would have gone to security@example.com, team@example.com." in text
     receipt = json.loads(Path(ended.outputs["receipt"]).read_text())
     assert receipt["deliveries"][0]["intended"] == ["security@example.com", "team@example.com"]
+
+
+HIDDEN = {
+    "to": "security@example.com",
+    "cc": "Team@example.com",
+    "bcc": "one@example.com, Security@example.com, TWO@example.com",
+}
+
+
+def test_a_rehearsal_counts_those_in_bcc(program: Program) -> None:
+    post = Post()
+    for more in ({}, {"dry_run": "true"}):
+        ended = sent(program, post, None, redirect_to="me@example.com", **HIDDEN, **more)
+        assert ended.code == 0
+        note = "it would have gone to security@example.com, Team@example.com and 2 in bcc."
+        text = " ".join(text_of(Path(ended.outputs["eml"]).read_bytes()).split())
+        assert note in text
+        assert "would have gone to" in ended.summary
+        for said in (text, ended.log, ended.summary):
+            assert "one@example.com" not in said.lower()
+            assert "two@example.com" not in said.lower()
+        receipt = json.loads(Path(ended.outputs["receipt"]).read_text())
+        assert receipt["deliveries"][0]["intended"] == [
+            "security@example.com",
+            "Team@example.com",
+            "one@example.com",
+            "TWO@example.com",
+        ]
+    assert [mail.recipients for mail in post.mails] == [("me@example.com",)]
+
+
+@pytest.mark.parametrize("require", ["all", "any"])
+@pytest.mark.parametrize("has_file", [False, True])
+def test_who_is_in_bcc_stands_in_outputs_and_receipt_alone(
+    program: Program, require: str, has_file: bool
+) -> None:
+    refused = (
+        refusal("TWO@example.com", "<two@example.com>: two is unknown here"),
+        refusal("Team@example.com", "team is full; so is one@example.com."),
+    )
+    post, more = Post(refused=refused), {"require": require}
+    if has_file:
+        lines = ", ".join(f"{name}: '{text}'" for name, text in HIDDEN.items())
+        Path("mail.yml").write_text(
+            f"registrations: [{{name: a}}]\nattachments: [{{registration: a, {lines}}}]\n"
+        )
+        ended = sent(program, post, None, config="mail.yml", **more)
+    else:
+        ended = sent(program, post, None, **HIDDEN, **more)
+    assert ended.code == (5 if require == "all" else 0)
+    for text in (ended.log, ended.summary):
+        assert "two@" not in text.lower()
+        assert "two is" not in text
+        assert "one@" not in text
+    # What is said of the others is said as before.
+    if require == "all" or not has_file:
+        assert "bcc recipient 2: " in ended.log
+        assert "550 5.1.1 team is full; so is (bcc)." in ended.log
+    assert json.loads(ended.outputs["accepted"]) == ["security@example.com", "one@example.com"]
+    assert json.loads(ended.outputs["refused"]) == ["Team@example.com", "TWO@example.com"]
+    receipt = json.loads(Path(ended.outputs["receipt"]).read_text())
+    (two,) = [
+        e for e in receipt["deliveries"][0]["recipients"] if e["address"] == "TWO@example.com"
+    ]
+    assert two["reply"]["text"] == "<two@example.com>: two is unknown here"
+
+
+def test_a_bcc_address_that_is_wrong_is_told_by_its_number(program: Program) -> None:
+    ended = sent(program, never, bcc="one@example.com, two@example..com")
+    assert ended.code == 2
+    assert "  bcc: number 2 is not an address: " in ended.stderr
+    ended = sent(
+        program,
+        never,
+        bcc="a@example.com, two@b.de, x%y@example.com",
+        allowed_domains="example.com",
+    )
+    assert "  bcc: number 2: not in the domains of allowed-domains\n" in ended.stderr
+    assert "  bcc: number 3: some mail servers route by what stands before the @\n" in ended.stderr
+    assert "two@" not in ended.log
+
+
+def test_a_commits_author_cannot_have_the_mail_routed_out_of_the_fence(program: Program) -> None:
+    for address in ("victim%evil.test@example.com", "evil.test!victim@example.com"):
+        author = {"name": "Robin", "email": address}
+        Path("event.json").write_text(json.dumps({"head_commit": {"author": author}}))
+        environ = {"GITHUB_EVENT_PATH": "event.json"}
+        for more in ({}, {"allowed_domains": "example.com"}):
+            post = Post()
+            ended = sent(program, post, environ, cc="author", attestation=without_commit(), **more)
+            assert ended.code == 0
+            assert post.mails[0].recipients == ("security@example.com",)
+
+
+def test_a_commits_author_brings_no_character_that_turns_text_around(program: Program) -> None:
+    author = {"name": "Ro\u202ebin\x1b \u2066Quay\u2069", "email": "robin@example.com"}
+    Path("event.json").write_text(json.dumps({"head_commit": {"author": author}}))
+    post = Post()
+    environ = {"GITHUB_EVENT_PATH": "event.json"}
+    sent(program, post, environ, cc="author", attestation=without_commit())
+    (box,) = parsed(post.mails[0].content)["Cc"].addresses
+    assert (box.display_name, box.addr_spec) == ("Robin Quay", "robin@example.com")
+
+
+def test_a_mailbox_that_has_the_mail_does_not_get_it_in_another_spelling(program: Program) -> None:
+    post, environ = Post(), {"GITHUB_RUN_ID": "7", "GITHUB_REPOSITORY": "lakeside/harbour"}
+    assert sent(program, post, environ, bcc="Jane@example.com").code == 0
+    ended = sent(program, post, environ, bcc="jANE@EXAMPLE.com, new@example.com")
+    assert ended.code == 0
+    assert [mail.recipients for mail in post.mails] == [
+        ("security@example.com", "Jane@example.com"),
+        ("new@example.com",),
+    ]
+
+
+def test_of_many_mails_one_mailbox_gets_each_once_however_it_is_spelt(program: Program) -> None:
+    Path("mail.yml").write_text(
+        "registrations: [{name: a}]\nattachments:\n"
+        "- {registration: a, to: Jane@example.com}\n"
+        "- {registration: a, to: 'jane@EXAMPLE.com, joe@example.com'}\n"
+    )
+    post = Post()
+    ended = sent(program, post, config="mail.yml", to="")
+    assert [mail.recipients for mail in post.mails] == [
+        ("Jane@example.com",),
+        ("joe@example.com",),
+    ]
+    assert json.loads(ended.outputs["accepted"]) == ["Jane@example.com", "joe@example.com"]
 
 
 def test_an_address_outside_of_the_fence_is_refused_by_name(program: Program) -> None:

@@ -12,7 +12,7 @@ import pytest
 from chainloop_smtp import delivery
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
-from program import INPUTS, PASSWORD, Post, Program, never, parsed
+from program import INPUTS, PASSWORD, Post, Program, never, parsed, refusal
 from smtpserver import Certificates, Mailboxes
 
 FILE = Path(".github/chainloop-smtp.yml")
@@ -165,6 +165,19 @@ def test_an_ipv6_address_is_no_name(program: Program) -> None:
     ended = program(*ADD, *OPTS, "--opt", "host=::1", post=never)
     assert ended.code == 2
     assert "name: is missing" in ended.stderr
+
+
+@pytest.mark.parametrize("require", ["all", "any"])
+def test_who_gets_it_in_bcc_is_not_printed(program: Program, require: str) -> None:
+    post = Post(refused=(refusal("two@example.com", "two@example.com: two is unknown"),))
+    bcc = ("--bcc", "one@example.com, two@example.com", "--require", require)
+    ended = program(*ADD, "--name", "ses", *OPTS, *bcc, post=post)
+    assert ended.code == (5 if require == "all" else 0)
+    assert post.mails[0].recipients[-2:] == ("one@example.com", "two@example.com")
+    assert "bcc recipient 2: " in ended.log
+    assert "550 5.1.1" in ended.log
+    for text in ("one@example.com", "two@example.com", "two is"):
+        assert text not in ended.log
 
 
 def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:

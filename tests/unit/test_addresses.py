@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp import options
+from chainloop_smtp.errors import quoted
 from chainloop_smtp.model import Mailbox
 from chainloop_smtp.options import addresses, hosts
 
@@ -196,7 +197,7 @@ def test_an_addr_spec_comes_out_as_it_goes_over_the_wire(addr_spec: str, wire: s
 def test_what_is_no_addr_spec_is_refused_with_a_reason(addr_spec: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as refusal:
         addresses.check(addr_spec)
-    problem = addresses.problem("to", addr_spec, str(refusal.value))
+    problem = addresses.problem("to", quoted(addr_spec), str(refusal.value))
     assert problem.where == "to"
     assert "is not an address" in problem.why
     assert problem.why.isprintable()

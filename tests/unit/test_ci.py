@@ -401,3 +401,28 @@ def test_a_job_summary_that_github_would_drop_is_cut_at_a_line(tmp_path: Path) -
     written = path.read_text("utf-8")
     assert len(written) <= 1_000_100
     assert written.endswith("a line of it\n\n_Cut here: the whole is in the mail._\n\n")
+
+
+@pytest.mark.parametrize("environ", [{}, ACTIONS], ids=["terminal", "Actions"])
+def test_hidden_addresses_are_in_nothing_that_people_read(
+    environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary"
+    terminal = Terminal({**environ, "GITHUB_STEP_SUMMARY": str(summary)})
+    console = terminal.console
+    console.hide("Jane+x@example.com", "jane+x@example.com")
+    console.say("to <jane+X@Example.com>, ajane+x@example.com, jane+x@example.com.evil.test.")
+    console.aside("jane+x@example.com")
+    console.notice("jane", "jane+x@example.com: no")
+    console.warning("jane", "jane+x@example.com: no")
+    console.failure(DeliveryError(Problem("jane+x@example.com", "no", "not JANE+X@example.com.")))
+    console.summary("- jane+x@example.com")
+    console.data('{"refused": ["jane+x@example.com"]}')
+    said = terminal.stdout + terminal.stderr
+    assert "to <(bcc)>, ajane+x@example.com, jane+x@example.com.evil.test." in terminal.stdout
+    assert said.count("(bcc)") == (6 if not environ else 8)
+    found = re.findall(r"(?i)(?<![\w])jane\+x@example.com(?!\.evil)", said)
+    assert found == ["jane+x@example.com"]
+    assert '{"refused": ["jane+x@example.com"]}' in terminal.stdout
+    if environ:
+        assert summary.read_text("utf-8") == "- (bcc)\n\n"

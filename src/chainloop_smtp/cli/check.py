@@ -1,16 +1,17 @@
 """The command ``check``: everything that a mail would meet on its way, and no mail."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chainloop_smtp import addressing, delivery, message
 from chainloop_smtp.cli import forks, routes
 from chainloop_smtp.cli.login import advise, authorised
+from chainloop_smtp.cli.post import shown
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import checking
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
-from chainloop_smtp.model import Options, Require, Step, StepState
+from chainloop_smtp.model import Mailbox, Options, Require, Step, StepState, unique
 
 _GLYPHS = {
     StepState.OK: "✓ ok",
@@ -32,6 +33,7 @@ class _Target:
     Attributes:
         name: Of the registration; empty: the inputs themselves.
         recipients: addr-specs, each once.
+        hidden: Those of them whom only bcc names.
         is_attached: Some run may be mailed through it.
         missing: Variables that are not set; while there are any, nothing can be tried.
     """
@@ -39,16 +41,22 @@ class _Target:
     name: str
     options: Options
     recipients: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
     is_attached: bool = True
     missing: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Checked:
-    """What became of the steps at one server."""
+    """What became of the steps at one server.
+
+    Attributes:
+        shown: The steps as others may read them.
+    """
 
     target: _Target
     steps: tuple[Step, ...]
+    shown: tuple[Step, ...]
     failure: Failure | None
     sentence: str
 
@@ -69,6 +77,9 @@ def check(run: Run) -> int:
         return _skipped(run)
     if not targets:
         run.console.warning("nothing to check", f"There are no registrations in {path}.")
+    elif not any(each.is_attached for each in targets) and not forks.is_fork(run):
+        text = f"There are no attachments in {path}, so nothing is sent."
+        run.console.warning("nothing is attached", text)
     checked = [_checked(run, target) for target in targets]
     run.console.summary("\n\n".join(map(_markdown, checked)))
     if run.console.is_json:
@@ -98,7 +109,8 @@ def _skipped(run: Run) -> int:
 def _own(run: Run, given: Mapping[str, str]) -> _Target:
     """The inputs' own server."""
     parsed = routes.own(run, given)
-    return _Target(name="", options=parsed, recipients=_recipients(parsed))
+    named = _recipients(parsed)
+    return _Target(name="", options=parsed, recipients=named, hidden=_hidden(parsed))
 
 
 def _targets(run: Run, given: Mapping[str, str], path: str) -> list[_Target]:
@@ -115,10 +127,12 @@ def _targets(run: Run, given: Mapping[str, str], path: str) -> list[_Target]:
         key = (route.name, server, parsed.transport, _sender(parsed), parsed.oauth2, rules)
         before = targets.get(key)
         everybody = (*(before.recipients if before else ()), *_recipients(parsed))
+        hidden = (*(before.hidden if before else ()), *_hidden(parsed))
         targets[key] = _Target(
             name=route.name,
             options=parsed,
-            recipients=tuple(dict.fromkeys(everybody)),
+            recipients=_once(everybody),
+            hidden=_once(hidden),
             is_attached=bool(route.id),
             missing=route.missing,
         )
@@ -129,6 +143,16 @@ def _recipients(parsed: Options) -> tuple[str, ...]:
     """Everybody who is named; who has yet to be looked up is not known without a run."""
     real, _ = addressing.redirected(parsed)
     return tuple(box.addr_spec for box in addressing.everybody(real))
+
+
+def _hidden(parsed: Options) -> tuple[str, ...]:
+    """Those of them who are nobody else's to know."""
+    real, _ = addressing.redirected(parsed)
+    return tuple(box.addr_spec for box in real.hidden)
+
+
+def _once(addr_specs: Iterable[str]) -> tuple[str, ...]:
+    return tuple(box.addr_spec for box in unique(Mailbox(addr_spec=each) for each in addr_specs))
 
 
 def _sender(parsed: Options) -> str:
@@ -142,14 +166,34 @@ def _checked(run: Run, target: _Target) -> _Checked:
         run.console.say(target.name + note)
     if not target.missing:
         advise(run, parsed)
-    steps = []
+    run.console.hide(*target.hidden)
+    steps, shown_steps = [], []
     for step in _steps(run, target):
         steps.append(step)
-        run.console.say(_line(step))
-    failure = _failure(target, steps)
+        shown_steps.append(_public(step, target.hidden))
+        run.console.say(_line(shown_steps[-1]))
+    failure = _failure(target, shown_steps)
     sentence = _sentence(target, steps, failure)
     run.console.say(sentence)
-    return _Checked(target=target, steps=tuple(steps), failure=failure, sentence=sentence)
+    return _Checked(
+        target=target,
+        steps=tuple(steps),
+        shown=tuple(shown_steps),
+        failure=failure,
+        sentence=sentence,
+    )
+
+
+def _public(step: Step, hidden: Sequence[str]) -> Step:
+    """The step as logs and job summaries may show it; see `post.public`."""
+    if step.name != "RCPT" or step.address not in hidden:
+        return step
+    name = shown(step.address, hidden)
+    if step.reply is None:
+        said = step.said.replace(step.address, name)
+        return replace(step, where=step.where.replace(step.address, name), said=said)
+    reply = replace(step.reply, text="")
+    return replace(step, where=name, said=f"{name}: {reply}", reply=reply)
 
 
 def _steps(run: Run, target: _Target) -> Iterator[Step]:
@@ -244,7 +288,7 @@ def _markdown(checked: _Checked) -> str:
     title = f" of {message.md(checked.target.name)}" if checked.target.name else ""
     rows = [
         f"| {_GLYPHS[each.state]} | {each.name} | {message.md(' '.join(each.said.split()))} |"
-        for each in checked.steps
+        for each in checked.shown
     ]
     hints = [
         f"- {message.md(str(each))}"

@@ -40,6 +40,8 @@ def fan_out(
             could not be made, the error is of its kind.
     """
     wanted: Wanted = [(route, decision.note) for route, decision in decided if decision.applies]
+    if not decided:
+        return _nobody(run, story, path, decided, outputs)
     if parsed.dry_run:
         return _rehearse(run, parsed, story, decided, outputs)
     if not wanted:
@@ -93,7 +95,8 @@ def _nobody(run: Run, story: Story, path: str, decided: Decided, outputs: dict[s
     """No attachment applies, which nobody is to find out by waiting for a mail."""
     outputs["skipped"] = f"no attachment in {path} applies"
     if not decided:
-        run.console.warning("no mail is sent", f"There are no attachments in {path}.")
+        hint = "Each registration needs one: below attachments:, write - registration: NAME."
+        run.console.warning("no mail is sent", f"There are no attachments in {path}. {hint}")
         return 0
     _print_decisions(run, decided)
     text = f"None of the {len(decided)} attachments in {path} applies; the log says why."
@@ -161,7 +164,7 @@ def _fate(result: Result) -> str:
         return result.failure.title[0].lower() + result.failure.title[1:] if result.failure else ""
     number = len(result.accepted)
     text = f"sent to {number} recipient{'s' * (number != 1)} through {result.server}"
-    return text + (f", refused for {', '.join(result.refused)}" if result.refused else "")
+    return text + (f", refused for {', '.join(result.refused_names)}" if result.refused else "")
 
 
 def _account(run: Run, folder: Path, found: list[Result], outputs: dict[str, str]) -> int:

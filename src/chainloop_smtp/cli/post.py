@@ -65,7 +65,7 @@ def post(
     for each in noted:
         run.console.warning(each.where, each.why)
     if failure is None:
-        for fate in result.fates:
+        for fate in public(result).fates:
             if fate.state is not State.ACCEPTED:
                 run.console.warning(f"recipient {fate.state}", f"{fate.recipient}: {fate.reason}")
         return 0
@@ -134,6 +134,7 @@ def together(mail: Mail, deliveries: Sequence[Delivery]) -> Delivery:
 
 def failure_of(result: Delivery, require: Require) -> DeliveryError | None:
     """The failure that a delivery is, by what the user requires; None when it is none."""
+    result = public(result)
     missed = [each for each in result.fates if each.state is not State.ACCEPTED]
     if not missed or (result.accepted and require is Require.ANY):
         return None
@@ -169,6 +170,29 @@ def failure_of(result: Delivery, require: Require) -> DeliveryError | None:
     elif len(unknown) == len(result.fates):
         failure.title = "Whether the mail was delivered is not known"
     return failure
+
+
+def public(result: Delivery) -> Delivery:
+    """The same as logs and job summaries may show it: bcc recipients by number, not by address.
+
+    What the server says of them may name them too, so only its codes are left.
+    """
+    hidden = result.mail.hidden
+    return replace(result, fates=tuple(_public(each, hidden) for each in result.fates))
+
+
+def shown(recipient: str, hidden: Sequence[str]) -> str:
+    """What others may read in place of a recipient's address."""
+    if recipient in hidden:
+        return f"bcc recipient {hidden.index(recipient) + 1}"
+    return recipient
+
+
+def _public(fate: Fate, hidden: Sequence[str]) -> Fate:
+    if fate.recipient not in hidden:
+        return fate
+    reply = fate.reply and replace(fate.reply, text="")
+    return replace(fate, recipient=shown(fate.recipient, hidden), reply=reply)
 
 
 def notes_of(result: Delivery) -> tuple[Problem, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from chainloop_smtp import message, options, outbox, registry
 from chainloop_smtp.cli.integration import pairs, print_table, unavailable
 from chainloop_smtp.cli.login import advise, authorised
-from chainloop_smtp.cli.post import failure_of, notes_of
+from chainloop_smtp.cli.post import failure_of, notes_of, public
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
 from chainloop_smtp.model import Configuration, Options, RegistrationEntry
@@ -170,6 +170,7 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     mail = message.compose_registration(
         options.plugin(), name, parsed, now=now, message_id=message_id
     )
+    run.console.hide(*mail.hidden)
     if parsed.dry_run:
         eml = outbox.write_mail(run.folder(parsed), mail)
         run.console.say(f"Dry run, nothing is sent or stored. The mail: {eml}")
@@ -183,6 +184,7 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     except DeliveryError:
         run.console.say(f"The mail is kept: {outbox.write_mail(run.folder(parsed), mail)}")
         raise
+    result = public(result)
     for each in result.refused:
         run.console.warning("recipient refused", f"{each.recipient}: {each.reason}")
     for note in notes_of(result):

@@ -137,6 +137,10 @@ def routes(
     resolver = Resolver(run.listed(given), dict(run.environ))
     secrets = _secrets(given, found, resolver)
     _hide(run, secrets, found.registrations)
+    unattached = tuple(_unattached(found, resolver))
+    if unattached and found.attachments and not has_all:
+        names = ", ".join(each.registration for each in unattached)
+        run.console.say(f"Nothing is attached in {path} to {names}.")
     templates = cache(
         partial(
             own_templates,
@@ -149,7 +153,7 @@ def routes(
     made = []
     is_fork = forks.is_fork(run)
     shut_out: set[str] = set()
-    further = _unattached(found, resolver) if has_all else ()
+    further = unattached if has_all else ()
     for attachment in (*found.attachments, *further):
         registration = registrations[attachment.registration]
         if is_fork and not forks.can_log_in(run, resolver.raw(registration)):

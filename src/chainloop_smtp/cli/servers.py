@@ -10,7 +10,7 @@ from types import FrameType
 
 from chainloop_smtp import outbox
 from chainloop_smtp.cli.login import advise, authorised
-from chainloop_smtp.cli.post import failure_of, notes_of, parts, together
+from chainloop_smtp.cli.post import failure_of, notes_of, parts, shown, together
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
@@ -32,6 +32,7 @@ class Result:
     Attributes:
         note: What the mail says of why it is sent; empty: nothing.
         eml: Path of the mail; empty where there is none.
+        refused_names: Those of ``refused`` as others may read them.
         skipped: Why nothing was sent on purpose; empty where something was, or should have been.
         notes: What is not as it was asked for, though the mail went.
         receipts: Its entries of the receipt, those of an earlier run included.
@@ -44,6 +45,7 @@ class Result:
     eml: str = ""
     accepted: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    refused_names: tuple[str, ...] = ()
     attempts: int = 0
     server: str = ""
     skipped: str = ""
@@ -291,6 +293,9 @@ def _result(under_way: _UnderWay) -> Result:
         under_way.whole,
         accepted=delivery.accepted,
         refused=tuple(each.recipient for each in delivery.refused),
+        refused_names=tuple(
+            shown(each.recipient, delivery.mail.hidden) for each in delivery.refused
+        ),
         attempts=delivery.attempts,
         server=delivery.server,
         failure=failure_of(delivery, options.require),

@@ -41,11 +41,15 @@ class Teller:
             OptionsError: What is to be attached is not there, or too large.
         """
         run, story = self._run, self._story
-        parsed, intended = addressing.redirected(addressing.addressed(parsed, story.people))
+        parsed = addressing.addressed(parsed, story.people)
+        hidden = [box.addr_spec for box in parsed.hidden]
+        run.console.hide(*hidden)
+        parsed, intended = addressing.redirected(parsed)
         if intended:
-            note = " ".join(
-                (note, f"A rehearsal: it would have gone to {', '.join(intended)}.")
-            ).strip()
+            # The job summary says it too, where others read it.
+            named = ", ".join(each for each in intended if each not in hidden)
+            whom = " and ".join(filter(None, (named, f"{len(hidden)} in bcc" if hidden else "")))
+            note = f"{note} A rehearsal: it would have gone to {whom}.".strip()
         # Answers and header fields are no part of what is said.
         said = replace(parsed.composition, reply_to=(), headers=())
         told = self._told.of((said, note, templates), lambda: self._tell(parsed, templates, note))

@@ -303,6 +303,7 @@ def _mail(
     mail = Mail(
         sender=sender,
         recipients=recipients,
+        hidden=tuple(box.addr_spec for box in options.hidden),
         message_id=f"<{message_id}>",
         subject=rendered.subject,
         content=content(is_ascii=is_ascii),

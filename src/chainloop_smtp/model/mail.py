@@ -43,6 +43,7 @@ class Mail:
     Attributes:
         sender: addr-spec of MAIL FROM.
         recipients: addr-specs of RCPT TO: to, cc and bcc, each once.
+        hidden: Those of them whom no header names; others may not read who they are.
         intended: Who would get it, were it no rehearsal (``redirect-to``); empty: it is none.
         message_id: With its angle brackets.
         content: The whole message: CRLF line ends, no line over 998 octets. 7-bit, unless an
@@ -65,6 +66,7 @@ class Mail:
     html: str = field(repr=False)
     international: bytes = field(repr=False, default=b"")
     summary: str = field(repr=False, default="")
+    hidden: tuple[str, ...] = ()
     intended: tuple[str, ...] = ()
     parts: tuple[Part, ...] = field(repr=False, default=())
     is_cut: bool = False

@@ -369,6 +369,13 @@ class Options:
     secrets: tuple[Secret, ...] = field(default=(), repr=False, compare=False)
 
     @property
+    def hidden(self) -> tuple[Mailbox, ...]:
+        """Recipients whom only ``bcc`` names: no log, annotation or job summary names them."""
+        registration = self.registration
+        shown = {box.key for box in (registration.from_, *registration.to, *self.attachment.cc)}
+        return unique(box for box in self.bcc if box.key not in shown)
+
+    @property
     def is_success(self) -> bool:
         """Neither this job nor an earlier one is said to have failed or been cancelled."""
         return Job(status=self.job_status, needs=self.needs).is_success

@@ -8,7 +8,7 @@ people type too, separate just as well. Comments and groups are not taken.
 import unicodedata
 from collections.abc import Iterator
 
-from chainloop_smtp.errors import Problem, quoted
+from chainloop_smtp.errors import Problem
 from chainloop_smtp.model import Mailbox
 from chainloop_smtp.options import hosts
 
@@ -186,11 +186,15 @@ def _refusal(local: str, domain: str) -> str:
     return ""
 
 
-def problem(name: str, addr_spec: str, reason: str) -> Problem:
-    """What to tell about an address that is none."""
+def problem(name: str, shown: str, reason: str) -> Problem:
+    """The problem of an input that holds what is no address.
+
+    Args:
+        shown: The address as the error may show it.
+    """
     return Problem(
         name,
-        f"{quoted(addr_spec)} is not an address: {reason.splitlines()[0]}",
+        f"{shown} is not an address: {reason.splitlines()[0]}",
         "Write name@example.com or Display Name <name@example.com>; separate several by commas.",
     )
 

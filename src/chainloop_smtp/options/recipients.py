@@ -26,11 +26,16 @@ def allowed_domains(
             hint = "Write example.com, or *.example.com for the domains below it."
             values.wrong("allowed-domains", f"{quoted(domain)} is no domain", hint)
     for name, boxes in recipients:
-        outside = [box.addr_spec for box in boxes if domains and not box.is_in(domains)]
+        # Others read the log, where nobody in bcc is named.
+        shown = {
+            box: f"number {number}" if name == "bcc" else box.addr_spec
+            for number, box in enumerate(boxes, 1)
+        }
+        outside = [shown[box] for box in boxes if domains and not box.is_in(domains)]
         if outside:
             why = f"{', '.join(outside)}: not in the domains of allowed-domains"
             values.wrong(name, why, f"Allowed are: {', '.join(domains)}.")
-        rerouted = [box.addr_spec for box in boxes if domains and box.is_rerouted]
+        rerouted = [shown[box] for box in boxes if domains and box.is_rerouted]
         if rerouted:
             why = f"{', '.join(rerouted)}: some mail servers route by what stands before the @"
             hint = "With allowed-domains, write an address without %, ! and the like."

@@ -7,7 +7,7 @@ something to explain. That both say the same of every document is held by a test
 import json
 from collections.abc import Iterator, Mapping
 
-from chainloop_smtp.errors import Problem
+from chainloop_smtp.errors import Problem, quoted
 from chainloop_smtp.options import addresses
 from chainloop_smtp.options.inputs import BY_NAME, SECRETS, variable_of
 
@@ -58,7 +58,7 @@ class Schema:
                 continue
             name = str(error.path[0])
             if error.validator == "format":
-                yield name, addresses.problem(name, document[name], str(error.cause))
+                yield name, addresses.problem(name, quoted(document[name]), str(error.cause))
             else:
                 yield name, Problem(name, error.message if name not in SECRETS else "is not valid")
 

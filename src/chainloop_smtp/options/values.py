@@ -82,12 +82,14 @@ class Values:
         if not members and name in self and not self.lookups(name):
             self.wrong(name, f"{quoted(self.text(name))} holds no address")
         found = []
-        for member in members:
+        for number, member in enumerate(members, 1):
             display_name, addr_spec = addresses.name_and_addr_spec(member)
             try:
                 found.append(addresses.mailbox(display_name, addr_spec))
             except ValueError as error:
-                self.problems.append(addresses.problem(name, addr_spec, str(error)))
+                # Others read the log.
+                shown = f"number {number}" if name == "bcc" else quoted(addr_spec)
+                self.problems.append(addresses.problem(name, shown, str(error)))
         return unique(found)
 
     def mailbox(self, name: str) -> Mailbox | None:
