@@ -51,8 +51,8 @@ def message_id(
         registration.port,
         registration.from_.addr_spec,
         (options.envelope_from or registration.from_).addr_spec,
-        sorted(each.addr_spec for each in registration.to),
-        sorted(each.addr_spec for each in options.attachment.cc),
+        sorted(each.key for each in registration.to),
+        sorted(each.key for each in options.attachment.cc),
         *([route_id] if route_id else []),
     )
     return f"{_digest('mail', run, content, fields, route)}@{domain}"
