@@ -18,6 +18,7 @@ class Site:
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     credentials: list[str | None] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
 
 def serve(context: ssl.SSLContext | None) -> Iterator[Site]:
@@ -27,6 +28,7 @@ def serve(context: ssl.SSLContext | None) -> Iterator[Site]:
         def do_GET(self) -> None:
             served.asked.append(self.path)
             served.credentials.append(self.headers["Authorization"])
+            served.headers.append({name.lower(): text for name, text in self.headers.items()})
             # The client may have left, which some of the tests are about.
             with contextlib.suppress(OSError):
                 served.answers[self.path.partition("?")[0]](self)

@@ -233,6 +233,16 @@ def test_a_job_has_google_sign_for_a_mailbox(web: Web) -> None:
     }
 
 
+def redirecting(location: str) -> tokenserver.Answer:
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", location)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return respond
+
+
 @pytest.mark.parametrize("scope", ["", "https://mail.google.com/"])
 def test_a_person_who_has_agreed_once_gets_tokens(web: Web, scope: str) -> None:
     web.answers = {GOOGLE: granted(TOKEN)}
@@ -454,6 +464,15 @@ def test_each_step_at_google_says_what_to_set_up(
         ((404, []), "the answer is HTTP 404 and no token\n  Check oauth2-token-url."),
         ((500, {}), "the answer is HTTP 500 and no token\n  Try again later."),
         ((302, {}), "the answer is HTTP 302 and no token"),
+        (
+            redirecting("/elsewhere"),
+            "redirects to 'id.example.test', and no secret follows it there",
+        ),
+        (
+            redirecting("https://jane:hunter2@other.test/x?code=y"),
+            "redirects to 'other.test', and no secret follows it there",
+        ),
+        (redirecting("https://[::1"), "it is not a URL, or what goes there does not fit into HTTP"),
         ((200, []), "the answer is HTTP 200 and no token"),
         ((200, {}), "the answer holds no access_token"),
         ((200, {"access_token": ""}), "the answer holds no access_token"),

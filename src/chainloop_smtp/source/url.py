@@ -1,7 +1,8 @@
 """https:// URL -> bytes. The only module that knows requests."""
 
+from base64 import b64encode
 from threading import Thread
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 
@@ -21,10 +22,11 @@ def fetch(
         timeout: Seconds for one step.
         deadline: Seconds for all of it, redirects and a dripping server included.
         limit: Bytes, after any content encoding.
-        token: A bearer token (RFC 6750), for this very URL and none that it redirects to.
+        token: A bearer token (RFC 6750), for this very URL and none that it redirects to. The same
+            goes for a login in the URL. No other credential is sent, such as a netrc file's.
 
     Raises:
-        AttestationError: It cannot be had, or only over plain http.
+        AttestationError: It cannot be had, or only over plain http or from another host.
     """
     # A server that drips may keep every single step within its time. So the whole of it runs
     # where it can be left behind.
@@ -55,35 +57,71 @@ def _outcome(option: str, url: str, timeout: float, limit: int, token: str) -> b
 
 
 def _fetch(option: str, url: str, timeout: float, limit: int, token: str) -> bytes:
-    with requests.Session() as session:
-        # As an auth object: without one, requests looks into a netrc file.
-        auth = _Bearer(token) if token else None
-        for _ in range(_REDIRECTS + 1):
-            where = f"{option} {quoted(shown(url))}"
-            try:
-                if urlsplit(url).scheme != "https":
-                    raise _error(where, "is not https", "Evidence is not read over plain http.")
-                with session.get(
-                    url, timeout=timeout, stream=True, allow_redirects=False, auth=auth
-                ) as response:
-                    if response.is_redirect:
-                        url, auth = urljoin(url, response.headers["location"]), None
-                        continue
-                    if response.status_code != requests.codes.ok:
-                        raise _error(where, f"the server answers {response.status_code}", "")
+    for hop in range(_REDIRECTS + 1):
+        where = f"{option} {quoted(shown(url))}"
+        try:
+            if urlsplit(url).scheme != "https":
+                raise _error(where, "is not https", "Evidence is not read over plain http.")
+            header = f"Bearer {token}" if token else _basic(url)
+            login = _Login("" if hop else header)
+            # A session for each, so that no cookie travels on.
+            with (
+                requests.Session() as session,
+                session.get(
+                    url, timeout=timeout, stream=True, allow_redirects=False, auth=login
+                ) as response,
+            ):
+                if target := session.get_redirect_target(response):
+                    target = urljoin(response.url, target)
+                    _check_same_host(where, response.url, target)
+                    url = target
+                elif response.status_code != requests.codes.ok:
+                    raise _error(where, f"the server answers {response.status_code}", "")
+                else:
                     return _body(response, where, limit)
-            except (requests.RequestException, ValueError) as error:
-                raise _error(where, f"cannot be fetched: {_reason(error)}", "") from error
+        except (requests.RequestException, ValueError) as error:
+            raise _error(where, f"cannot be fetched: {_reason(error)}", "") from error
     raise _error(f"{option} {quoted(shown(url))}", f"more than {_REDIRECTS} redirects", "")
 
 
-class _Bearer(requests.auth.AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
+class _Login(requests.auth.AuthBase):
+    """The header, or none; given in any case, since requests would else look into ``.netrc``."""
+
+    def __init__(self, header: str) -> None:
+        self._header = header
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        if self._header:
+            request.headers["Authorization"] = self._header
         return request
+
+
+def _basic(url: str) -> str:
+    """What user and password in the URL itself come to; empty when there are none."""
+    parts = urlsplit(url)
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(pair.encode()).decode('ascii')}" if pair != ":" else ""
+
+
+def _check_same_host(where: str, url: str, target: str) -> None:
+    """Whoever named the URL has trusted its host, and none that this host names.
+
+    Raises:
+        AttestationError: The target is at another one, or at another port.
+    """
+    if urlsplit(target).scheme == "https" and _host_port(url) != (other := _host_port(target)):
+        raise _error(
+            where,
+            f"redirects to another host, {quoted(other)}",
+            "Download it in a step before, or give its URL at that host, if you trust it.",
+        )
+
+
+def _host_port(url: str) -> str:
+    """As requests reads a URL, which is not as urlsplit does where somebody wants to deceive."""
+    prepared = requests.Request("GET", url).prepare().url or ""
+    parts = urlsplit(prepared)
+    return f"{parts.hostname}:{parts.port or 443}"
 
 
 def _body(response: requests.Response, where: str, limit: int) -> bytes:
@@ -103,6 +141,8 @@ def shown(url: str) -> str:
     """Without user, password, query and fragment, which are where people put tokens."""
     try:
         parts = urlsplit(url)
+        # What is no port may be a password with a slash in it, and its rest stands in the path.
+        _ = parts.port
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
     except ValueError:
         return url.partition("://")[0] + "://"

@@ -9,7 +9,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from threading import Thread
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -179,6 +179,8 @@ def _sent(request: requests.Request, timeout: float) -> tuple[int, bytes]:
             prepared.url, {}, stream=True, verify=None, cert=None
         )
         with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:
+            if target := session.get_redirect_target(response):
+                raise requests.TooManyRedirects(urljoin(response.url, target))
             body = bytearray()
             for chunk in response.iter_content(16 * 1024):
                 body += chunk
@@ -201,6 +203,10 @@ def _unreachable(error: requests.RequestException | ValueError) -> tuple[str, st
         return "no answer in time", ""
     if isinstance(error, requests.exceptions.ConnectionError):
         return "no connection", "Is the host right, and reachable from this runner?"
+    if isinstance(error, requests.TooManyRedirects):
+        host = urlsplit(str(error)).hostname or "nowhere"
+        why = f"redirects to {quoted(host)}, and no secret follows it there"
+        return why, "Check oauth2-token-url."
     if isinstance(error, ValueError):
         return "it is not a URL, or what goes there does not fit into HTTP", ""
     return "the answer breaks off or cannot be decoded", ""
