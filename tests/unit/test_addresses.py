@@ -85,6 +85,8 @@ def test_splitting_loses_nothing_but_separators_and_blanks(text: str) -> None:
         ('<"a,b"@x.com>, b@x.com', ('<"a,b"@x.com>', "b@x.com")),
         ('"unclosed <a@x.com>, b@x.com\nc@x.com', ('"unclosed <a@x.com>, b@x.com', "c@x.com")),
         ("Doe, Jane <j@x.com>", ("Doe", "Jane <j@x.com>")),
+        ('"<a"@x.com, b@x.com', ('"<a"@x.com', "b@x.com")),
+        ('<"a>"@x.com, b@x.com>, c@x.com', ('<"a>"@x.com, b@x.com>', "c@x.com")),
     ],
     ids=[
         "nothing",
@@ -98,6 +100,8 @@ def test_splitting_loses_nothing_but_separators_and_blanks(text: str) -> None:
         "comma in a quoted local part",
         "an unclosed quote ends with its line",
         "comma in a bare name",
+        "an angle bracket in a quoted local part",
+        "a closing one inside of angle brackets",
     ],
 )
 def test_a_list_is_split_where_a_reader_would_split_it(
