@@ -21,6 +21,7 @@ from chainloop_smtp.model import (
     Options,
     Registration,
 )
+from refusal import error_of
 
 PUSHED = encoded(cli_push(statement()))
 NOBODY = Mailbox(addr_spec="nobody@example.com")
@@ -151,8 +152,10 @@ def test_a_missing_file_is_no_evidence_where_something_went_wrong(
 
 def test_missing_policy_evaluations_after_success_are_an_error(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.json")
-    text = refusal(PUSHED.decode(), policy_evaluations=missing)
-    assert text.startswith(f"policy-evaluations '{missing}': there is no such file")
+    where, why, _ = error_of(
+        lambda: read(PUSHED.decode(), policy_evaluations=missing), AttestationError
+    )
+    assert (where, why) == (f"policy-evaluations '{missing}'", "there is no such file")
 
 
 @pytest.mark.parametrize("option", ["attestation", "policy_evaluations"])

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, quoted
 from chainloop_smtp.model import File
 from chainloop_smtp.source import files
 from chainloop_smtp.source.files import Workspace, collect
+from refusal import error_of
 
 SECRET = b"what lies outside is nobody's business"
 LIMIT = 1000
@@ -126,16 +127,15 @@ def test_a_pattern_that_matches_nothing_is_told_of(workspace: Path, pattern: str
     ],
 )
 def test_a_pattern_never_leads_out(workspace: Path, pattern: str, why: str) -> None:
-    (problem,) = refused(workspace, pattern)
-    assert problem.endswith(why)
+    assert refused(workspace, pattern) == [f"attach {quoted(pattern)}: {why}"]
 
 
 def test_a_sibling_whose_name_begins_alike_is_outside(workspace: Path) -> None:
     (sibling := workspace.with_name("workspace-of-others")).mkdir()
     (sibling / "x.json").write_bytes(SECRET)
 
-    (problem,) = refused(workspace, f"{sibling}/x.json")
-    assert problem.endswith("is outside the workspace")
+    pattern = f"{sibling}/x.json"
+    assert refused(workspace, pattern) == [f"attach {quoted(pattern)}: is outside the workspace"]
 
 
 def test_links_that_stay_inside_are_followed_and_fold_with_what_they_lead_to(
@@ -297,15 +297,22 @@ def test_what_is_as_large_as_allowed_is_attached(workspace: Path) -> None:
     (workspace / "large.bin").write_bytes(b"x" * LIMIT)
 
     assert found(workspace, "large.bin") == ["large.bin"]
-    (problem,) = refused(workspace, "large.bin", limit=LIMIT - 1)
-    assert "1,000 octets together, 999 are allowed" in problem
+    assert refused(workspace, "large.bin", limit=LIMIT - 1) == [
+        "attach-max-size: the attachments have 1,000 octets together, 999 are allowed: "
+        "'large.bin' 1,000"
+    ]
 
 
 def test_what_comes_besides_files_counts_alone(workspace: Path) -> None:
     others = [File(name="report.json", content=b"y" * (LIMIT + 1))]
 
-    with pytest.raises(OptionsError, match="1,001 octets together"):
-        collect([], {"GITHUB_WORKSPACE": str(workspace)}, LIMIT, others)
+    where, why, _ = error_of(
+        lambda: collect([], {"GITHUB_WORKSPACE": str(workspace)}, LIMIT, others), OptionsError
+    )
+    assert (where, why) == (
+        "attach-max-size",
+        "the attachments have 1,001 octets together, 1,000 are allowed: 'report.json' 1,001",
+    )
 
 
 def test_a_list_of_many_names_the_largest(workspace: Path) -> None:

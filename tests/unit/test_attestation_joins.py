@@ -8,7 +8,9 @@ import builders
 from chainloop_smtp import attestation
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model import Annotation, Attestation
+from refusal import Said, error_of
 
+ONE_RUN = "Hand over two documents of one run."
 VIOLATIONS = [
     builders.violation("CVE", vulnerability={"externalId": "CVE-2026-1"}),
     builders.violation("old", is_suppressed=True),
@@ -71,47 +73,45 @@ def test_a_bundle_with_other_bytes_than_the_digest_is_an_error_that_names_both(
 ) -> None:
     pair = (PUSH, BUNDLE) if claimant_first else (BUNDLE, PUSH)
 
-    with pytest.raises(AttestationError) as caught:
-        attestation.join(*pair)
-
-    message = str(caught.value)
-    assert message.startswith("digest: ")
-    assert PUSH.digest in message
-    assert BUNDLE.signing.bundle_digests[0] in message
+    assert error_of(lambda: attestation.join(*pair), AttestationError) == (
+        "digest",
+        f"`attestation push -o json` says '{PUSH.digest}', `Sigstore bundle` says "
+        f"{BUNDLE.signing.bundle_digests[0]} (its bytes): these are not the same run",
+        ONE_RUN,
+    )
 
 
 def test_two_digests_are_an_error_that_names_both() -> None:
     described = read(builders.cli_describe(STATEMENT, material={"publicKey": {"hint": "k"}}))
 
-    with pytest.raises(AttestationError) as caught:
-        attestation.join(PUSH, described)
-
-    assert PUSH.digest in str(caught.value)
-    assert described.digest in str(caught.value)
-    assert "`workflow run describe -o json`" in str(caught.value)
+    assert error_of(lambda: attestation.join(PUSH, described), AttestationError) == (
+        "digest",
+        f"`attestation push -o json` says '{PUSH.digest}', `workflow run describe -o json` says "
+        f"'{described.digest}': these are not the same run",
+        ONE_RUN,
+    )
 
 
 def test_two_runs_are_an_error_that_names_both() -> None:
-    with pytest.raises(AttestationError) as caught:
-        attestation.join(PUSH, read(OTHER_RUN))
-
-    message = str(caught.value)
-    assert message.startswith("run id: `attestation push -o json` says ")
-    assert builders.RUN_ID in message
-    assert "00000000-0000-4000-8000-000000000000" in message
+    assert error_of(lambda: attestation.join(PUSH, read(OTHER_RUN)), AttestationError) == (
+        "run id",
+        f"`attestation push -o json` says '{builders.RUN_ID}', `in-toto statement` says "
+        "'00000000-0000-4000-8000-000000000000': these are not the same run",
+        ONE_RUN,
+    )
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
+    ("other", "said"),
     [
-        ({"workflowID": "w"}, "workflow ID: `attestation push -o json` says "),
-        ({"workflowID": "", "project": "lagoon"}, "project: `attestation push -o json` says 'har"),
-        ({"workflowID": "", "workflowName": "row"}, "workflow: `attestation push -o json` says 's"),
+        ({"workflowID": "w"}, ("workflow ID", builders.WORKFLOW_ID, "w")),
+        ({"workflowID": "", "project": "lagoon"}, ("project", "harbour", "lagoon")),
+        ({"workflowID": "", "workflowName": "row"}, ("workflow", "ship", "row")),
     ],
     ids=["id", "project", "name"],
 )
 def test_dry_runs_of_two_workflows_are_an_error_that_names_both(
-    other: builders.JSON, words: str
+    other: builders.JSON, said: tuple[str, str, str]
 ) -> None:
     """A dry run has neither an id nor a digest to be told by."""
     rehearsed = builders.statement(run_id="")
@@ -120,10 +120,13 @@ def test_dry_runs_of_two_workflows_are_an_error_that_names_both(
     metadata = rehearsed["predicate"]["metadata"] | other
     foreign = builders.statement(run_id="", predicate={"metadata": metadata})
 
-    with pytest.raises(AttestationError) as caught:
-        attestation.join(push, read(foreign))
-
-    assert str(caught.value).startswith(words)
+    where, before, after = said
+    assert error_of(lambda: attestation.join(push, read(foreign)), AttestationError) == (
+        where,
+        f"`attestation push -o json` says '{before}', `in-toto statement` says '{after}': "
+        "these are not the same run",
+        ONE_RUN,
+    )
 
 
 def test_materials_of_one_name_are_joined_by_their_digests() -> None:
@@ -223,30 +226,45 @@ def test_stored_evaluations_add_what_inline_ones_leave_out() -> None:
 def test_stored_evaluations_of_another_run_are_an_error_that_names_both() -> None:
     other = builders.stored_evaluations([builders.evaluation("other")])
 
-    with pytest.raises(AttestationError) as caught:
-        attestation.with_evaluations(attestation.parse(builders.encoded(REFERRING)), other)
+    referring = attestation.parse(builders.encoded(REFERRING))
+    assert error_of(lambda: attestation.with_evaluations(referring, other), AttestationError) == (
+        "policy-evaluations: $",
+        f"hashes to {builders.digest_of(other)}, but `in-toto statement` refers to "
+        f"'{builders.digest_of(STORED)}'",
+        "`chainloop artifact download --digest` with the second fetches the right one.",
+    )
 
-    message = str(caught.value)
-    assert message.startswith("policy-evaluations: $: ")
-    assert builders.digest_of(other) in message
-    assert builders.digest_of(STORED) in message
+
+NO_BUNDLE = (
+    "policy-evaluations: $",
+    "this is not a bundle of policy evaluations",
+    "`chainloop artifact download --digest sha256:...` fetches one.",
+)
 
 
 @pytest.mark.parametrize(
-    ("bundle", "words"),
+    ("bundle", "said"),
     [
-        (b"", "there is nothing in it"),
-        (b'{"a": 1}', "this is not a bundle of policy evaluations"),
-        (b"[]", "this is not a bundle of policy evaluations"),
-        (b'{"evaluations": [{"name": 3}]}', "policy-evaluations: $.evaluations[0].name: should be"),
-        (STORED[:-5], "cut short"),
+        (b'{"a": 1}', NO_BUNDLE),
+        (b"[]", NO_BUNDLE),
+        (
+            b'{"evaluations": [{"name": 3}]}',
+            ("policy-evaluations: $.evaluations[0].name", "should be a string, is a number", ""),
+        ),
+        (
+            STORED[:-5],
+            (
+                "policy-evaluations: $",
+                "is not JSON that can be read: it is cut short: the end of a string, array or "
+                f"object is missing (line 1, column {len(STORED) - 4})",
+                "It is damaged or was cut short: write it anew, with nothing else in it.",
+            ),
+        ),
     ],
 )
-def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, words: str) -> None:
-    with pytest.raises(AttestationError) as caught:
-        attestation.with_evaluations(attestation.parse(builders.encoded(STATEMENT)), bundle)
-
-    assert words in str(caught.value)
+def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, said: Said) -> None:
+    whole = attestation.parse(builders.encoded(STATEMENT))
+    assert error_of(lambda: attestation.with_evaluations(whole, bundle), AttestationError) == said
 
 
 @pytest.mark.parametrize(
@@ -259,9 +277,12 @@ def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, words:
         ([], "policy 'cve' on 'sbom' has 1 active violation, it says so and they do not"),
         (
             [*EVALUATIONS, builders.evaluation("a"), builders.evaluation("b")],
-            "policy 'a' on the attestation has 0 active violations, they say so",
+            "policy 'a' on the attestation has 0 active violations, they say so and it does not",
         ),
-        ([*EVALUATIONS, *EVALUATIONS], "policy 'cve' on 'sbom' has 1 active violation, "),
+        (
+            [*EVALUATIONS, *EVALUATIONS],
+            "policy 'cve' on 'sbom' has 1 active violation, it says so and they do not",
+        ),
     ],
     ids=["passed there", "none", "more of them", "twice"],
 )
@@ -269,11 +290,15 @@ def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, words:
 def test_stored_evaluations_that_nothing_refers_to_have_to_be_those_at_hand(
     attested: builders.JSON, stored: list[builders.JSON], words: str
 ) -> None:
-    with pytest.raises(AttestationError) as caught:
-        attestation.with_evaluations(read(attested), builders.stored_evaluations(stored))
-
-    assert f"these are not the evaluations of `{read(attested).shape}`: " in str(caught.value)
-    assert words in str(caught.value)
+    bundle = builders.stored_evaluations(stored)
+    assert error_of(
+        lambda: attestation.with_evaluations(read(attested), bundle), AttestationError
+    ) == (
+        "policy-evaluations: $",
+        f"these are not the evaluations of `{read(attested).shape}`: {words}",
+        "It refers to no bundle, so nothing else says that this one is its own. Leave "
+        "policy-evaluations out, or give the bundle of this run.",
+    )
 
 
 @pytest.mark.parametrize("is_first", [True, False])
