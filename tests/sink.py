@@ -11,13 +11,13 @@ import socket
 import struct
 import threading
 from base64 import b64decode
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 _COMMAND = re.compile(rb"(MAIL FROM|RCPT TO):<(.*?)>.*", re.IGNORECASE)
 
 
@@ -108,6 +108,10 @@ class Sink:
             thread.join(PATIENCE)
             assert not thread.is_alive()
 
+    def is_left(self) -> bool:
+        """Whether every client has ended its connection."""
+        return not any(each.is_alive() for each in self._threads[1:])
+
     def times(self, mark: bytes) -> int:
         """How often a mail with these octets was taken."""
         return sum(mark in content for _, content in self.taken)
@@ -130,6 +134,14 @@ class Sink:
             self._open.append(connection)
             fault = self.faults[number] if number < len(self.faults) else self.always
             self._start(_Dialogue(self, number, connection, fault).run)
+
+
+@contextmanager
+def absent() -> Iterator[Sink]:
+    """A server that is not there. Nobody else can listen on its port meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield Sink(port=bound.getsockname()[1])
 
 
 class _EndedError(Exception):
@@ -293,8 +305,8 @@ class _Dialogue:
 
     def _say(self, reply: bytes) -> None:
         if self._replies == self._fault.replies:
-            while self._connection.recv(1 << 16):
-                pass
+            while octets := self._connection.recv(1 << 16):
+                self._sink.sessions[self._number] += octets
             raise _EndedError
         if self._replies == self._fault.extra:
             self._connection.sendall(b"250 2.0.0 one too many\r\n")

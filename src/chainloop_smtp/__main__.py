@@ -4,11 +4,19 @@ import os
 import sys
 
 from chainloop_smtp import cli
+from chainloop_smtp.cli import interrupts
 
 
 def main() -> None:
     """Runs the program and ends the process with its exit code."""
-    sys.exit(cli.main(sys.argv[1:], os.environ))
+    interrupts.handle_once()
+    try:
+        code = cli.main(sys.argv[1:], os.environ)
+        # All is done and said: what comes now must not change how it ended.
+        interrupts.ignore()
+    except KeyboardInterrupt:
+        code = interrupts.INTERRUPTED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,19 @@ from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 from program import PASSWORD, Ended, Post, Program
 from smtpserver import Certificates, Mailboxes, certificates
 from website import Site, serve
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Signals as in a terminal; a shell that starts tests in the background has SIGINT ignored.
+
+    A program that a test starts inherits what is ignored here.
+    """
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    terminate = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, terminate)
 
 
 @pytest.fixture

@@ -728,6 +728,7 @@ def as_a_script() -> None:
     importlib.import_module("chainloop_smtp.__main__").main()
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("run", [as_a_module, as_a_script])
 def test_the_process_ends_with_the_programs_exit_code(
     run: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

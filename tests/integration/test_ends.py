@@ -1,9 +1,7 @@
 """How a delivery ends that does not end by itself: by the user, by the clock, after many tries."""
 
 import json
-import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,12 @@ import pytest
 from chainloop_smtp.delivery import Clock, send, send_all
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model import Delivery, Mail, State, Tls, Transport
+from interrupts import interrupt_when, main_is_in, until
 from program import INPUTS, Post, Program
-from sink import GOOD, Fault, Sink
+from sink import GOOD, Fault, Sink, absent
 from submission import FULL, HASTE, a_mail, registration, state, submit
+
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 SILENT = Fault(replies=3)
 
@@ -37,30 +38,21 @@ def all_of(server: Sink, mails: list[Mail], connections: int = 1, **clock: Any) 
     )
 
 
-def interrupt_soon() -> None:
-    """What Ctrl-C does to the main thread."""
-    main = threading.main_thread().ident
-    assert main is not None
-    timer = threading.Timer(0.4, signal.pthread_kill, (main, signal.SIGINT))
-    timer.daemon = True
-    timer.start()
-
-
 @pytest.mark.parametrize(
-    ("extensions", "replies", "ends"),
+    ("extensions", "replies", "heard", "ends"),
     [
-        (FULL, 0, State.DEFERRED),
-        (FULL, 3, State.UNKNOWN),
-        (("PIPELINING", "AUTH PLAIN"), 3, State.DEFERRED),
-        (("AUTH PLAIN",), 6, State.UNKNOWN),
+        (FULL, 0, b"", State.DEFERRED),
+        (FULL, 3, b"QUIT\r\n", State.UNKNOWN),
+        (("PIPELINING", "AUTH PLAIN"), 3, b"DATA\r\n", State.DEFERRED),
+        (("AUTH PLAIN",), 6, b"\r\n.\r\n", State.UNKNOWN),
     ],
     ids=["before the greeting", "with the whole mail ahead", "before the content", "after it"],
 )
 def test_an_interrupted_delivery_says_where_it_was(
-    extensions: tuple[str, ...], replies: int, ends: State
+    extensions: tuple[str, ...], replies: int, heard: bytes, ends: State
 ) -> None:
     with Sink(extensions=extensions, faults=[Fault(replies=replies)]) as server:
-        interrupt_soon()
+        interrupt_when(lambda: server.sessions and server.sessions[0].endswith(heard))
         (delivery,) = all_of(server, [a_mail()])
     assert delivery.is_interrupted
     assert state(delivery) is ends
@@ -71,7 +63,11 @@ def test_an_interrupted_delivery_says_where_it_was(
 def test_what_nobody_has_taken_up_yet_is_told_too(connections: int) -> None:
     silent = Fault(mails=None, replies=9)
     with Sink(always=silent) as server:
-        interrupt_soon()
+        # Each connection has had one mail answered, and its second mail not.
+        interrupt_when(
+            lambda: len(server.taken) == 2 * connections,
+            waiting_in="_wait" if connections == 1 else "_side_by_side",
+        )
         found = all_of(server, [a_mail(number) for number in range(40)], connections)
     assert len({each.mail.message_id for each in found}) == 40
     assert all(each.is_interrupted for each in found if state(each) is not State.ACCEPTED)
@@ -140,10 +136,10 @@ def test_greylisting_passes() -> None:
 
 def test_what_to_do_is_said_with_the_first_failure_already_and_once() -> None:
     said: list[str] = []
-    with Sink() as server:
-        closed = registration(server)
     transport = Transport(tls=Tls.NONE)
-    delivery = send(a_mail(), closed, transport, attempts=3, clock=HASTE, notify=said.append)
+    with absent() as server:
+        closed = registration(server)
+        delivery = send(a_mail(), closed, transport, attempts=3, clock=HASTE, notify=said.append)
     assert state(delivery) is State.DEFERRED
     hint = delivery.tries[-1].hint
     first, second = said
@@ -157,14 +153,14 @@ def test_the_deadline_ends_the_tries_and_does_not_wait_in_vain() -> None:
     pauses: list[float] = []
     off = Fault(answers=[(b"RCPT", b"450 4.7.1 greylisted\r\n")])
     with Sink(always=off) as server:
-        started = time.monotonic()
         delivery = send(
             a_mail(),
             registration(server),
             Transport(tls=Tls.NONE, deadline=3.0),
-            clock=Clock(sleep=pauses.append, chance=lambda: 0.999),
+            # No time passes but in pauses.
+            clock=Clock(seconds=lambda: sum(pauses), sleep=pauses.append, chance=lambda: 0.0),
         )
-        assert time.monotonic() - started < 3
+    assert pauses == [0.5, 1.0]
     assert state(delivery) is State.DEFERRED
     assert delivery.attempts == len(pauses) + 1 == 3
 
@@ -208,9 +204,8 @@ def test_an_attempt_after_several_transactions_is_the_second() -> None:
 
 
 def test_a_server_that_is_not_there_fails_every_mail_and_says_so_once_each() -> None:
-    with Sink() as server:
-        pass
-    found = all_of(server, [a_mail(number) for number in range(3)], connections=2)
+    with absent() as server:
+        found = all_of(server, [a_mail(number) for number in range(3)], connections=2)
     assert {state(each) for each in found} == {State.DEFERRED}
     assert {each.tries[-1].why for each in found} == {"the connection was refused"}
 
@@ -279,13 +274,17 @@ def test_an_interrupt_does_not_wait_for_a_line_that_does_not_end(
 ) -> None:
     monkeypatch.setattr("chainloop_smtp.delivery.dispatch._PARTING", 0.1)
 
+    is_making = threading.Event()
+
     def mails() -> Iterator[Mail]:
         yield a_mail(1)
-        time.sleep(1.2)
+        is_making.set()
+        # The interrupt is over, and the rest is asked for.
+        until(lambda: main_is_in("rest"))
         yield a_mail(2)
 
     with Sink(always=Fault(replies=3)) as server:
-        interrupt_soon()
+        interrupt_when(is_making.is_set, waiting_in="_side_by_side")
         found = list(
             send_all(mails(), registration(server), Transport(tls=Tls.NONE), connections=2)
         )
@@ -295,7 +294,8 @@ def test_an_interrupt_does_not_wait_for_a_line_that_does_not_end(
 
 def test_what_was_put_off_before_an_interrupt_is_not_tried_again() -> None:
     with Sink(extensions=("AUTH PLAIN",), most_recipients=0, always=Fault(replies=7)) as server:
-        interrupt_soon()
+        # The second mail's only recipient, after the first has been put off.
+        interrupt_when(lambda: server.sessions and server.sessions[0].count(b"RCPT TO") == 2)
         found = all_of(server, [a_mail(1), a_mail(2)])
     assert len(server.sessions) == 1
     assert {state(each) for each in found} == {State.DEFERRED}

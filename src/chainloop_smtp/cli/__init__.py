@@ -2,13 +2,13 @@
 
 import io
 import sys
-from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, MutableMapping, Sequence
 from typing import BinaryIO, TextIO
 
 from chainloop_smtp import __version__, delivery, options, registry
 from chainloop_smtp.ci import Console
 from chainloop_smtp.cli.arguments import Group, Parser
+from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.run import Connect, Deliver, DeliverAll, Run
 from chainloop_smtp.cli.send import send
 from chainloop_smtp.errors import ChainloopSmtpError
@@ -51,15 +51,13 @@ def main(
             deliver_all=deliver_all,
             connect=connect,
         )
-        with _terminable():
-            return int(arguments.command(run))
+        return int(arguments.command(run))
     except ChainloopSmtpError as error:
         console.failure(error)
         return error.exit_code
     except KeyboardInterrupt:
-        # What a runner does to a step of a job that is cancelled: SIGINT, SIGTERM, the end.
         console.say("Interrupted. Whether the mail is sent is not known, if it was on its way.")
-        return 130
+        return INTERRUPTED
     except Exception:  # noqa: BLE001  # the one place that turns a bug into an exit code
         import traceback
 
@@ -68,18 +66,6 @@ def main(
 
 
 Command = Callable[[Run], int]
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, which a runner sends when SIGINT has not helped, counts as Ctrl-C."""
-    import signal
-
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _parser(*, is_send: bool) -> Parser:

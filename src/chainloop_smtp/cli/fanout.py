@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chainloop_smtp import message, outbox
 from chainloop_smtp.cli.integration import print_table
-from chainloop_smtp.cli.post import INTERRUPTED
+from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.servers import Result, results

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from chainloop_smtp import message, outbox
+from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model import Delivery, Fate, Mail, Options, Require, State, Tls
-
-INTERRUPTED = 130  # what a shell makes of Ctrl-C
 
 
 def post(

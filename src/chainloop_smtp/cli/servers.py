@@ -2,13 +2,12 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from types import FrameType
 
 from chainloop_smtp import outbox
+from chainloop_smtp.cli import interrupts
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import failure_of, notes_of, parts, shown, together
 from chainloop_smtp.cli.routes import Route
@@ -71,6 +70,10 @@ class Stop:
 
     is_set: bool = False
 
+    def set(self) -> None:
+        """Lets no server begin another mail."""
+        self.is_set = True
+
 
 def results(
     run: Run,
@@ -130,7 +133,8 @@ def _side_by_side(servers: "list[_Server]", stop: Stop) -> Iterator[Result]:
 
     threads = [Thread(target=work, daemon=True) for _ in range(min(_SERVERS, len(servers)))]
     left, bug = len(threads), None
-    with _stoppable(stop):
+    # The first signal lets every server end its mail; the second ends it all.
+    with interrupts.stopping(stop.set):
         for thread in threads:
             thread.start()
         while left:
@@ -143,24 +147,6 @@ def _side_by_side(servers: "list[_Server]", stop: Stop) -> Iterator[Result]:
                 bug = result
     if bug:
         raise bug
-
-
-@contextmanager
-def _stoppable(stop: Stop) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM lets every server end its mail; the second ends it all."""
-    import signal
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set:
-            signal.default_int_handler(number, frame)
-        stop.is_set = True
-
-    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Server:

@@ -39,7 +39,9 @@ class Ahead:
         self._session = Session(
             registration, transport, self.deadline, clock, rotation=self.rotation
         )
-        self._connecting = Errand(self._session.connect)
+        self._connecting = Errand(
+            self._connected, lambda session: session.__exit__(None, None, None)
+        )
 
     def take(self) -> Session:
         """The session, once it is connected.
@@ -48,8 +50,7 @@ class Ahead:
             DeliveryError: No address of the host could be reached.
         """
         self.is_taken = True
-        self._connecting.result()
-        return self._session
+        return self._connecting.result()
 
     def __enter__(self) -> Self:
         return self
@@ -66,11 +67,17 @@ class Ahead:
         """
         if self.is_taken:
             return
-        is_interrupted = not (error is None or isinstance(error, Exception))
+        if not (error is None or isinstance(error, Exception)):
+            self._connecting.leave()
+            return
         self.deadline.shorten(_PARTING)
-        with suppress(DeliveryError, TimeoutError):
-            self._connecting.result(0 if is_interrupted else _PARTING)
-            with self._session as session:
-                if not is_interrupted:
-                    session.greet()
-                    session.quit(is_sent=False)
+        with (
+            suppress(DeliveryError, TimeoutError),
+            self._connecting.result(_PARTING) as session,
+        ):
+            session.greet()
+            session.quit(is_sent=False)
+
+    def _connected(self) -> Session:
+        self._session.connect()
+        return self._session

@@ -291,15 +291,18 @@ class Connection:
         if not self._outgoing or self._broken:
             return False
         piece = self._outgoing[0]
+        chunk = piece[:_CHUNK]
+        # Before they leave: an interrupt may come right behind, and what may have left counts.
+        self.sent += len(chunk)
         try:
-            count = self._socket.send(piece[:_CHUNK])
-        except _NOT_NOW:
-            return False
+            count = self._socket.send(chunk)
         except OSError as error:
-            # What the server said before it left is still to be read.
-            self._broken = error
+            self.sent -= len(chunk)
+            if not isinstance(error, _NOT_NOW):
+                # What the server said before it left is still to be read.
+                self._broken = error
             return False
-        self.sent += count
+        self.sent -= len(chunk) - count
         self._outgoing[0] = piece[count:]
         if count == len(piece):
             self._outgoing.popleft()

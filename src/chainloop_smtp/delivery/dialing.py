@@ -182,7 +182,7 @@ def _through_socks(
     )
     try:
         work = partial(socks.connect, host, port, timeout=seconds)
-        connected = Errand(work).result(seconds)
+        connected = Errand(work, socket.socket.close).result(seconds)
         _send_at_once(connected)
     except python_socks.ProxyError as error:
         hint = "Is its login right, and does it let this runner reach that host and port?"

@@ -1,7 +1,7 @@
 """Work -> what it gives, from a thread of its own that can be left behind."""
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -10,9 +10,19 @@ Result = TypeVar("Result")
 class Errand(Generic[Result]):
     """Work that is under way from here on."""
 
-    def __init__(self, work: Callable[[], Result]) -> None:
+    def __init__(
+        self, work: Callable[[], Result], discard: Callable[[Result], object] = lambda _: None
+    ) -> None:
+        """Starts the work.
+
+        Args:
+            discard: Gets the result if nobody waits for it any more.
+        """
         self._work = work
+        self._discard = discard
         self._outcome: list[Result | Exception] = []
+        self._is_left = False
+        self._lock = Lock()
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -26,15 +36,34 @@ class Errand(Generic[Result]):
             TimeoutError: It takes longer, and is left behind.
         """
         self._thread.join(seconds)
-        if not self._outcome:
+        with self._lock:
+            self._is_left = not self._outcome
+        if self._is_left:
             raise TimeoutError
         (outcome,) = self._outcome
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
+    def leave(self) -> None:
+        """Waits for nothing: the result is discarded, now or when it comes."""
+        with self._lock:
+            self._is_left = True
+            outcomes = list(self._outcome)
+        self._dispose(outcomes)
+
     def _run(self) -> None:
+        outcome: Result | Exception
         try:
-            self._outcome.append(self._work())
+            outcome = self._work()
         except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
-            self._outcome.append(error)
+            outcome = error
+        with self._lock:
+            self._outcome.append(outcome)
+            outcomes = list(self._outcome) if self._is_left else []
+        self._dispose(outcomes)
+
+    def _dispose(self, outcomes: list[Result | Exception]) -> None:
+        for each in outcomes:
+            if not isinstance(each, Exception):
+                self._discard(each)

@@ -1,0 +1,70 @@
+"""Ctrl-C, and what a runner sends to a step of a cancelled job -> one KeyboardInterrupt.
+
+A runner sends SIGINT, then SIGTERM (on Windows Ctrl-Break), then ends the process. A second
+interrupt would keep the receipt and the outputs from being written after the first.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130  # the exit code that shells make of SIGINT
+_NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+def handle_once() -> None:
+    """From here to the end of the process: the first signal interrupts, the others do nothing."""
+    _replace(_interrupt)
+
+
+def ignore() -> None:
+    """Lets signals do nothing from here on."""
+    # Not SIG_IGN: a signal that is already under way would be complained about.
+    _replace(lambda *_: None)
+
+
+@contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """The first signal calls `stop`, and the second interrupts.
+
+    After a first one, signals do nothing once this is left.
+    """
+    is_stopped = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal is_stopped
+        if is_stopped:
+            _interrupt(number, frame)
+        is_stopped = True
+        stop()
+
+    before = _replace(handle)
+    try:
+        yield
+    finally:
+        if is_stopped:
+            ignore()
+        else:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> None:
+    ignore()
+    raise KeyboardInterrupt
+
+
+def _replace(handler: Handler) -> "dict[signal.Signals, Handler | int | None]":
+    """Sets the handler of each signal, and returns those before.
+
+    A signal that is ignored stays so: `nohup` and a script's background jobs ask for that.
+    """
+    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    return {
+        number: signal.signal(number, handler)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
