@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,7 @@ import jsonschema
 import pytest
 
 from chainloop_smtp import __version__, outbox
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, quoted_path
 from chainloop_smtp.model import (
     Attempt,
     Delivery,
@@ -24,6 +25,7 @@ from chainloop_smtp.model import (
     Reply,
     State,
 )
+from refusal import error_of
 
 MAIL = Mail(
     sender="bounces@example.com",
@@ -91,10 +93,13 @@ def test_a_disk_that_takes_no_more_is_told_and_left_as_it_was(tmp_path: Path) ->
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
-        with pytest.raises(OptionsError, match="cannot be written: file too large"):
-            outbox.write_summary(tmp_path, "more than ten octets")
+        said = error_of(
+            lambda: outbox.write_summary(tmp_path, "more than ten octets"), OptionsError
+        )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    path = tmp_path / "summary.md"
+    assert said == ("output-dir", f"{quoted_path(str(path))} cannot be written: file too large", "")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -208,8 +213,6 @@ def test_the_receipt_says_what_was_sent_to_whom_and_what_the_server_said(tmp_pat
 
 
 def test_the_transactions_of_one_attempt_are_summed_up(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     put_off = Reply(code=452, enhanced="4.5.3", text="too many recipients")
     one = replace(ATTEMPT, number=1, why="half of it", notes=("no DSN",))
     two = replace(
@@ -276,15 +279,107 @@ def test_a_folder_that_cannot_be_written_to_is_an_options_error(
     tmp_path: Path, name: str, why: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OptionsError) as refused:
-        outbox.write_mail(tmp_path / name, MAIL)
-    (problem,) = refused.value.problems
-    assert problem.where == "output-dir"
-    assert problem.why.endswith(f"cannot be written: {why}")
-    assert problem.why.isprintable()
+    path = quoted_path(str(tmp_path / name / "0123abcd.html"))
+    assert path.isprintable()
+    assert error_of(lambda: outbox.write_mail(tmp_path / name, MAIL), OptionsError) == (
+        "output-dir",
+        f"{path} cannot be written: {why}",
+        "",
+    )
 
 
 def test_a_file_whose_place_is_taken_is_an_options_error(tmp_path: Path) -> None:
     (tmp_path / "receipt.json").mkdir()
-    with pytest.raises(OptionsError, match=r"output-dir: .* cannot be written: is a directory"):
-        receipt(tmp_path, UNTRIED)
+    path = quoted_path(str(tmp_path / "receipt.json"))
+    assert error_of(lambda: receipt(tmp_path, UNTRIED), OptionsError) == (
+        "output-dir",
+        f"{path} cannot be written: is a directory",
+        "",
+    )
+    assert [each.name for each in tmp_path.iterdir()] == ["receipt.json"]
+
+
+# --- what an earlier run left ------------------------------------------------------------------
+
+
+def test_a_receipt_is_a_text_that_people_read(tmp_path: Path) -> None:
+    receipt(tmp_path, DELIVERY)
+    text = (tmp_path / "receipt.json").read_text("utf-8")
+    assert text.startswith('{\n  "$schema": ')
+    assert text.endswith("\n}\n")
+
+
+def test_the_summary_is_a_file_of_its_own(tmp_path: Path) -> None:
+    path = outbox.write_summary(tmp_path, "half a \ud800 character")
+    assert path == tmp_path / "summary.md"
+    assert path.read_bytes() == b"half a ? character"
+
+
+def test_a_form_for_some_recipients_lies_beside_the_mail(tmp_path: Path) -> None:
+    both = replace(MAIL, international=b"Subject: \xc3\xa4\r\n\r\n")
+    outbox.write_mail(tmp_path, both)
+    assert (tmp_path / "0123abcd.smtputf8.eml").read_bytes() == both.international
+    (told,) = receipt(tmp_path, replace(UNTRIED, mail=both))["deliveries"]
+    assert told["smtputf8"] == {
+        "name": "0123abcd.smtputf8.eml",
+        "sha256": hashlib.sha256(both.international).hexdigest(),
+        "size": len(both.international),
+    }
+
+
+def test_why_and_hint_stand_in_the_receipt_beside_what_they_are_about(tmp_path: Path) -> None:
+    fate = Fate(
+        recipient="audit@example.com", state=State.REFUSED, why="no reply", hint="Ask them."
+    )
+    tried = replace(BROKEN, hint="Is it up?", notes=("no DSN",))
+    delivery = replace(DELIVERY, fates=(fate,), tries=(tried,))
+    (told,) = receipt(tmp_path, delivery)["deliveries"]
+    assert told["recipients"] == [
+        {
+            "address": "audit@example.com",
+            "state": "refused",
+            "reply": None,
+            "reason": "no reply",
+            "hint": "Ask them.",
+        }
+    ]
+    (attempt,) = told["attempts"]
+    assert (attempt["problem"], attempt["hint"], attempt["notes"]) == (
+        "the connection was refused",
+        "Is it up?",
+        ["no DSN"],
+    )
+
+
+def test_an_earlier_receipt_is_read_again_by_message_id(tmp_path: Path) -> None:
+    written = receipt(tmp_path, DELIVERY, UNTRIED, DELIVERY)["deliveries"]
+    found = outbox.read_receipt(tmp_path)
+    assert found == {MAIL.message_id: written}
+    assert outbox.accepted(found[MAIL.message_id]) == {"security@example.com"}
+    assert outbox.accepted(written[1:2]) == set()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"$schema": "urn:chainloop-smtp:schema:receipt:1"},
+        {"deliveries": [{"messageId": "x"}]},
+        {"deliveries": [{"recipients": []}]},
+        {"deliveries": [{"messageId": "x", "recipients": [{"address": "a@b.c"}]}]},
+        {"deliveries": [3]},
+        {"deliveries": 3},
+        {"deliveries": [{"messageId": [], "recipients": []}]},
+    ],
+)
+def test_a_receipt_that_is_not_ours_is_none(tmp_path: Path, damage: dict[str, Any]) -> None:
+    whole = receipt(tmp_path, DELIVERY)
+    assert outbox.read_receipt(tmp_path)
+    (tmp_path / "receipt.json").write_text(json.dumps(whole | damage))
+    assert outbox.read_receipt(tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"3", b"[" * 100_000, b"\xff"])
+def test_what_is_no_receipt_is_none(tmp_path: Path, content: bytes) -> None:
+    assert outbox.read_receipt(tmp_path) == {}
+    (tmp_path / "receipt.json").write_bytes(content)
+    assert outbox.read_receipt(tmp_path) == {}

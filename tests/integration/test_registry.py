@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp import registry
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, quoted_path
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing
+from refusal import error_of
 
 
 def test_the_file_in_the_github_folder_comes_first(
@@ -37,18 +38,26 @@ def test_a_text_is_read_with_its_line_ends_and_without_its_mark(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "there is no such file"),
         (b"a: \xff", "is not UTF-8 at byte 4"),
         (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB"),
     ],
-    ids=["missing", "Latin-1", "large"],
+    ids=["Latin-1", "large"],
 )
-def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes | None, why: str) -> None:
+def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "a.yml"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(OptionsError, match=why):
-        registry.read(str(path))
+    path.write_bytes(content)
+    assert error_of(lambda: registry.read(str(path)), OptionsError) == (
+        f"config {quoted_path(str(path))}",
+        why,
+        "",
+    )
+
+
+def test_a_file_need_not_be_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.yml")
+    where, why, _ = error_of(lambda: registry.read(path), OptionsError)
+    assert (where, why) == (f"config {quoted_path(path)}", "there is no such file")
+    assert registry.read(path, is_required=False) == ""
 
 
 @pytest.mark.parametrize("path", [".", "a\0b"], ids=["folder", "NUL"])
@@ -60,10 +69,21 @@ def test_what_is_no_file_is_an_error_too(path: str) -> None:
 
 
 def test_a_new_file_gets_its_folder(tmp_path: Path) -> None:
-    path = tmp_path / ".github" / "a.yml"
+    path = tmp_path / "new" / ".github" / "a.yml"
     registry.update(str(path), lambda text: text + "new\n")
     assert path.read_text() == "new\n"
     assert [each.name for each in path.parent.iterdir()] == ["a.yml"]
+
+
+def test_while_a_file_is_edited_its_lock_is_the_owners_alone(tmp_path: Path) -> None:
+    modes = []
+
+    def change(text: str) -> str:
+        modes.append(stat.S_IMODE((tmp_path / ".a.yml.lock").stat().st_mode))
+        return text
+
+    registry.update(str(tmp_path / "a.yml"), change)
+    assert modes == [0o600]
 
 
 def test_an_edit_keeps_the_mode_and_follows_a_link(tmp_path: Path) -> None:
@@ -101,23 +121,49 @@ def test_a_folder_in_the_way_is_an_error_and_leaves_nothing_behind(tmp_path: Pat
         path.mkdir()
         return text + "new\n"
 
-    with pytest.raises(OptionsError, match="cannot be written"):
-        registry.update(str(path), change)
+    assert error_of(lambda: registry.update(str(path), change), OptionsError) == (
+        f"config {quoted_path(str(path))}",
+        "cannot be written: is a directory",
+        "",
+    )
     assert [each.name for each in tmp_path.iterdir()] == ["a.yml"]
 
 
 def test_a_name_that_no_lock_can_have_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OptionsError, match="cannot be written: file name too long"):
-        registry.update(str(tmp_path / ("a" * 254)), lambda text: text)
+    path = str(tmp_path / ("a" * 254))
+    assert error_of(lambda: registry.update(path, lambda text: text), OptionsError) == (
+        f"config {quoted_path(path)}",
+        "cannot be written: file name too long",
+        "",
+    )
+
+
+def test_a_name_that_is_no_path_is_an_error() -> None:
+    assert error_of(lambda: registry.update("a\0b", str.upper), OptionsError) == (
+        f"config {quoted_path('a' + chr(0) + 'b')}",
+        "cannot be written: not a path",
+        "",
+    )
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = str(tmp_path / "file" / "a.yml")
+    where, why, hint = error_of(lambda: registry.update(path, str.upper), OptionsError)
+    assert where == f"config {quoted_path(path)}"
+    assert why in ("cannot be written: not a directory", "cannot be written: file exists")
+    assert hint == ""
 
 
 def test_a_lock_that_nobody_lifts_is_named(tmp_path: Path) -> None:
     lock = tmp_path / ".a.yml.lock"
     lock.touch()
-    with pytest.raises(OptionsError) as caught:
-        registry.update(str(tmp_path / "a.yml"), str, patience=0.05)
-    assert caught.value.problems[0].why == "another program is editing it"
-    assert caught.value.problems[0].hint.endswith(f"delete {lock}.")
+    path = str(tmp_path / "a.yml")
+    assert error_of(lambda: registry.update(path, str, patience=0.05), OptionsError) == (
+        f"config {quoted_path(path)}",
+        "another program is editing it",
+        f"If no chainloop-smtp is running, delete {lock}.",
+    )
 
 
 def test_a_lock_is_waited_for(tmp_path: Path) -> None:

@@ -1,0 +1,265 @@
+"""Two documents of one run: what only one of them says is in what they say together."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+import builders
+from chainloop_smtp import attestation
+from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.model import (
+    Annotation,
+    Attestation,
+    Commit,
+    Evaluation,
+    Material,
+    Policies,
+    Run,
+    Runner,
+    RunState,
+    Signing,
+    Strategy,
+    Version,
+    Violation,
+    Workflow,
+)
+from refusal import error_of
+
+RUN_ID = builders.RUN_ID
+DIGEST = "sha256:" + "ab" * 32
+START = datetime(2026, 9, 1, 8, 3, 4, tzinfo=UTC)
+END = datetime(2026, 9, 1, 8, 9, 10, tzinfo=UTC)
+VIOLATED = Evaluation(name="p", violations=(Violation(message="no"),))
+# Each says what the other leaves open.
+ONE = Attestation(
+    shape="one",
+    is_recorded=True,
+    digest=DIGEST.upper().replace("SHA", "sha"),
+    run=Run(id=RUN_ID, started_at=START),
+    workflow=Workflow(name="ship", version=Version(name="v2")),
+    runner=Runner(type="GITHUB_ACTION"),
+    materials=(Material(name="image", type="CONTAINER_IMAGE", value="a", digest="sha256:1"),),
+    bad_material_count=1,
+    annotations=(Annotation(name="a", value="1"), Annotation(name="c", value="")),
+    environment=(Annotation(name="B", value="1"),),
+    policies=Policies(
+        evaluations=(VIOLATED,),
+        evaluation_count=1,
+        violation_count=1,
+        strategy=Strategy.ENFORCED,
+        is_blocked=True,
+        has_violations=True,
+    ),
+    commit=Commit(sha="c0ffee"),
+    signing=Signing(authority="fileCA", timestamp_count=2),
+)
+OTHER = Attestation(
+    shape="other",
+    is_recorded=False,
+    view_url="https://app.example/1",
+    run=Run(id=RUN_ID, state=RunState.SUCCESS, finished_at=END),
+    workflow=Workflow(project="harbour", version=Version(is_prerelease=True, name="")),
+    runner=Runner(url="https://ci.example/1"),
+    materials=(
+        Material(name="image", type="", tag="v2", digest="sha256:1"),
+        Material(name="sbom", type="SBOM"),
+    ),
+    bad_material_count=3,
+    annotations=(Annotation(name="b", value="2"), Annotation(name="c", value="3")),
+    environment=(Annotation(name="A", value="2"),),
+    policies=Policies(
+        reference="sha256:2",
+        evaluation_count=5,
+        suppressed_count=4,
+        is_bypassed=False,
+        has_gated_violations=True,
+    ),
+    commit=Commit(sha="", author_name="Ada"),
+    signing=Signing(bundle_digests=(DIGEST,), timestamp_count=1),
+    builder="x",
+)
+BOTH = Attestation(
+    shape="one and other",
+    is_recorded=True,
+    digest=ONE.digest,
+    view_url="https://app.example/1",
+    run=Run(id=RUN_ID, state=RunState.SUCCESS, started_at=START, finished_at=END),
+    workflow=Workflow(
+        name="ship", project="harbour", version=Version(name="v2", is_prerelease=True)
+    ),
+    runner=Runner(type="GITHUB_ACTION", url="https://ci.example/1"),
+    materials=(
+        Material(name="image", type="CONTAINER_IMAGE", value="a", tag="v2", digest="sha256:1"),
+        Material(name="sbom", type="SBOM"),
+    ),
+    bad_material_count=3,
+    annotations=(
+        Annotation(name="a", value="1"),
+        Annotation(name="b", value="2"),
+        Annotation(name="c", value="3"),
+    ),
+    environment=(Annotation(name="A", value="2"), Annotation(name="B", value="1")),
+    policies=Policies(
+        evaluations=(VIOLATED,),
+        reference="sha256:2",
+        evaluation_count=1,
+        violation_count=1,
+        suppressed_count=4,
+        strategy=Strategy.ENFORCED,
+        is_bypassed=False,
+        is_blocked=True,
+        has_violations=True,
+        has_gated_violations=True,
+    ),
+    commit=Commit(sha="c0ffee", author_name="Ada"),
+    signing=Signing(
+        authority="fileCA",
+        timestamp_count=2,
+        bundle_digests=(DIGEST,),
+        is_digest_verified=True,
+    ),
+    builder="x",
+)
+
+
+def test_what_either_says_both_say() -> None:
+    assert attestation.join(ONE, OTHER) == BOTH
+    assert attestation.join(OTHER, ONE) == replace(BOTH, shape="other and one")
+
+
+def test_of_two_words_the_first_counts() -> None:
+    other = replace(
+        ONE, runner=Runner(type="JENKINS_JOB"), annotations=(Annotation(name="a", value="9"),)
+    )
+    assert attestation.join(ONE, other).runner.type == "GITHUB_ACTION"
+    assert attestation.join(other, ONE).runner.type == "JENKINS_JOB"
+    assert attestation.join(other, ONE).annotations[0].value == "9"
+
+
+@pytest.mark.parametrize("what", ["run", "digest"])
+def test_a_long_name_in_a_contradiction_is_cut(what: str) -> None:
+    long, short = "a" * 81, "b" * 80
+
+    def made(name: str, text: str) -> Attestation:
+        bare = Attestation(shape=name, is_recorded=True)
+        return replace(bare, run=Run(id=text)) if what == "run" else replace(bare, digest=text)
+
+    for one, other in ((long, short), (short, long)):
+        before, after = (
+            f"'{'a' * 80}'..." if each == long else f"'{short}'" for each in (one, other)
+        )
+        where, why, _ = error_of(
+            lambda one=one, other=other: attestation.join(made("x", one), made("y", other)),  # type: ignore[misc]
+            AttestationError,
+        )
+        assert where == ("run id" if what == "run" else "digest")
+        assert why == f"`x` says {before}, `y` says {after}: these are not the same run"
+
+
+def test_twins_are_joined_in_their_order_where_nothing_tells_them_apart() -> None:
+    unsaid = Material(name="x", type="STRING")
+    said = tuple(replace(unsaid, value=value) for value in ("a", "b", "c"))
+    one = replace(ONE, materials=(unsaid, unsaid, unsaid))
+    other = replace(ONE, materials=said)
+    assert attestation.join(one, other).materials == said
+
+
+def test_a_bundle_without_anything_to_compare_ties_nothing() -> None:
+    named = Attestation(shape="a", is_recorded=True, workflow=Workflow(name="one"))
+    bundle = replace(
+        named, workflow=Workflow(name="other"), signing=Signing(bundle_digests=(DIGEST,))
+    )
+    for first, second in ((named, bundle), (bundle, named)):
+        with pytest.raises(AttestationError):
+            attestation.join(first, second)
+
+
+def test_a_document_that_names_no_run_is_of_its_attestations() -> None:
+    described = builders.cli_describe(builders.statement())
+    described["workflowRun"]["id"] = ""
+    assert attestation.parse(json.dumps(described).encode()).run.id == RUN_ID
+
+
+def test_a_described_run_is_recorded_whatever_its_statement_leaves_out() -> None:
+    item = builders.cli_describe(builders.statement(run_id=""))["attestation"]
+    told = attestation.parse(json.dumps(item).encode())
+    assert (told.is_recorded, told.is_dry_run) == (True, None)
+
+
+def test_stored_evaluations_are_found_before_another_document() -> None:
+    evaluations = [builders.evaluation("p", violations=["no"])]
+    stored = builders.stored_evaluations(evaluations)
+    whole = attestation.parse(json.dumps(builders.referring(builders.statement(), stored)).encode())
+    # More than the bundle's bytes: its digest is that of its compact form.
+    told = attestation.with_evaluations(whole, stored + b'\n{"ok": true}\n')
+    assert told.policies.violation_count == 1
+
+
+# --- captures ----------------------------------------------------------------------------------
+
+PUSH = json.dumps(builders.cli_push(builders.statement())).encode()
+
+
+def test_a_document_behind_one_that_json_forbids_is_read() -> None:
+    assert attestation.parse(b'{"a": NaN}\n' + PUSH) == attestation.parse(PUSH)
+
+
+def test_lines_count_from_the_very_first() -> None:
+    _, why, _ = error_of(lambda: attestation.parse(b"\n{?}"), AttestationError)
+    assert why.endswith("(line 2, column 2)")
+
+
+def test_a_string_in_a_string_is_no_document() -> None:
+    twice = json.dumps(json.dumps(PUSH.decode())).encode()
+    where, _, hint = error_of(lambda: attestation.parse(twice), AttestationError)
+    assert where == "$"
+    assert hint == "It is damaged or was cut short: write it anew, with nothing else in it."
+
+
+def test_a_bundle_with_half_a_character_has_a_digest() -> None:
+    bundle = builders.bundle(builders.statement()) | {"note": "\ud800"}
+    raw = json.dumps(bundle, indent=1).encode()
+    assert builders.digest_of(raw) in attestation.parse(raw).signing.bundle_digests
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**63 - 1, "7", "9999999999999999999"])
+def test_a_whole_number_is_one(number: object) -> None:
+    statement = builders.statement(predicate={"policyEvaluationsCount": number})
+    told = attestation.parse(json.dumps(statement).encode()).policies.evaluation_count
+    assert isinstance(told, int)
+    assert told == int(str(number))
+
+
+@pytest.mark.parametrize(
+    ("names", "name"),
+    [
+        ({"workflowName": "a", "name": "b"}, "a"),
+        ({"workflowName": "", "name": "b"}, "b"),
+        ({"name": "b"}, "b"),
+    ],
+)
+def test_the_workflow_has_the_newer_fields_name(names: dict[str, str], name: str) -> None:
+    statement = builders.statement(predicate={"metadata": names})
+    assert attestation.parse(json.dumps(statement).encode()).workflow.name == name
+
+
+def test_a_reference_stays_beside_inline_evaluations() -> None:
+    statement = builders.statement(
+        evaluations=[builders.evaluation("p")],
+        predicate={"policyEvaluationsRef": {"digest": {"sha256": "2"}}},
+    )
+    assert attestation.parse(json.dumps(statement).encode()).policies.reference == "sha256:2"
+
+
+@pytest.mark.parametrize(
+    "field", ["name", "digest", "chainloop.material.type", "chainloop.material.name"]
+)
+def test_a_resource_without_what_it_needs_is_counted(field: str) -> None:
+    entry = builders.material("image", "CONTAINER_IMAGE", "a")
+    whole = builders.statement(materials=[entry])
+    assert len(attestation.parse(json.dumps(whole).encode()).materials) == 1
+    (entry if field in entry else entry["annotations"]).pop(field)
+    told = attestation.parse(json.dumps(builders.statement(materials=[entry])).encode())
+    assert (told.materials, told.bad_material_count) == ((), 1)
