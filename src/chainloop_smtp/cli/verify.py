@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from chainloop_smtp import __version__, attestation, letter, message, source, verdict
+from chainloop_smtp.cli.anew import composed
 from chainloop_smtp.cli.evidence import UNREAD
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, Problem, quoted
@@ -19,6 +21,7 @@ from chainloop_smtp.model import (
     JobResult,
     JobStatus,
     Letter,
+    Outcome,
 )
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")
@@ -36,17 +39,30 @@ def verify(run: Run) -> int:
     received = letter.read(source.mail(name, run.stdin))
     attested = _attested(received)
     judged = verdict.judge(attested, Job())
+    report, job = _report(received)
+    cleaned = message.clean(attested)
+    outcomes = frozenset({judged.outcome, *_by_the_job(received)})
+    shown = [
+        *letter.compared(
+            received, composed(received, attested, job, run.now()), outcomes, cleaned.policies
+        )
+    ]
     found = [
-        *letter.checks(received, message.clean(attested), judged, message.BADGES),
-        *_report(run, received, attested),
+        *letter.checks(received, cleaned, judged, message.BADGES),
+        *shown,
+        *_reported(run, attested, job, report),
     ]
     wrong = [each for each in found if each.result is CheckResult.WRONG]
+    doubts = [each for each in shown if each.result is not CheckResult.OK and each.name != "sender"]
     if run.console.is_json:
         told = [{"name": c.name, "result": c.result.value, "detail": c.detail} for c in found]
-        run.console.data(json.dumps({"mail": name, "ok": not wrong, "checks": told}, indent=2))
+        is_ok = not wrong and not doubts
+        run.console.data(json.dumps({"mail": name, "ok": is_ok, "checks": told}, indent=2))
     else:
         for each in found:
             run.console.say(f"{_MARKS[each.result]} {each.name}: {each.detail}")
+        for each in doubts if not wrong else ():
+            run.console.say(f"NOT CONFIRMED: {each.name}. Read it yourself, or see docs/mail.md.")
         run.console.say(
             "Who wrote the mail and who signed the evidence is not checked here: look the digest "
             "up in Chainloop."
@@ -87,41 +103,71 @@ def _parsed(file: File) -> Attestation:
         ) from error
 
 
-def _report(run: Run, received: Letter, attested: Attestation) -> Iterator[Check]:
-    """The attached report against one made anew of the evidence."""
+def _by_the_job(received: Letter) -> Iterator[Outcome]:
+    """The outcome that the header names, where a job may end so whatever the evidence says."""
+    claimed = dict(received.fields).get("x-chainloop-outcome")
+    yield from (each for each in (Outcome.FAILED, Outcome.CANCELLED) if each == claimed)
+
+
+def _report(received: Letter) -> tuple[dict[str, Any] | None, Job | None]:
+    """The attached report, and its job; no job where it is no report of ours."""
     file = next((file for file in received.files if file.name == message.REPORT_NAME), None)
     if file is None:
-        return
-    name = "report"
+        return None, None
     try:
         shown = json.loads(file.content)
-        generator = shown["generator"]["version"]
-        env_values = EnvValues(shown["envValues"])
+        said = shown["job"]
         job = Job(
-            status=JobStatus(shown["job"]["status"]) if shown["job"]["status"] else None,
+            status=JobStatus(said["status"]) if said["status"] else None,
             needs=tuple(
                 JobResult(name=str(each["name"]), result=JobStatus(each["result"]))
-                for each in shown["job"]["needs"]
+                for each in said["needs"]
             ),
-            name=str(shown["job"]["name"]),
-            repository=str(shown["job"]["repository"]),
-            run_id=str(shown["job"]["runId"]),
-            event=str(shown["job"]["event"]),
+            name=str(said["name"]),
+            workflow=str(said["workflow"]),
+            repository=str(said["repository"]),
+            server_url=str(said["serverUrl"]),
+            run_id=str(said["runId"]),
+            run_attempt=str(said["runAttempt"]),
+            ref=str(said["ref"]),
+            head_ref=str(said["headRef"]),
+            sha=str(said["sha"]),
+            actor=str(said["actor"]),
+            event=str(said["event"]),
+            chainloop_project=str(said["chainloopProject"]),
+            chainloop_workflow=str(said["chainloopWorkflow"]),
         )
+        EnvValues(shown["envValues"])
         # That there was more, which could not be read, is not in what could be.
         shown["verdict"]["doubt"] = shown["verdict"]["doubt"].replace(UNREAD, "").strip()
-        facts = {each: shown[each] for each in ("attestation", "verdict")}
+        shown = {
+            "version": shown["generator"]["version"],
+            **{each: shown[each] for each in ("attestation", "verdict", "envValues")},
+        }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        yield Check(name=name, result=CheckResult.WRONG, detail="is no report of ours")
+        return {}, None
+    return shown, job
+
+
+def _reported(
+    run: Run, attested: Attestation, job: Job | None, shown: Mapping[str, Any] | None
+) -> Iterator[Check]:
+    """The attached report against one made anew of the evidence."""
+    if shown is None:
         return
-    if generator != __version__:
-        detail = f"made by version {quoted(str(generator))}, which another one cannot make anew"
-        yield Check(name=name, result=CheckResult.UNKNOWN, detail=detail)
+    if job is None:
+        yield Check(name="report", result=CheckResult.WRONG, detail="is no report of ours")
+        return
+    if shown["version"] != __version__:
+        version = quoted(str(shown["version"]))
+        detail = f"made by version {version}, which another one cannot make anew"
+        yield Check(name="report", result=CheckResult.UNKNOWN, detail=detail)
         return
     judged = verdict.judge(attested, job)
+    env_values = EnvValues(shown["envValues"])
     anew = json.loads(message.report(attested, job, judged, None, env_values, run.now()))
-    for part, value in facts.items():
-        is_same = anew[part] == value
+    for part in ("attestation", "verdict"):
+        is_same = anew[part] == shown[part]
         yield Check(
             name=f"{part} in the report",
             result=CheckResult.OK if is_same else CheckResult.WRONG,

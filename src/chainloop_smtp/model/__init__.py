@@ -47,8 +47,10 @@ from chainloop_smtp.model.job import (
     JobStatus,
 )
 from chainloop_smtp.model.letter import (
+    Body,
     Check,
     CheckResult,
+    Expected,
     Letter,
 )
 from chainloop_smtp.model.mail import (
@@ -113,6 +115,7 @@ __all__ = [
     "Attempt",
     "Attestation",
     "Auth",
+    "Body",
     "Breach",
     "Changes",
     "Check",
@@ -129,6 +132,7 @@ __all__ = [
     "EnvValues",
     "Evaluation",
     "Evidence",
+    "Expected",
     "Fate",
     "File",
     "Finding",

@@ -7,6 +7,35 @@ from chainloop_smtp.model.mail import File
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A part that a mail program shows.
+
+    Attributes:
+        source: Decoded; lines end in LF.
+        charset: As its header has it; ``utf-8`` where that is unknown.
+    """
+
+    source: str = field(repr=False)
+    charset: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The mail that the evidence and the job's facts make.
+
+    Attributes:
+        bare_text: The text without the job's facts: what is in both is of the evidence alone.
+        bare_html: The same for the HTML.
+    """
+
+    subject: str
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    bare_text: str = field(repr=False)
+    bare_html: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
     """What stands in a received mail; all of it may be anybody's.
 
@@ -18,6 +47,12 @@ class Letter:
         html: What is to be seen of the HTML parts, a line for each block; empty when there is
             none.
         files: What is attached.
+        sender: The field From.
+        plain: The text part of the body; None: there is none.
+        page: The HTML part of the body; None: there is none.
+        others: What a mail program may show besides these two: other parts, and mails around or
+            inside; each with what it is.
+        faults: What no mail of ours has, and a mail program can be misled by.
     """
 
     fields: tuple[tuple[str, str], ...] = ()
@@ -25,6 +60,11 @@ class Letter:
     text: str = field(repr=False, default="")
     html: str = field(repr=False, default="")
     files: tuple[File, ...] = ()
+    sender: str = ""
+    plain: Body | None = None
+    page: Body | None = None
+    others: tuple[tuple[str, str], ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class CheckResult(StrEnum):

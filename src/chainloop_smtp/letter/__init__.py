@@ -1,4 +1,4 @@
-"""Octets of a received mail -> Letter -> Checks: does what it shows agree with what is attached?
+"""Received mail -> Letter -> Checks: does what it shows agree with what is attached?
 
 A receiver, an auditor a year later, looks at a mail without asking anybody. That its parts agree
 does not say who wrote it: for that, the digest is to be looked up where the evidence is stored.
@@ -6,9 +6,10 @@ does not say who wrote it: for that, the digest is to be looked up where the evi
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
-from chainloop_smtp.errors import AttestationError, Problem
+from chainloop_smtp.letter.page import seen
+from chainloop_smtp.letter.reading import OURS, read
+from chainloop_smtp.letter.shown import compared
 from chainloop_smtp.model import (
     Attestation,
     Check,
@@ -20,13 +21,8 @@ from chainloop_smtp.model import (
     Verdict,
 )
 
-if TYPE_CHECKING:
-    from email.message import Message
+__all__ = ["checks", "compared", "read", "seen"]
 
-_MOST_PARTS = 1000
-_MOST_LEVELS = 20  # a forwarded mail inside a forwarded mail
-_OURS = "x-chainloop-"
-_BOUNDARY = re.compile(rb"boundary\s*\*?(?:0\*?)?\s*=|content-type:\s*message/", re.IGNORECASE)
 # Python refuses to make a number of thousands of digits.
 _NUMBER = r"([0-9][0-9,]{0,30})"
 _LISTED = rf":{_NUMBER}octets?,(sha256:[0-9a-f]{{64}})"
@@ -46,42 +42,6 @@ _COMPARED = re.compile(r"\b(?:nothing )?changed since\b", re.IGNORECASE)
 _SUBJECT_BADGE = r"(?:\] |\[)({})(?=[:,\]])"
 _TEXT_BADGE = r"^[ >]*({}): "
 _HTML_BADGE = r"^[✓!✕–] ({})$"
-
-_UNSEEN = re.compile(r"<(style|title|script)\b[^<>]*+>[^<]*+</\1>", re.IGNORECASE)
-_TAG = re.compile(r"<(/?[a-z][a-z0-9]*+|!)[^<>]*+>", re.IGNORECASE)
-_INLINE = frozenset({"a", "b", "code", "em", "i", "span", "strong", "u", "wbr"})
-
-
-def read(octets: bytes) -> Letter:
-    """What stands in a mail, or in the one of ours that it forwards as an attachment.
-
-    Raises:
-        AttestationError: It is no mail, or has too many parts.
-    """
-    from email import message_from_bytes, policy
-
-    octets = octets.removeprefix(b"\xef\xbb\xbf")
-    # Python's parser goes down into what lies in a part by calling itself.
-    if len(_BOUNDARY.findall(octets)) > _MOST_LEVELS:
-        raise _error(f"has parts in more than {_MOST_LEVELS} levels")
-    message = message_from_bytes(octets, policy=policy.compat32)
-    if not message.keys():
-        raise _error("is not a mail: it has no header")
-    parts = list(message.walk())
-    if len(parts) > _MOST_PARTS:
-        raise _error(f"has more than {_MOST_PARTS} parts")
-    ours = next((part for part in parts if part[f"{_OURS}outcome"]), message)
-    return Letter(
-        fields=tuple(_fields(ours)),
-        subject=_words(ours["subject"] or ""),
-        text=_body(ours, "text/plain"),
-        html=_visible(_body(ours, "text/html")),
-        files=tuple(
-            File(name=name, content=_decoded(part))
-            for part in ours.walk()
-            if (name := part.get_filename()) and not part.is_multipart()
-        ),
-    )
 
 
 def checks(
@@ -108,8 +68,8 @@ def checks(
         ("policy status", "policy-status", verdict.policy_status or ""),
     )
     for name, field, value in shown:
-        yield _field(f"{name} in the header", fields.get(_OURS + field), value)
-    claimed = fields.get(f"{_OURS}outcome")
+        yield _field(f"{name} in the header", fields.get(OURS + field), value)
+    claimed = fields.get(f"{OURS}outcome")
     yield _outcome("outcome in the header", claimed, verdict.outcome, claimed)
     yield _badge("outcome in the subject", letter.subject, _SUBJECT_BADGE, badges, verdict, claimed)
     known = _digests(letter, attestation)
@@ -125,61 +85,6 @@ def checks(
             yield _contained(f"{name} in the {part}", text, value)
         yield _no_others(f"digests in the {part}", text, known)
         yield from _counts(part, text, attestation.policies)
-
-
-def _fields(message: "Message") -> Iterator[tuple[str, str]]:
-    found: dict[str, list[str]] = {}
-    for key, value in message.items():
-        if (name := key.lower()).startswith(_OURS):
-            found.setdefault(name, []).append(_words(value))
-    for name, values in found.items():
-        yield name, " and ".join(dict.fromkeys(values))
-
-
-def _words(value: object) -> str:
-    """A header field's value, its encoded words (RFC 2047) and folds resolved."""
-    from email.errors import HeaderParseError
-    from email.header import decode_header, make_header
-
-    try:
-        text = str(make_header(decode_header(str(value))))
-    except (HeaderParseError, LookupError, ValueError):
-        text = str(value)
-    return " ".join(text.split())
-
-
-def _body(message: "Message", media_type: str) -> str:
-    """All parts of a kind that are not attached: a list may have put its own around ours."""
-    return "\n".join(
-        _text(part).replace("\r\n", "\n")
-        for part in message.walk()
-        if part.get_content_type() == media_type and not part.get_filename()
-    )
-
-
-def _text(part: "Message") -> str:
-    """Ours are UTF-8, and a server on the way may make something else of them."""
-    charset = part.get_content_charset("utf-8")
-    try:
-        return _decoded(part).decode(charset, "replace")
-    except (LookupError, ValueError):
-        return _decoded(part).decode("utf-8", "replace")
-
-
-def _visible(html: str) -> str:
-    from html import unescape
-
-    def gap(tag: re.Match[str]) -> str:
-        return "" if tag[1].strip("/").lower() in _INLINE else "\n"
-
-    text = unescape(_TAG.sub(gap, _UNSEEN.sub("", html)))
-    return "\n".join(filter(None, (" ".join(line.split()) for line in text.split("\n"))))
-
-
-def _decoded(part: "Message") -> bytes:
-    """A part's octets; none where it holds further parts."""
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
 
 
 def _listed(letter: Letter, file: File) -> Check:
@@ -316,7 +221,3 @@ def _unknown(name: str, detail: str) -> Check:
 
 def _wrong(name: str, detail: str) -> Check:
     return Check(name=name, result=CheckResult.WRONG, detail=detail)
-
-
-def _error(why: str) -> AttestationError:
-    return AttestationError(Problem("mail", why))

@@ -1,0 +1,185 @@
+"""Received mail and its evidence -> the same mail, composed anew.
+
+What the evidence does not say, the job's facts, is read from the report where there is one, else
+from the mail's own tables; what is wrong there makes a mail that is not the received one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+
+from chainloop_smtp import letter, message, verdict
+from chainloop_smtp.cli.evidence import UNREAD
+from chainloop_smtp.model import (
+    Attestation,
+    Composition,
+    EnvValues,
+    Expected,
+    Job,
+    JobResult,
+    JobStatus,
+    Letter,
+    Mailbox,
+    Options,
+    Registration,
+    Thread,
+)
+
+_NOBODY = Registration(
+    host="", port=1, user="", password="", from_=Mailbox(addr_spec="nobody@example.invalid"), to=()
+)
+_RESULTS = {each.value for each in JobStatus}
+_STEP = " (as the step says)"
+# What stands in a subject where threads are those of a branch: the outcome in brackets.
+_BY_REF = re.compile(rf"\] \[(?:{'|'.join(map(re.escape, message.BADGES))})[,\]]")
+# What `routing` and a rehearsal put behind the lead.
+_NOTES = re.compile(
+    r"(?:Sent although nobody knows whether it [a-z, ]{1,200}: [^<>]{1,300}\.)? ?"
+    r"(?:A rehearsal: it would have gone to \S{1,320}(?:, \S{1,320}){0,200}\.)?"
+)
+# Which statuses a job may have had that is not among others.
+_ALONE = (
+    None,
+    JobStatus.FAILURE,
+    JobStatus.CANCELLED,
+    JobStatus.TIMED_OUT,
+    JobStatus.STARTUP_FAILURE,
+    JobStatus.ACTION_REQUIRED,
+    JobStatus.STALE,
+)
+
+
+def composed(received: Letter, attested: Attestation, job: Job | None, now: datetime) -> Expected:
+    """The mail that this evidence makes.
+
+    Args:
+        job: By the attached report; None: there is none.
+        now: Aware, in UTC; nothing that is shown depends on it.
+    """
+    page = received.page
+    lines = list(letter.seen(page.source).everything if page else _lines(received.text))
+    job = job or _job(lines, received, attested)
+    composition = Composition(
+        env_values=_env_values(lines),
+        thread=Thread.REF if _BY_REF.search(received.subject) else Thread.RUN,
+    )
+    enclosed = message.parts(received.files)
+
+    def tell(job: Job, note: str = "") -> message.Told:
+        judged = verdict.judge(attested, job)
+        if UNREAD in " ".join(received.text.split()):
+            judged = replace(judged, doubt=" ".join(filter(None, (judged.doubt, UNREAD))))
+        options = Options(registration=_NOBODY, composition=composition)
+        return message.tell(attested, job, judged, options, now=now, note=note, enclosed=enclosed)
+
+    told = tell(job)
+    if note := _note(lines, told.rendered.html):
+        told = tell(job, note)
+    bare = tell(Job()).rendered
+    return Expected(
+        subject=told.rendered.subject,
+        text=told.rendered.text,
+        html=told.rendered.html,
+        bare_text=bare.text,
+        bare_html=bare.html,
+    )
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The text's headings, keys and values, each on a line of its own as in the HTML."""
+    for line in text.split("\n"):
+        key, colon, value = line.strip().partition(":")
+        if line.startswith("  ") and colon:
+            yield from filter(None, (key, value.strip()))
+        elif line.strip("- "):
+            yield line.strip().capitalize() if line.isupper() else line.strip()
+
+
+def _env_values(lines: list[str]) -> EnvValues:
+    if "Environment variables" not in lines:
+        return EnvValues.HIDE
+    after = lines[lines.index("Environment variables") + 1 :]
+    return EnvValues.NAMES if after[:1] == ["Names"] else EnvValues.SHOW
+
+
+def _note(lines: list[str], html: str) -> str:
+    """What stands behind the lead; empty where it is nothing that this program writes there."""
+    for ours in letter.seen(html).lines[:4]:
+        for line in lines[:6]:
+            rest = line.removeprefix(f"{ours} ")
+            if rest != line and _NOTES.fullmatch(rest):
+                return rest
+    return ""
+
+
+def _job(lines: list[str], received: Letter, attested: Attestation) -> Job:
+    """The job's facts as the HTML shows them."""
+    values = dict(pairwise(lines))
+    workflow, _, repository = values.get("CI workflow", "").rpartition(" in ")
+    run_id, _, attempt = values.get("CI run", "").partition(", attempt ")
+    ref, _, head = values.get("Pull request", "").partition(" from ")
+    branch = values.get("Branch or tag", "")
+    actor, _, event = values.get("Triggered by", "").removesuffix(")").rpartition(" (")
+    job = Job(
+        name=values.get("CI job", ""),
+        workflow=workflow,
+        repository=repository,
+        server_url=_server(received, f"/{repository}/actions/runs/{run_id}") if run_id else "",
+        run_id=run_id,
+        run_attempt=attempt,
+        ref=f"refs/pull/{ref.removeprefix('#')}/merge" if ref else f"refs/heads/{branch}",
+        head_ref=head,
+        sha=values.get("Commit", ""),
+        actor=actor,
+        event=event,
+        chainloop_project=_given(values.get("Project", "")),
+        chainloop_workflow=_given(values.get("Workflow", "")),
+    )
+    needs, status = _results(lines, job.name)
+    if needs or status:
+        return replace(job, needs=needs, status=status)
+    text = "\n".join(lines).lower()
+    claimed = dict(received.fields).get("x-chainloop-outcome")
+    # One earlier job makes no table, and is only named where it went wrong.
+    found = re.search(r"^job (.{1,200}?) [a-z]", text, re.MULTILINE)
+    name = found[1] if found else ""
+    tries = [replace(job, status=alone) for alone in _ALONE]
+    tries += [
+        replace(job, needs=(JobResult(name=each, result=result),))
+        for each in (name, "")
+        for result in _ALONE
+        if result
+    ]
+    judged = [(tried, verdict.judge(attested, tried)) for tried in tries]
+    fitting = [(tried, each.reason) for tried, each in judged if each.outcome.value == claimed]
+    # The first that fits is better than none where the reason cannot be found out.
+    fitting.sort(key=lambda each: bool(each[1]) and f"{each[1].lower()}." not in text)
+    return fitting[0][0] if fitting else job
+
+
+def _given(value: str) -> str:
+    return value.removesuffix(_STEP) if value.endswith(_STEP) else ""
+
+
+def _server(received: Letter, path: str) -> str:
+    """What stands before the path of the run's page."""
+    source = f"{received.page.source if received.page else ''}\n{received.text}"
+    found = re.search(rf'(https?://[^\s"<>]{{1,300}}?){re.escape(path)}["\s]', source)
+    return found[1] if found else ""
+
+
+def _results(lines: list[str], name: str) -> tuple[tuple[JobResult, ...], JobStatus | None]:
+    """The table of jobs: the earlier ones, and this one's status."""
+    needs, status = [], None
+    rest = iter(lines[lines.index("Jobs") + 1 :] if "Jobs" in lines else ())
+    for job, result in zip(rest, rest, strict=False):
+        if result not in _RESULTS:
+            break
+        if job == (name or "this job"):
+            status = JobStatus(result)
+        else:
+            named = "" if re.fullmatch(r"earlier job [0-9]{1,6}", job) else job
+            needs.append(JobResult(name=named, result=JobStatus(result)))
+    return tuple(needs), status
