@@ -1,0 +1,174 @@
+"""What a token endpoint's refusal means: each known answer, and the advice it gets."""
+
+import pytest
+
+from chainloop_smtp.token.explanation import explained
+
+SUBJECT = "repo:octo/app:ref:refs/heads/main"
+SUBJECT_HINT = f"The federated credential must name this job's subject, letter by letter: {SUBJECT}"
+ENTRA = {
+    "50034": "The mailbox's directory is another one: check oauth2-tenant.",
+    "53003": (
+        "A Conditional Access policy blocks it: let an administrator exempt the application."
+    ),
+    "65001": (
+        "An administrator has to consent: Entra, App registrations, API "
+        "permissions, Grant admin consent for SMTP.SendAsApp."
+    ),
+    "70011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
+    "70021": SUBJECT_HINT,
+    "90002": "There is no such directory: check oauth2-tenant.",
+    "500011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
+    "700016": (
+        "The directory knows no such application: check oauth2-client-id and oauth2-tenant."
+    ),
+    "700024": "The runner's clock is wrong, or the job waited too long.",
+    "700082": "The refresh token has expired: have the mailbox's owner sign in again.",
+    "700211": (
+        "The federated credential's issuer must be https://token.actions.githubusercontent.com."
+    ),
+    "700212": "The federated credential's audience must be api://AzureADTokenExchange.",
+    "700213": SUBJECT_HINT,
+    "900023": "This is no directory's id or domain: check oauth2-tenant.",
+    "1002012": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
+    "7000215": (
+        "Give the secret's value, and not its id: Entra, App registrations, "
+        "Certificates & secrets. Or use none: oauth2-federated."
+    ),
+    "7000222": "The secret has expired: make a new one, or use none: oauth2-federated.",
+}
+# Error, description, and advice.
+GENERAL = [
+    (
+        "PERMISSION_DENIED",
+        "Permission 'iam.serviceAccounts.signJwt' denied on resource",
+        (
+            "Grant the workload identity (principalSet) the role Service Account "
+            "Token Creator on the service account, and enable the IAM Service "
+            "Account Credentials API."
+        ),
+    ),
+    (
+        "unauthorized_client",
+        "Client is unauthorized to retrieve access tokens using this method",
+        (
+            "Let an administrator allow the client: in Google's admin console, "
+            "Security, API controls, Domain-wide delegation, with the scope "
+            "https://mail.google.com/."
+        ),
+    ),
+    (
+        "invalid_grant",
+        "Invalid email or User ID",
+        "user must be a mailbox of the Workspace domain.",
+    ),
+    (
+        "invalid_grant",
+        "Invalid JWT Signature.",
+        "The key was deleted or belongs to another account: make a new one.",
+    ),
+    (
+        "invalid_client",
+        "The OAuth client was not found.",
+        "Check oauth2-client-id and oauth2-client-secret.",
+    ),
+    (
+        "invalid_scope",
+        "Some requested scopes were invalid.",
+        ("Leave out oauth2-scope, or write what the provider asks for sending mail."),
+    ),
+    (
+        "invalid_target",
+        "The target service indicated by the audience is invalid.",
+        "Check oauth2-tenant: is it the provider's own resource name?",
+    ),
+    (
+        "unsupported_grant_type",
+        "Invalid grant_type",
+        "The endpoint does not know this grant: check oauth2-token-url.",
+    ),
+]
+
+
+def said(answer: object, status: int = 400, subject: str = "") -> tuple[str, str]:
+    return explained(status, answer, subject, lambda text: text.replace("s3cret", "***"))
+
+
+@pytest.mark.parametrize("code", ENTRA)
+def test_a_code_of_entra_has_its_advice(code: str) -> None:
+    text = f"AADSTS{code}: It says so. Trace ID: 1 Correlation ID: 2"
+    answer = {"error": "invalid_client", "error_description": text}
+    why = f"refused: invalid_client: AADSTS{code}: It says so."
+    assert said(answer, subject=SUBJECT) == (why, ENTRA[code])
+    assert said(answer | {"error_description": text + "\r\nmore"}, subject=SUBJECT)[0] == why
+
+
+def test_a_code_of_entra_that_nobody_knows_has_none() -> None:
+    answer = {"error": "invalid_client", "error_description": "AADSTS999999: What?"}
+    assert said(answer, 500) == ("refused: invalid_client: AADSTS999999: What?", "")
+
+
+def test_a_job_without_a_subject_is_told_that_it_has_none() -> None:
+    answer = {"error": "x", "error_description": "AADSTS70021: No match"}
+    assert said(answer)[1] == SUBJECT_HINT.replace(SUBJECT, "(it has none)")
+
+
+@pytest.mark.parametrize(("error", "text", "hint"), GENERAL)
+def test_a_known_refusal_has_its_advice(error: str, text: str, hint: str) -> None:
+    told = (f"refused: {error}: {text}", hint)
+    assert said({"error": error, "error_description": text}) == told
+    assert said({"error": error, "message": text}) == told
+    # As Google's own APIs have it.
+    assert said({"error": {"status": error, "message": text, "code": 1}}) == told
+    assert said({"error": error})[0] == f"refused: {error}"
+
+
+def test_a_grant_that_is_not_taken_is_a_token_or_a_job() -> None:
+    answer = {"error": "invalid_grant", "error_description": "Bad Request"}
+    why = "refused: invalid_grant: Bad Request"
+    assert said(answer) == (
+        why,
+        "The refresh token is expired or withdrawn, or belongs to another client.",
+    )
+    assert said(answer, subject=SUBJECT) == (
+        why,
+        "The provider's attribute mapping or condition refuses this job, or its audience is not "
+        f"the default one. The job's subject: {SUBJECT}",
+    )
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, 3, {"error": 1}, {"error": {"status": 1}}])
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (404, "Check oauth2-token-url."),
+        (499, "Check oauth2-token-url."),
+        (500, "Try again later."),
+        (503, "Try again later."),
+    ],
+)
+def test_an_answer_that_says_nothing_is_its_status(answer: object, status: int, hint: str) -> None:
+    assert said(answer, status) == (f"the answer is HTTP {status} and no token", hint)
+
+
+@pytest.mark.parametrize(("status", "hint"), [(499, ""), (500, "Try again later.")])
+def test_an_unknown_refusal_may_pass(status: int, hint: str) -> None:
+    assert said({"error": "strange"}, status) == ("refused: strange", hint)
+    assert said({"message": "strange"}, status) == ("refused: strange", hint)
+
+
+def test_a_description_comes_before_a_message() -> None:
+    assert said({"error_description": "a", "message": "b"})[0] == "refused: a"
+
+
+@pytest.mark.parametrize(("length", "is_cut"), [(300, False), (301, True)])
+def test_300_characters_of_a_text_are_shown(length: int, is_cut: bool) -> None:
+    text = "a" * length
+    shown = "a" * 297 + "..." if is_cut else text
+    assert said({"error_description": text})[0] == f"refused: {shown}"
+
+
+def test_a_text_is_blotted_before_it_is_cut_and_shown_on_one_line() -> None:
+    assert said({"message": " \x07\n"})[0] == "the answer is HTTP 400 and no token"
+    assert said({"message": " a s3cret\x07b\nc "})[0] == "refused: a ***"
+    assert said({"message": "x" * 296 + "s3cret"})[0] == "refused: " + "x" * 296 + "***"
