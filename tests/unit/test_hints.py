@@ -22,7 +22,7 @@ RULES: list[dict[str, Any]] = TABLE["rule"]
 NAMES = {each["name"] for each in TABLE["provider"]}
 # These two are English words as well: they count where they stand for the input.
 AMBIGUOUS = {"from", "to"}
-INPUTS = {each.name for each in options.INPUTS} - AMBIGUOUS | {"ehlo-name"}
+INPUTS = {each.name for each in options.INPUTS} - AMBIGUOUS
 
 
 def advice(
