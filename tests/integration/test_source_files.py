@@ -91,6 +91,43 @@ def test_patterns_find_files_in_one_order_each_once(
     assert found(workspace, *patterns) == names
 
 
+@pytest.mark.parametrize(
+    ("files", "pattern", "names"),
+    [
+        (["report[1].json", "report1.json"], "report[1].json", ["report[1].json"]),
+        (["report1.json"], "report[1].json", ["report1.json"]),
+        (["report[1].json", "report1.json"], "report[[]1].json", ["report[1].json"]),
+        (["what?.txt", "whats.txt"], "what?.txt", ["what?.txt"]),
+        (["d/[x]/*.md", "d/[x]/a.md"], "d/[x]/*.md", ["d/[x]/*.md"]),
+        (["d[1]/a.md", "d1/b.md"], "d[1]/*.md", ["d[1]/a.md"]),
+        (["d[1]/a.txt", "d1/b.md"], "d[1]/*.md", ["d1/b.md"]),
+        (["d[1]/a.md", "d1/b.md"], "{root}/d[1]/a.md", ["d[1]/a.md"]),
+        (["e/d[1]/a.md", "e/d1/b.md"], "**/d[1]/*.md", ["e/d[1]/a.md"]),
+        (["[ab]"], "[ab]", ["[ab]"]),
+    ],
+)
+def test_a_path_that_exists_as_it_is_written_is_no_pattern(
+    tmp_path: Path, files: list[str], pattern: str, names: list[str]
+) -> None:
+    root = tmp_path / "brackets"
+    for name in files:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    assert found(root, pattern.replace("{root}", str(root))) == names
+
+
+def test_a_folder_with_brackets_is_a_folder(workspace: Path) -> None:
+    (workspace / "[d]").mkdir()
+    assert refused(workspace, "[d]") == ["attach '[d]': is a folder"]
+
+
+def test_a_link_with_brackets_leads_nowhere_else(workspace: Path, outside: Path) -> None:
+    (workspace / "[1]").symlink_to(outside)
+    for pattern in ("[1]/secret.json", "[1]/*.json"):
+        assert refused(workspace, pattern)[0].endswith("leads out of the workspace")
+
+
 def test_an_absolute_pattern_may_stand_inside_the_workspace(workspace: Path) -> None:
     assert found(workspace, f"{workspace}/dist/*.json") == ["dist/c.json"]
 

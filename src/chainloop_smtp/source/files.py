@@ -41,6 +41,8 @@ def collect(
 ) -> tuple[tuple[File, ...], tuple[str, ...]]:
     """The files that the patterns match, and the patterns that match none.
 
+    A path that exists as it is written is not taken for a pattern.
+
     They come in the order of the patterns, those of one pattern by name, each file once.
 
     Args:
@@ -126,9 +128,12 @@ class Workspace:
     def matches(self, pattern: str) -> tuple[str, ...]:
         """Names relative to the workspace, with slashes, sorted; no folders among them."""
         components = self._components(pattern)
-        found = sorted({tuple(each) for each in self._walk((), components)})
-        is_literal = not _MAGIC.search(pattern)
+        literal = tuple(components)
+        # What exists by this very name is meant, whatever brackets in it could mean besides.
+        is_there = os.path.lexists(self._root.joinpath(*literal))
+        found = [literal] if is_there else sorted(set(self._walk((), components)))
         names = ["/".join(each) for each in found]
+        is_literal = is_there or not _MAGIC.search(pattern)
         return tuple(name for name in names if is_literal or not (self._root / name).is_dir())
 
     def real(self, name: str) -> Path:
@@ -226,13 +231,24 @@ class Workspace:
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                     yield from self._walk((*folder, entry.name), components)
             return
-        for name in self._named(folder, first):
-            path = self._root.joinpath(*folder, name)
-            if not rest:
-                yield (*folder, name)
-            elif path.is_dir():
-                self._check_inside(_real(path))
-                yield from self._walk((*folder, name), rest)
+        # As for the whole: a folder of this very name comes first, if what is meant lies in it.
+        is_there = rest and os.path.lexists(self._root.joinpath(*folder, first))
+        names = [first] if is_there else []
+        found = [each for name in names for each in self._below(folder, name, rest)]
+        yield from found or (
+            each for name in self._named(folder, first) for each in self._below(folder, name, rest)
+        )
+
+    def _below(
+        self, folder: tuple[str, ...], name: str, rest: Sequence[str]
+    ) -> Iterator[tuple[str, ...]]:
+        """What matches at or below an entry of a folder."""
+        path = self._root.joinpath(*folder, name)
+        if not rest:
+            yield (*folder, name)
+        elif path.is_dir():
+            self._check_inside(_real(path))
+            yield from self._walk((*folder, name), rest)
 
     def _named(self, folder: tuple[str, ...], component: str) -> list[str]:
         """Names in a folder that one component matches."""
