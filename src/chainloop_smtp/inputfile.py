@@ -95,25 +95,26 @@ def reason(error: OSError | ValueError) -> tuple[str, str]:
     return f"cannot be read: {words.lower()}", ""
 
 
-def nearby(path: str, pattern: str = "") -> str:
+def nearby(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
     """The hint for a path that leads nowhere: what exists instead, or that nothing is checked out.
 
     Args:
         path: Relative to the current folder, or absolute.
-        pattern: As for `alike`.
+        pattern: As for `alike`, and so is the other.
     """
-    if meant := alike(path, pattern):
+    if meant := alike(path, pattern, is_folder=is_folder):
         return meant
     is_checked_out = Path(path).is_absolute() or Path(".git").exists()
     return "" if is_checked_out else _CHECKOUT
 
 
-def alike(path: str, pattern: str = "") -> str:
+def alike(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
     """The hint that names files which may be meant; empty when there are none.
 
     Args:
         path: Relative to the current folder, or absolute.
         pattern: Of further names that may be meant, such as ``*attestation*.json``.
+        is_folder: The folders of such files are meant, and not the files.
     """
     # Imported here: only a mistake needs it.
     from difflib import get_close_matches
@@ -124,7 +125,10 @@ def alike(path: str, pattern: str = "") -> str:
     same = [each for each, name in found.items() if name == wanted]
     close = get_close_matches(path, list(found), n=_MOST_NAMES, cutoff=0.8)
     matching = [each for each, name in found.items() if fnmatchcase(name, pattern)]
-    meant = list(dict.fromkeys((*same, *close, *matching)))[:_MOST_NAMES]
+    meant = list(dict.fromkeys((*same, *close, *matching)))
+    if is_folder:
+        meant = list(dict.fromkeys(str(Path(each).parent) for each in matching))
+    meant = meant[:_MOST_NAMES]
     return "Did you mean " + " or ".join(f"'{each}'" for each in meant) + "?" if meant else ""
 
 

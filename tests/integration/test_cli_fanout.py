@@ -18,6 +18,7 @@ from chainloop_smtp.errors import Problem
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 from interrupts import PATIENCE
 from program import PASSWORD, PUSHED, Ended, Post, Program, never, parsed, refusal, text_of
+from runner import commands
 from smtpserver import Certificates, Mailboxes
 
 FILE = Path("chainloop-smtp.yml")
@@ -481,6 +482,11 @@ def test_where_nothing_applies_nothing_is_sent_and_the_log_says_why(program: Pro
     assert ended.outputs["sent"] == "false"
     assert "not sent: workflow ship is not x" in ended.stdout
     assert ended.annotations == [("notice", "no mail is sent")]
+    (notice,) = (each for each in commands(ended.stdout) if each.name == "notice")
+    assert notice.data == (
+        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. This run is of "
+        "workflow ship and project harbour."
+    )
 
 
 NAMED = f"""{HEAD}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp import delivery
-from chainloop_smtp.errors import Problem
+from chainloop_smtp.errors import Problem, quoted_path
 from chainloop_smtp.model import Delivery, Mail, Registration, Transport
 from program import INPUTS, PASSWORD, Post, Program, never, parsed, refusal
 from smtpserver import Certificates, Mailboxes
@@ -182,9 +182,131 @@ def test_who_gets_it_in_bcc_is_not_printed(program: Program, require: str) -> No
 
 def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:
     post = Post(trouble=Problem("smtp.example.com:587", "it rains"))
-    assert program(*ADD, "--name", "ses", *OPTS, post=post).code == 5
-    assert program(*ADD, "--name", "ses", *OPTS, "--dry-run", post=never).code == 0
+    ended = program(*ADD, "--name", "ses", *OPTS, post=post, is_actions=False)
+    assert ended.code == 5
+    assert ended.stderr == (
+        "Nothing is stored.\nThe mail was not delivered.\n  smtp.example.com:587: it rains\n"
+    )
+    assert program(*ADD, "--name", "ses", *OPTS, "--dry-run", post=never).stderr == ""
     assert not FILE.exists()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("--opt", "port=x"), ("--name", "Ses!"), ("--config", "."), ("--tls-ca-file", "no.pem")],
+)
+def test_whatever_goes_wrong_it_is_said_that_nothing_is_stored(
+    program: Program, more: tuple[str, str]
+) -> None:
+    ended = program(*ADD, "--name", "ses", *OPTS, *more, post=never, is_actions=False)
+    assert ended.code == 2
+    assert ended.stderr.startswith("Nothing is stored.\nThe options are not right.\n")
+    assert not FILE.exists()
+
+
+def test_an_interrupt_says_so_too(program: Program) -> None:
+    def post(*_: object, **__: object) -> Delivery:
+        raise KeyboardInterrupt
+
+    ended = program(*ADD, "--name", "ses", *OPTS, post=post, is_actions=False)
+    assert (ended.code, ended.stderr) == (130, "Nothing is stored.\n")
+
+
+OUTSIDE = "which is outside the repository. Copy it there, and give its path from there."
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("certs/ca.pem", ""),
+        ("./certs/ca.pem", ""),
+        (
+            "certs/../certs/ca.pem",
+            "since paths are relative to the repository. Write 'certs/ca.pem'.",
+        ),
+        (
+            "{root}/certs/ca.pem",
+            "since paths are relative to the repository. Write 'certs/ca.pem'.",
+        ),
+        ("../outside.pem", OUTSIDE),
+        ("{root}/../outside.pem", OUTSIDE),
+        ("link.pem", OUTSIDE),
+        ("inner.pem", ""),
+    ],
+)
+@pytest.mark.parametrize("has_repository", [True, False])
+def test_a_path_that_no_checkout_has_is_warned_of(
+    program: Program,
+    tls: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    why: str,
+    has_repository: bool,
+) -> None:
+    root = Path.cwd() / "repository"
+    (root / "certs").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    if has_repository:
+        Path(".git").mkdir()
+    for each in ("certs/ca.pem", "../outside.pem"):
+        Path(each).write_bytes(tls.ca_file.read_bytes())
+    Path("link.pem").symlink_to("../outside.pem")
+    Path("inner.pem").symlink_to("certs/ca.pem")
+    path = path.replace("{root}", str(root))
+    argv = (*ADD, "--name", "ses", *OPTS, "--tls-ca-file", path)
+    ended = program(*argv, is_actions=False)
+    assert ended.code == 0
+    shown = quoted_path(path)
+    warning = f"not in a checkout: tls-ca-file: a workflow does not find {shown}, {why}\n"
+    assert ended.stderr == (warning if why and has_repository else "")
+
+
+def test_a_path_counts_from_the_repository_and_not_from_the_current_folder(
+    program: Program, tls: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(".git").mkdir()
+    Path("inner").mkdir()
+    monkeypatch.chdir("inner")
+    Path("ca.pem").write_bytes(tls.ca_file.read_bytes())
+    Path("people.txt").write_text("a@example.com\n")
+    post = Post()
+    opts = ("--tls-ca-file", "ca.pem", "--opt", "to=b@example.com, file:people.txt")
+    ended = program(*ADD, "--name", "ses", *OPTS, *opts, post=post, is_actions=False)
+    assert ended.stderr == "".join(
+        f"not in a checkout: {name}: a workflow does not find '{path}', since paths are relative "
+        f"to the repository. Write 'inner/{path}'.\n"
+        for name, path in (("to", "people.txt"), ("tls-ca-file", "ca.pem"))
+    )
+    ended = program(
+        *ATTACH,
+        "--workflow",
+        "w",
+        "--integration",
+        "ses",
+        "--opt",
+        "template-dir=../../x",
+        is_actions=False,
+    )
+    assert ended.stderr == (
+        f"not in a checkout: template-dir: a workflow does not find '../../x', {OUTSIDE}\n"
+    )
+
+
+def test_pem_text_is_no_path_and_a_key_is_stored_by_its_variable(
+    program: Program, tls: Certificates
+) -> None:
+    Path(".git").mkdir()
+    both, ca = tls.client_both.read_text(), tls.ca_file.read_text()
+    flags = ("--tls-client-cert", both, "--tls-ca-file", ca)
+    ended = program(*ADD, "--name", "ses", *OPTS, *flags, is_actions=False)
+    assert (ended.code, ended.stderr) == (0, "")
+    text = FILE.read_text("utf-8")
+    assert "tls-client-cert: {env: CHAINLOOP_SMTP_TLS_CLIENT_CERT_SES}" in text
+    assert "PRIVATE KEY" not in text
+    shown = program(*LIST, "-o", "json", is_actions=False).stdout
+    config = json.loads(shown)[0]["config"]
+    assert config["tls-client-cert"] == "${CHAINLOOP_SMTP_TLS_CLIENT_CERT_SES}"
+    assert config["tls-ca-file"] == ca.strip()
 
 
 def test_a_file_that_cannot_be_written_is_told_after_the_mail(program: Program) -> None:
@@ -385,9 +507,15 @@ def test_an_attachment_is_deleted_by_its_id(program: Program, word: str) -> None
     ended = program("integration", "attached", word, "--id", str(first["id"]))
     assert (ended.code, ended.stdout, ended.stderr) == (0, "", "integration detached!\n")
     assert attached(program, "list") == [second]
-    ended = program("integration", "attached", word, "--id", str(first["id"]))
+    command = ("integration", "attached", word, "--id")
+    why = f"  id: there is no attachment '{first['id']}' in {FILE}\n"
+    more = "Editing an attachment changes its id.\n"
+    ended = program(*command, str(first["id"]), is_actions=False)
     assert ended.code == 2
-    assert "there is no attachment" in ended.stderr
+    assert ended.stderr.partition("\n")[2] == f"{why}    There are: {second['id']}. {more}"
+    assert program(*command, str(second["id"])).code == 0
+    ended = program(*command, str(first["id"]), is_actions=False)
+    assert ended.stderr.partition("\n")[2] == f"{why}    There are none. {more}"
 
 
 def test_every_problem_of_an_attachment_is_told_at_once(program: Program) -> None:

@@ -231,6 +231,15 @@ def test_a_pattern_finds_what_may_be_meant_by_another_name() -> None:
     assert inputfile.alike("evidence") == ""
 
 
+def test_a_folder_is_found_by_what_is_in_it() -> None:
+    for each in ("a/mail.html.j2", "a/mail.txt.j2", "b/x.j2", "c/y"):
+        Path(each).parent.mkdir(exist_ok=True)
+        Path(each).touch()
+    hint = "Did you mean 'a' or 'b'?"
+    assert inputfile.nearby("templates", "*.j2", is_folder=True) == hint
+    assert inputfile.nearby("templates", "*.j3", is_folder=True) == CHECKOUT
+
+
 def test_no_link_is_followed_and_no_folder_has_to_be_readable(folder: Path) -> None:
     (folder / "w").mkdir()
     os.chdir(folder / "w")
@@ -375,3 +384,72 @@ def test_a_mail_to_verify_may_be_missing_or_have_another_name(program: Program) 
         "  mail 'mail': there is no such file\n"
         "    Did you mean 'out/1.eml'?\n",
     )
+
+
+DOT = "A hidden name only matches with its dot."
+
+
+@pytest.mark.parametrize(
+    ("inputs", "lines"),
+    [
+        (
+            {"attestation": "atestation.json"},
+            [
+                "attestation 'atestation.json': there is no such file",
+                "Did you mean 'app/out/attestation.json'? Write it in the step that pushes: "
+                "chainloop attestation push -o json > attestation.json.",
+            ],
+        ),
+        (
+            {"template-dir": "templates"},
+            [
+                "template-dir: 'templates' is no folder to read: no such file or directory",
+                "Did you mean 'app/mails'?",
+            ],
+        ),
+        (
+            {"config": "config.yaml"},
+            ["config 'config.yaml': there is no such file", "Did you mean 'app/config.yml'?"],
+        ),
+        (
+            {"cc": "file:people.txt"},
+            ["cc 'file:people.txt': there is no such file", "Did you mean 'app/people.txt'?"],
+        ),
+        (
+            {"attach": "dist/*.spdx"},
+            ["attach 'dist/*.spdx': matches no file", f"Did you mean 'app/out/a.spdx'? {DOT}"],
+        ),
+        (
+            {"attach": "dist/*"},
+            [
+                "attach 'dist/*': matches no file",
+                "Patterns are relative to the workspace. " + DOT,
+            ],
+        ),
+        (
+            {"tls-ca-file": "ca.pem"},
+            [
+                "tls-ca-file: 'ca.pem' cannot be read: no such file",
+                "Did you mean 'app/ca.pem'? The PEM text itself can be given too.",
+            ],
+        ),
+    ],
+    ids=str,
+)
+def test_an_error_about_a_path_names_what_exists(
+    program: Program, inputs: dict[str, str], lines: list[str]
+) -> None:
+    Path(".git").mkdir()
+    for each in (
+        "out/attestation.json",
+        "mails/mail.txt.j2",
+        "config.yml",
+        "people.txt",
+        "out/a.spdx",
+        "ca.pem",
+    ):
+        path = Path("app", each)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    ended = program("send", inputs=INPUTS | inputs, post=never, is_actions=False)
+    assert [line.strip() for line in ended.stderr.splitlines()[-2:]] == lines

@@ -313,6 +313,14 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
             ("2:3", "there is no registration 'a'", "There is none in this file."),
         ),
         (
+            "registrations: [{name: ses}, {name: gmail}]\nattachments:\n- registration: zzz\n",
+            ("3:3", "there is no registration 'zzz'", "There are: gmail, ses."),
+        ),
+        (
+            "registrations: [{name: ses}, {name: gmail}]\nattachments:\n- registration: gmial\n",
+            ("3:3", "there is no registration 'gmial'", "Did you mean gmail?"),
+        ),
+        (
             "attachments:\n- registration: a\n  outcome: green\n",
             (
                 "3:3",

@@ -46,6 +46,7 @@ def add(run: Run) -> int:
 
     registry.update(found.path, change)
     (stored,) = after
+    registered.warn_of_paths(run, opts)
     if run.console.is_json:
         run.console.data(json.dumps([_item(stored, stored.attachments[-1])], indent=3))
     else:
@@ -81,7 +82,9 @@ def delete(run: Run) -> int:
         now = configuration.parse(text, found.path).attachments
         positions = [at for at, each in enumerate(now) if each.id == wanted]
         if not positions:
-            hint = "`integration attached list` shows the ids. Editing an attachment changes its."
+            ids = ", ".join(each.id for each in now)
+            there_are = f"There are: {ids}." if ids else "There are none."
+            hint = f"{there_are} Editing an attachment changes its id."
             why = f"there is no attachment {quoted(wanted)} in {found.path}"
             raise OptionsError(Problem("id", why, hint))
         return editing.remove(text, found.path, "attachments", positions)

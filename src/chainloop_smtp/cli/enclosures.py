@@ -1,8 +1,9 @@
 """What the options attach -> the parts of the mail."""
 
 from collections.abc import Callable
+from pathlib import Path
 
-from chainloop_smtp import message
+from chainloop_smtp import inputfile, message
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model import Enclosures, Evidence, File, Job, Part
@@ -46,7 +47,10 @@ def enclosed(
 def _hint(pattern: str) -> str:
     if "," in pattern:
         return "Commas separate nothing here: write one thing a line."
-    return "Patterns are relative to the workspace; a hidden name only matches with its dot."
+    name = Path(pattern).name
+    hint = inputfile.nearby(pattern, name if name.strip("*?.") else "")
+    dot = "A hidden name only matches with its dot."
+    return f"{hint} {dot}" if hint else f"Patterns are relative to the workspace. {dot}"
 
 
 def _evidence(evidence: Evidence) -> list[File]:

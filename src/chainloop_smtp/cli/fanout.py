@@ -14,7 +14,7 @@ from chainloop_smtp.cli.servers import Result, results
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model import Decision, Delivery, Options, mailbox_key
+from chainloop_smtp.model import Decision, Delivery, Options, Workflow, mailbox_key
 
 _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
 _SHOWN_ROWS = 200  # of the job summary
@@ -107,8 +107,15 @@ def _nobody(run: Run, story: Story, path: str, decided: Decided, outputs: dict[s
         )
         run.console.warning("no mail is sent", f"{text} {hint}")
     else:
-        run.console.notice("no mail is sent", text)
+        run.console.notice("no mail is sent", f"{text}{_whose(story.attested.workflow)}")
     return 0
+
+
+def _whose(workflow: Workflow) -> str:
+    """The names that the attachments' globs were held against."""
+    names = (("workflow", workflow.name), ("project", workflow.project))
+    known = [f"{kind} {name}" for kind, name in names if name]
+    return f" This run is of {' and '.join(known)}." if known else ""
 
 
 def _print_decisions(run: Run, decided: Decided) -> list[tuple[str, ...]]:

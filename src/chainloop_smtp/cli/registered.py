@@ -1,21 +1,25 @@
 """The commands ``integration registered add``, ``list``, ``describe`` and ``delete``."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from chainloop_smtp import message, options, outbox, registry
 from chainloop_smtp.cli.integration import pairs, print_table, unavailable
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import failure_of, notes_of, public
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted, quoted_path
 from chainloop_smtp.model import Configuration, Options, RegistrationEntry
+from chainloop_smtp.model.pem import pem
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing, keys
 
 _REGISTRATION = ("to", "from", "user", "password", "host", "port")
+_PATHS = ("tls-ca-file", "tls-client-cert", "tls-client-key", "template-dir")
 _HEAD = ("NAME", "DESCRIPTION", "KIND", "CONFIG", "CREATED AT")
 
 
@@ -27,6 +31,17 @@ def load(run: Run, given: str = "") -> Configuration:
 
 def add(run: Run) -> int:
     """Validates a registration, sends the mail that proves it, and only then stores it."""
+    is_done = False
+    try:
+        _add(run)
+        is_done = True
+    finally:
+        if not is_done:
+            run.console.aside("Nothing is stored.")
+    return 0
+
+
+def _add(run: Run) -> None:
     problems = unavailable(run.arguments.id)
     given = run.inputs(pairs(run.arguments.opt, _REGISTRATION, "registration", problems))
     found = load(run, given.get("config", ""))
@@ -42,13 +57,13 @@ def add(run: Run) -> int:
     _prove(run, name, parsed)
     if not parsed.dry_run:
         _store(run, found.path, entry)
+    warn_of_paths(run, entry)
     text = editing.add("", found.path, "registrations", entry)
     stored = configuration.parse(text, found.path).registrations[0]
     if run.console.is_json:
         run.console.data(json.dumps(item(stored), indent=3))
     elif not parsed.dry_run:
         _print(run, [stored])
-    return 0
 
 
 def list_(run: Run) -> int:
@@ -211,6 +226,45 @@ def _entry(
         else:
             entry[each.name] = {"env": _variable(each.name, name)}
     return entry | {"created-at": stamp(now)}
+
+
+def warn_of_paths(run: Run, entry: Mapping[str, editing.Value]) -> None:
+    """Says which paths of an entry a workflow will not find in its checkout of the repository.
+
+    Outside a repository nothing is said: the file may be for this machine alone.
+    """
+    here = Path.cwd()
+    root = next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+    paths = [(name, path) for name, value in entry.items() for path in _paths(name, value)]
+    for name, path in paths if root else ():
+        there = _in_repository(path, str(root))
+        if not there:
+            why = "which is outside the repository. Copy it there, and give its path from there."
+        elif there != Path(path).as_posix():
+            why = f"since paths are relative to the repository. Write {quoted_path(there)}."
+        else:
+            continue
+        text = f"{name}: a workflow does not find {quoted_path(path)}, {why}"
+        run.console.warning("not in a checkout", text)
+
+
+def _in_repository(path: str, root: str) -> str:
+    """The path relative to the repository; empty when it is outside, or a link that leads out."""
+    given = Path(os.path.abspath(path))  # noqa: PTH100  # without following any link
+    real = Path(os.path.realpath(path))
+    is_inside = given.is_relative_to(root) and real.is_relative_to(os.path.realpath(root))
+    return given.relative_to(root).as_posix() if is_inside else ""
+
+
+def _paths(name: str, value: editing.Value) -> list[str]:
+    """The paths that an input holds."""
+    if not isinstance(value, str):
+        return []
+    if name in _PATHS:
+        return [] if pem(value) else [value]
+    members = [each.strip() for line in value.splitlines() for each in line.split(",")]
+    lists = members if name in ("to", "cc", "bcc") else []
+    return [each.removeprefix("file:").strip() for each in lists if each.startswith("file:")]
 
 
 def _variable(secret: str, name: str) -> str:

@@ -34,7 +34,8 @@ def templates(folder: str, subject: str) -> Templates:
             names = sorted(entry.name for entry, _ in zip(entries, range(_ENTRIES), strict=False))
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        hint = inputfile.nearby(folder) if isinstance(error, FileNotFoundError) else ""
+        is_missing = isinstance(error, FileNotFoundError)
+        hint = inputfile.nearby(folder, f"*{SUFFIX}", is_folder=True) if is_missing else ""
         raise OptionsError(
             Problem(
                 "template-dir", f"{quoted_path(folder)} is no folder to read: {why.lower()}", hint

@@ -139,7 +139,9 @@ class _Reader:
                 hint = "Write registration: and the name of one."
                 self._wrong(item, "names no registration", hint)
             elif registration not in registrations:
-                hint = _nearest(registration, registrations, "There is none in this file.")
+                names = ", ".join(sorted(registrations))
+                there_are = f"There are: {names}." if names else "There is none in this file."
+                hint = _nearest(registration, registrations, there_are)
                 self._wrong(item, f"there is no registration {quoted(registration)}", hint)
             conditions = Conditions(
                 workflows=words.get("workflow", ()),
