@@ -406,16 +406,16 @@ def test_trouble_behind_the_recipients_fails_no_delivery(
 
 @pytest.mark.parametrize(
     "step",
-    [Step(reply=b"", then=Then.SILENCE), Step(reply=b"250-" + b"x" * 60, pause=0.1)],
+    [Step(reply=b"", then=Then.SILENCE), Step(reply=b"250-" + b"x" * 60, pause=0.3)],
     ids=["silence", "drip"],
 )
 def test_a_slow_server_holds_nobody_beyond_the_deadline(program: Program, step: Step) -> None:
     with Scripted(until(changed(rehearsed(), ehlo=step), "ehlo")) as server:
         started = datetime.now(UTC)
-        ended = program("check", inputs=inputs(server.port, **PLAIN, deadline="1", timeout="1"))
+        ended = program("check", inputs=inputs(server.port, **PLAIN, deadline="3", timeout="2"))
         seconds = (datetime.now(UTC) - started).total_seconds()
     assert ended.code == 5
-    assert seconds < 3
+    assert seconds < 15
     assert "EHLO failed" in states(ended)
 
 

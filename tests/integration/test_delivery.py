@@ -107,7 +107,7 @@ def refusal_of(attempt: Callable[[], Delivery]) -> str:
     """All that the error says; a timeout that took far too long fails on the way."""
     started = time.monotonic()
     result = attempt()
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 50
     return told(result)
 
 
@@ -1040,7 +1040,7 @@ def test_no_reply_to_the_final_dot_is_told_as_not_known(
 ) -> None:
     steps = changed(script(extensions=extensions), content=Step(then=then))
     with Scripted(steps) as server:
-        said = refusal_of(lambda: submit(server, timeout=0.5))
+        said = refusal_of(lambda: submit(server, timeout=2))
 
     assert server.content
     assert "whether the server took the mail <1@example.test> is not known" in said
@@ -1073,7 +1073,7 @@ def test_half_a_reply_to_the_final_dot_is_told_as_not_known(reply: bytes) -> Non
 )
 def test_nothing_that_happens_at_quit_is_a_failure(extensions: tuple[str, ...], step: Step) -> None:
     with Scripted(changed(script(extensions=extensions), quit=step)) as server:
-        result = submit(server, timeout=0.6)
+        result = submit(server, timeout=2)
 
     assert result.accepted == ("to@example.test",)
     assert result.reply == Reply(code=250, enhanced="2.0.0", text="queued")
@@ -1081,11 +1081,11 @@ def test_nothing_that_happens_at_quit_is_a_failure(extensions: tuple[str, ...], 
 
 def test_a_drip_at_quit_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainloop_smtp.delivery.session._QUIT_PATIENCE", 0.5)
-    steps = changed(script(), quit=Step(reply=b"221 " + b"x" * 120, pause=0.1))
+    steps = changed(script(), quit=Step(reply=b"221 " + b"x" * 120, pause=0.5))
     started = time.monotonic()
     with Scripted(steps) as server:
         submit(server, timeout=30, deadline=60)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("name", BEFORE_CONTENT)
@@ -1093,7 +1093,7 @@ def test_silence_at_any_step_ends_within_the_timeout(tls: Certificates, name: st
     with Scripted(_broken(name, Step(then=Then.SILENCE)), tls.server) as server:
         said = refusal_of(
             lambda: submit(
-                server, user=USER, tls=Tls.STARTTLS, ca=tls.ca_file, timeout=0.5, deadline=60
+                server, user=USER, tls=Tls.STARTTLS, ca=tls.ca_file, timeout=2, deadline=60
             )
         )
 
@@ -1110,7 +1110,7 @@ def test_silence_in_the_handshake_ends_within_the_timeout(mode: Tls) -> None:
             starttls=Step(reply=b"220 go on\r\n", then=Then.SILENCE),
         )
     with Scripted(steps) as server:
-        said = refusal_of(lambda: submit(server, user=USER, tls=mode, timeout=0.5, deadline=60))
+        said = refusal_of(lambda: submit(server, user=USER, tls=mode, timeout=2, deadline=60))
 
     assert "no answer in time, TLS handshake" in said
 
@@ -1142,11 +1142,11 @@ def test_a_server_that_hardly_reads_ends_by_the_deadline(
                 tls=mode,
                 ca=tls.ca_file,
                 timeout=60,
-                deadline=1.5,
+                deadline=4,
             )
         )
 
-    assert "no answer in time, sending" in said or "the deadline of 1.5 seconds is over" in said
+    assert "no answer in time, sending" in said or "the deadline of 4 seconds is over" in said
     assert "not known" not in said
 
 

@@ -243,7 +243,7 @@ def test_a_refused_rset_casts_doubt_on_what_was_accepted_before_it(
 def test_a_refused_sender_is_known_even_if_nothing_follows() -> None:
     fault = Fault(answers=[(b"MAIL", b"550 5.7.1 not you\r\n")], replies=4)
     with Sink(always=fault) as server:
-        delivery = submit(server, timeout=0.2, attempts=1)
+        delivery = submit(server, timeout=2, attempts=1)
     assert state(delivery) is State.REFUSED
     assert [each.reason for each in delivery.refused] == ["550 5.7.1 not you"]
 

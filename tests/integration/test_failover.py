@@ -184,7 +184,7 @@ def test_the_next_attempt_takes_the_next_address_at_once(
         delivery = send(
             a_mail(),
             registration("ci"),
-            Transport(tls=Tls.NONE, timeout=0.5, deadline=20.0),
+            Transport(tls=Tls.NONE, timeout=2.0, deadline=60.0),
             clock=Clock(sleep=pauses.append),
             notify=said.append,
         )
@@ -230,7 +230,7 @@ def test_each_of_several_addresses_gets_its_turn_and_then_the_first_again(
         delivery = send(
             a_mail(),
             registration(),
-            Transport(tls=Tls.NONE, timeout=0.5, deadline=60.0),
+            Transport(tls=Tls.NONE, timeout=2.0, deadline=60.0),
             attempts=7,
             clock=Clock(sleep=pauses.append, chance=lambda: 0.0),
         )

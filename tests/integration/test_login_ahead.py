@@ -83,7 +83,7 @@ def test_a_mail_that_may_be_taken_without_the_login_is_not_known_and_not_sent_ag
 ) -> None:
     silent = Fault(answers=[(b"AUTH", reply)], replies=5)
     with Sink(needs_login=False, always=silent) as server:
-        delivery = submit(server, timeout=0.2)
+        delivery = submit(server, timeout=2)
     assert len(server.taken) == len(server.sessions) == 1
     assert state(delivery) is State.UNKNOWN
 
@@ -91,7 +91,7 @@ def test_a_mail_that_may_be_taken_without_the_login_is_not_known_and_not_sent_ag
 def test_a_server_that_falls_silent_behind_its_no_may_have_taken_the_mail() -> None:
     silent = Fault(answers=[(b"AUTH", BAD)], replies=3)
     with Sink(needs_login=False, always=silent) as server:
-        delivery = submit(server, timeout=0.2)
+        delivery = submit(server, timeout=2)
     assert state(delivery) is State.UNKNOWN
     assert delivery.tries[0].why == REFUSED
 
@@ -100,7 +100,7 @@ def test_a_server_that_falls_silent_behind_its_no_may_have_taken_the_mail() -> N
 def test_a_server_that_hangs_up_behind_its_no_has_refused_the_login(is_reset: bool) -> None:
     said = 0
     with Sink(always=Fault(answers=[(b"AUTH", BAD)], replies=3)) as server:
-        submit(server, timeout=0.2, attempts=1)
+        submit(server, timeout=2, attempts=1)
         said = server.said[0]
     leaving = Fault(answers=[(b"AUTH", BAD)], said=said, is_reset=is_reset)
     with Sink(always=leaving) as server:
