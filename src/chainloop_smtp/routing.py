@@ -16,6 +16,7 @@ from chainloop_smtp.model import (
     Verdict,
     Violation,
     Workflow,
+    origin,
 )
 
 COMPARING = (Trigger.CHANGED, Trigger.FIXED, Trigger.NEW_VIOLATIONS)
@@ -72,13 +73,12 @@ def is_on(trigger: Trigger, attestation: Attestation | None, job: Job, verdict: 
 
 def ref(attestation: Attestation | None, job: Job) -> tuple[str, str]:
     """Branch and tag, as far as they are known; of a pull request the branch of its head."""
-    attested = {each.name: each.value for each in attestation.environment} if attestation else {}
-    full = attested.get("GITHUB_REF") or job.ref
+    full = origin.fact(attestation, job, "GITHUB_REF", job.ref)
     if full.startswith("refs/tags/"):
         return "", full.removeprefix("refs/tags/")
     if full.startswith("refs/heads/"):
         return full.removeprefix("refs/heads/"), ""
-    return attested.get("GITHUB_HEAD_REF") or job.head_ref, ""
+    return origin.fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref), ""
 
 
 def _names(
@@ -102,9 +102,14 @@ def _names(
             (workflow.project or job.chainloop_project,),
             unknown.format("project"),
         )
-        or _unmatched("event", conditions.events, (job.event,), "the event is not known")
+        or _unmatched("event", conditions.events, _events(job), "the event is not known")
         or _unmatched("outcome", conditions.outcomes, (verdict.outcome,), "")
     )
+
+
+def _events(job: Job) -> tuple[str, ...]:
+    """What started the run; and, where that is another run, what started the job that mails."""
+    return (job.event, job.sender.event) if job.sender else (job.event,)
 
 
 def _refs(

@@ -13,6 +13,7 @@ from chainloop_smtp.model import (
     RunState,
     Strategy,
     Verdict,
+    origin,
 )
 
 
@@ -61,8 +62,23 @@ _ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "sc
 
 
 def doubt(attestation: Attestation | None, job: Job) -> str:
-    """Why the evidence may be another run's, as sentences; empty: it looks right."""
-    return " ".join(filter(None, (_leftover(attestation, job), _mismatch(attestation))))
+    """Why the evidence may be another run's or untrue, as sentences; empty: it looks right."""
+    doubts = (_leftover(attestation, job), _mismatch(attestation), _elsewhere(attestation, job))
+    return " ".join(filter(None, doubts))
+
+
+def _elsewhere(attestation: Attestation | None, job: Job) -> str:
+    """That the page which the evidence names for this very run is not there."""
+    home, page = (
+        origin.host(job.server_url),
+        origin.host(attestation.runner.url) if attestation else "",
+    )
+    # Chainloop writes github.com on GitHub Enterprise Server, too.
+    if not home or page in ("", home, origin.GITHUB):
+        return ""
+    if origin.attested_run(attestation) != (job.repository, job.run_id):
+        return ""
+    return f"The evidence places this run on {page}, and it is on {home}."
 
 
 def _mismatch(attestation: Attestation | None) -> str:
@@ -77,11 +93,12 @@ def _leftover(attestation: Attestation | None, job: Job) -> str:
 
     A file of an earlier run that was left on the runner is easily taken for this one's.
     """
-    attested = {each.name: each.value for each in attestation.environment} if attestation else {}
-    run_id = attested.get("GITHUB_RUN_ID")
-    is_same_place = attested.get("GITHUB_REPOSITORY") == job.repository != ""
+    repository, run_id = origin.attested_run(attestation)
+    is_same_place = repository == job.repository != ""
     if not is_same_place or not run_id or run_id == job.run_id or not job.run_id:
         return ""
+    if job.sender:
+        return f"The evidence is of CI run {run_id}, and this mail is about CI run {job.run_id}."
     if job.event in _ABOUT_OTHERS:
         return ""
     return f"The evidence is of CI run {run_id}, and this mail comes from CI run {job.run_id}."
@@ -150,7 +167,8 @@ def _jobs(job: Job, words: dict[JobStatus, tuple[str, str]]) -> str | None:
     if not ended:
         if job.status not in words:
             return None
-        return " ".join(filter(None, ("job", job.name, words[job.status][0])))
+        noun = "run" if job.sender else "job"
+        return " ".join(filter(None, (noun, job.name, words[job.status][0])))
     results = {need.result for need in ended}
     word = words[results.pop() if len(results) == 1 else next(iter(words))][len(ended) > 1]
     if not all(need.name for need in ended):

@@ -151,7 +151,7 @@ def test_where_nobody_can_be_found_nothing_is_sent_and_that_is_said(
     ended = sent(program, never, environ, to="author", attestation=without_commit())
     assert ended.code == 0
     assert ended.outputs["skipped"].startswith("there is nobody to write to")
-    assert ("notice", "skipped") in ended.annotations
+    assert ("warning", "nobody to write to") in ended.annotations
     assert (("notice", "no author") in ended.annotations) is not bool(email)
 
 
@@ -168,6 +168,9 @@ def test_of_many_mails_one_may_be_to_nobody(program: Program) -> None:
     assert ended.code == 0
     assert [mail.recipients for mail in post.mails] == [("x@y.de",)]
     assert "not sent: nobody was found" in ended.stdout
+    assert [text for _, text in ended.annotations] == ["no author", "nobody to write to"]
+    warning = "No mail is sent for chainloop-smtp.yml:2: nobody was found."
+    assert f"nobody to write to::{warning}\n" in ended.stdout
 
 
 def test_contributors_are_asked_for_at_github(program: Program, site: Site) -> None:

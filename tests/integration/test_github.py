@@ -1,14 +1,16 @@
 """How the run before ended: a stand-in for GitHub's API, over https on loopback."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chainloop_smtp.model import Previous
+from chainloop_smtp.model import Job, Previous
 from chainloop_smtp.source import github
 from website import Site, answer
 
+JOB = Job(repository="lakeside/harbour", run_id="100")
 RUN = {"workflow_id": 42, "head_branch": "topic/a b", "run_number": 7}
 LISTED = "/repos/lakeside/harbour/actions/workflows/42/runs"
 
@@ -21,12 +23,8 @@ def asked(
         "/repos/lakeside/harbour/actions/runs/100": answer(json.dumps(this or RUN).encode()),
         LISTED: answer(json.dumps(listed or {"workflow_runs": earlier}).encode()),
     }
-    environ = {
-        "GITHUB_API_URL": site.base,
-        "GITHUB_REPOSITORY": "lakeside/harbour",
-        "GITHUB_RUN_ID": "100",
-    }
-    return github.previous(environ, "t0k3n", 5, 20)
+    environ = {"GITHUB_API_URL": site.base}
+    return github.previous(JOB, environ, "t0k3n", 5, 20)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +57,8 @@ def test_a_refusal_says_which_permission_is_lacking(site: Site) -> None:
     asked(site)
     path = "/repos/lakeside/harbour/actions/runs/100"
     site.answers[path] = answer(b"{}", status=403)
-    environ = {
-        "GITHUB_API_URL": site.base,
-        "GITHUB_REPOSITORY": "lakeside/harbour",
-        "GITHUB_RUN_ID": "100",
-    }
-    found = github.previous(environ, "t0k3n", 5, 20)
+    environ = {"GITHUB_API_URL": site.base}
+    found = github.previous(JOB, environ, "t0k3n", 5, 20)
     assert found.source == (
         "GitHub does not say (the server answers 403). Give the job permissions: actions: read "
         "and contents: read"
@@ -85,12 +79,13 @@ def test_a_list_that_is_none_holds_no_run(site: Site) -> None:
     assert found.has_succeeded is None
 
 
-@pytest.mark.parametrize("lacking", ["GITHUB_REPOSITORY", "GITHUB_RUN_ID", "token"])
-def test_without_a_run_or_a_token_nobody_is_asked(site: Site, lacking: str) -> None:
-    environ = {name: "x" for name in ("GITHUB_REPOSITORY", "GITHUB_RUN_ID") if name != lacking} | {
-        "GITHUB_API_URL": site.base
-    }
-    found = github.previous(environ, "" if lacking == "token" else "t", 5, 20)
+@pytest.mark.parametrize(
+    ("job", "token"),
+    [(replace(JOB, repository=""), "t"), (replace(JOB, run_id=""), "t"), (JOB, "")],
+    ids=["repository", "run id", "token"],
+)
+def test_without_a_run_or_a_token_nobody_is_asked(site: Site, job: Job, token: str) -> None:
+    found = github.previous(job, {"GITHUB_API_URL": site.base}, token, 5, 20)
     assert found.source == "there is no GitHub run, or no github-token to ask for it"
     assert site.asked == []
 
@@ -102,13 +97,8 @@ def wrote(site: Site, compared: Any, end: str = "success") -> tuple[list[tuple[s
         LISTED: answer(json.dumps({"workflow_runs": earlier}).encode()),
         "/repos/lakeside/harbour/compare/aaa...bbb": answer(json.dumps(compared).encode()),
     }
-    environ = {
-        "GITHUB_API_URL": site.base,
-        "GITHUB_REPOSITORY": "lakeside/harbour",
-        "GITHUB_RUN_ID": "100",
-        "GITHUB_SHA": "bbb",
-    }
-    return github.contributors(environ, "t0k3n", 5, 20)
+    environ = {"GITHUB_API_URL": site.base}
+    return github.contributors(replace(JOB, sha="bbb"), environ, "t0k3n", 5, 20)
 
 
 def test_contributors_are_those_who_wrote_since_the_last_good_run(site: Site) -> None:

@@ -10,7 +10,7 @@ from chainloop_smtp.cli.integration import print_table
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.servers import Result, results
+from chainloop_smtp.cli.servers import NOBODY, Result, results
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
@@ -176,13 +176,16 @@ def _fate(result: Result) -> str:
 
 def _account(run: Run, folder: Path, found: list[Result], outputs: dict[str, str]) -> int:
     """Outputs, receipt, job summary; and the failure, if there is one."""
+    if lost := [each.route.place for each in found if each.skipped == NOBODY]:
+        places = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
+        run.console.warning("nobody to write to", f"No mail is sent for {places}: {NOBODY}.")
     failed = [each for each in found if each.failure]
     required = [each for each in failed if each.route.options.fail_on_error]
     sent = [each for each in found if each.accepted]
     first = next((each for each in found if each.message_id), None)
     outputs["sent"] = "true" if sent and not required else "false"
     if not sent and not failed:
-        outputs["skipped"] = "everything was sent before"
+        outputs["skipped"] = NOBODY if lost else "everything was sent before"
     outputs["message-id"] = first.message_id if first else ""
     outputs["eml"] = first.eml if first else ""
     outputs["accepted"] = _union(each.accepted for each in found)

@@ -31,7 +31,7 @@ def previous(
         return Previous(source=_NO_ATTESTATION)
     found = _by_chainloop(run, story, parsed)
     if found.outcome is None and wanted - {Trigger.NEW_VIOLATIONS}:
-        by_github = _by_github(run, parsed, token)
+        by_github = _by_github(run, story.job, parsed, token)
         if by_github.has_succeeded is None:
             return Previous(source=f"{found.source}, and {by_github.source}")
         return by_github
@@ -81,9 +81,9 @@ def _described(run: Run, current: Attestation, parsed: Options) -> Attestation |
     return attestation.parse(command.describe(earlier, run.environ, deadline, MAX_BYTES))
 
 
-def _by_github(run: Run, parsed: Options, token: str) -> Previous:
+def _by_github(run: Run, job: Job, parsed: Options, token: str) -> Previous:
     # Imported here: it is dear.
     from chainloop_smtp.source import github
 
     transport = parsed.transport
-    return github.previous(run.environ, token, transport.timeout, transport.deadline)
+    return github.previous(job, run.environ, token, transport.timeout, transport.deadline)

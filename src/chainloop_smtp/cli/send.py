@@ -84,7 +84,9 @@ def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str
 
         mail = Teller(run, story).mail(parsed, route.templates, note)
         if not mail.recipients:
-            return _skipped(run, NOBODY, outputs)
+            outputs["skipped"] = NOBODY
+            run.console.warning("nobody to write to", f"No mail is sent: {NOBODY}.")
+            return 0
         earlier = receipt.get(mail.message_id, [])
         before = outbox.accepted(earlier)
         left = tuple(each for each in mail.recipients if mailbox_key(each) not in before)

@@ -17,6 +17,7 @@ from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model import Delivery, Mail, Tls, mailbox_key
 
+NOBODY = "nobody was found"
 _SERVERS = 4  # at once
 _BATCH = 100  # mails for which the deadline holds together
 
@@ -234,7 +235,7 @@ class _Server:
         self, route: Route, mail: Mail, before: frozenset[str]
     ) -> tuple[tuple[str, ...], str]:
         """Recipients who do not have this very mail yet; and why, if there are none."""
-        left, skipped = [], "sent before, as the receipt says" if before else "nobody was found"
+        left, skipped = [], "sent before, as the receipt says" if before else NOBODY
         parsed = route.options
         # In a rehearsal one mailbox gets what would have gone to several.
         said = (parsed.composition, parsed.registration.from_, mail.sender, mail.intended)

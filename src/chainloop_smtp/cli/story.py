@@ -17,8 +17,10 @@ from chainloop_smtp.model import (
     Options,
     Verdict,
     Workflow,
+    origin,
 )
 from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.source import event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +53,14 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str =
     Raises:
         AttestationError: The evidence cannot be read, or is none.
     """
-    job = source.job(run.environ, parsed.job_status, parsed.needs)
+    own = source.job(run.environ, parsed.job_status, parsed.needs)
+    job = _reported(run, own) or own
+    parsed = replace(parsed, job_status=job.status)
     found = evidence.read(run, parsed)
     attested, doubt = evidence.attested(run, parsed, found)
+    if origin.attested_run(attested) == (own.repository, own.run_id):
+        # A workflow that follows another one may attest what it does itself.
+        job = own
     job = _named(run, job, parsed, attested)
     judged = verdict.judge(attested, job)
     wanted = frozenset(lookups)
@@ -63,10 +70,20 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str =
         attested=attested,
         judged=replace(judged, doubt=" ".join(filter(None, (judged.doubt, doubt)))),
         changes=evidence.changes(run, parsed, found, attested),
-        people=people.found(run, parsed, attested, wanted, token) if wanted else {},
+        people=people.found(run, parsed, job, attested, wanted, token) if wanted else {},
         is_rehearsal=parsed.dry_run,
         now=run.now(is_dry_run=parsed.dry_run),
     )
+
+
+def _reported(run: Run, own: Job) -> Job | None:
+    """The run that the job reports on; None where the job went wrong itself, and that run did not.
+
+    It is then the job's own failure that somebody has to hear of.
+    """
+    other = event.reported(own, run.environ)
+    is_own_failure = not own.is_success and other and Job(status=other.status).is_success
+    return None if is_own_failure else other
 
 
 def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) -> Job:

@@ -22,6 +22,7 @@ from chainloop_smtp.model import (
     JobStatus,
     Letter,
     Outcome,
+    Sender,
 )
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")
@@ -124,6 +125,7 @@ def _report(received: Letter) -> tuple[dict[str, Any] | None, Job | None]:
                 for each in said["needs"]
             ),
             name=str(said["name"]),
+            sender=_sender(said["sender"]) if said.get("sender") else None,
             workflow=str(said["workflow"]),
             repository=str(said["repository"]),
             server_url=str(said["serverUrl"]),
@@ -147,6 +149,18 @@ def _report(received: Letter) -> tuple[dict[str, Any] | None, Job | None]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}, None
     return shown, job
+
+
+def _sender(said: Mapping[str, Any]) -> Sender:
+    return Sender(
+        name=str(said["name"]),
+        workflow=str(said["workflow"]),
+        repository=str(said["repository"]),
+        run_id=str(said["runId"]),
+        run_attempt=str(said["runAttempt"]),
+        event=str(said["event"]),
+        url=str(said["url"]),
+    )
 
 
 def _reported(

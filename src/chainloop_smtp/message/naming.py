@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from chainloop_smtp.model import Attestation, Job
+from chainloop_smtp.model import Attestation, Job, origin
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -46,14 +46,14 @@ def ref(attestation: Attestation | None, job: Job) -> str:
 
 def full_ref(attestation: Attestation | None, job: Job) -> str:
     """The git ref as the CI names it, such as ``refs/heads/main``. Empty when not known."""
-    return environment(attestation).get("GITHUB_REF") or job.ref
+    return origin.fact(attestation, job, "GITHUB_REF", job.ref)
 
 
 def sha(attestation: Attestation | None, job: Job) -> str:
     """The commit's full hash; empty when not known."""
     if attestation and attestation.commit:
         return attestation.commit.sha
-    return environment(attestation).get("GITHUB_SHA") or job.sha
+    return origin.fact(attestation, job, "GITHUB_SHA", job.sha)
 
 
 def material_count(attestation: Attestation) -> int:
@@ -85,11 +85,6 @@ def known_workflow(attestation: Attestation | None, job: Job) -> str:
     """The same; empty when there is none."""
     attested = attestation.workflow.name if attestation else ""
     return attested or job.chainloop_workflow or job.workflow
-
-
-def environment(attestation: Attestation | None) -> dict[str, str]:
-    """The attested environment variables by name."""
-    return {each.name: each.value for each in attestation.environment} if attestation else {}
 
 
 def cut(text: str, length: int) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from chainloop_smtp.message import naming
 from chainloop_smtp.message.links import is_web
-from chainloop_smtp.model import Attestation, EnvValues, Job, Part, Runner
+from chainloop_smtp.model import Attestation, EnvValues, Job, Part, Runner, origin
 
 
 class Fact(NamedTuple):
@@ -28,7 +28,6 @@ def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     if not sha:
         return ()
     commit = attestation.commit if attestation else None
-    environment = {each.name: each.value for each in attestation.environment} if attestation else {}
     rows = [
         Fact("Commit", sha, "code", commit_url(attestation, job)),
         _ref(attestation, job),
@@ -41,8 +40,8 @@ def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             Fact("Author", author),
             Fact("Signature", _signature(commit.verification, signed)),
         ]
-    actor = environment.get("GITHUB_ACTOR") or job.actor
-    event = environment.get("GITHUB_EVENT_NAME") or job.event
+    actor = origin.fact(attestation, job, "GITHUB_ACTOR", job.actor)
+    event = origin.fact(attestation, job, "GITHUB_EVENT_NAME", job.event)
     rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
     return tuple(row for row in rows if row.value)
 
@@ -52,24 +51,29 @@ def _ref(attestation: Attestation | None, job: Job) -> Fact:
     ref = naming.ref(attestation, job)
     if not naming.full_ref(attestation, job).startswith("refs/pull/"):
         return Fact("Branch or tag", ref)
-    head = naming.environment(attestation).get("GITHUB_HEAD_REF") or job.head_ref
+    head = origin.fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref)
     return Fact("Pull request", f"{ref} from {head}" if head else ref)
 
 
 def commit_url(attestation: Attestation | None, job: Job) -> str:
     """The commit's page; empty when it is not known."""
-    environment = {each.name: each.value for each in attestation.environment} if attestation else {}
-    repository = environment.get("GITHUB_REPOSITORY") or job.repository
+    repository = origin.attested_run(attestation)[0] or job.repository
     sha = naming.sha(attestation, job)
     url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
     return url if repository and sha and is_web(url) else ""
 
 
 def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
-    """Where the attested repository lives; empty when neither the run's page nor the job says."""
+    """Where the repository lives; empty when that is not known.
+
+    Nobody sees where the link leads, so it is the job's own server, or none where the evidence
+    names another one.
+    """
     page = attestation.runner.url if attestation else ""
     server, found, _ = page.partition(f"/{repository}/actions/")
-    return server if found else job.server_url
+    if not found or repository == job.repository:
+        return job.server_url
+    return server if job.server_url in ("", server) else ""
 
 
 def _signature(verification: str, signed: str) -> str:
@@ -140,8 +144,20 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         Fact("CI workflow", " in ".join(filter(None, (job.workflow, repository)))),
         Fact("CI job", job.name),
         Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
+        Fact("CI commit", _other_commit(attestation, job), "code"),
     ]
+    if sender := job.sender:
+        by = _by(sender.name, sender.workflow)
+        url = sender.url if is_web(sender.url) else ""
+        rows.append(Fact("Mailed by", f"{by}, run {sender.run_id}", "", url))
     return tuple(row for row in rows if row.value)
+
+
+def _other_commit(attestation: Attestation | None, job: Job) -> str:
+    """The commit that the CI ran for, where the same run attested another one."""
+    attested = attestation.commit.sha if attestation and attestation.commit else ""
+    is_other = attested not in ("", job.sha) and origin.is_same_run(attestation, job)
+    return job.sha if is_other else ""
 
 
 def _unreadable(number: int) -> str:
@@ -211,13 +227,17 @@ def enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
 
 def footer(job: Job) -> str:
     """Who sent this, and how to stop it."""
-    by = f"job {job.name} of " if job.name else ""
-    if job.workflow and job.repository:
+    sender = job.sender or job
+    if sender.workflow and sender.repository:
         return (
-            f"Sent by {by}{job.workflow} in {job.repository}. To change who gets this mail or "
-            "when, edit the step of that workflow that sends it."
+            f"Sent by {_by(sender.name, sender.workflow)} in {sender.repository}. To change who "
+            "gets this mail or when, edit the step of that workflow that sends it."
         )
     return (
         "Sent by chainloop-smtp. To change who gets this mail or when, edit the command that "
         "sends it."
     )
+
+
+def _by(job: str, workflow: str) -> str:
+    return f"job {job} of {workflow}" if job else workflow

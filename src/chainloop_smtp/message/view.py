@@ -22,6 +22,7 @@ from chainloop_smtp.model import (
     Part,
     Policies,
     Verdict,
+    origin,
 )
 
 
@@ -48,9 +49,11 @@ class Facts(TypedDict):
         policies: The counts, and what is known of the policies as a whole.
         policies_note: What stands in place of the table of evaluations; empty: the table does.
         policies_title: The heading of that table.
+        run_link: Words for a link to ``run_url``; with its host, if that is not the job's server.
         run_url: Page of the CI run; may be no link (``is web`` tells). Empty: not known.
         sections: Tables of the rest: commit, run, signature, annotations, environment, files.
         verdict: The judgement on the run.
+        view_link: The same for ``view_url``; with its host, if that is not app.chainloop.dev.
         view_url: Page of the attestation in Chainloop; may be no link. Empty: there is none.
         wording: The words that all parts of the mail share.
     """
@@ -73,9 +76,11 @@ class Facts(TypedDict):
     policies: Policies
     policies_note: str
     policies_title: str
+    run_link: str
     run_url: str
     sections: tuple[Section, ...]
     verdict: Verdict
+    view_link: str
     view_url: str
     wording: Wording
 
@@ -101,6 +106,7 @@ def facts(
     whole = clean(attestation, longest=limits.value, longest_id=limits.id)
     cut = Selection(limits, elsewhere)
     policies = whole.policies if whole else Policies()
+    run_url, view_url = origin.run_url(whole, job), whole.view_url if whole else ""
     evaluations, passed = cut.evaluations(policies)
     commit = tuple(cut.commit(row) for row in rows.commit(whole, job))
     sections = (
@@ -132,12 +138,25 @@ def facts(
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
-        "run_url": (whole.runner.url if whole else "") or job.run_url,
+        "run_link": _link(
+            "View workflow run", run_url, origin.host(job.server_url) or origin.GITHUB
+        ),
+        "run_url": run_url,
         "sections": tuple(section for section in sections if section.rows),
         "verdict": verdict,
-        "view_url": whole.view_url if whole else "",
+        "view_link": _link("View attestation", view_url, _CHAINLOOP),
+        "view_url": view_url,
         "wording": words,
     }
+
+
+_CHAINLOOP = "app.chainloop.dev"
+
+
+def _link(words: str, url: str, home: str) -> str:
+    """The words of a link. A host that nobody expects is named: the evidence may say any."""
+    host = origin.host(url)
+    return words if host in ("", home) else f"{words} on {host}"
 
 
 def weight(attestation: Attestation) -> int:

@@ -235,6 +235,6 @@ def results(job: Job) -> tuple[Annotation, ...]:
         for number, each in enumerate(job.needs, 1)
     ]
     if job.status and (rows or job.status is not JobStatus.SUCCESS):
-        rows.append((job.name or "this job", job.status))
+        rows.append((job.name or ("the run" if job.sender else "this job"), job.status))
     rows.sort(key=lambda row: (not row[1].is_failure, not row[1].is_cancellation))
     return tuple(Annotation(name=name, value=status.value) for name, status in rows)

@@ -45,6 +45,7 @@ from chainloop_smtp.model.job import (
     Job,
     JobResult,
     JobStatus,
+    Sender,
 )
 from chainloop_smtp.model.letter import (
     Body,
@@ -166,6 +167,7 @@ __all__ = [
     "RunState",
     "Runner",
     "Secret",
+    "Sender",
     "Shift",
     "Signing",
     "State",

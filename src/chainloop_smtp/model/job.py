@@ -52,11 +52,32 @@ class JobResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What the runner says of the job that sends the mail. Empty strings: not said.
+class Sender:
+    """The job that sends a mail about another run than its own. Empty strings: not said.
 
     Attributes:
         name: The job's id in the workflow file.
+        url: Page of its run.
+    """
+
+    name: str = ""
+    workflow: str = ""
+    repository: str = ""
+    run_id: str = ""
+    run_attempt: str = ""
+    event: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the runner says of the run that the mail is about. Empty strings: not said.
+
+    Attributes:
+        status: How the job has gone so far; how the run ended, where it is another one.
+        name: The job's id in the workflow file; empty where the run is another one.
+        sender: The job that sends the mail, where the mail is about another run (an event
+            ``workflow_run``); None where it is about the job's own.
         ref: Full git ref, such as ``refs/heads/main`` or ``refs/pull/7/merge``.
         head_ref: Source branch; only in a pull request.
         is_fork: True in a pull request whose head is another repository, and where Dependabot
@@ -68,6 +89,7 @@ class Job:
     status: JobStatus | None = None
     needs: tuple[JobResult, ...] = ()
     name: str = ""
+    sender: Sender | None = None
     workflow: str = ""
     repository: str = ""
     server_url: str = ""

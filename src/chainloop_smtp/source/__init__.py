@@ -1,17 +1,16 @@
 """Outside world -> Evidence and Job. The only stage that reads files, URLs, commands and events."""
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import Unreadable
 from chainloop_smtp.model import Evidence, Job, JobResult, JobStatus, Options, Transport
-from chainloop_smtp.source import paths
+from chainloop_smtp.source import event, paths
 from chainloop_smtp.source.templates import templates
 
 __all__ = ["MAX_BYTES", "job", "read", "templates"]
@@ -21,11 +20,8 @@ _PATIENCE = 120.0  # seconds for a mail to verify that comes through a pipe
 _WRITE_IT = (
     "Write it in the step that pushes: chainloop attestation push -o json > attestation.json."
 )
-_MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
 # An output that was never set is `""` in JSON.
 _NOTHING = b' \t\r\n"'
-# `pull_request_target` has the secrets of the repository, whoever opened the pull request.
-_MAY_LACK_SECRETS = ("pull_request", "pull_request_review", "pull_request_review_comment", "push")
 
 
 def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evidence:
@@ -219,9 +215,9 @@ def job(environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobRe
         environ: Names that are absent leave their fact unknown; so does an event file that cannot
             be read.
     """
-    event = environ.get("GITHUB_EVENT_NAME", "")
+    event_name = environ.get("GITHUB_EVENT_NAME", "")
     is_github = environ.get("GITHUB_ACTIONS") == "true"
-    return Job(
+    own = Job(
         status=status,
         needs=needs,
         name=environ.get("GITHUB_JOB", "") if is_github else "",
@@ -234,38 +230,7 @@ def job(environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobRe
         head_ref=environ.get("GITHUB_HEAD_REF", ""),
         sha=environ.get("GITHUB_SHA", ""),
         actor=environ.get("GITHUB_ACTOR", ""),
-        event=event,
-        is_fork=event in _MAY_LACK_SECRETS and _is_fork(environ),
+        event=event_name,
+        is_fork=event.is_fork(event_name, environ),
     )
-
-
-def head_author(environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """Name and address of the author of the commit that was pushed; None when not known."""
-    try:
-        author = _event(environ)["head_commit"]["author"]
-        return str(author["name"]), str(author["email"])
-    except (Unreadable, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _event(environ: Mapping[str, str]) -> Any:
-    """The event's payload, unchecked."""
-    return json.loads(inputfile.read(environ.get("GITHUB_EVENT_PATH", ""), _MAX_EVENT_BYTES))
-
-
-def _is_fork(environ: Mapping[str, str]) -> bool:
-    """The pull request's head lives in another repository, or Dependabot started the run.
-
-    Neither gets the repository's secrets: GitHub treats what Dependabot pushes, too, as if it
-    came from a fork.
-    """
-    if environ.get("GITHUB_ACTOR") == "dependabot[bot]":
-        return True
-    try:
-        event = _event(environ)
-        head = event["pull_request"]["head"]["repo"]
-        base = event["pull_request"]["base"]["repo"]
-        # The head is null when the fork has been deleted meanwhile.
-        return head is None or bool(head["full_name"] != base["full_name"])
-    except (Unreadable, ValueError, KeyError, TypeError, RecursionError):
-        return False
+    return event.about(own, environ)

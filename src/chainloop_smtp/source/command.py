@@ -1,14 +1,31 @@
-"""Questions about runs -> bytes, by the ``chainloop`` command: nothing else starts a process."""
+"""Questions about runs and commits -> answers of ``chainloop`` and ``git``.
+
+Nothing else starts a process.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 from chainloop_smtp.errors import AttestationError, Problem
 
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_GIT = {
+    # Nobody's configuration but the repository's, which cannot be left out.
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    # A commit that a partial clone lacks is not fetched: the remote's helper could be any program.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
 _SHOWN_LINES = 5
 _SHOWN_BYTES = 4096
 
@@ -49,9 +66,7 @@ def list_runs(
 def _ask(
     arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
 ) -> bytes:
-    # An empty or relative element of PATH means the workspace, whose files are not ours to run.
-    folders = filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
-    program = shutil.which("chainloop", path=os.pathsep.join(folders) or os.devnull)
+    program = _program("chainloop", environ)
     if program is None:
         raise _error(
             "there is no chainloop command on PATH",
@@ -93,6 +108,75 @@ def _ask(
     if len(document) > limit:
         raise _error(f"chainloop printed more than {limit // 1024**2} MiB", "")
     return document
+
+
+def author(
+    revision: str, workspace: str, repository: str, environ: Mapping[str, str], deadline: float
+) -> tuple[str, str] | None:
+    """Name and address of a commit's author, from the repository in the workspace.
+
+    The repository's configuration is a stranger's: the plumbing that is asked runs nothing that it
+    names, fetches nothing, and has a time limit.
+
+    Args:
+        revision: A full hash; or ``HEAD``, which is only asked for in a checkout of the repository.
+        repository: owner/name.
+        deadline: Seconds.
+
+    Returns:
+        None where there is no such commit, no repository, or no git.
+    """
+    folder = Path(workspace, ".git")
+    program = _program("git", environ)
+    is_hash = _HASH.fullmatch(revision)
+    if program is None or not (is_hash or revision == "HEAD") or not folder.exists():
+        return None
+    inherited = ("PATH", "SYSTEMROOT", "TEMP", "TMP")
+    variables = {name: environ[name] for name in inherited if name in environ} | _GIT
+
+    def ask(*arguments: str) -> str:
+        with tempfile.TemporaryFile() as printed:
+            try:
+                subprocess.run(  # noqa: S603  # a list, no shell; the revision is a hash or HEAD
+                    (program, *arguments),
+                    env=variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=subprocess.DEVNULL,
+                    timeout=deadline,
+                    check=False,
+                )
+            except (subprocess.TimeoutExpired, OSError):
+                return ""
+            printed.seek(0)
+            return printed.read(_SHOWN_BYTES).decode("utf-8", "replace")
+
+    if not is_hash:
+        # As data: an explicit file, whose includes are not followed.
+        config = str(folder / "config")
+        url = ask("config", "--file", config, "--no-includes", "--get", "remote.origin.url").strip()
+        place = url.lower().removesuffix("/").removesuffix(".git")
+        if url and not place.endswith((f"/{repository.lower()}", f":{repository.lower()}")):
+            return None
+    found = ask(
+        f"--git-dir={folder}",
+        "rev-list",
+        "--no-walk",
+        "--max-count=1",
+        "--encoding=UTF-8",
+        "--format=%an%x00%ae",
+        revision,
+        "--",
+    )
+    # The first line names the commit.
+    name, _, address = found.partition("\n")[2].strip("\n").partition("\0")
+    return (name, address) if address else None
+
+
+def _program(name: str, environ: Mapping[str, str]) -> str | None:
+    # An empty or relative element of PATH means the workspace, whose files are not ours to run.
+    folders = filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
+    return shutil.which(name, path=os.pathsep.join(folders) or os.devnull)
 
 
 def _last_lines(log: BinaryIO) -> list[str]:

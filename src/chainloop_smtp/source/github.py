@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model import Previous
+from chainloop_smtp.model import Job, Previous
 from chainloop_smtp.source import url
 
 _MAX_BYTES = 16 * 1024 * 1024
@@ -18,11 +18,13 @@ _NOT_UNDERSTOOD = "what GitHub answers is not understood"
 T = TypeVar("T")
 
 
-def previous(environ: Mapping[str, str], token: str, timeout: float, deadline: float) -> Previous:
-    """The last run of the same workflow on the same branch that came to an end before this one.
+def previous(
+    job: Job, environ: Mapping[str, str], token: str, timeout: float, deadline: float
+) -> Previous:
+    """The last run of the same workflow on the same branch that ended before the job's.
 
     Args:
-        environ: GitHub's default variables.
+        environ: For the API's address.
         token: With ``actions: read``.
         timeout: Seconds for one step.
         deadline: Seconds for each of two requests.
@@ -30,7 +32,7 @@ def previous(environ: Mapping[str, str], token: str, timeout: float, deadline: f
     Returns:
         Whether it succeeded; with the reason where that is not known.
     """
-    latest, why = _earlier(_Api(environ, token, timeout, deadline), "completed")
+    latest, why = _earlier(_Api(job, environ, token, timeout, deadline), "completed")
     if latest is None:
         return Previous(source=why)
     source = f"run {latest['run_number']} on GitHub ended as {latest['conclusion']}"
@@ -38,7 +40,7 @@ def previous(environ: Mapping[str, str], token: str, timeout: float, deadline: f
 
 
 def contributors(
-    environ: Mapping[str, str], token: str, timeout: float, deadline: float
+    job: Job, environ: Mapping[str, str], token: str, timeout: float, deadline: float
 ) -> tuple[list[tuple[str, str]], str]:
     """Who wrote the commits since the last good run of the same workflow on the same branch.
 
@@ -49,11 +51,11 @@ def contributors(
     Returns:
         Names and addresses, and why there are none.
     """
-    api = _Api(environ, token, timeout, deadline)
+    api = _Api(job, environ, token, timeout, deadline)
     latest, why = _earlier(api, "success")
     if latest is None:
         return [], why
-    base, head = quote(str(latest["head_sha"])), quote(environ.get("GITHUB_SHA", ""))
+    base, head = quote(str(latest["head_sha"])), quote(job.sha)
     commits, why = api.get(f"compare/{base}...{head}", lambda found: list(found["commits"]))
     try:
         authors = [each["commit"]["author"] for each in commits or ()]
@@ -66,10 +68,9 @@ class _Api:
     """The API of one repository."""
 
     def __init__(
-        self, environ: Mapping[str, str], token: str, timeout: float, deadline: float
+        self, job: Job, environ: Mapping[str, str], token: str, timeout: float, deadline: float
     ) -> None:
-        self.run_id = environ.get("GITHUB_RUN_ID", "")
-        repository = environ.get("GITHUB_REPOSITORY", "")
+        self.run_id, repository = job.run_id, job.repository
         base = environ.get("GITHUB_API_URL", "https://api.github.com")
         self.is_known = bool(self.run_id and repository and token)
         self._base = f"{base}/repos/{quote(repository)}"

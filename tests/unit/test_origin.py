@@ -1,0 +1,239 @@
+"""Whose word counts on a CI run: the runner's or the evidence's."""
+
+from dataclasses import replace
+
+import pytest
+
+from chainloop_smtp.message import naming, rows, view, wording
+from chainloop_smtp.model import (
+    Annotation,
+    Attestation,
+    Commit,
+    EnvValues,
+    Job,
+    Runner,
+    Sender,
+    origin,
+)
+from chainloop_smtp.routing import ref
+from chainloop_smtp.verdict import doubt, judge
+
+OURS = "https://github.com"
+EVIL = "https://github.com.evil.example"
+JOB = Job(
+    repository="lakeside/harbour",
+    server_url=OURS,
+    run_id="42",
+    ref="refs/heads/topic",
+    sha="a" * 40,
+    actor="ada",
+    event="push",
+)
+FORGED = {
+    "GITHUB_REF": "refs/heads/main",
+    "GITHUB_HEAD_REF": "main",
+    "GITHUB_SHA": "f" * 40,
+    "GITHUB_ACTOR": "mallory",
+    "GITHUB_EVENT_NAME": "release",
+}
+OWN = {"GITHUB_REPOSITORY": "lakeside/harbour", "GITHUB_RUN_ID": "42"}
+EARLIER = OWN | {"GITHUB_RUN_ID": "41"}
+OTHER = {"GITHUB_REPOSITORY": "lakeside/pier", "GITHUB_RUN_ID": "42"}
+
+
+def attested(
+    variables: dict[str, str], url: str = "", runner: str = "GITHUB_ACTION", commit: str = ""
+) -> Attestation:
+    return Attestation(
+        shape="test",
+        is_recorded=True,
+        runner=Runner(type=runner, url=url),
+        environment=tuple(Annotation(name=n, value=v) for n, v in variables.items()),
+        commit=Commit(sha=commit, author_name="", author_email="") if commit else None,
+    )
+
+
+def page(server: str, repository: str = "lakeside/harbour", run_id: str = "42") -> str:
+    return f"{server}/{repository}/actions/runs/{run_id}"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "url"),
+    [
+        (None, page(OURS)),
+        (attested({}), page(OURS)),
+        (attested(OWN), page(OURS)),
+        (attested(OWN, page(EVIL)), page(OURS)),
+        (attested({}, page(EVIL)), page(OURS)),
+        (attested({}, page(EVIL) + "/attempts/2?x#y"), page(OURS)),
+        (attested({"GITHUB_RUN_ID": "42"}, f"{EVIL}/x"), page(OURS)),
+        (attested({}, f"{EVIL}/login"), page(OURS)),
+        # Another run of the repository is on the same server.
+        (attested(EARLIER, page(EVIL)), page(OURS, run_id="41")),
+        (attested({}, page(EVIL, run_id="41")), page(OURS, run_id="41")),
+        # Only the evidence knows where another repository is, and another CI.
+        (attested(OTHER, page(EVIL)), page(EVIL)),
+        (attested({}, page(EVIL, "lakeside/pier")), page(EVIL, "lakeside/pier")),
+        (attested({}, f"{EVIL}/-/jobs/7", "GITLAB_PIPELINE"), f"{EVIL}/-/jobs/7"),
+        # What is no number is put into no address.
+        (attested(OWN | {"GITHUB_RUN_ID": "42/../../x"}, page(EVIL)), page(EVIL)),
+        (attested(OWN | {"GITHUB_RUN_ID": "٤٢"}, page(EVIL)), page(EVIL)),
+    ],
+)
+def test_the_link_of_this_repositorys_runs_is_the_runners(
+    evidence: Attestation | None, url: str
+) -> None:
+    assert origin.run_url(evidence, JOB) == url
+
+
+def test_on_an_enterprise_server_the_link_is_to_that_server() -> None:
+    job = replace(JOB, server_url="https://ghes.example.com")
+    evidence = attested(OWN, page(OURS))
+    assert origin.run_url(evidence, job) == page("https://ghes.example.com")
+    assert doubt(evidence, job) == ""
+    assert rows.commit_url(evidence, job) == (
+        f"https://ghes.example.com/lakeside/harbour/commit/{'a' * 40}"
+    )
+
+
+def test_outside_of_ci_only_the_evidence_knows() -> None:
+    nowhere = Job()
+    assert origin.run_url(attested(OWN, page(EVIL)), nowhere) == page(EVIL)
+    assert origin.fact(attested(FORGED), nowhere, "GITHUB_ACTOR", "") == "mallory"
+    assert origin.run_url(None, nowhere) == ""
+
+
+@pytest.mark.parametrize("named", [{}, OWN, {"GITHUB_RUN_ID": "42"}], ids=["none", "own", "id"])
+def test_what_the_runner_knows_of_its_run_is_not_taken_from_the_evidence(
+    named: dict[str, str],
+) -> None:
+    evidence = attested(FORGED | named, page(EVIL))
+    assert naming.ref(evidence, JOB) == "topic"
+    assert naming.sha(evidence, JOB) == "a" * 40
+    assert ref(evidence, JOB) == ("topic", "")
+    told = {row.key: row.value for row in rows.commit(evidence, JOB)}
+    assert told["Commit"] == "a" * 40
+    assert told["Branch or tag"] == "topic"
+    assert told["Triggered by"] == "ada (push)"
+    assert rows.commit_url(evidence, JOB) == f"{OURS}/lakeside/harbour/commit/{'a' * 40}"
+
+
+def test_what_the_runner_knows_to_be_empty_is_empty() -> None:
+    evidence = attested(FORGED | OWN)
+    job = replace(JOB, ref="stranger:main", head_ref="stranger:main")
+    assert ref(evidence, job) == ("stranger:main", "")
+    assert ref(evidence, replace(job, ref="", head_ref="")) == ("", "")
+    # One that knows nothing of the commit is no runner of GitHub's.
+    assert ref(evidence, replace(job, ref="", sha="")) == ("main", "")
+
+
+@pytest.mark.parametrize("named", [EARLIER, OTHER], ids=["earlier", "other repository"])
+def test_of_another_run_the_evidence_tells(named: dict[str, str]) -> None:
+    evidence = attested(FORGED | named)
+    assert naming.ref(evidence, JOB) == "main"
+    assert naming.sha(evidence, JOB) == "f" * 40
+    told = {row.key: row.value for row in rows.commit(evidence, JOB)}
+    assert told["Triggered by"] == "mallory (release)"
+
+
+@pytest.mark.parametrize(
+    ("job", "url"),
+    [
+        (JOB, ""),
+        (Job(), f"{EVIL}/lakeside/pier/commit/{'f' * 40}"),
+        (replace(JOB, server_url=EVIL), f"{EVIL}/lakeside/pier/commit/{'f' * 40}"),
+    ],
+    ids=["foreign", "outside of CI", "our own"],
+)
+def test_a_commit_is_not_linked_on_a_foreign_host(job: Job, url: str) -> None:
+    evidence = attested(FORGED | OTHER, page(EVIL, "lakeside/pier"))
+    assert rows.commit_url(evidence, job) == url
+
+
+def test_another_commit_than_the_runs_is_shown_beside_the_attested_one() -> None:
+    def told(evidence: Attestation) -> str:
+        return dict(row[:2] for row in rows.run(evidence, JOB)).get("CI commit", "")
+
+    assert told(attested(OWN, commit="b" * 40)) == "a" * 40
+    assert told(attested(OWN, commit="a" * 40)) == ""
+    assert told(attested(OWN)) == ""
+    assert told(attested(EARLIER, commit="b" * 40)) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        (page(EVIL), "github.com.evil.example"),
+        (page("https://github.com@evil.example"), "github.com@evil.example"),
+        (page("HTTP://GitHub.Com:8443"), "github.com:8443"),
+        ("https://evil.example?https://github.com/", "evil.example"),
+        ("https://evil.example#github.com", "evil.example"),
+        ("nonsense", ""),
+        ("", ""),
+    ],
+)
+def test_a_host_is_what_stands_between_the_slashes(url: str, host: str) -> None:
+    assert origin.host(url) == host
+
+
+@pytest.mark.parametrize(
+    ("job", "url", "words"),
+    [
+        (JOB, page(OURS, "lakeside/pier"), "View workflow run"),
+        (JOB, page(EVIL, "lakeside/pier"), "View workflow run on github.com.evil.example"),
+        (JOB, page(EVIL), "View workflow run"),
+        (Job(), page(OURS), "View workflow run"),
+        (Job(), page(EVIL), "View workflow run on github.com.evil.example"),
+        (replace(JOB, server_url=EVIL), page(OURS, "a/b"), "View workflow run on github.com"),
+    ],
+)
+def test_a_link_names_a_host_that_nobody_expects(job: Job, url: str, words: str) -> None:
+    assert shown(attested({}, url), job)["run_link"] == words
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://app.chainloop.dev/u/x", "View attestation"),
+        (
+            "https://app.chainloop.dev.evil.example/u/x",
+            "View attestation on app.chainloop.dev.evil.example",
+        ),
+    ],
+)
+def test_the_page_of_an_attestation_names_its_host_too(url: str, words: str) -> None:
+    assert shown(replace(attested(OWN), view_url=url), JOB)["view_link"] == words
+
+
+def shown(evidence: Attestation, job: Job) -> view.Facts:
+    verdict = judge(evidence, job)
+    words = wording.word(evidence, job, verdict)
+    return view.facts(evidence, job, verdict, words, EnvValues.SHOW)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "doubted"),
+    [
+        (OWN, page(EVIL), True),
+        ({}, page(EVIL), True),
+        (OWN, page(OURS), False),
+        (OWN, "", False),
+        (OTHER, page(EVIL), False),
+    ],
+)
+def test_that_the_evidence_places_this_run_elsewhere_is_a_doubt(
+    variables: dict[str, str], url: str, doubted: bool
+) -> None:
+    why = "The evidence places this run on github.com.evil.example, and it is on github.com."
+    assert doubt(attested(variables, url), JOB) == (why if doubted else "")
+    assert doubt(attested(variables, url), replace(JOB, server_url="")) == ""
+
+
+def test_evidence_of_a_third_run_is_doubted_whatever_started_the_run_that_is_reported() -> None:
+    job = replace(JOB, event="schedule")
+    assert doubt(attested(EARLIER), job) == ""
+    reported = replace(job, sender=Sender(run_id="77", event="workflow_run"))
+    assert doubt(attested(EARLIER), reported) == (
+        "The evidence is of CI run 41, and this mail is about CI run 42."
+    )
+    assert doubt(attested(OWN), reported) == ""
