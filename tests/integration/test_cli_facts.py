@@ -255,13 +255,36 @@ def test_the_report_says_who_reports_what(program: Program) -> None:
     assert (job["sender"]["runId"], job["sender"]["name"]) == ("42", "mail")
 
 
-def test_a_mail_after_a_run_agrees_with_its_evidence(program: Program) -> None:
+@pytest.mark.parametrize("attach", ["attestation\nreport", "attestation"])
+@pytest.mark.parametrize("conclusion", ["success", "failure", "timed_out"])
+@pytest.mark.parametrize(
+    "needs", ["", "success, timed_out, success, stale", '{"fetch": {"result": "success"}}']
+)
+def test_a_mail_after_a_run_agrees_with_its_evidence(
+    program: Program, attach: str, conclusion: str, needs: str
+) -> None:
     post = Post()
-    sent(program, after(), post, attestation=push(), attach="attestation\nreport")
+    environ = after(conclusion=conclusion)
+    sent(program, environ, post, attestation=push(), attach=attach, needs=needs)
     Path("mail.eml").write_bytes(post.mails[0].content)
     ended = program("verify", "mail.eml")
     assert ended.code == 0, ended.stderr
-    assert "ok      verdict in the report" in ended.stdout
+    assert "NOT CONFIRMED" not in ended.stdout
+    assert ("ok      verdict in the report" in ended.stdout) is ("report" in attach)
+
+
+def test_a_mail_about_another_commit_than_the_attested_one_agrees_with_its_evidence(
+    program: Program,
+) -> None:
+    variables = {"GITHUB_RUN_ID": "42", "GITHUB_SHA": "a" * 40}
+    evidence = encoded(cli_describe(statement(environment=variables))).decode()
+    post = Post()
+    _, text = sent(program, runner("push"), post, attestation=evidence, attach="attestation")
+    assert f"CI commit: {'a' * 40}" in text
+    Path("mail.eml").write_bytes(post.mails[0].content)
+    ended = program("verify", "mail.eml")
+    assert ended.code == 0, ended.stderr
+    assert "NOT CONFIRMED" not in ended.stdout
 
 
 # --- author ------------------------------------------------------------------------------------

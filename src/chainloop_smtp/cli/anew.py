@@ -24,11 +24,15 @@ from chainloop_smtp.model import (
     Mailbox,
     Options,
     Registration,
+    Sender,
     Thread,
 )
 
 _NOBODY = Registration(
     host="", port=1, user="", password="", from_=Mailbox(addr_spec="nobody@example.invalid"), to=()
+)
+_SENDER = re.compile(
+    r"(?:job (?P<job>\S{1,200}) of )?(?P<workflow>.{1,400}), run (?P<run>[0-9]{1,30})"
 )
 _RESULTS = {each.value for each in JobStatus}
 _STEP = " (as the step says)"
@@ -122,22 +126,33 @@ def _job(lines: list[str], received: Letter, attested: Attestation) -> Job:
     ref, _, head = values.get("Pull request", "").partition(" from ")
     branch = values.get("Branch or tag", "")
     actor, _, event = values.get("Triggered by", "").removesuffix(")").rpartition(" (")
+    server = _server(received, f"/{repository}/actions/runs/{run_id}") if run_id else ""
+    sender = _SENDER.fullmatch(values.get("Mailed by", ""))
     job = Job(
         name=values.get("CI job", ""),
+        sender=Sender(
+            name=sender["job"] or "",
+            workflow=sender["workflow"],
+            repository=repository,
+            run_id=sender["run"],
+            url=f"{server}/{repository}/actions/runs/{sender['run']}",
+        )
+        if sender
+        else None,
         workflow=workflow,
         repository=repository,
-        server_url=_server(received, f"/{repository}/actions/runs/{run_id}") if run_id else "",
+        server_url=server,
         run_id=run_id,
         run_attempt=attempt,
         ref=f"refs/pull/{ref.removeprefix('#')}/merge" if ref else f"refs/heads/{branch}",
         head_ref=head,
-        sha=values.get("Commit", ""),
+        sha=values.get("CI commit", values.get("Commit", "")),
         actor=actor,
         event=event,
         chainloop_project=_given(values.get("Project", "")),
         chainloop_workflow=_given(values.get("Workflow", "")),
     )
-    needs, status = _results(lines, job.name)
+    needs, status = _results(lines, job.name or ("the run" if sender else "this job"))
     if needs or status:
         return replace(job, needs=needs, status=status)
     text = "\n".join(lines).lower()
@@ -171,15 +186,17 @@ def _server(received: Letter, path: str) -> str:
 
 
 def _results(lines: list[str], name: str) -> tuple[tuple[JobResult, ...], JobStatus | None]:
-    """The table of jobs: the earlier ones, and this one's status."""
-    needs, status = [], None
+    """The table of jobs: the earlier ones, and the status of the one with this name."""
+    numbered, status = [], None
     rest = iter(lines[lines.index("Jobs") + 1 :] if "Jobs" in lines else ())
     for job, result in zip(rest, rest, strict=False):
         if result not in _RESULTS:
             break
-        if job == (name or "this job"):
+        if job == name:
             status = JobStatus(result)
         else:
-            named = "" if re.fullmatch(r"earlier job [0-9]{1,6}", job) else job
-            needs.append(JobResult(name=named, result=JobStatus(result)))
-    return tuple(needs), status
+            number = re.fullmatch(r"earlier job ([0-9]{1,6})", job)
+            need = JobResult(name="" if number else job, result=JobStatus(result))
+            numbered.append((int(number[1]) if number else 0, need))
+    # The table has the failed ones first, and the numbers are those of their order before.
+    return tuple(need for _, need in sorted(numbered, key=lambda each: each[0])), status
