@@ -117,6 +117,24 @@ def test_policies_are_told_in_full_and_what_shut_the_gate_comes_first(
     ]
 
 
+@pytest.mark.parametrize("is_stored", [True, False], ids=["lineNumber", "line_number"])
+def test_the_line_is_read_in_either_spelling(is_stored: bool) -> None:
+    evaluation = builders.evaluation("x", violations=[builders.violation("y", sast=SAST)])
+    if is_stored:
+        stored = builders.stored_evaluations([evaluation])
+        assert b'"lineNumber":' in stored
+        referring = builders.referring(builders.statement(evaluations=[evaluation]), stored)
+        told = attestation.with_evaluations(read(referring), stored)
+    else:
+        document = builders.encoded(builders.cli_push(STATEMENT, evaluations=[evaluation]))
+        assert b'"line_number":' in document
+        told = attestation.parse(document)
+
+    finding = told.policies.evaluations[0].violations[0].finding
+    assert finding is not None
+    assert finding.location == "pier/lamp.py:12"
+
+
 @pytest.mark.parametrize(
     ("sast", "location"),
     [

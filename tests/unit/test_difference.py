@@ -214,6 +214,9 @@ def test_violations_are_new_or_resolved_by_policy_material_and_finding() -> None
         (cve("CVE-1", location="a.c:12"), cve("CVE-1", location="a.c:14"), True),
         (cve("CVE-1", location="a.c:12"), cve("CVE-1", location="b.c:12"), False),
         (cve("CVE-1", location="a:b"), cve("CVE-1", location="a:c"), False),
+        # Colons may stand before the line's.
+        (cve("CVE-1", location="C:\\a.c:12"), cve("CVE-1", location="C:\\a.c:14"), True),
+        (cve("CVE-1", location="C:\\a.c:12"), cve("CVE-1", location="C:\\b.c:12"), False),
         (Violation(message="no  licence\n"), Violation(message="no licence"), True),
         (Violation(message="no licence"), Violation(message="no author"), False),
         # One document has the findings, the other has the messages made of them.
