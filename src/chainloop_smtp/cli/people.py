@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from chainloop_smtp import options
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.model import Attestation, Job, Lookup, Mailbox, Options, origin
-from chainloop_smtp.source import command, event
+from chainloop_smtp.source import event
 
 Person = tuple[str, str]
 """Name and address."""
@@ -54,6 +54,9 @@ def _author(run: Run, job: Job, attested: Attestation | None) -> tuple[list[Pers
     attested_sha = commit.sha if commit else ""
 
     def by_git(*revisions: str) -> Person | None:
+        # Imported here: few look for somebody, and starting processes is dear to load.
+        from chainloop_smtp.source import command
+
         workspace = run.environ.get("GITHUB_WORKSPACE") or "."
         args = (workspace, job.repository, run.environ, _GIT_SECONDS)
         return next(filter(None, (command.author(each, *args) for each in revisions)), None)
