@@ -34,7 +34,9 @@ OPTIONS = options.parse(
     {
         "host": "smtp.example.test",
         "port": "587",
-        "auth": "none",
+        "user": "reports",
+        # Looked for in every part, as any run's is.
+        "password": "correct horse battery",
         "from": "reports@example.test",
         "to": "security@example.test",
     }

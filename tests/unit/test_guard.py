@@ -1,12 +1,18 @@
 """No mail leaves with a secret of the program in it, in whatever form it got there."""
 
 import base64
+import binascii
 import html
 import json
-from urllib.parse import quote
+import re
+import shlex
+import struct
+from collections.abc import Callable
+from email.message import EmailMessage
+from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chainloop_smtp import options
@@ -124,6 +130,229 @@ def test_an_encoded_header_of_mostly_ascii_is_decoded_too() -> None:
     assert refusals(a_mail(content=header), ("password", "häven and long")) == [
         "headers: holds the value of password, so nothing is sent"
     ]
+
+
+# Alphabets that encodings treat each in their own way.
+ALPHABETS = (
+    "abcdefgh0123456789",
+    "ABCDEFGH234567",
+    "ab'\"`\\cd",
+    "ab-._~+/, cd",
+    "ab&<>;#%$!*?cd",
+    "äöüßéñ€漢字🔑ab",
+)
+
+
+def quoted_printable(octets: bytes) -> bytes:
+    return binascii.b2a_qp(octets, quotetabs=True, istext=False)
+
+
+def encoded_words(octets: bytes) -> bytes:
+    """Two words, each with a half."""
+    half = len(octets) // 2
+    return b"\r\n ".join(
+        b"=?utf-8?B?" + base64.b64encode(each) + b"?=" for each in (octets[:half], octets[half:])
+    )
+
+
+def encoded_words_in_q(octets: bytes) -> bytes:
+    return b" ".join(
+        b"=?UTF-8?q?%s?=" % b"".join(b"=%02X" % each for each in part)
+        for part in (octets[:3], octets[3:])
+    )
+
+
+def of_text(encode: Callable[[str], str]) -> Callable[[bytes], bytes]:
+    return lambda octets: encode(octets.decode()).encode()
+
+
+ESCAPES: dict[str, Callable[[bytes], bytes]] = {
+    "JSON in ASCII": of_text(json.dumps),
+    "JSON in UTF-8": of_text(lambda text: json.dumps(text, ensure_ascii=False)),
+    "JSON of PHP": of_text(lambda text: json.dumps(text).replace("/", "\\/")),
+    "JSON of Go": of_text(
+        lambda text: re.sub("[&<>]", lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(text))
+    ),
+    "every character in JSON": of_text(
+        lambda text: "".join(
+            f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", text.encode("utf-16-be"))
+        )
+    ),
+    "a URL": of_text(lambda text: quote(text, safe="")),
+    "a form's data": of_text(quote_plus),
+    "a URL, every octet": lambda octets: b"".join(b"%%%02X" % each for each in octets),
+    "a URL, in small letters": lambda octets: b"".join(b"%%%02x" % each for each in octets),
+    "HTML": of_text(html.escape),
+    "HTML in decimal": of_text(lambda text: "".join(f"&#{ord(each)};" for each in text)),
+    "HTML in hexadecimal": of_text(lambda text: "".join(f"&#x{ord(each):x};" for each in text)),
+    "HTML in HTML": of_text(lambda text: html.escape(html.escape(text))),
+    "a shell": of_text(shlex.quote),
+    "a shell, another way": of_text(lambda text: "'" + text.replace("'", "'\\''") + "'"),
+    "YAML": of_text(lambda text: "'" + text.replace("'", "''") + "'"),
+    "CSV": of_text(lambda text: '"' + text.replace('"', '""') + '"'),
+    "Markdown": of_text(templates.md),
+    "JavaScript": lambda octets: b"".join(b"\\x%02x" % each for each in octets),
+    "octal": lambda octets: b"".join(b"\\%03o" % each for each in octets),
+    "quoted-printable": quoted_printable,
+    "encoded words": encoded_words,
+    "encoded words in Q": encoded_words_in_q,
+}
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "hexadecimal": binascii.hexlify,
+    "HEXADECIMAL": lambda octets: octets.hex().upper().encode(),
+    "colons": lambda octets: octets.hex(":").encode(),
+    "a list of octets": lambda octets: ", ".join(f"0x{each:02x}" for each in octets).encode(),
+    "a list of numbers": lambda octets: json.dumps(list(octets)).encode(),
+    "numbers of Go": lambda octets: str(list(octets)).replace(",", "").encode(),
+    "base32": base64.b32encode,
+    "base32 in small letters": lambda octets: base64.b32encode(octets).lower(),
+    "base64": base64.b64encode,
+    "base64 for URLs": lambda octets: base64.urlsafe_b64encode(octets).rstrip(b"="),
+    "base64 in lines": base64.encodebytes,
+}
+ALL = ESCAPES | ENCODINGS
+
+# Of blanks, quotes and backslashes alone, little is left that an encoding does not change.
+texts = (
+    st.sampled_from(ALPHABETS)
+    .flatmap(lambda each: st.text(each, min_size=8, max_size=30))
+    .filter(lambda text: len(re.sub(r"""[\s\\'"]""", "", text)) >= 8)
+)
+
+
+def found(content: bytes, secret: str) -> bool:
+    """Whether a mail with this content is refused."""
+    try:
+        guarded(a_mail(files=file(b"a text " + content + b" and more")), ("password", secret))
+    except MessageError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "secret", ["p@ss", "it's", 'a"b&c', "x-y.z~", "häven", *(f"{each}-12" for each in ALPHABETS)]
+)
+def test_a_secret_is_found_in_every_encoding(name: str, secret: str) -> None:
+    if name == "base32 in small letters" and len(secret.encode()) < 8:
+        # So few small letters are a word.
+        secret = secret + secret
+    assert found(ALL[name](secret.encode()), secret)
+
+
+@settings(derandomize=True)
+@given(texts, st.lists(st.sampled_from(list(ESCAPES)), max_size=3))
+def test_a_secret_is_found_in_escapes_of_escapes(secret: str, names: list[str]) -> None:
+    content = secret.encode()
+    for name in names:
+        content = ESCAPES[name](content)
+
+    assert found(content, secret), content
+
+
+@settings(derandomize=True)
+@given(
+    texts,
+    st.sampled_from(list(ESCAPES)),
+    st.lists(st.sampled_from(list(ALL)), min_size=1, max_size=2),
+)
+def test_a_secret_is_found_in_encodings_of_encodings(
+    secret: str, inner: str, names: list[str]
+) -> None:
+    content = b"the password is " + ESCAPES[inner](secret.encode()) + b", keep it to yourself"
+    for name in names:
+        content = b"the text: " + ALL[name](content)
+
+    assert found(content, secret), content
+
+
+@given(texts, st.text(max_size=9), st.text(max_size=9))
+def test_base32_is_read_wherever_it_begins(secret: str, before: str, after: str) -> None:
+    octets = (before + secret + after).encode(errors="replace")
+
+    assert found(base64.b32encode(octets), secret)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"&quot;&apos;&nbsp;p&commat;ss",
+        b"p&#64;ss p",
+        b"p&#x40ss",
+        b"p\\u{40}ss",
+        b"p\\U00000040ss",
+        b"p%u0040ss",
+        b"p%2540ss",
+        b"p=40=\r\nss",
+        b"p%4=\n0ss",
+        "p@ss".encode("utf-16-le"),
+        b"cEBzcw==",
+        b"Basic YTpwQHNz",
+        b"7040 7373",
+        b"70-40-73-73",
+        b"OBAHG4Y=",
+        b"cCU0MHNz",
+    ],
+)
+def test_a_short_secret_is_found_however_it_is_written(content: bytes) -> None:
+    assert found(content, "p@ss")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"&bogus; &#99999999; &#xFFFFFFF; \\u{110000} \\uD800 [1, 999, 2, 3, 4]",
+        b"=?utf-8?b?A?= =?x?q?=ZZ?= =?utf-8?b?@@@@@?= %zz \\x \\8 &",
+        b"\0\0\0",
+        b"",
+    ],
+)
+def test_what_is_no_encoding_is_passed(content: bytes) -> None:
+    guarded(a_mail(files=file(content), content=content), ("password", "p@ss"))
+
+
+@pytest.mark.parametrize(
+    "secret", ["%41%42%43%44", "&#65;&#66;&#67;", "\\u0041\\u0042", "a%2541&b", "=3D=3D=3D"]
+)
+def test_a_secret_that_looks_encoded_is_found_as_it_is_and_encoded_once_more(secret: str) -> None:
+    assert found(secret.encode(), secret)
+    for name in ("a URL", "HTML", "JSON in ASCII", "base64", "quoted-printable"):
+        assert found(ALL[name](secret.encode()), secret), name
+    assert not found(b"ABCD ABC AB", secret)
+
+
+def test_a_part_with_a_secret_in_its_name_is_named_without_it() -> None:
+    mail = a_mail(files=(File(name="report-correct-horse.txt", content=b"x"),))
+
+    assert refusals(mail, ("password", "correct-horse")) == [
+        "attachment: holds the value of password, so nothing is sent"
+    ]
+
+
+def test_a_secret_is_found_across_tags_and_in_an_attached_mail() -> None:
+    assert found(b"<p><b>correct</b> <i>horse</i></p>", "correct horse")
+    attached = EmailMessage()
+    attached["Subject"] = "a note: the sécret is correct hörse, keep it well, it is needed"
+    attached.set_content("nothing")
+    attached.add_attachment(
+        b'{"password": "correct h\xc3\xb6rse battery"}', maintype="a", subtype="b"
+    )
+
+    assert found(bytes(attached), "correct hörse battery")
+    assert found(bytes(attached), "correct hörse, keep")
+
+
+def test_what_is_encoded_over_and_over_is_given_up() -> None:
+    content = b"hello world, this is a text, correct horse"
+    for _ in range(12):
+        content = base64.b64encode(content)
+    escaped = b"%" + b"25" * 20 + b"63orrect horse"
+
+    assert not found(content, "correct horse")
+    assert not found(escaped, "correct horse")
+    assert found(escaped + base64.b64encode(b"correct horse"), "correct horse")
+    # More readings than a part of that size is worth.
+    assert not found((b"%" + b"25" * 20 + b"=3D=?a?q?b?=") * 3000, "correct horse")
 
 
 def test_a_line_of_a_key_is_a_secret_too() -> None:
