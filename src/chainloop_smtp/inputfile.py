@@ -46,12 +46,13 @@ class Unreadable(Exception):  # noqa: N818  # a reason, which each stage turns i
         return nearby(self.missing) if self.missing else self._hint
 
 
-def read(path: str | Path, limit: int, *, patience: float = 0) -> bytes:
+def read(path: str | Path, limit: int, *, patience: float = 0, is_own: bool = False) -> bytes:
     """The content of a file.
 
     Args:
         limit: Bytes; a larger file is refused unread.
         patience: Seconds to wait for a pipe; 0: only a regular file is read.
+        is_own: Refuse a regular file that somebody else may have written.
 
     Raises:
         Unreadable: It is missing, too large, not a regular file, or cannot be read.
@@ -62,7 +63,7 @@ def read(path: str | Path, limit: int, *, patience: float = 0) -> bytes:
             return _in_time(lambda: _read_pipe(path, limit), patience)
         # Before it is opened, since opening a device may already do something.
         _check_regular(mode)
-        return _read_regular(path, limit)
+        return _read_regular(path, limit, is_own=is_own)
     except FileNotFoundError as error:
         raise Unreadable("there is no such file", missing=str(path) or ".") from error
     except (OSError, ValueError) as error:
@@ -85,6 +86,13 @@ def read_stream(stream: BinaryIO, limit: int, patience: float) -> bytes:
         return _in_time(lambda: _all(raw.read, limit), patience)
     except (OSError, ValueError) as error:
         raise Unreadable(*reason(error)) from error
+
+
+def is_ours(status: os.stat_result) -> bool:
+    """Whether only this user and root may write there; true on Windows, which has no modes."""
+    return os.name != "posix" or (
+        status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def reason(error: OSError | ValueError) -> tuple[str, str]:
@@ -161,12 +169,14 @@ def _check_regular(mode: int) -> None:
         raise Unreadable("is a device, not a file")
 
 
-def _read_regular(path: str | Path, limit: int) -> bytes:
+def _read_regular(path: str | Path, limit: int, *, is_own: bool) -> bytes:
     descriptor = os.open(path, _FLAGS)
     try:
         # Once more: something else may have taken the file's place.
         status = os.fstat(descriptor)
         _check_regular(status.st_mode)
+        if is_own and not is_ours(status):
+            raise Unreadable("may have been written by another user")
         if status.st_size > limit:
             raise _too_large(limit)
         return _all(lambda size: os.read(descriptor, size), limit)

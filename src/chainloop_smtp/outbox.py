@@ -84,10 +84,13 @@ def write_accounts(folder: Path, accounts: Sequence[Mapping[str, object]], now: 
 
 
 def read_receipt(folder: Path) -> dict[str, list[Mapping[str, Any]]]:
-    """The entries of an earlier run's receipt by Message-ID; none where there is none to trust."""
+    """The entries of an earlier run's receipt by Message-ID; empty where there is none to trust.
+
+    One that another user may have written is not trusted: it would keep mails from being sent.
+    """
     entries: dict[str, list[Mapping[str, Any]]] = {}
     try:
-        receipt = json.loads(inputfile.read(folder / _RECEIPT, _MAX_RECEIPT))
+        receipt = json.loads(inputfile.read(folder / _RECEIPT, _MAX_RECEIPT, is_own=True))
         if receipt["$schema"] == _SCHEMA:
             for each in receipt["deliveries"]:
                 entries.setdefault(each["messageId"], []).append(each)

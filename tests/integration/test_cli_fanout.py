@@ -1,6 +1,7 @@
 """One run, many mails: a configuration file, its routes, two servers, and one account of it all."""
 
 import json
+import os
 import re
 import signal
 import threading
@@ -613,6 +614,24 @@ def test_a_single_mail_is_not_sent_twice_either(program: Program) -> None:
     assert [mail.recipients for mail in again.mails] == [("gone@example.com",)]
     third = program("send", inputs=inputs, environ=RUN, post=never)
     assert third.outputs["skipped"] == "this very mail was sent before, as the receipt says"
+
+
+@pytest.mark.parametrize("exposed", ["to its group", "to all", "by its owner"])
+def test_a_receipt_that_another_user_may_have_written_keeps_nothing_from_being_sent(
+    program: Program, monkeypatch: pytest.MonkeyPatch, exposed: str
+) -> None:
+    text = f"{HEAD}\n  - {{registration: security}}\n"
+    assert sent(program, text, environ=RUN, post=Post()).code == 0
+    written = Path("chainloop-smtp/receipt.json")
+    if exposed == "by its owner":
+        if os.geteuid() == 0:
+            os.chown(written, 4711, -1)
+        monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    else:
+        written.chmod(0o664 if exposed == "to its group" else 0o646)
+    again = Post()
+    assert sent(program, text, environ=RUN, post=again).code == 0
+    assert len(again.mails) == 1
 
 
 def test_a_receipt_that_is_none_keeps_nothing_from_being_sent(program: Program) -> None:

@@ -665,6 +665,20 @@ def test_compiled_templates_are_kept_beside_compiled_modules(
 
 
 @pytest.mark.usefixtures("fresh_templates")
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_a_folder_that_others_may_write_to_keeps_no_compiled_templates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int
+) -> None:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    folder.chmod(mode)
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    written(RECORDED)
+
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("fresh_templates")
 def test_a_folder_that_cannot_be_made_keeps_no_compiled_templates(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from typing import get_type_hints
 from jinja2 import Environment, FileSystemBytecodeCache, FunctionLoader
 from jinja2.bccache import Bucket
 
-from chainloop_smtp import __version__
+from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import links, naming, view
 from chainloop_smtp.message.meter import Meter
@@ -145,18 +145,20 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
     """Compiled templates beside our compiled modules, where those have a folder of their own.
 
     Compiling the templates costs more than all the rest of a run together. The cache compares the
-    source's checksum; whoever can write there can write our byte code as well.
+    source's checksum alone, so nobody else may write there.
     """
     if not sys.pycache_prefix:
         return None
     folder = Path(sys.pycache_prefix, "templates")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        is_ours = inputfile.is_ours(folder.stat())
     except OSError:
         return None
     # What is compiled depends on the environment, too, and so on the program's version.
     pattern = f"__jinja2_{__version__}_%s.cache"
-    return _OurByteCode(str(folder), pattern) if os.access(folder, os.W_OK) else None
+    is_usable = is_ours and os.access(folder, os.W_OK)
+    return _OurByteCode(str(folder), pattern) if is_usable else None
 
 
 def _ours(name: str) -> str | None:
