@@ -2,8 +2,9 @@
 
 import pytest
 
-from chainloop_smtp.delivery.answers import Answers, state
+from chainloop_smtp.delivery.answers import Answers, severity, state
 from chainloop_smtp.delivery.hints import Phase
+from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model import Reply, State
 
 A, B, C = "a@example.test", "b@example.test", "c@example.test"
@@ -86,7 +87,9 @@ def test_what_a_mail_may_be_refused_by_is_no_lie() -> None:
 @pytest.mark.parametrize(
     ("code", "means"),
     [
+        (199, State.REFUSED),
         (200, State.ACCEPTED),
+        (300, State.REFUSED),
         (299, State.ACCEPTED),
         (354, State.REFUSED),
         (399, State.REFUSED),
@@ -98,3 +101,21 @@ def test_what_a_mail_may_be_refused_by_is_no_lie() -> None:
 def test_the_first_digit_says_what_becomes_of_it(code: int, means: State) -> None:
     assert state(Reply(code=code)) is means
     assert answers(code).is_put_off is (means is State.DEFERRED)
+
+
+def test_who_is_not_asked_yet_is_not_put_off() -> None:
+    assert not answers(0).is_put_off
+    assert not answers(0, 450, 450, 450).is_put_off
+
+
+@pytest.mark.parametrize("code", [499, 501, 505, 550])
+def test_another_code_makes_no_lie(code: int) -> None:
+    assert answers(code).lies(is_chunked=True) == set()
+    assert answers(250, 250, 250, 250, content=code).lies(is_chunked=True) == set()
+
+
+@pytest.mark.parametrize(
+    ("is_temporary", "means"), [(True, State.DEFERRED), (False, State.REFUSED)]
+)
+def test_an_error_keeps_from_the_mail_for_now_or_for_good(is_temporary: bool, means: State) -> None:
+    assert severity(DeliveryError(is_temporary=is_temporary)) is means

@@ -1,5 +1,6 @@
 """Octets -> replies (RFC 5321 section 4.2), bounded and printable. No I/O."""
 
+import re
 from collections.abc import Callable
 
 from chainloop_smtp.errors import DeliveryError, Problem
@@ -8,6 +9,8 @@ from chainloop_smtp.model import Reply
 # RFC 5321 section 4.5.3.1.5 says 512 octets a line; servers with long names or links write more.
 _LONGEST_LINE = 4096
 _LONGEST_REPLY = 64 * 1024
+# RFC 3463 section 2.
+_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 
 
 class Replies:
@@ -80,15 +83,14 @@ class Replies:
         texts = [self._printable(_decoded(line)) for line in self.lines]
         # RFC 2034: the enhanced code stands at the start of every line's text.
         enhanced = texts[-1].partition(" ")[0]
-        parts = enhanced.split(".")
-        is_enhanced = len(parts) == 3 and parts[0] in "245" and all(p.isdigit() for p in parts)
-        if is_enhanced:
-            texts = [text.removeprefix(enhanced).lstrip() for text in texts]
-        return Reply(
-            code=int(begun[-1][:3]),
-            enhanced=enhanced if is_enhanced else "",
-            text="\n".join(texts).strip(),
-        )
+        if not _ENHANCED.fullmatch(enhanced):
+            enhanced = ""
+        words = (text.partition(" ") for text in texts)
+        texts = [
+            rest.lstrip() if enhanced and first == enhanced else first + space + rest
+            for first, space, rest in words
+        ]
+        return Reply(code=int(begun[-1][:3]), enhanced=enhanced, text="\n".join(texts).strip())
 
     def _error(self, why: str, hint: str = "") -> DeliveryError:
         return DeliveryError(Problem(self._where, why, hint))
