@@ -170,6 +170,23 @@ def test_only_the_console_prints() -> None:
     assert printing == {"ci.py"}
 
 
+def test_files_are_read_by_one_opener() -> None:
+    """A pipe, a device or a huge file holds up whoever opens it in another way."""
+    reading = set()
+    for module, tree in MODULES.items():
+        for node in _nodes(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                modes = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                is_read = node.func.attr == "open" and any("r" in str(each) for each in modes)
+                if is_read or node.func.attr in ("read_bytes", "read_text"):
+                    reading.add(module)
+            elif isinstance(node, ast.Call) and _dotted(node.func) == "open":
+                reading.add(module)
+    # Apart from it, only what the package itself brings is read.
+    package_data = {"delivery/hints.py", "message/templates.py", "options/schemas.py"}
+    assert reading - package_data == {"inputfile.py"}
+
+
 @pytest.mark.parametrize("name", ["os.environ", "sys.argv"])
 def test_only_main_touches_the_process(name: str) -> None:
     touching = {
