@@ -397,8 +397,14 @@ def test_every_wrong_input_is_named_at_once(act: Act) -> None:
 def test_one_refused_recipient_does_not_stop_the_others(
     act: Act, mail_server: MailServer, refused: str, reason: str, require: str
 ) -> None:
-    inputs = submitting(mail_server, cc=refused, bcc=BCC, require=require)
-    record = act.run({"jobs": {"ship": job(mail(inputs), KEEP)}}, secrets=secrets(mail_server))
+    inputs = submitting(
+        mail_server, cc=refused, bcc=BCC, require=require, attestation="attestation.json"
+    )
+    record = act.run(
+        {"jobs": {"ship": job(mail(inputs), KEEP)}},
+        secrets=secrets(mail_server),
+        files={"attestation.json": encoded(cli_push(PUSHED))},
+    )
 
     outputs = outputs_of(record)
     assert json.loads(outputs["accepted"]) == [TO, BCC]
@@ -417,8 +423,14 @@ def test_one_refused_recipient_does_not_stop_the_others(
 def test_a_mail_that_nobody_takes_is_kept(
     act: Act, mail_server: MailServer, fail_on_error: str
 ) -> None:
-    inputs = submitting(mail_server, port=1, fail_on_error=fail_on_error)
-    record = act.run({"jobs": {"ship": job(mail(inputs), KEEP)}}, secrets=secrets(mail_server))
+    inputs = submitting(
+        mail_server, port=1, fail_on_error=fail_on_error, attestation="attestation.json"
+    )
+    record = act.run(
+        {"jobs": {"ship": job(mail(inputs), KEEP)}},
+        secrets=secrets(mail_server),
+        files={"attestation.json": encoded(cli_push(PUSHED))},
+    )
 
     is_fatal = fail_on_error == "true"
     assert record.succeeded != is_fatal
