@@ -86,6 +86,31 @@ def test_the_job_and_the_options_are_read_from_the_report(
     assert results(ended)["verdict in the report"] == "ok"
 
 
+def test_a_mail_whose_report_was_too_large_to_attach_agrees(
+    program: Program, tmp_path: Path
+) -> None:
+    many = [
+        evaluation(
+            f"p{each}", material="sbom", violations=[f"no {n} " + "x" * 300 for n in range(5)]
+        )
+        for each in range(60)
+    ]
+    push = encoded(cli_push(statement(evaluations=many)))
+    (tmp_path / "many.json").write_bytes(push)
+    path = mailed(
+        program,
+        tmp_path,
+        attach="attestation",
+        attestation=str(tmp_path / "many.json"),
+        attach_max_size=f"{len(push)}B",
+    )
+    ended = verified(program, path)
+
+    assert b"the report is too large to attach" in path.read_bytes().replace(b"=\r\n", b"")
+    assert ended.code == 0, ended.stdout
+    assert "WRONG" not in ended.stdout
+
+
 def test_several_documents_and_stored_evaluations_are_read_together(
     program: Program, tmp_path: Path
 ) -> None:

@@ -2,17 +2,22 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainloop_smtp.message import budget, compose
+from chainloop_smtp.message import budget, compose, view
 from chainloop_smtp.message.budget import Limits, fitted
 from chainloop_smtp.model import (
     Annotation,
     Attestation,
+    Composition,
+    Enclosures,
     Evaluation,
+    Finding,
+    FindingKind,
     Job,
     JobResult,
     JobStatus,
@@ -108,6 +113,89 @@ def test_what_does_not_fit_is_cut_and_says_where_it_is() -> None:
     assert "good-39" in mail.text
     assert "file-79.tar.gz" in mail.text
     assert "see the attached report" not in mail.text
+
+
+def test_more_than_any_form_has_room_for_is_not_even_written_out() -> None:
+    """Two million short lines would take minutes, and nobody would see most of them."""
+    lines = Violation(message="- -\n- no\n" * 1000)
+    many = replace(
+        RECORDED,
+        policies=policies(
+            *(Evaluation(name=f"p{each}", violations=(lines,) * 10) for each in range(100))
+        ),
+    )
+    few = replace(RECORDED, policies=policies(Evaluation(name="p", violations=(lines,))))
+    mail = written(many)
+
+    assert view.is_bounded(few, Limits())
+    assert not view.is_bounded(many, Limits())
+    assert view.is_bounded(many, budget.STEPS[-1])
+    assert view.is_bounded(None, Limits())
+    assert mail.is_cut
+    assert "and 90 more violated policies" in mail.summary
+    assert "has 1,000 policy violations" in mail.summary
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"materials": tuple(map(material, range(4000)))},
+        {"environment": tuple(Annotation(name=f"A{each}", value="") for each in range(21_000))},
+        {"annotations": tuple(Annotation(name=f"A{each}", value="") for each in range(21_000))},
+        {"policies": policies(*(Evaluation(name=f"p{each}") for each in range(21_000)))},
+        {
+            "policies": policies(
+                Evaluation(name="p", is_skipped=True, skip_reasons=("no",) * 21_000)
+            )
+        },
+        {
+            "policies": policies(
+                Evaluation(name="p", violations=(Violation(message="no"),) * 21_000)
+            )
+        },
+        {
+            "policies": policies(
+                Evaluation(
+                    name="p",
+                    violations=(
+                        Violation(
+                            finding=Finding(kind=FindingKind.SAST, recommendation="do\n" * 21_000)
+                        ),
+                    ),
+                )
+            )
+        },
+    ],
+)
+def test_rows_of_every_kind_count(more: dict[str, Any]) -> None:
+    assert not view.is_bounded(replace(RECORDED, **more), Limits())
+    assert view.is_bounded(replace(RECORDED, **more), budget.STEPS[-1])
+
+
+def test_a_report_that_is_too_large_to_attach_does_not_keep_the_mail() -> None:
+    attestation, job = stressed(), Job()
+    enclosures = Enclosures(max_size=10_000)
+    options = replace(OPTIONS, composition=Composition(enclosures=enclosures))
+    judged = judge(attestation, job)
+    mail = compose(attestation, job, judged, options, now=NOW, message_id="run.1@example.test")
+
+    assert mail.parts == ()
+    html = Html(mail.html).text
+    assert "Not everything fits in here: the report is too large to attach." in html
+    assert "and 40 more: the report is too large to attach" in html
+    assert "attached report" not in html + mail.summary
+
+
+def test_reasons_for_skipping_are_cut_as_lines_are() -> None:
+    reasons = tuple(f"reason {each} " + "why " * 40 for each in range(2000))
+    skipped = Evaluation(name="p", is_skipped=True, skip_reasons=reasons)
+    mail = written(replace(RECORDED, policies=policies(skipped)))
+    html = Html(mail.html).text
+
+    assert len(mail.html.encode()) <= budget.HTML_OCTETS
+    assert "reason 19 why" in html
+    assert "reason 20 why" not in html
+    assert "and 1,980 more lines: see the attached report" in html
 
 
 def test_counts_and_headings_tell_the_truth_whatever_is_cut() -> None:

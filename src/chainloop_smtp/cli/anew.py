@@ -15,6 +15,7 @@ from chainloop_smtp.cli.evidence import UNREAD
 from chainloop_smtp.model import (
     Attestation,
     Composition,
+    Enclosures,
     EnvValues,
     Expected,
     Job,
@@ -68,6 +69,8 @@ def composed(received: Letter, attested: Attestation, job: Job | None, now: date
     composition = Composition(
         env_values=_env_values(lines),
         thread=Thread.REF if _BY_REF.search(received.subject) else Thread.RUN,
+        # The report that is not there was too large, or there was no need for it.
+        enclosures=Enclosures(max_size=0),
     )
     enclosed = message.parts(received.files)
 

@@ -7,19 +7,19 @@ Both are pure: the time and the Message-ID are given.
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cache, partial
+from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.message import budget, headers, identity, mime, view, wording
-from chainloop_smtp.message.budget import Limits, fitted
+from chainloop_smtp.message.budget import STEPS, Limits, fitted
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.guard import body, guard, head
 from chainloop_smtp.message.identity import message_id, random_id
 from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
-from chainloop_smtp.message.report import report
+from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.templates import TemplateError, check, md, render
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
@@ -55,11 +55,11 @@ __all__ = [
 ]
 
 _OURS = Templates()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SUBJECT = 200  # characters; our own has 78, and no list of mails shows more than that
 # Where to find what does not fit.
 _ATTACHED = "see the attached report"
 _MAILED = "see the report in the mail"
+_TOO_LARGE = "the report is too large to attach"
 # Materials, evaluations and violations that hardly ever fit into the HTML.
 _HEAVY = 200
 
@@ -140,19 +140,35 @@ def tell(
     """
     # Of the evidence as it came: a program that reads it does its own cleaning.
     env_values = options.composition.env_values
-    whole = partial(report, attestation, job, verdict, changes, env_values)
-    digest = identity.content_digest(whole(_EPOCH), note, enclosed, options.composition, templates)
+    known = (attestation, job, verdict, changes, env_values)
+    digest = identity.content_digest(
+        facts_digest(*known), note, enclosed, options.composition, templates
+    )
     raw = attestation
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
     words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
-    first = None if attestation and view.weight(attestation) > _HEAVY else 0
-    facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
-    rendered = _rendered(facts, templates, first)
+    is_heavy = attestation is not None and view.weight(attestation) > _HEAVY
+    bounded = (step for step, each in enumerate(STEPS) if view.is_bounded(attestation, each))
+    least = next(bounded, len(STEPS) - 1)
+    cleaned = cache(lambda value, id_: clean(raw, longest=value, longest_id=id_))
+
+    def facts(limits: Limits, elsewhere: str) -> view.Facts:
+        shown = cleaned(limits.value, limits.id)
+        return view.facts(
+            shown, job, verdict, words, env_values, changes, enclosed, limits, elsewhere
+        )
+
+    rendered = _rendered(facts, templates, None if is_heavy else least, least, least)
     if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
-        enclosed += parts([File(name=REPORT_NAME, content=whole(now))])
-        facts = partial(view.facts, raw, job, verdict, words, env_values, changes, enclosed)
-        rendered = _rendered(facts, templates, rendered.html_step, rendered.text_step)
+        whole = report(*known, now)
+        others = sum(len(each.content) for each in enclosed)
+        is_attached = len(whole) + others <= options.composition.enclosures.max_size
+        if is_attached:
+            enclosed += parts([File(name=REPORT_NAME, content=whole)])
+        places = (_ATTACHED, _MAILED) if is_attached else (_TOO_LARGE, _TOO_LARGE)
+        steps = (rendered.html_step, rendered.text_step, least)
+        rendered = _rendered(facts, templates, *steps, places)
     _guard(rendered, enclosed, options)
     return Told(rendered, enclosed, digest)
 
@@ -230,6 +246,8 @@ def _rendered(
     templates: Templates,
     html_first: int | None = 0,
     text_first: int = 0,
+    least: int = 0,
+    places: tuple[str, str] = (_ATTACHED, _MAILED),
 ) -> _Rendered:
     """Each form within its size.
 
@@ -237,10 +255,13 @@ def _rendered(
         facts: From limits, and the place where the rest is, to what a template may use.
         html_first: The step of the budget to try first; None: nothing is known.
         text_first: The same for the text.
+        least: The first step that may be tried at all.
+        places: Where the mail and the job summary say that the rest is.
     """
     # The HTML and the text are mostly made of the same.
     facts = cache(facts)
-    subject = _subject(facts(Limits(), _ATTACHED), templates)
+    attached, mailed = places
+    subject = _subject(facts(STEPS[least], attached), templates)
 
     def form(template: str, elsewhere: str) -> Callable[[Limits], str]:
         def rendered(limits: Limits) -> str:
@@ -254,9 +275,9 @@ def _rendered(
     def plain(template: str, elsewhere: str) -> Callable[[Limits], str]:
         return lambda limits: _blank_lines_once(form(template, elsewhere)(limits))
 
-    html, html_step = fitted(form("mail.html.j2", _ATTACHED), budget.HTML_OCTETS, html_first)
-    text, text_step = fitted(plain("mail.txt.j2", _ATTACHED), budget.TEXT_OCTETS, text_first)
-    summary, _ = fitted(plain("summary.md.j2", _MAILED), budget.SUMMARY_OCTETS)
+    html, html_step = fitted(form("mail.html.j2", attached), budget.HTML_OCTETS, html_first, least)
+    text, text_step = fitted(plain("mail.txt.j2", attached), budget.TEXT_OCTETS, text_first, least)
+    summary, _ = fitted(plain("summary.md.j2", mailed), budget.SUMMARY_OCTETS, least, least)
     return _Rendered(subject, html, html_step, text, text_step, summary)
 
 

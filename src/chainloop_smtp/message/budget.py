@@ -13,6 +13,9 @@ from chainloop_smtp.model.values import dataclass
 HTML_OCTETS = 92_160
 TEXT_OCTETS = 200_000
 SUMMARY_OCTETS = 1_000_000  # GitHub drops a step's job summary of over 1 MiB
+# What may be chosen to be shown: more than a form has room for, and written within seconds.
+CHOSEN = 2_000_000  # characters
+ROW = 100  # characters that a row or line counts for besides its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,9 @@ def _steps() -> tuple[Limits, ...]:
 STEPS = _steps()
 
 
-def fitted(render: Callable[[Limits], str], octets: int, first: int | None = 0) -> tuple[str, int]:
+def fitted(
+    render: Callable[[Limits], str], octets: int, first: int | None = 0, least: int = 0
+) -> tuple[str, int]:
     """The rendering with the fewest cuts that is at most so long, and its place in `STEPS`.
 
     With every cut made, the last one is given however long it is.
@@ -85,6 +90,7 @@ def fitted(render: Callable[[Limits], str], octets: int, first: int | None = 0) 
         octets: In UTF-8.
         first: The step that will likely do and is tried first, since all before it are known not
             to; None where nothing is known.
+        least: The first step that may be tried.
     """
     made: dict[int, str] = {}
 
@@ -92,7 +98,7 @@ def fitted(render: Callable[[Limits], str], octets: int, first: int | None = 0) 
         made[step] = render(STEPS[step])
         return len(made[step].encode("utf-8", "replace")) <= octets
 
-    low, high = 0, len(STEPS) - 1
+    low, high = least, len(STEPS) - 1
     if first is not None:
         if is_fit(first):
             return made[first], first

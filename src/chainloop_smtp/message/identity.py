@@ -59,12 +59,12 @@ def message_id(
 
 
 def content_digest(
-    report: bytes, note: str, enclosed: Iterable[Part], composition: Composition, own: Templates
+    facts: str, note: str, enclosed: Iterable[Part], composition: Composition, own: Templates
 ) -> str:
     """Digest of all that makes a mail's content, the same whenever the mail is made.
 
     Args:
-        report: All facts, made for a fixed time.
+        facts: Digest of what is known of the run.
         enclosed: The parts that the user attaches. The report among them is known by its facts:
             it says when it was made.
         own: The user's templates that the mail is written with.
@@ -74,7 +74,7 @@ def content_digest(
     if enclosures.has_report:
         parts = [each for each in parts if each[0] != FILE_NAME]
     return _digest(
-        hashlib.sha256(report).hexdigest(),
+        facts,
         note,
         parts,
         enclosures.has_report,

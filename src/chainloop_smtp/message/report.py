@@ -5,6 +5,7 @@ part of what others rely on: `schemas/report.json` describes each, and the tests
 together. A string that the evidence does not say is empty, anything else is null.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import fields, is_dataclass, replace
@@ -48,14 +49,38 @@ def report(
         "schema": SCHEMA,
         "generator": {"name": "chainloop-smtp", "version": __version__},
         "createdAt": now,
+        **_facts(attestation, job, verdict, changes, env_values),
+    }
+    # ASCII, so that no invisible or reordering character shows a reader something else.
+    return json.dumps(_plain(document), indent=2).encode("ascii") + b"\n"
+
+
+def facts_digest(
+    attestation: Attestation | None,
+    job: Job,
+    verdict: Verdict,
+    changes: Changes | None,
+    env_values: EnvValues,
+) -> str:
+    """Digest of what the report says of the run, the same whenever it is made."""
+    facts = _plain(_facts(attestation, job, verdict, changes, env_values))
+    return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()
+
+
+def _facts(
+    attestation: Attestation | None,
+    job: Job,
+    verdict: Verdict,
+    changes: Changes | None,
+    env_values: EnvValues,
+) -> dict[str, object]:
+    return {
         "envValues": env_values,
         "verdict": verdict,
         "job": job,
         "attestation": attestation and _shown(attestation, env_values),
         "changes": changes,
     }
-    # ASCII, so that no invisible or reordering character shows a reader something else.
-    return json.dumps(_plain(document), indent=2).encode("ascii") + b"\n"
 
 
 def _shown(attestation: Attestation, env_values: EnvValues) -> Attestation:

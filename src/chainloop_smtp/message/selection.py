@@ -1,7 +1,7 @@
 """Facts, limits -> what is shown of each kind, marked and sorted, and a word on the rest."""
 
 from chainloop_smtp.message import findings, naming
-from chainloop_smtp.message.budget import Limits
+from chainloop_smtp.message.budget import ROW, Limits
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.rows import Fact
@@ -61,6 +61,35 @@ class Selection:
         note = self._more(left, "more line", "more lines")
         return (*lines[: self._limits.lines], note) if note else lines
 
+    def size(self, attestation: Attestation) -> int:
+        """About how many characters there are to be written; see `CHOSEN`."""
+        policies, limits = attestation.policies, self._limits
+        prose = None if limits.value is None else limits.value * 10
+        size = 0
+        for evaluation in self._urgent(_violated(policies)):
+            for each in evaluation.active_violations[: limits.messages]:
+                message = each.message[:prose]
+                advice = each.finding.recommendation[:prose] if each.finding else ""
+                size += len(message) + len(advice)
+                size += ROW * (1 + message.count("\n") + advice.count("\n"))
+        rows = [
+            each
+            for each in policies.evaluations
+            if limits.passed is None or each.active_violations or each.is_skipped
+        ]
+        size += sum(
+            ROW * (1 + len(each.skip_reasons[: limits.lines])) for each in rows[: limits.rows]
+        )
+        size += sum(
+            ROW * (1 + len(material.annotations[: limits.annotations]))
+            for material, _ in self._weighty(attestation)
+        )
+        sections = (
+            attestation.annotations[: limits.rows],
+            attestation.environment[: limits.environment],
+        )
+        return size + sum(ROW * len(each) for each in sections)
+
     def evaluations(self, policies: Policies) -> tuple[tuple[Evaluated, ...], tuple[str, ...]]:
         """The rows, and a line for each kind of row that is left out."""
         is_enforced = policies.strategy is Strategy.ENFORCED
@@ -70,7 +99,9 @@ class Selection:
             passed = [each.name for each in named if each.tone is Tone.OK]
             named = [each for each in named if each.tone is not Tone.OK]
             notes = [self._passed(passed)] if passed else []
-        shown = named[: self._limits.rows]
+        shown = [
+            each._replace(reasons=self._lines(each.reasons)) for each in named[: self._limits.rows]
+        ]
         if left := len(named) - len(shown):
             notes.insert(0, self._more(left, "more evaluation", "more evaluations"))
         return tuple(shown), tuple(notes)

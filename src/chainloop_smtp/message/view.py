@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TypedDict
 
 from chainloop_smtp.message import meaning, naming, rows, wording
-from chainloop_smtp.message.budget import Limits
-from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.budget import CHOSEN, Limits
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
@@ -99,11 +98,10 @@ def facts(
     """What a mail shows.
 
     Args:
-        attestation: As it came; it is cleaned here, by the limits.
-        job: Cleaned, as is the verdict.
+        attestation: Cleaned by the limits; job and verdict are cleaned, too.
         elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
     """
-    whole = clean(attestation, longest=limits.value, longest_id=limits.id)
+    whole = attestation
     cut = Selection(limits, elsewhere)
     policies = whole.policies if whole else Policies()
     run_url, view_url = origin.run_url(whole, job), whole.view_url if whole else ""
@@ -164,6 +162,14 @@ def weight(attestation: Attestation) -> int:
     evaluations = attestation.policies.evaluations
     violations = sum(len(each.violations) for each in evaluations)
     return len(attestation.materials) + len(evaluations) + violations
+
+
+def is_bounded(attestation: Attestation | None, limits: Limits) -> bool:
+    """What the limits leave can be written in bounded time.
+
+    It is counted and not timed, so that the same evidence makes the same mail on every machine.
+    """
+    return attestation is None or Selection(limits, "").size(attestation) <= CHOSEN
 
 
 def _as_told(attestation: Attestation, env_values: EnvValues) -> Attestation:
