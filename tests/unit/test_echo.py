@@ -13,6 +13,7 @@ from chainloop_smtp.delivery.dialing import own_name
 from chainloop_smtp.delivery.echo import Blotter
 
 PASSWORD = 'pä$$ "wörd" <&>'
+AWKWARD = """a/b-c._~d 'e' "f" \\ g&h"""
 TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + "abcDEF012-_" * 120
 
 
@@ -43,6 +44,27 @@ def blotted(text: str, *secrets: str) -> str:
 def test_a_password_is_blotted_out_in_any_form(form: str) -> None:
     said = blotted(f"535 5.7.8 what is <{form}>?", PASSWORD)
     assert said.replace('"', "") == "535 5.7.8 what is <***>?"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        json.dumps(AWKWARD)[1:-1],
+        html.escape(AWKWARD),
+        html.escape(AWKWARD, quote=False),
+        html.escape(AWKWARD, quote=False).replace('"', "&quot;"),
+        quote(AWKWARD, safe=""),
+        quote(AWKWARD, safe="/"),
+    ],
+)
+def test_a_password_full_of_signs_that_are_escaped_is_blotted_out(form: str) -> None:
+    assert blotted(f"535 {form}.", AWKWARD) == "535 ***."
+
+
+def test_a_password_that_is_no_utf_8_is_blotted_out_as_it_is_shown() -> None:
+    blotter = Blotter()
+    blotter.add(b"p\xe4ssw\xf6rd")
+    assert blotter.blotted("535 p\ufffdssw\ufffdrd.") == "535 ***."
 
 
 @pytest.mark.parametrize("cut", [(0, 60), (200, 320), (-60, None)])

@@ -7,8 +7,9 @@ import pytest
 
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.letter import Letter
-from chainloop_smtp.model import Dsn, Mail, State, Transport
+from chainloop_smtp.model import Dsn, Mail, Part, State, Transport
 
+MAILBOX = "Name an ASCII address of the same mailbox"
 CONTENT = b"Subject: x\r\n\r\nBody.\r\n"
 EIGHT_BITS = "Subject: x\r\n\r\nä\r\n".encode()
 
@@ -64,21 +65,31 @@ def test_eight_bits_are_declared_where_there_are_any_and_only_there() -> None:
 
 def test_eight_bits_go_to_no_server_that_does_not_take_them() -> None:
     assert why(EIGHT_BITS, "8BITMIME") == ""
-    assert "octets over 127" in why(EIGHT_BITS)
+    assert why(EIGHT_BITS) == (
+        "the mail holds octets over 127, which the server does not take (8BITMIME)"
+    )
 
 
 @pytest.mark.parametrize(
-    ("changes", "whose"),
+    ("changes", "whose", "hint"),
     [
-        ({"recipients": ("jörg@example.test",)}, "this address goes"),
-        ({"recipients": ("a@example.test", "jörg@example.test")}, "this address goes"),
-        ({"sender": "jörg@example.test"}, "the sender's address jörg@example.test goes"),
-        ({"content": "From: jörg@example.test\r\n\r\n".encode()}, "such as From, goes"),
+        ({"recipients": ("jörg@example.test",)}, "this address", MAILBOX),
+        ({"recipients": ("a@example.test", "jörg@example.test")}, "this address", MAILBOX),
+        (
+            {"sender": "jörg@example.test"},
+            "the sender's address jörg@example.test",
+            "Send from an ASCII address",
+        ),
+        (
+            {"content": "From: jörg@example.test\r\n\r\n".encode()},
+            "an address in the mail's header, such as From,",
+            "Write it in ASCII",
+        ),
     ],
     ids=["recipient", "one-of-two", "sender", "header"],
 )
 def test_an_address_beyond_ascii_is_announced_and_goes_to_no_server_that_takes_none(
-    changes: dict[str, Any], whose: str
+    changes: dict[str, Any], whose: str, hint: str
 ) -> None:
     mail = replace(a_mail(), **changes)
     offered = {"8BITMIME": "", "SMTPUTF8": ""}
@@ -94,8 +105,10 @@ def test_an_address_beyond_ascii_is_announced_and_goes_to_no_server_that_takes_n
     assert envelope.carried({"8BITMIME": ""}, Transport(), letter, is_secure=True) == ()
     for fate in letter.delivery().fates:
         assert fate.state is State.REFUSED
-        assert whose in fate.why
-        assert "ASCII" in fate.hint
+        assert fate.why == (
+            f"{whose} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)"
+        )
+        assert fate.hint == f"{hint}, or send through a server that offers it."
 
 
 def test_reports_are_asked_for_under_an_id_that_leads_back() -> None:
@@ -147,8 +160,8 @@ def test_without_the_promise_of_tls_nothing_is_sent(
 ) -> None:
     transport = Transport(require_tls=True)
     assert why(CONTENT, "REQUIRETLS", transport=transport) == ""
-    assert "require-tls is set" in why(
-        CONTENT, *extensions, transport=transport, is_secure=is_secure
+    assert why(CONTENT, *extensions, transport=transport, is_secure=is_secure) == (
+        "require-tls is set, and the server does not promise TLS on the way (REQUIRETLS)"
     )
 
 
@@ -157,4 +170,74 @@ def test_without_the_promise_of_tls_nothing_is_sent(
     [b"a\n.\nb\r\n", b"a\r.\rb\r\n", b"a\r\n.\n", b"\n", b"a\r\r\n", b"a\n\r\nb"],
 )
 def test_no_line_end_is_left_to_taste(content: bytes) -> None:
-    assert "holds a CR or LF that is no line's end" in why(content)
+    assert why(content) == "the mail holds a CR or LF that is no line's end, so it is not sent"
+
+
+@pytest.mark.parametrize(("length", "is_named"), [(100, True), (101, False)])
+def test_an_id_may_have_a_hundred_characters(length: int, is_named: bool) -> None:
+    mail = a_mail(message_id=f"<{'x' * length}>")
+    (sender, *_) = said(mail, "DSN", transport=Transport(dsn=(Dsn.NEVER,)))
+    assert sender.endswith(b"x" * length) is is_named
+
+
+@pytest.mark.parametrize(("length", "is_named"), [(493, True), (494, False)])
+def test_a_recipients_own_name_may_have_500_characters(length: int, is_named: bool) -> None:
+    mail = replace(a_mail(), recipients=("x" * length,))
+    (_, rcpt) = said(mail, "DSN", transport=Transport(dsn=(Dsn.DELAY,)))
+    assert (b"ORCPT" in rcpt) is is_named
+
+
+def test_an_id_keeps_to_xtext() -> None:
+    mail = a_mail(message_id="<!a b~\x7f\u00e4>")
+    (sender, *_) = said(mail, "DSN", transport=Transport(dsn=(Dsn.NEVER,)))
+    assert sender.endswith(b" ENVID=!a+20b~+7F+C3+A4")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "note"),
+    [
+        ((), ""),
+        ((Dsn.SUCCESS,), "no report of success will come"),
+        ((Dsn.FAILURE,), "one of failure comes only if that is its habit"),
+        ((Dsn.DELAY, Dsn.FAILURE), "one of failure or delay comes only if that is its habit"),
+        (
+            (Dsn.SUCCESS, Dsn.DELAY),
+            "no report of success will come, and one of delay comes only if that is its habit",
+        ),
+        ((Dsn.NEVER,), "it may report a failure all the same"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_noted(dsn: tuple[Dsn, ...], note: str) -> None:
+    wanted = (f"the server offers no DSN, so {note}",) if note else ()
+    assert envelope.notes({}, Transport(dsn=dsn)) == wanted
+    assert envelope.notes({"DSN": ""}, Transport(dsn=dsn)) == ()
+
+
+def a_part(name: str, size: int) -> Part:
+    return Part(name=name, content=b"x" * size, digest="", encoded=b"")
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_taken"),
+    [("21", True), ("20", False), ("0", True), ("", True), ("many", True), ("-1", True)],
+)
+def test_a_size_that_the_server_names_is_kept(limit: str, is_taken: bool) -> None:
+    sizes = {"a.txt": 1000, "b.txt": 3000, "c.txt": 2, "d.txt": 2000}
+    mail = replace(a_mail(), parts=tuple(a_part(*each) for each in sizes.items()))
+    assert len(mail.content) == 21
+    letter = Letter(mail)
+    taken = envelope.carried({"SIZE": limit}, Transport(), letter, is_secure=True)
+    assert bool(taken) is is_taken
+    if not is_taken:
+        (fate, _) = letter.delivery().fates
+        assert fate.why == "the mail has 21 octets, the server takes 20"
+        assert fate.hint == (
+            "The heaviest attachments: b.txt (3,000 octets), d.txt (2,000 octets), a.txt (1,000 "
+            "octets). Attach less."
+        )
+
+
+def test_a_mail_that_is_too_large_without_attachments_has_none_to_leave_out() -> None:
+    letter = Letter(a_mail())
+    assert envelope.carried({"SIZE": "1"}, Transport(), letter, is_secure=True) == ()
+    assert {fate.hint for fate in letter.delivery().fates} == {""}
