@@ -615,19 +615,48 @@ def test_auth_in_the_old_style_is_understood(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offered", "wanted", "told"),
+    ("offered", "mode", "wanted", "told", "hint"),
     [
-        ("", Auth.AUTO, "the server offers none, auth is auto"),
-        ("NTLM GSSAPI", Auth.AUTO, "the server offers NTLM GSSAPI, auth is auto"),
-        ("LOGIN", Auth.PLAIN, "the server offers LOGIN, auth is plain"),
+        (
+            "",
+            Tls.NONE,
+            Auth.AUTO,
+            "none, auth is auto",
+            "The server may offer a login only over TLS: write tls: auto.",
+        ),
+        (
+            "",
+            Tls.IMPLICIT,
+            Auth.AUTO,
+            "none, auth is auto",
+            "A relay that needs no login takes auth: none.",
+        ),
+        (
+            "NTLM GSSAPI",
+            Tls.NONE,
+            Auth.AUTO,
+            "NTLM GSSAPI, auth is auto",
+            "Set auth to one of the mechanisms that the server offers.",
+        ),
+        (
+            "LOGIN",
+            Tls.IMPLICIT,
+            Auth.PLAIN,
+            "LOGIN, auth is plain",
+            "Set auth to one of the mechanisms that the server offers.",
+        ),
     ],
-    ids=["none", "unknown ones", "another one"],
+    ids=["none in clear", "none", "unknown ones", "another one"],
 )
-def test_no_common_mechanism_sends_no_password(offered: str, wanted: Auth, told: str) -> None:
-    with Scripted(until(script(auth=offered), "ehlo")) as server:
-        said = refusal_of(lambda: submit(server, user=USER, auth=wanted))
+def test_no_common_mechanism_sends_no_password(
+    tls: Certificates, offered: str, mode: Tls, wanted: Auth, told: str, hint: str
+) -> None:
+    with Scripted(until(script(tls=mode.value, auth=offered), "ehlo"), tls.server) as server:
+        ca = None if mode is Tls.NONE else tls.ca_file
+        said = refusal_of(lambda: submit(server, user=USER, auth=wanted, tls=mode, ca=ca))
 
-    assert told in said
+    where = f"127.0.0.1:{server.port}"
+    assert said == f"{where}: no common way to log in: the server offers {told}\n  {hint}"
     assert server.received.startswith(b"EHLO")
     assert b"AUTH" not in server.received
 
@@ -717,6 +746,36 @@ def test_plain_waits_for_the_challenge_where_its_command_would_be_too_long() -> 
 
     assert server.failure == ""
     assert all(len(group) <= 512 for group in server.groups if group.startswith(b"AUTH"))
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "XOAUTH2"])
+def test_a_command_of_512_octets_carries_the_response(mechanism: str) -> None:
+    """RFC 5321 section 4.5.3.1.4 counts CRLF, so 510 are left; base64 comes in fours."""
+    # Of the octets that go into base64, whatever else the mechanism says.
+    room = (510 - len(f"AUTH {mechanism} ")) // 4 * 3
+    frame = {"PLAIN": "\0jane\0", "XOAUTH2": "user=jane\1auth=Bearer \1\1"}[mechanism]
+    for password, lines in (("x" * (room - len(frame)), 1), ("x" * (room - len(frame) + 1), 2)):
+        steps = until(script(auth="PLAIN", extensions=()), "greeting")
+        steps["ehlo"] = Step(expect="EHLO .+", reply=ehlo(f"AUTH {mechanism}"))
+        if lines == 2:
+            steps["auth"] = Step(expect=f"AUTH {mechanism}", reply=b"334 \r\n")
+        steps["last"] = Step(expect=".+", reply=b"235 welcome\r\n")
+        steps |= {name: step for name, step in script(extensions=()).items() if name not in steps}
+        with Scripted(steps) as server:
+            result = submit(server, user="jane", password=password, auth=Auth(mechanism.lower()))
+        assert server.failure == ""
+        assert result.accepted == ("to@example.test",)
+        assert [len(group) > 500 for group in server.groups[1 : 1 + lines]][-1]
+
+
+def test_keywords_of_ehlo_may_be_in_any_case() -> None:
+    steps = script(auth="PLAIN", extensions=())
+    steps["ehlo"] = Step(expect="EHLO .+", reply=ehlo("pipelining", "Size 1000", "auth plain"))
+    with Scripted(steps) as server:
+        result = submit(server, user=USER)
+    assert result.mechanism == "PLAIN"
+    assert b"SIZE=" in server.received
+    assert server.groups[1].count(b"\r\n") == 4
 
 
 @pytest.mark.parametrize(
