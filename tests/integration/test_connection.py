@@ -27,6 +27,7 @@ from chainloop_smtp.model import (
     Proxy,
     ProxyKind,
     Registration,
+    State,
     Tls,
     Transport,
 )
@@ -112,9 +113,16 @@ def test_a_pinned_certificate_is_trusted_whoever_made_it(tls: Certificates, kind
 def test_another_certificate_than_the_pinned_gets_no_secret(tls: Certificates, mode: Tls) -> None:
     pin = hashlib.sha256(b"another").hexdigest()
     with Scripted(script(tls=mode.value, auth="PLAIN"), tls.server) as server:
-        said = refusal_of(lambda: submit(server, user=USER, tls=mode, tls_fingerprint=pin))
+        result = submit(server, user=USER, tls=mode, tls_fingerprint=pin)
 
-    assert re.search(r"has the SHA-256 fingerprint [0-9a-f]{64}, not the pinned one", said)
+    assert [fate.state for fate in result.fates] == [State.REFUSED]
+    found = result.tries[0].certificate or re.findall("[0-9a-f]{64}", result.tries[0].why)[0]
+    assert result.tries[0].why == (
+        f"the server's certificate has the SHA-256 fingerprint {found}, not the pinned one"
+    )
+    assert result.tries[0].hint == (
+        "If its operator confirms that it is new, write it into tls-fingerprint."
+    )
     assert b"AUTH" not in server.received
     assert b"MAIL" not in server.received
 
@@ -391,7 +399,18 @@ def _store(folder: Path, tls: Certificates) -> Path:
     return bundle
 
 
-@pytest.mark.parametrize("state", ["as made", "bundle is newer", "elsewhere", "not hashed", "gone"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "as made",
+        "bundle is newer",
+        "elsewhere",
+        "linked to elsewhere",
+        "linked folder",
+        "not hashed",
+        "gone",
+    ],
+)
 def test_the_systems_authorities_are_trusted_however_they_are_stored(
     tls: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
@@ -402,6 +421,12 @@ def test_the_systems_authorities_are_trusted_however_they_are_stored(
         os.utime(bundle, (later, later))
     elif state == "elsewhere":
         bundle = bundle.rename(tmp_path / "bundle.pem")
+    elif state == "linked to elsewhere":
+        bundle.rename(tmp_path / "bundle.pem")
+        bundle.symlink_to(tmp_path / "bundle.pem")
+    elif state == "linked folder":
+        (tmp_path / "link").symlink_to(bundle.parent)
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "link"))
     elif state == "not hashed":
         for link in bundle.parent.glob("*.0"):
             link.unlink()
@@ -411,7 +436,7 @@ def test_the_systems_authorities_are_trusted_however_they_are_stored(
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     made = context(Transport())
     # What a hashed folder holds is read when it is needed, so nothing of it is there at first.
-    assert bool(made.get_ca_certs()) == (state != "as made")
+    assert bool(made.get_ca_certs()) == (state not in ("as made", "linked folder"))
     with running(tls.server).running() as server:
         assert submit(server).accepted == ("to@example.test",)
 

@@ -275,7 +275,10 @@ def test_replies_injected_before_the_handshake_are_refused(steps: Script) -> Non
     with Scripted(changed(script(tls="starttls"), **steps)) as server:
         said = refusal_of(lambda: submit(server, user=USER, tls=Tls.STARTTLS))
 
-    assert "the server sent more than its reply to STARTTLS before TLS began" in said
+    assert said == (
+        f"127.0.0.1:{server.port}: the server sent more than its reply to STARTTLS before TLS "
+        "began\n  Somebody between you and the server may be injecting commands."
+    )
     assert server.received.endswith(b"STARTTLS\r\n")
 
 
@@ -766,6 +769,21 @@ def test_a_command_of_512_octets_carries_the_response(mechanism: str) -> None:
         assert server.failure == ""
         assert result.accepted == ("to@example.test",)
         assert [len(group) > 500 for group in server.groups[1 : 1 + lines]][-1]
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [(b"250 2.0.0 extra\r\n", "250 2.0.0 extra"), (b"250 ext", "half a line")],
+)
+def test_a_server_that_speaks_unasked_gets_nothing_more(extra: bytes, told: str) -> None:
+    steps = until(script(auth="PLAIN"), "ehlo")
+    steps["ehlo"] = Step(expect="EHLO .+", reply=ehlo("AUTH PLAIN") + extra, then=Then.SILENCE)
+    with Scripted(steps) as server:
+        result = submit(server, user=USER)
+    (attempt,) = result.tries
+    assert attempt.why == f"the server speaks without being asked: {told}"
+    assert [fate.state for fate in result.fates] == [State.REFUSED]
+    assert b"AUTH" not in server.received
 
 
 def test_keywords_of_ehlo_may_be_in_any_case() -> None:

@@ -536,3 +536,49 @@ def test_a_shorter_deadline_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve(monkeypatch, closed)
         _, pauses = waited(deadline=5.0)
     assert pauses == [0.75, 1.5]
+
+
+ONCE, TO_THE_END = "once", "to the end"
+
+
+def endurance(delivery: Delivery, pauses: list[float]) -> str | list[float]:
+    """How long it was tried."""
+    if not pauses:
+        assert state(delivery) is State.REFUSED
+        return ONCE
+    assert state(delivery) is State.DEFERRED
+    return TO_THE_END if sum(pauses) > 90 else pauses
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [
+        (1, TO_THE_END),
+        (2, ONCE),
+        (3, PATIENT),
+        (4, PATIENT),
+        (5, PATIENT),
+        (6, TO_THE_END),
+        (7, ONCE),
+        (8, ONCE),
+    ],
+)
+def test_a_socks_proxys_code_says_how_long_it_is_worth_trying(
+    code: int, ends: str | list[float]
+) -> None:
+    said = b"\x05\x00\x05" + bytes([code]) + b"\x00\x01" + bytes(6)
+    with Front(said, is_silent=True) as socks:
+        host, port = socks.address
+        assert endurance(*waited(Proxy(kind=ProxyKind.SOCKS5, host=host, port=port))) == ends
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [(403, ONCE), (407, ONCE), (500, TO_THE_END), *((code, PATIENT) for code in (502, 503, 504))],
+)
+def test_an_http_proxys_code_says_how_long_it_is_worth_trying(
+    code: int, ends: str | list[float]
+) -> None:
+    with Front(answers=b"HTTP/1.1 %d No\r\n\r\n" % code) as http:
+        host, port = http.address
+        assert endurance(*waited(Proxy(kind=ProxyKind.HTTP, host=host, port=port))) == ends

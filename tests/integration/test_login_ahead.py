@@ -52,6 +52,10 @@ def test_a_mail_that_is_taken_without_the_login_is_told_as_taken_and_the_login_a
     assert "app password or an API key" in attempt.hint
     assert attempt.mechanism == ""
     assert str(attempt.reply) == "250 2.0.0 queued"
+    assert attempt.notes == (
+        f"{REFUSED}; it took the mail all the same, without a login: check user and password, or "
+        "write auth: none if it needs none",
+    )
 
 
 @pytest.mark.parametrize("needs_login", [True, False], ids=["needed", "not needed"])
