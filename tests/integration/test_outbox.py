@@ -214,7 +214,7 @@ def test_the_receipt_says_what_was_sent_to_whom_and_what_the_server_said(tmp_pat
 
 def test_the_transactions_of_one_attempt_are_summed_up(tmp_path: Path) -> None:
     put_off = Reply(code=452, enhanced="4.5.3", text="too many recipients")
-    one = replace(ATTEMPT, number=1, why="half of it", notes=("no DSN",))
+    one = replace(ATTEMPT, number=1, why="half of it", notes=("no DSN", "slow"))
     two = replace(
         ATTEMPT,
         number=1,
@@ -236,7 +236,7 @@ def test_the_transactions_of_one_attempt_are_summed_up(tmp_path: Path) -> None:
         "recipients": ["security@example.com", "audit@example.com"],
         "roundTrips": 11,
         "problem": "half of it",
-        "notes": ["no DSN", "no TLS"],
+        "notes": ["no DSN", "slow", "no TLS"],
         "transactions": first["transactions"],
     }
     assert [each["address"] for each in first["transactions"]] == ["192.0.2.7", "192.0.2.8"]

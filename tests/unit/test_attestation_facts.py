@@ -415,12 +415,14 @@ def test_damage_is_told_with_its_line_and_column(evidence: bytes, place: str) ->
 
 @pytest.mark.parametrize("id_", [RUN_ID + "; rm -rf /", RUN_ID + "\n", "$(x)", None])
 def test_only_an_id_becomes_part_of_a_command(id_: object) -> None:
-    hint = error(json.dumps({"contractRevisionUsed": 1, "id": id_}).encode())[2]
-    assert hint == (
-        "Hand over what `chainloop attestation push -o json` printed, or "
-        "`chainloop workflow run describe --id RUN-ID -o json`."
-    )
-    assert error(json.dumps({"contractRevisionUsed": 1}).encode())[2] == hint
+    run: dict[str, object] = {"contractRevisionUsed": 1, "state": "success"}
+    for document in (run | {"id": id_}, [run | {"id": id_}], run, [run]):
+        assert error(json.dumps(document).encode())[2] == (
+            "Hand over what `chainloop attestation push -o json` printed, or "
+            "`chainloop workflow run describe --id RUN-ID -o json`."
+        )
+    described = f"`chainloop workflow run describe --id {RUN_ID} -o json` prints all of it."
+    assert error(json.dumps(run | {"id": RUN_ID}).encode())[2] == described
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ OPENSSL = Finding(
             ["snake_case_name and __init__.py and *.py and 2 * 3 * 4"],
         ),
         ("<script>alert(1)</script>", ["<script>alert(1)</script>"]),
+        ("```\na\n```\nb *c*\n```\nd *e*\n```\nf *g*", ["a", "b c", "d *e*", "f g"]),
+        ("  words behind blanks  ", ["words behind blanks"]),
         ("", []),
     ],
 )
@@ -118,3 +120,5 @@ def test_a_score_that_is_no_cvss_is_called_a_score() -> None:
 def test_a_violation_without_words_is_its_policy() -> None:
     assert lines(Violation(subject="sbom-complete")) == ("sbom-complete",)
     assert lines(Violation()) == ("violated, no message given",)
+    # Words that only join the facts of a finding are a message all the same.
+    assert lines(Violation(message="Upgrade the")) == ("Upgrade the",)

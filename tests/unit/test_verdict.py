@@ -284,6 +284,16 @@ def need(name: str, result: JobStatus) -> JobResult:
             Outcome.FAILED,
             "4 jobs failed",
         ),
+        (
+            Job(needs=tuple(need(name, JobStatus.FAILURE) for name in "abc")),
+            Outcome.FAILED,
+            "jobs a, b, c failed",
+        ),
+        (
+            Job(needs=(need("", JobStatus.FAILURE), need("b", JobStatus.FAILURE))),
+            Outcome.FAILED,
+            "2 earlier jobs failed",
+        ),
         (Job(needs=(need("a", JobStatus.SKIPPED),)), Outcome.ATTESTED, ""),
     ],
 )
@@ -291,6 +301,18 @@ def test_earlier_jobs_are_weighed_like_this_one(job: Job, outcome: Outcome, reas
     verdict = judge(RECORDED, job)
 
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+def test_violations_that_are_only_counted_count() -> None:
+    counted = attested(Policies(evaluation_count=2, violation_count=1))
+    assert judge(counted, Job()).policy_status is PolicyStatus.WARNING
+
+
+def test_a_cancelled_run_without_a_reason_borrows_the_jobs() -> None:
+    described = replace(UNRECORDED, run=Run(state=RunState.CANCELED))
+    cancelled = Job(status=JobStatus.CANCELLED, name="ship")
+    assert judge(described, cancelled).reason == "job ship was cancelled"
+    assert judge(described, Job()).reason == "run cancelled"
 
 
 def test_a_failed_run_without_a_reason_borrows_the_jobs() -> None:
@@ -358,7 +380,10 @@ def test_evidence_of_another_run_of_the_same_repository_is_doubted() -> None:
         (of_run("41", "lakeside/pier"), HERE),
         (of_run("41"), replace(HERE, run_id="")),
         (of_run("41", ""), replace(HERE, repository="")),
-        (of_run("41"), replace(HERE, event="workflow_run")),
+        *(
+            (of_run("41"), replace(HERE, event=event))
+            for event in ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
+        ),
     ],
     ids=[
         "no evidence",
@@ -369,6 +394,9 @@ def test_evidence_of_another_run_of_the_same_repository_is_doubted() -> None:
         "no CI",
         "no repository",
         "a workflow about others",
+        "started by hand",
+        "started by a program",
+        "started by the clock",
     ],
 )
 def test_other_evidence_is_not_doubted(attestation: Attestation | None, job: Job) -> None:
@@ -378,5 +406,10 @@ def test_other_evidence_is_not_doubted(attestation: Attestation | None, job: Job
 def test_a_bundle_that_is_not_the_one_of_the_digest_is_doubted() -> None:
     other = replace(RECORDED, signing=Signing(is_digest_verified=False))
 
-    assert "is not the one whose digest" in judge(other, Job()).doubt
+    why = "The bundle in the evidence is not the one whose digest the evidence names."
+    assert judge(other, Job()).doubt == why
+    of_another = replace(of_run("41"), signing=Signing(is_digest_verified=False))
+    assert judge(of_another, HERE).doubt == (
+        f"The evidence is of CI run 41, and this mail comes from CI run 42. {why}"
+    )
     assert judge(replace(RECORDED, signing=Signing(is_digest_verified=True)), Job()).doubt == ""

@@ -507,14 +507,25 @@ def test_a_byline_without_a_place_begins_with_the_time() -> None:
         ),
         (Violation(finding=Finding(kind=FindingKind.LICENSE, id="GPL")), "GPL"),
         (Violation(subject="policy"), "policy"),
+        (Violation(message=".hidden is there.."), ".hidden is there"),
+        (Violation(message="a" * 110), "a" * 110),
     ],
 )
 def test_the_preheader_quotes_the_worst_violation(violation: Violation, line: str) -> None:
+    passed = Evaluation(name="fine", violations=(Violation(message="old", is_suppressed=True),))
     evaluation = Evaluation(name="gate", is_gate=True, violations=(violation,))
-    policies = Policies(evaluations=(evaluation,), evaluation_count=7, passed_count=4)
+    policies = Policies(evaluations=(passed, evaluation), evaluation_count=7, passed_count=4)
 
     said = words(Outcome.BLOCKED, policies=policies)
     assert said.preheader == f"{line}. 4 of 7 policies passed."
+
+
+def test_a_quotation_that_is_cut_ends_in_its_own_dots() -> None:
+    evaluation = Evaluation(name="gate", violations=(Violation(message="a " * 56),))
+    policies = Policies(evaluations=(evaluation,), evaluation_count=7, passed_count=4)
+
+    said = words(Outcome.BLOCKED, policies=policies).preheader
+    assert said == f"{naming.cut(('a ' * 56).strip(), 110)} 4 of 7 policies passed."
 
 
 def test_the_preheader_of_a_run_that_passed_tells_of_it() -> None:

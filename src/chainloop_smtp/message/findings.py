@@ -36,7 +36,7 @@ def lines(violation: Violation) -> tuple[str, ...]:
     finding = _finding(violation.finding) if violation.finding else ""
     message = unmarked(violation.message)
     # Chainloop fills the message with the finding's own, or with its id; policies repeat it all.
-    if _says(finding, " ".join(message)):
+    if finding and _says(finding, " ".join(message)):
         message = ()
     elif _says(" ".join(message), finding):
         finding = ""
