@@ -148,6 +148,12 @@ class Ended:
         lines = (self.stdout + self.stderr).splitlines()
         return "\n".join(line for line in lines if not line.startswith("::add-mask::"))
 
+    @property
+    def failure(self) -> str:
+        """Standard error as a reader of the log sees it: a title, and the problems below it."""
+        lines = self.stderr.splitlines()
+        return "\n".join(line for line in lines if not line.startswith("::"))
+
     def everything(self) -> bytes:
         """The log, and every file below the test's folder."""
         files = (path.read_bytes() for path in self.folder.rglob("*") if path.is_file())

@@ -21,6 +21,8 @@ from runner import commands
 
 # --- every exit code ---------------------------------------------------------------------------
 
+WRONG = "The options are not right.\n"
+
 
 def test_done_is_0_with_everything_told(program: Program) -> None:
     post = Post()
@@ -73,7 +75,9 @@ def test_a_mail_that_cannot_be_written_is_4(
         "policy-status": "NOT_APPLICABLE",
         "digest": PUSH["digest"],
     }
-    assert "mail.html.j2, line 3: 'nobody' is undefined" in ended.stderr
+    assert ended.failure == (
+        "The mail cannot be written.\n  mail.html.j2, line 3: 'nobody' is undefined"
+    )
 
 
 def test_a_failed_delivery_is_5_and_the_mail_is_kept(program: Program) -> None:
@@ -87,7 +91,9 @@ def test_a_failed_delivery_is_5_and_the_mail_is_kept(program: Program) -> None:
     assert [each["state"] for each in told["recipients"]] == ["deferred"]
     assert told["attempts"][0]["problem"] == "it rains"
     assert f"The mail is kept: {outputs['eml']}" in ended.stdout
-    assert "  smtp.example.com:587: it rains\n    Wait.\n" in ended.stderr
+    assert ended.failure == (
+        "The mail was not delivered.\n  smtp.example.com:587: it rains\n    Wait."
+    )
     assert ended.annotations == [("error", "The mail was not delivered")]
     assert "The mail was not delivered." in ended.summary
 
@@ -226,7 +232,7 @@ def test_evidence_comes_through_a_pipe(program: Program) -> None:
 def test_a_step_has_no_standard_input(program: Program, name: str, value: str) -> None:
     ended = program("send", inputs=INPUTS | {name: value}, stdin=PUSHED.encode(), post=never)
     assert ended.code == 2
-    assert f"{name}: '-' is standard input, which a step does not have" in ended.stderr
+    assert ended.failure == (f"{WRONG}  {name}: '-' is standard input, which a step does not have")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +247,11 @@ def test_a_step_has_no_standard_input(program: Program, name: str, value: str) -
 def test_standard_input_is_there_once(program: Program, more: Sequence[str], where: str) -> None:
     ended = program("send", *flags(INPUTS), *more, stdin=PUSHED.encode(), post=never)
     assert ended.code == 2
-    assert f"  {where}: standard input already carries " in ended.stderr
+    first = "policy-evaluations" if "--attestation" not in more else "attestation"
+    assert ended.failure == (
+        f"{WRONG}  {where}: standard input already carries {first}\n"
+        "    Give the attestation by its path, or the password by CHAINLOOP_SMTP_PASSWORD."
+    )
 
 
 def test_evidence_of_several_sources_is_joined(program: Program, tmp_path: Path) -> None:
@@ -416,7 +426,7 @@ def test_a_password_that_is_no_utf_8_is_an_option_that_is_wrong(program: Program
     argv = ("send", *flags(INPUTS), "--password-stdin")
     ended = program(*argv, stdin=b"caf\xe9 au lait\n", post=never)
     assert ended.code == 2
-    assert "password: holds a NUL character, or is not valid UTF-8" in ended.stderr
+    assert ended.failure == f"{WRONG}  password: holds a NUL character, or is not valid UTF-8"
     assert "lait" not in ended.log
 
 
@@ -462,8 +472,10 @@ def test_a_boolean_flag_alone_says_true(
 def test_inputs_that_are_no_json_object_are_refused(program: Program, inputs: str) -> None:
     ended = program("send", inputs=inputs, post=never)
     assert ended.code == 2
-    assert "CHAINLOOP_SMTP_INPUTS: is not a JSON object" in ended.stderr
-    assert "toJSON(inputs)" in ended.stderr
+    assert ended.failure == (
+        f"{WRONG}  CHAINLOOP_SMTP_INPUTS: is not a JSON object\n"
+        "    Write ${{ toJSON(inputs) }}."
+    )
     assert "CHAINLOOP_SMTP_INPUTS" not in ended.environ
 
 
@@ -491,7 +503,10 @@ def test_where_nothing_can_be_written_output_dir_is_asked_for(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     ended = program("send", inputs=INPUTS, environ={"RUNNER_TEMP": ""}, post=never)
     assert ended.code == 2
-    assert "output-dir: there is no temporary folder" in ended.stderr
+    assert ended.failure == (
+        f"{WRONG}  output-dir: there is no temporary folder\n"
+        "    Give output-dir a folder that can be written to."
+    )
 
 
 def test_a_folder_that_cannot_be_written_to_is_2_before_anything_is_sent(
@@ -584,7 +599,10 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
 def test_another_secret_on_the_command_line_is_led_to_its_variable(program: Program) -> None:
     ended = program("send", "--oauth2-client-secret", "hunter2", post=never)
     assert ended.code == 2
-    assert "Set CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET.\n" in ended.stderr
+    assert ended.failure == (
+        f"{WRONG}  --oauth2-client-secret: a secret on a command line is seen by every process of "
+        "the machine\n    Set CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET."
+    )
     assert "hunter2" not in ended.log
 
 
@@ -594,45 +612,134 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
 ) -> None:
     ended = program("send", *argv, "--nonsense", post=never)
     assert ended.code == 2
-    assert "--password: a secret on a command line is seen" in ended.stderr
-    assert "Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin." in ended.stderr
-    assert "CHAINLOOP_SMTP_PASSWORD" in ended.stderr
-    assert "--password-stdin" in ended.stderr
+    assert ended.failure == (
+        f"{WRONG}  --password: a secret on a command line is seen by every process of the "
+        "machine\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin.\n"
+        "  --nonsense: there is no such flag"
+    )
     assert "hunter2" not in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ((), "the following arguments are required: COMMAND"),
-        ((), "There are: send, verify, check, demo, integration, workflow. chainloop-smtp --help"),
-        (("sned",), "chainloop-smtp: 'sned' is no command\n    Did you mean send?"),
-        (("post",), "'post' is no command\n    There are: send, verify, check,"),
-        (("--password", "hunter2", "send"), "--password: a secret on a command line"),
-        (("integration", "--password", "hunter2", "registered"), "--password: a secret on a"),
-        (("integration", "regsitered", "list"), "Did you mean registered?"),
-        (("--versoin",), "Did you mean --version?"),
-        (("send", "--hots", "hunter2"), "--hots: there is no such flag"),
-        (("send", "--replyto=hunter2"), "Did you mean --reply-to?"),
+        (
+            (),
+            (
+                "chainloop-smtp: the following arguments are required: COMMAND"
+                "\n    There are: send, verify, check, demo, integration, workflow. "
+                "chainloop-smtp --help says more."
+            ),
+        ),
+        (("sned",), ("chainloop-smtp: 'sned' is no command\n    Did you mean send?")),
+        (
+            ("post",),
+            (
+                "chainloop-smtp: 'post' is no command"
+                "\n    There are: send, verify, check, demo, integration, workflow."
+            ),
+        ),
+        (
+            ("--password", "hunter2", "send"),
+            (
+                "--password: a secret on a command line is seen by every process of "
+                "the machine"
+                "\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin."
+            ),
+        ),
+        (
+            ("integration", "--password", "hunter2", "registered"),
+            (
+                "--password: a secret on a command line is seen by every process of "
+                "the machine"
+                "\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin."
+            ),
+        ),
+        (
+            ("integration", "regsitered", "list"),
+            (
+                "chainloop-smtp integration: 'regsitered' is no command"
+                "\n    Did you mean registered?"
+            ),
+        ),
+        (("--versoin",), ("--versoin: there is no such flag\n    Did you mean --version?")),
+        (
+            ("send", "--hots", "hunter2"),
+            ("--hots: there is no such flag\n    Did you mean --host?"),
+        ),
+        (
+            ("send", "--replyto=hunter2"),
+            ("--replyto: there is no such flag\n    Did you mean --reply-to?"),
+        ),
         (("send", "--zzz", "hunter2"), "--zzz: there is no such flag"),
-        (("send", "hunter2"), "arguments: one word belongs to no flag"),
-        (("send", "--host"), "argument --host: expected one argument"),
-        (("send", "x", "hunter2"), "arguments: 2 words belong to no flag"),
+        (
+            ("send", "hunter2"),
+            ("arguments: one word belongs to no flag\n    A value with blanks stands in quotes."),
+        ),
+        (
+            ("send", "--host"),
+            (
+                "chainloop-smtp send: argument --host: expected one argument"
+                "\n    chainloop-smtp send --help says what there is."
+            ),
+        ),
+        (
+            ("send", "x", "hunter2"),
+            ("arguments: 2 words belong to no flag\n    A value with blanks stands in quotes."),
+        ),
         (
             ("send", "-o", "xml"),
-            "-o/--output: 'xml' is not one of its words\n    There are: table,",
+            ("-o/--output: 'xml' is not one of its words\n    There are: table, json."),
         ),
-        (("send", "--password-stdin=hunter2"), "argument --password-stdin"),
-        (("send", "--pas", "hunter2"), "--pas"),
-        (("integration",), "the following arguments are required: COMMAND"),
-        (("integration", "registered", "add"), "the following arguments are required: ID"),
-        (("integration", "registered", "add", "smtp", "--nmae", "x"), "Did you mean --name?"),
+        (
+            ("send", "--password-stdin=hunter2"),
+            (
+                "chainloop-smtp send: argument --password-stdin: takes no value"
+                "\n    chainloop-smtp send --help says what there is."
+            ),
+        ),
+        (
+            ("send", "--pas", "hunter2"),
+            (
+                "--pas: a secret on a command line is seen by every process of the "
+                "machine"
+                "\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin."
+            ),
+        ),
+        (
+            ("integration",),
+            (
+                "chainloop-smtp integration: the following arguments are required: "
+                "COMMAND"
+                "\n    There are: available, registered, attached. chainloop-smtp "
+                "integration --help says more."
+            ),
+        ),
+        (
+            ("integration", "registered", "add"),
+            (
+                "chainloop-smtp integration registered add: the following arguments "
+                "are required: ID"
+                "\n    chainloop-smtp integration registered add --help says what "
+                "there is."
+            ),
+        ),
+        (
+            ("integration", "registered", "add", "smtp", "--nmae", "x"),
+            ("--nmae: there is no such flag\n    Did you mean --name?"),
+        ),
         (
             ("integration", "registered", "add", "smtp", "--attestation", "x"),
-            "--attestation: there",
+            ("--attestation: there is no such flag\n    Did you mean --description?"),
         ),
-        (("integration", "attached", "list", "--worflow", "x"), "Did you mean --workflow?"),
-        (("integration", "attached", "add", "--workfow", "hunter2"), "Did you mean --workflow?"),
+        (
+            ("integration", "attached", "list", "--worflow", "x"),
+            ("--worflow: there is no such flag\n    Did you mean --workflow?"),
+        ),
+        (
+            ("integration", "attached", "add", "--workfow", "hunter2"),
+            ("--workfow: there is no such flag\n    Did you mean --workflow?"),
+        ),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
 )
@@ -641,7 +748,7 @@ def test_wrong_arguments_are_2_and_their_values_are_not_repeated(
 ) -> None:
     ended = program(*argv, post=never)
     assert ended.code == 2
-    assert said in ended.stderr
+    assert ended.failure == f"{WRONG}  {said}"
     assert "hunter2" not in ended.stdout + ended.stderr
     assert ended.annotations == [("error", "The options are not right")]
 

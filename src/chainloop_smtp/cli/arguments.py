@@ -37,7 +37,8 @@ class Parser(argparse.ArgumentParser):
             OptionsError: In any case.
         """
         # What stands behind the `=` of `--password-stdin=…` might be the password.
-        message, _, _ = message.partition(": ignored explicit argument")
+        message, ignored, _ = message.partition(": ignored explicit argument")
+        message += ": takes no value" if ignored else ""
         there_are = f"There are: {', '.join(self._commands())}. " if self._commands() else ""
         hint = f"{there_are}{self.prog} --help says {'more' if there_are else 'what there is'}."
         raise OptionsError(*self._strangers() or [Problem(self.prog, message, hint)])
