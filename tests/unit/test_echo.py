@@ -61,6 +61,12 @@ def test_a_password_full_of_signs_that_are_escaped_is_blotted_out(form: str) -> 
     assert blotted(f"535 {form}.", AWKWARD) == "535 ***."
 
 
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_a_password_inside_a_longer_json_string_is_blotted_out(is_ascii: bool) -> None:
+    said = json.dumps(f"no, {PASSWORD} is wrong", ensure_ascii=is_ascii)
+    assert blotted(said, PASSWORD) == '"no, *** is wrong"'
+
+
 def test_a_password_that_is_no_utf_8_is_blotted_out_as_it_is_shown() -> None:
     blotter = Blotter()
     blotter.add(b"p\xe4ssw\xf6rd")
