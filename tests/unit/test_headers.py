@@ -246,3 +246,18 @@ def test_the_users_fields_keep_their_order() -> None:
 
     assert b"".join(headers.own(own)) == b"X-B: 1\r\nX-A: 2\r\n"
     assert Composition().headers == ()
+
+
+@pytest.mark.parametrize(
+    ("length", "value"), [(200, "x" * 200), (201, "x" * 197 + "...")], ids=["whole", "cut"]
+)
+def test_a_value_of_200_characters_is_whole(length: int, value: str) -> None:
+    named = replace(ATTESTATION, workflow=Workflow(organization="x" * length))
+    found = fields(headers.about(named, JOB, PASSED, OPTIONS))
+    assert found["X-Chainloop-Organization"] == value
+
+
+def test_a_label_that_is_cut_at_a_dash_has_one_before_its_hash() -> None:
+    named = replace(ATTESTATION, workflow=Workflow(name="a" * 30 + "-" + "b" * 20))
+    found = fields(headers.about(named, Job(), PASSED, OPTIONS))
+    assert re.search(r"<a{30}-[0-9a-f]{8}\.chainloop-smtp\.example\.test>$", found["List-Id"])

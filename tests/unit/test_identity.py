@@ -338,3 +338,13 @@ def test_by_a_fixed_clock_the_same_mail_has_the_same_id_outside_a_ci_run_too() -
     assert message_id(job=Job(), entropy=b"") == first
     assert message_id(job=Job(), verdict=Verdict(outcome=Outcome.BLOCKED), entropy=b"") != first
     assert identity.random_id("example.test", b"") == f"{'0' * 32}@example.test"
+
+
+def test_a_thread_that_an_earlier_version_began_goes_on() -> None:
+    def thread(kind: Thread, job: Job = JOB) -> str:
+        options = replace(OPTIONS, composition=Composition(thread=kind))
+        return identity.thread(ATTESTATION, job, options)
+
+    assert thread(Thread.RUN) == "thread-aa80a73599691bfa4cab27a5f1c07c0d@example.test"
+    assert thread(Thread.RUN, Job()) == "thread-9c9c1c4e9bae5897415cc77893ca83a0@example.test"
+    assert thread(Thread.REF) == "thread-f0536d51a1b051031601bfa2a60302fe@example.test"

@@ -100,6 +100,8 @@ def test_a_name_is_safe_on_every_system(name: str) -> None:
         ("x" * 200 + ".json", "x" * 115 + ".json"),
         ("é" * 100, "é" * 60),
         ("name. . .", "name"),
+        ("LINUX", "LINUX"),
+        ("a\u00a0 b.txt", "a b.txt"),
     ],
 )
 def test_a_name_keeps_what_may_stay(name: str, safe: str) -> None:

@@ -68,6 +68,38 @@ def test_without_commit_or_branch_the_rest_is_said() -> None:
     assert found == "[harbour] [Cancelled] build-and-release"
 
 
+@pytest.mark.parametrize(
+    ("workflow", "branch", "stem"),
+    [
+        (
+            "workflow-wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
+            "main",
+            "workflow-wwwwwwwwwwwwwwwwwwwwww... main",
+        ),
+        (
+            "release",
+            "feature/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            "release feature/bbbbbbbbbbbbbbbbbbbb...",
+        ),
+        (
+            "workflow-wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
+            "feature/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            "workflow-wwwwwww... feature/bbbbbbbb...",
+        ),
+        (
+            "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
+            "",
+            "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww...",
+        ),
+    ],
+    ids=["a long workflow", "a long branch", "both", "no branch"],
+)
+def test_both_are_cut_so_that_each_keeps_half(workflow: str, branch: str, stem: str) -> None:
+    attestation = replace(ATTESTATION, workflow=Workflow(project="harbour", name=workflow))
+    said = subject(Verdict(outcome=Outcome.CANCELLED), attestation, Job(ref=f"refs/heads/{branch}"))
+    assert said == f"[harbour] [Cancelled, 9c1d4e7] {stem}"
+
+
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("has_gate", [True, False])
 def test_no_badge_is_longer_than_what_room_is_kept_for(outcome: Outcome, has_gate: bool) -> None:
