@@ -65,7 +65,7 @@ def read(path: str | Path, limit: int, *, patience: float = 0, is_own: bool = Fa
         _check_regular(mode)
         return _read_regular(path, limit, is_own=is_own)
     except FileNotFoundError as error:
-        raise Unreadable("there is no such file", missing=str(path) or ".") from error
+        raise Unreadable("there is no such file", missing=str(path)) from error
     except (OSError, ValueError) as error:
         raise Unreadable(*reason(error)) from error
 

@@ -56,10 +56,14 @@ def test_a_list_may_be_as_windows_saves_it(program: Program, encoding: str) -> N
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "there is no such file"),
+        (
+            None,
+            "there is no such file\n    Paths are relative to the workspace: does a step before "
+            "this one check it out?\n",
+        ),
         (b"nobody\xff", "'nobodyÿ' is not an address"),
         (b"a@b.de\x81", "is neither UTF-8, UTF-16 nor Windows-1252\n    Save it as UTF-8."),
-        (b"\xff\xfea@b", "is neither UTF-8, UTF-16 nor Windows-1252"),
+        (b"\xff\xfea@b", "is neither UTF-8, UTF-16 nor Windows-1252\n    Save it as UTF-8.\n"),
         (b"\xef\xbb\xbfJ\xf6rg <a@b.de>", "is neither UTF-8, UTF-16 nor Windows-1252"),
         (b"a" * (256 * 1024 + 1), "is larger than 256 KiB"),
         (b"nobody\n", "'nobody' is not an address"),
@@ -73,7 +77,15 @@ def test_a_file_that_holds_no_recipients_is_an_error(
         Path("people.txt").write_bytes(content)
     ended = sent(program, never, cc="file:people.txt", to="a@b.de")
     assert ended.code == 2
-    assert why in ended.stderr
+    where = "cc" if "not an address" in why else "cc 'file:people.txt'"
+    assert f"  {where}: {why}" in ended.stderr
+
+
+def test_a_comma_in_a_name_beside_a_file_is_still_a_part_of_the_name(program: Program) -> None:
+    Path("people.txt").write_text("duty@example.com\n")
+    post = Post()
+    assert sent(program, post, to='file:people.txt\n"Doe, Jane" <jane@example.com>').code == 0
+    assert post.mails[0].recipients == ("duty@example.com", "jane@example.com")
 
 
 def test_a_list_in_the_workspace_is_no_link_to_somebody_elses_file(

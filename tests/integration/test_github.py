@@ -42,7 +42,8 @@ def test_the_last_run_with_an_end_before_this_one_counts(
 ) -> None:
     found = asked(site, *runs)
     assert found.has_succeeded is expected
-    assert found.source.startswith("run ")
+    number, end = max(run for run in runs if run[0] < 7 and run[1] not in (None, "cancelled"))
+    assert found.source == f"run {number} on GitHub ended as {end}"
     assert site.asked[1] == f"{LISTED}?branch=topic%2Fa%20b&status=completed&per_page=50"
     assert site.credentials == ["Bearer t0k3n"] * 2
 
@@ -72,6 +73,33 @@ def test_a_refusal_says_which_permission_is_lacking(site: Site) -> None:
 )
 def test_what_is_not_understood_is_said_to_be(site: Site, this: Any, listed: Any) -> None:
     assert asked(site, this=this, listed=listed).source == "what GitHub answers is not understood"
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[" * 200_000, b"\xff"], ids=["HTML", "deep", "bytes"]
+)
+def test_what_is_not_json_is_not_understood_either(site: Site, body: bytes) -> None:
+    asked(site)
+    site.answers[LISTED] = answer(body)
+    found = github.previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
+    assert found.source == "what GitHub answers is not understood"
+
+
+def test_a_run_is_one_part_of_the_path(site: Site) -> None:
+    site.answers["/repos/lakeside/harbour/actions/runs/1%2F2"] = answer(b"{}", status=404)
+    job = replace(JOB, run_id="1/2")
+    github.previous(job, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
+    assert site.asked == ["/repos/lakeside/harbour/actions/runs/1%2F2"]
+
+
+def test_a_repository_that_has_moved_to_another_host_gets_no_token(site: Site) -> None:
+    path = "/repos/lakeside/harbour/actions/runs/100"
+    site.answers[path] = answer(b"", 301, Location="https://other.example.com/x")
+    found = github.previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
+    assert found.source == (
+        "GitHub does not say (redirects to another host, 'other.example.com:443'). Give the job "
+        "permissions: actions: read and contents: read"
+    )
 
 
 def test_a_list_that_is_none_holds_no_run(site: Site) -> None:
@@ -111,6 +139,17 @@ def test_contributors_are_those_who_wrote_since_the_last_good_run(site: Site) ->
         "",
     )
     assert "status=success" in site.asked[1]
+
+
+def test_a_comparison_that_is_refused_says_why(site: Site) -> None:
+    wrote(site, {})
+    site.answers["/repos/lakeside/harbour/compare/aaa...bbb"] = answer(b"{}", status=404)
+    environ = {"GITHUB_API_URL": site.base}
+    assert github.contributors(replace(JOB, sha="bbb"), environ, "t0k3n", 5, 20) == (
+        [],
+        "GitHub does not say (the server answers 404). Give the job permissions: actions: read "
+        "and contents: read",
+    )
 
 
 def test_without_a_good_run_nobody_is_known(site: Site) -> None:

@@ -31,6 +31,7 @@ CHECKOUT = "Paths are relative to the workspace: does a step before this one che
 def refusal(read: Callable[[], object]) -> tuple[str, str]:
     with pytest.raises(Unreadable) as refused:
         read()
+    assert str(refused.value) == refused.value.why
     return refused.value.why, refused.value.hint
 
 

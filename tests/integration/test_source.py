@@ -175,8 +175,9 @@ def test_no_link_leads_to_what_is_not_the_evidence(
     environ = {"GITHUB_WORKSPACE": str(workspace)}
     for name in ("a.json", str(workspace / "a.json")):
         options = Options(registration=REGISTRATION, **{option: name})  # type: ignore[arg-type]
-        with pytest.raises(AttestationError, match=why):
+        with pytest.raises(AttestationError) as caught:
             source.read(options, environ, io.BytesIO())
+        assert [each.why for each in caught.value.problems] == [f"cannot be read: {why}"]
         found = source.read(replace(options, job_status=JobStatus.FAILURE), environ, io.BytesIO())
         assert not any((*found.documents, found.policy_evaluations))
 
@@ -190,6 +191,37 @@ def test_a_link_to_another_file_of_the_workspace_is_followed(
     options = Options(registration=REGISTRATION, attestation="a.json")
     evidence = source.read(options, {"GITHUB_WORKSPACE": str(tmp_path)}, io.BytesIO())
     assert evidence.documents == (PUSHED,)
+
+
+def test_whoever_names_a_path_in_the_git_folder_means_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".git").mkdir()
+    Path(".git/a.json").write_bytes(PUSHED)
+    options = Options(registration=REGISTRATION, attestation=".git/a.json")
+    evidence = source.read(options, {"GITHUB_WORKSPACE": str(tmp_path)}, io.BytesIO())
+    assert evidence.documents == (PUSHED,)
+
+
+def test_without_a_workspace_every_link_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b.json").write_bytes(PUSHED)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("a.json").symlink_to("../b.json")
+    assert read("a.json").documents == (PUSHED,)
+
+
+def test_what_is_no_path_in_a_workspace_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a\0b", "\ud800"):
+        options = Options(registration=REGISTRATION, attestation=name)
+        with pytest.raises(AttestationError, match="cannot be read: not a path"):
+            source.read(options, {"GITHUB_WORKSPACE": str(tmp_path)}, io.BytesIO())
 
 
 def test_whoever_names_a_path_elsewhere_means_it(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def contributors(
     latest, why = _earlier(api, "success")
     if latest is None:
         return [], why
-    base, head = quote(str(latest["head_sha"])), quote(job.sha)
+    base, head = quote(str(latest.get("head_sha"))), quote(job.sha)
     commits, why = api.get(f"compare/{base}...{head}", lambda found: list(found["commits"]))
     try:
         authors = [each["commit"]["author"] for each in commits or ()]
@@ -88,7 +88,7 @@ class _Api:
             return read(json.loads(octets)), ""
         except AttestationError as error:
             return None, f"GitHub does not say ({error.problems[0].why}). {_LACKING}"
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None, _NOT_UNDERSTOOD
 
 

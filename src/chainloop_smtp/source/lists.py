@@ -45,8 +45,7 @@ def _lines(name: str, path: str, workspace: str) -> list[str]:
         why = "is neither UTF-8, UTF-16 nor Windows-1252"
         raise OptionsError(Problem(where, why, "Save it as UTF-8.")) from error
     except Unreadable as error:
-        hint = error.hint or "One address a line; # starts a comment."
-        raise OptionsError(Problem(where, error.why, hint)) from error
+        raise OptionsError(Problem(where, error.why, error.hint)) from error
     return [bare for line in text.splitlines() if (bare := _COMMENT.sub("", line).strip())]
 
 
