@@ -60,10 +60,12 @@ def test_a_folder_is_relative_to_where_the_program_runs(
         ("missing", "no such file or directory"),
         ("file", "not a directory"),
         ("nul\0l", "not a path"),
+        ("circle", "too many levels of symbolic links"),
     ],
 )
 def test_what_is_no_folder_is_an_options_error(tmp_path: Path, name: str, why: str) -> None:
     (tmp_path / "file").write_text("x")
+    (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(OptionsError) as caught:
         templates(str(tmp_path / name), "")
 
@@ -81,13 +83,12 @@ def test_a_link_leads_nowhere_else(tmp_path: Path) -> None:
     (folder / "subject.txt.j2").symlink_to("nowhere")
     (folder / "summary.md.j2").symlink_to("summary.md.j2")
 
-    found = problems(folder)
-    assert found[:2] == [
+    assert problems(folder) == [
         "template-dir 'mail.html.j2': it leads out of this folder",
         "template-dir 'mail.txt.j2': it leads out of this folder",
+        "template-dir 'subject.txt.j2': there is no such file",
+        "template-dir 'summary.md.j2': cannot be read: too many levels of symbolic links",
     ]
-    assert len(found) == 4
-    assert "secret of" not in str(found)
 
 
 def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
@@ -123,3 +124,5 @@ def test_a_folder_of_templates_is_small(tmp_path: Path) -> None:
     written(tmp_path, **{f"t{number}_j2": "x" for number in range(33)})
 
     assert problems(tmp_path) == ["template-dir: 33 templates are more than 32"]
+    (tmp_path / "t0.j2").unlink()
+    assert len(templates(str(tmp_path), "").files) == 32

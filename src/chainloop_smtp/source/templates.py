@@ -29,10 +29,10 @@ def templates(folder: str, subject: str) -> Templates:
     if not folder:
         return Templates(subject=subject)
     try:
-        home = Path(folder).resolve(strict=True)
+        home = Path(os.path.realpath(folder, strict=True))
         with os.scandir(home) as entries:
             names = sorted(entry.name for entry, _ in zip(entries, range(_ENTRIES), strict=False))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         is_missing = isinstance(error, FileNotFoundError)
         hint = inputfile.nearby(folder, f"*{SUFFIX}", is_folder=True) if is_missing else ""
@@ -54,18 +54,14 @@ def templates(folder: str, subject: str) -> Templates:
 
 def _file(home: Path, name: str, problems: list[Problem]) -> TemplateFile:
     """One file of the folder; empty where it is reported."""
-    text, path = "", home / name
+    text = ""
     try:
-        target = path.resolve(strict=True)
+        target = Path(os.path.realpath(home / name))
         if not target.is_relative_to(home):
-            raise ValueError("it leads out of this folder")
+            raise inputfile.Unreadable("it leads out of this folder")
         text = inputfile.read(target, _LONGEST).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         problems.append(Problem(f"template-dir {quoted(name)}", "it is not UTF-8"))
     except inputfile.Unreadable as error:
         problems.append(Problem(f"template-dir {quoted(name)}", error.why, error.hint))
-    # A link to itself is a RuntimeError before Python 3.13.
-    except (OSError, ValueError, RuntimeError) as error:
-        why = str(error) if isinstance(error, ValueError) else "it cannot be read"
-        problems.append(Problem(f"template-dir {quoted(name)}", why))
     return TemplateFile(name=name, text=text)
