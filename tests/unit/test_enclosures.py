@@ -57,6 +57,9 @@ def test_a_size_is_a_number_and_a_unit(size: str, octets: int) -> None:
     assert enclosures(attach_max_size=size).max_size == octets
 
 
+SIZE_HINT = "Write a number and a unit, such as 10MB or 512KiB."
+
+
 @pytest.mark.parametrize(
     ("size", "why"),
     [
@@ -65,12 +68,9 @@ def test_a_size_is_a_number_and_a_unit(size: str, octets: int) -> None:
         ("10mb", "is not a size"),
         ("10M", "is not a size"),
         ("10 mB", "is not a size"),
-        ("1e3kB", "is not a size"),
         ("-1MB", "is not a size"),
-        (".5MB", "is not a size"),
         ("1.MB", "is not a size"),
         ("1.0001MB", "is not a size"),
-        ("١٠MB", "is not a size"),
         ("10MB\n", None),
         ("0MB", "is not more than none and at most 1GB"),
         ("0.5B", "is not more than none and at most 1GB"),
@@ -84,5 +84,12 @@ def test_a_size_is_nothing_else(size: str, why: str | None) -> None:
         return
     with pytest.raises(OptionsError) as caught:
         enclosures(attach_max_size=size)
-    hint = "Write a number and a unit, such as 10MB or 512KiB."
-    assert caught.value.problems == (Problem("attach-max-size", f"'{size}' {why}", hint),)
+    assert caught.value.problems == (Problem("attach-max-size", f"'{size}' {why}", SIZE_HINT),)
+
+
+@pytest.mark.parametrize("size", ["1e3kB", ".5MB", "١٠MB"])
+def test_what_does_not_look_like_a_size_is_not_repeated(size: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        enclosures(attach_max_size=size)
+    why = "(not shown: it may be a secret) is not a size"
+    assert caught.value.problems == (Problem("attach-max-size", why, SIZE_HINT),)

@@ -119,7 +119,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"bcc": "x"},
         Problem(
             "bcc",
-            "'x' is not an address: An email address must have an @-sign.",
+            "number 1 is not an address: An email address must have an @-sign.",
             ADDRESS,
         ),
     ),
@@ -403,7 +403,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"allowed-domains": "example.com", "bcc": "a@evil.test"},
         Problem(
             "bcc",
-            "a@evil.test: not in the domains of allowed-domains",
+            "number 1: not in the domains of allowed-domains",
             "Allowed are: example.com.",
         ),
     ),
