@@ -8,6 +8,7 @@ import re
 import shlex
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import EmailMessage
 from urllib.parse import quote, quote_plus
 
@@ -16,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import MessageError
+from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import mime, parts, templates
 from chainloop_smtp.message.guard import body, guard, head
 from chainloop_smtp.model import File, Mail, Secret
@@ -396,6 +397,64 @@ def refusals_of(mail: Mail, secret: str) -> int:
     with pytest.raises(MessageError) as caught:
         guarded(mail, ("password", secret))
     return len(caught.value.problems)
+
+
+def test_the_whole_error_says_where_and_what_to_do() -> None:
+    with pytest.raises(MessageError) as caught:
+        guarded(a_mail(text=SECRET), ("password", SECRET))
+
+    assert caught.value.problems == (
+        Problem(
+            "text",
+            "holds the value of password, so nothing is sent",
+            "Find where it comes from (an environment variable, a message, a file), take it out, "
+            "and change the secret: others may have seen it. env-values: hide leaves the attested "
+            "environment out of the mail.",
+        ),
+    )
+
+
+@pytest.mark.parametrize("where", ["subject", "text", "html", "summary"])
+def test_what_cannot_be_encoded_hides_no_secret(where: str) -> None:
+    mail = replace(a_mail(), **{where: f"\ud800 {SECRET} \udfff"})  # type: ignore[arg-type]
+
+    assert refusals(mail) == [f"{where}: holds the value of password, so nothing is sent"]
+
+
+def test_an_attachments_name_may_be_of_several_words_and_of_what_cannot_be_encoded() -> None:
+    part = replace(a_mail(files=file("x")).parts[0], name="a \ud800 correct horse b.txt")
+    mail = replace(a_mail(), parts=(part,))
+
+    assert refusals(mail, ("password", "correct horse")) == [
+        "attachment: holds the value of password, so nothing is sent"
+    ]
+    # Name and content are two things.
+    guarded(a_mail(files=file("rrect horse", "a.co")), ("password", "correct horse"))
+
+
+def test_a_folded_header_is_read_unfolded_and_a_body_is_no_header() -> None:
+    folded = b"Subject: a\r\nX-Note: cor\r\n rect\r\n\r\nbody"
+
+    assert refusals(a_mail(content=folded), ("password", "r re")) == [
+        "headers: holds the value of password, so nothing is sent"
+    ]
+    guarded(
+        a_mail(content=b"Subject: a\r\n\r\ncorrect horse\r\n\r\n"), ("password", "correct horse")
+    )
+
+
+def test_a_secret_in_the_data_of_a_form_a_nul_in_it_and_a_line_of_it_are_found() -> None:
+    assert found(b"q=correct+horse&a=b", "correct horse")
+    assert found(b"q=a+b+c", "a b c")
+    assert found(b"000\0", "000\0")
+    assert not found(b"000", "000\0")
+    assert found(b"0123456789abcdef", "first\n  0123456789abcdef  \nlast")
+    assert not found(b"0123456789abcde", "first\n  0123456789abcde  \nlast")
+
+
+def test_what_is_left_of_a_secret_that_looks_encoded_is_not_looked_for() -> None:
+    assert not found(b"abABCD", "ab%41%42%43%44")
+    assert found(b"abcdefABCD", "abcdef%41%42%43%44")
 
 
 def test_every_secret_given_is_known_used_or_not() -> None:

@@ -251,6 +251,11 @@ def test_how_the_route_is_written_makes_no_other_mail() -> None:
     assert message_id(options=registered(user="cd", password="other")) == message_id()
 
 
+def test_an_attachment_of_no_configuration_file_adds_nothing_to_the_id() -> None:
+    assert message_id(route_id="") == message_id()
+    assert len(identity.random_id("a.test", bytes(40))) == 32 + len("@a.test")
+
+
 def test_an_id_proves_no_blind_copy_to_whoever_guesses_it() -> None:
     options = replace(OPTIONS, bcc=(Mailbox(addr_spec="audit@example.test"),))
 

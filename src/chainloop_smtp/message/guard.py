@@ -113,7 +113,8 @@ def guard(parts: Iterable[tuple[str, bytes]], secrets: tuple[Secret, ...]) -> No
         for name in _held(content, wanted)
     ]
     if problems:
-        raise MessageError(*problems)
+        # An attachment's name and its content may both hold one.
+        raise MessageError(*dict.fromkeys(problems))
 
 
 def body(
@@ -125,7 +126,8 @@ def body(
     yield "html", html.encode(errors="replace")
     yield "summary", summary.encode(errors="replace")
     for part in enclosed:
-        yield f"attachment {part.name}", part.name.encode(errors="replace") + b"\n" + part.content
+        yield f"attachment {part.name}", part.name.encode(errors="replace")
+        yield f"attachment {part.name}", part.content
 
 
 def head(content: bytes) -> Iterator[tuple[str, bytes]]:
