@@ -24,7 +24,7 @@ def addressed(options: Options, found: Mapping[Lookup, tuple[Mailbox, ...]]) -> 
             box
             for box in found.get(lookup, ())
             if is_person(box)
-            and not (box.is_rerouted or box.domain.startswith("["))
+            and is_unambiguous(box)
             and (not options.allowed_domains or box.is_in(options.allowed_domains))
         ]
     registration, attachment = options.registration, options.attachment
@@ -55,6 +55,11 @@ def redirected(options: Options) -> tuple[Options, tuple[str, ...]]:
 def everybody(options: Options) -> tuple[Mailbox, ...]:
     """All recipients, each once."""
     return unique((*options.registration.to, *options.attachment.cc, *options.bcc))
+
+
+def is_unambiguous(box: Mailbox) -> bool:
+    """Every mail server delivers to this domain: nothing in the local part routes elsewhere."""
+    return not (box.is_rerouted or box.domain.startswith("["))
 
 
 def is_person(box: Mailbox) -> bool:

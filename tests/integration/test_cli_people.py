@@ -312,6 +312,7 @@ def test_a_commits_author_cannot_have_the_mail_routed_out_of_the_fence(program: 
             ended = sent(program, post, environ, cc="author", attestation=without_commit(), **more)
             assert ended.code == 0
             assert post.mails[0].recipients == ("security@example.com",)
+            assert "author left out::1 of 1 looked-up addresses may lead elsewhere" in ended.stdout
 
 
 def test_a_commits_author_brings_no_character_that_turns_text_around(program: Program) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from chainloop_smtp import options
+from chainloop_smtp import addressing, options
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.model import Attestation, Job, Lookup, Mailbox, Options, origin
 from chainloop_smtp.source import event
@@ -36,8 +36,15 @@ def found(
         persons, why = looked_up[lookup]()
         if why:
             run.console.notice(f"no {lookup}", f"{why[0].upper()}{why[1:]}.")
-        boxes = (options.mailbox(name, address) for name, address in persons)
-        people[lookup] = tuple(box for box in boxes if box)
+        boxes = [options.mailbox(name, address) for name, address in persons]
+        people[lookup] = tuple(box for box in boxes if box and addressing.is_unambiguous(box))
+        if left_out := len(boxes) - len(people[lookup]):
+            # Not by the address, which may be one for bcc.
+            run.console.warning(
+                f"{lookup} left out",
+                f"{left_out} of {len(boxes)} looked-up addresses may lead elsewhere or cannot be "
+                "parsed, so no mail goes there. Name such a recipient in to, cc or bcc.",
+            )
     return people
 
 
