@@ -195,8 +195,9 @@ def test_the_next_attempt_takes_the_next_address_at_once(
     assert delivery.attempts == 2
     assert pauses == [0.0]
     assert said[0].endswith(" Trying 1 mail again now.")
-    # One more visit at most, which only looks whether TLS is spoken there.
-    assert bad.visits == 1 + (why.endswith("greeting"))
+    # One more visit at most, which only looks whether TLS is spoken there. It may still be waiting
+    # to be accepted.
+    assert 1 <= bad.visits <= 1 + why.endswith("greeting")
 
 
 @pytest.mark.skipif("::1" not in loopback_addresses(), reason="no IPv6 on this machine")
