@@ -226,7 +226,7 @@ def _contents(site: str) -> str:
                     name = f"{prefix}{entry.name}/"
                     visit(entry.path, name, is_listed and entry.name != BYTE_CODE)
                 elif not entry.is_file(follow_symlinks=False):
-                    raise OSError(f"{entry.path} is no plain file")
+                    raise OSError(f"{entry.path} is not a regular file")
                 elif is_listed and prefix + entry.name != CONTENTS:
                     lines.append(f"{status.st_size} {prefix}{entry.name}\n")
 
