@@ -129,7 +129,7 @@ transport.close()
 OURS_POOL = """\
 import os, time
 from chainloop_smtp import delivery, options
-from chainloop_smtp.model import Mail
+from chainloop_smtp.model.mail import Mail
 e = os.environ
 given = {"host": "127.0.0.1", "port": e["PORT"], "user": e["USER"], "password": e["PASSWORD"],
          "from": e["SENDER"], "to": e["RECIPIENT"], "tls-ca-file": e["CA"], "deadline": "600"}

@@ -12,17 +12,8 @@ from builders import cli_push, encoded, statement
 from chainloop_smtp.cli.post import failure_of
 from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.model import (
-    Attempt,
-    Delivery,
-    Fate,
-    Mail,
-    Registration,
-    Reply,
-    Require,
-    State,
-    Transport,
-)
+from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
+from chainloop_smtp.model.options import Registration, Require, Transport
 from runner import commands, heredocs
 
 PASSWORD = 'correct "horse" bättery'

@@ -10,36 +10,27 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.difference import compare
 from chainloop_smtp.message import compose, compose_registration, parts
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
-    Attachment,
     Attestation,
-    Changes,
     Commit,
     Evaluation,
-    File,
     Finding,
     FindingKind,
-    Job,
-    JobResult,
-    JobStatus,
-    Mail,
-    Mailbox,
     Material,
-    Options,
-    Plugin,
     Policies,
-    Registration,
     Run,
     Runner,
     RunState,
     Signing,
     Strategy,
-    Verdict,
     Version,
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.mail import File, Mail
+from chainloop_smtp.model.options import Attachment, Mailbox, Options, Plugin, Registration
+from chainloop_smtp.model.run import Changes, Job, JobResult, JobStatus, Verdict
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC)

@@ -2,17 +2,13 @@
 
 from dataclasses import replace
 
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
     Attestation,
     Commit,
     Evaluation,
     Finding,
     FindingKind,
-    Job,
-    JobResult,
-    JobStatus,
-    Mail,
     Material,
     Run,
     Runner,
@@ -21,6 +17,8 @@ from chainloop_smtp.model import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.mail import Mail
+from chainloop_smtp.model.run import Job, JobResult, JobStatus
 from states import JOB, RECORDED, counted, golden_mails, written
 
 LONG = "x" * 200

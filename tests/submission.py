@@ -3,7 +3,8 @@
 import time
 
 from chainloop_smtp.delivery import Clock, send
-from chainloop_smtp.model import Delivery, Mail, Mailbox, Registration, State, Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail, State
+from chainloop_smtp.model.options import Mailbox, Registration, Tls, Transport
 from sink import Sink
 
 HASTE = Clock(sleep=lambda _: None, chance=lambda: 0.0)

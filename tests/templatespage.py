@@ -18,7 +18,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from jinja2 import Environment, nodes
 
 from chainloop_smtp.message import inspection, meter, sandbox, templates, view
-from chainloop_smtp.model import Templates
+from chainloop_smtp.model.mail import Templates
 
 SUBJECT_EXAMPLE = """\
 {{ verdict.outcome|upper }}:

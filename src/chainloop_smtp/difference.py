@@ -5,20 +5,15 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from chainloop_smtp.model import (
-    Aspect,
+from chainloop_smtp.model.attestation import (
     Attestation,
-    Breach,
-    Changes,
     Finding,
     Material,
-    Outcome,
     Policies,
-    Replacement,
-    Shift,
     Signing,
     Workflow,
 )
+from chainloop_smtp.model.run import Aspect, Breach, Changes, Outcome, Replacement, Shift
 
 T = TypeVar("T")
 Key = Callable[[T], Hashable]

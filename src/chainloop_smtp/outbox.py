@@ -11,16 +11,8 @@ from typing import Any
 from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import Unreadable
-from chainloop_smtp.model import (
-    Attempt,
-    Delivery,
-    Fate,
-    Mail,
-    Registration,
-    Reply,
-    State,
-    mailbox_key,
-)
+from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
+from chainloop_smtp.model.options import Registration, mailbox_key
 
 _RECEIPT = "receipt.json"
 _INTERNATIONAL = ".smtputf8.eml"

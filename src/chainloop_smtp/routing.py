@@ -3,21 +3,10 @@
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from chainloop_smtp.model import (
-    Attestation,
-    Conditions,
-    Decision,
-    FindingKind,
-    Job,
-    Outcome,
-    PolicyStatus,
-    Previous,
-    Trigger,
-    Verdict,
-    Violation,
-    Workflow,
-    origin,
-)
+from chainloop_smtp.model import origin
+from chainloop_smtp.model.attestation import Attestation, FindingKind, Violation, Workflow
+from chainloop_smtp.model.configuration import Conditions, Trigger
+from chainloop_smtp.model.run import Decision, Job, Outcome, PolicyStatus, Previous, Verdict
 
 COMPARING = (Trigger.CHANGED, Trigger.FIXED, Trigger.NEW_VIOLATIONS)
 _GOOD = (Outcome.PASSED, Outcome.ATTESTED)

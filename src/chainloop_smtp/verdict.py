@@ -2,19 +2,9 @@
 
 from dataclasses import replace
 
-from chainloop_smtp.model import (
-    NO_EVIDENCE,
-    Attestation,
-    Job,
-    JobStatus,
-    Material,
-    Outcome,
-    PolicyStatus,
-    RunState,
-    Strategy,
-    Verdict,
-    origin,
-)
+from chainloop_smtp.model import origin
+from chainloop_smtp.model.attestation import Attestation, Material, RunState, Strategy
+from chainloop_smtp.model.run import NO_EVIDENCE, Job, JobStatus, Outcome, PolicyStatus, Verdict
 
 
 def judge(attestation: Attestation | None, job: Job) -> Verdict:

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from browser.chromium import Scheme, showing
-from chainloop_smtp.model import Mail
+from chainloop_smtp.model.mail import Mail
 from stress import mails
 
 WIDTHS = (320, 375, 600, 800)

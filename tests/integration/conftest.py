@@ -14,7 +14,8 @@ import trustme
 
 from chainloop_smtp import cli, delivery
 from chainloop_smtp.cli.run import Deliver
-from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from chainloop_smtp.model.mail import Delivery, Mail
+from chainloop_smtp.model.options import Registration, Transport
 from program import PASSWORD, Ended, Post, Program
 from smtpserver import Certificates, Mailboxes, certificates
 from website import Site, serve

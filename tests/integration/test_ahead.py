@@ -11,7 +11,8 @@ from builders import cli_push, encoded, statement
 from chainloop_smtp import delivery
 from chainloop_smtp.delivery import Ahead, Clock, send
 from chainloop_smtp.delivery.errand import Errand
-from chainloop_smtp.model import State, Tls, Transport
+from chainloop_smtp.model.mail import State
+from chainloop_smtp.model.options import Tls, Transport
 from interrupts import PATIENCE, until
 from program import INPUTS, Program
 from sink import Fault, Sink, absent

@@ -15,7 +15,7 @@ import pytest
 from builders import RUN_URL, cli_push, encoded, evaluation, statement
 from chainloop_smtp import __version__, cli, message, options
 from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.model import Mail
+from chainloop_smtp.model.mail import Mail
 from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Post, Program, flags, never, refusal
 from runner import commands
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp import delivery
-from chainloop_smtp.model import Delivery, Fate, Reply, State
+from chainloop_smtp.model.mail import Delivery, Fate, Reply, State
 from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Post, Program, flags, parsed, text_of
 from smtpserver import Certificates, Mailboxes
 

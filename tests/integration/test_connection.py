@@ -20,17 +20,8 @@ import trustme
 from chainloop_smtp.delivery import check_files, send
 from chainloop_smtp.delivery.tls import context
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model import (
-    Delivery,
-    Mail,
-    Mailbox,
-    Proxy,
-    ProxyKind,
-    Registration,
-    State,
-    Tls,
-    Transport,
-)
+from chainloop_smtp.model.mail import Delivery, Mail, State
+from chainloop_smtp.model.options import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from program import told
 from proxies import Tunnel
 from smtpserver import (

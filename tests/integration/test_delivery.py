@@ -22,18 +22,8 @@ from chainloop_smtp.delivery.connection import Connection
 from chainloop_smtp.delivery.dialing import own_name
 from chainloop_smtp.delivery.tls import context as tls_context
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
-from chainloop_smtp.model import (
-    Auth,
-    Delivery,
-    Fate,
-    Mail,
-    Mailbox,
-    Registration,
-    Reply,
-    State,
-    Tls,
-    Transport,
-)
+from chainloop_smtp.model.mail import Delivery, Fate, Mail, Reply, State
+from chainloop_smtp.model.options import Auth, Mailbox, Registration, Tls, Transport
 from program import told
 from smtpserver import (
     Certificates,

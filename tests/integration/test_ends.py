@@ -10,7 +10,8 @@ import pytest
 
 from chainloop_smtp.delivery import Clock, send, send_all
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.model import Delivery, Mail, State, Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail, State
+from chainloop_smtp.model.options import Tls, Transport
 from interrupts import interrupt_when, main_is_in, until
 from program import INPUTS, Post, Program
 from sink import GOOD, Fault, Sink, absent

@@ -11,16 +11,8 @@ import pytest
 
 from chainloop_smtp.delivery import Ahead, Clock, send, send_all
 from chainloop_smtp.delivery.rotation import Rotation
-from chainloop_smtp.model import (
-    Delivery,
-    Mailbox,
-    Proxy,
-    ProxyKind,
-    Registration,
-    State,
-    Tls,
-    Transport,
-)
+from chainloop_smtp.model.mail import Delivery, State
+from chainloop_smtp.model.options import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from proxies import Tunnel
 from sink import Fault, Sink
 from smtpserver import Certificates, Mailboxes, issued, loopback_addresses

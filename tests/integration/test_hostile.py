@@ -10,13 +10,8 @@ import pytest
 
 from chainloop_smtp.delivery import send_all
 from chainloop_smtp.delivery.visit import WINDOW
-from chainloop_smtp.model import (
-    Delivery,
-    Mail,
-    State,
-    Tls,
-    Transport,
-)
+from chainloop_smtp.model.mail import Delivery, Mail, State
+from chainloop_smtp.model.options import Tls, Transport
 from sink import Fault, Sink
 from submission import FULL, HASTE, a_mail, registration, state, submit
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from chainloop_smtp.delivery import send
-from chainloop_smtp.model import Auth, Delivery, Mail, Mailbox, Registration, Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail
+from chainloop_smtp.model.options import Auth, Mailbox, Registration, Tls, Transport
 from program import told
 from smtpserver import (
     Certificates,

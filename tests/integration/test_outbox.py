@@ -15,16 +15,8 @@ import pytest
 
 from chainloop_smtp import __version__, outbox
 from chainloop_smtp.errors import OptionsError, quoted_path
-from chainloop_smtp.model import (
-    Attempt,
-    Delivery,
-    Fate,
-    Mail,
-    Mailbox,
-    Registration,
-    Reply,
-    State,
-)
+from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
+from chainloop_smtp.model.options import Mailbox, Registration
 from refusal import error_of
 
 MAIL = Mail(

@@ -12,15 +12,8 @@ import pytest
 from builders import cli_push, encoded, statement
 from chainloop_smtp import source
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model import (
-    Evidence,
-    Job,
-    JobResult,
-    JobStatus,
-    Mailbox,
-    Options,
-    Registration,
-)
+from chainloop_smtp.model.options import Evidence, Mailbox, Options, Registration
+from chainloop_smtp.model.run import Job, JobResult, JobStatus
 from refusal import error_of
 
 PUSHED = encoded(cli_push(statement()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp.errors import OptionsError, quoted
-from chainloop_smtp.model import File
+from chainloop_smtp.model.mail import File
 from chainloop_smtp.source import files
 from chainloop_smtp.source.files import Workspace, collect
 from refusal import error_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp.errors import MessageError, OptionsError
-from chainloop_smtp.model import TemplateFile, Templates
+from chainloop_smtp.model.mail import TemplateFile, Templates
 from chainloop_smtp.source import templates
 
 

@@ -5,7 +5,7 @@ import pytest
 from chainloop_smtp.delivery.answers import Answers, severity, state
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model import Reply, State
+from chainloop_smtp.model.mail import Reply, State
 
 A, B, C = "a@example.test", "b@example.test", "c@example.test"
 

@@ -10,23 +10,20 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.message import budget, compose, view
 from chainloop_smtp.message.budget import Limits, fitted
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
     Attestation,
-    Composition,
-    Enclosures,
     Evaluation,
     Finding,
     FindingKind,
-    Job,
-    JobResult,
-    JobStatus,
-    Mail,
     Material,
     Policies,
     Run,
     Violation,
 )
+from chainloop_smtp.model.mail import Mail
+from chainloop_smtp.model.options import Composition, Enclosures
+from chainloop_smtp.model.run import Job, JobResult, JobStatus
 from chainloop_smtp.verdict import judge
 from states import NOW, OPTIONS, RECORDED, Html
 

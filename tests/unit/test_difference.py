@@ -10,23 +10,20 @@ from hypothesis import strategies as st
 from builders import cli_describe, encoded, evaluation, material, statement
 from chainloop_smtp import attestation
 from chainloop_smtp.difference import compare, refusal
-from chainloop_smtp.model import (
-    Aspect,
+from chainloop_smtp.model.attestation import (
     Attestation,
-    Changes,
     Evaluation,
     Finding,
     FindingKind,
     Material,
-    Outcome,
     Policies,
     Run,
-    Shift,
     Signing,
     Strategy,
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.run import Aspect, Changes, Outcome, Shift
 
 WORKFLOW = Workflow(
     name="ship", id="c2a6", project="harbour", organization="lakeside", contract_revision="3"

@@ -7,7 +7,8 @@ import pytest
 
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.letter import Letter
-from chainloop_smtp.model import Dsn, Mail, Part, State, Transport
+from chainloop_smtp.model.mail import Mail, Part, State
+from chainloop_smtp.model.options import Dsn, Transport
 
 MAILBOX = "Name an ASCII address of the same mailbox"
 CONTENT = b"Subject: x\r\n\r\nBody.\r\n"

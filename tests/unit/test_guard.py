@@ -20,7 +20,8 @@ from chainloop_smtp import options
 from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import mime, parts, templates
 from chainloop_smtp.message.guard import body, guard, head
-from chainloop_smtp.model import File, Mail, Secret
+from chainloop_smtp.model.mail import File, Mail
+from chainloop_smtp.model.options import Secret
 
 SECRET = 'S3cret & "häven" <x>'
 USER = "jane"

@@ -12,7 +12,7 @@ import pytest
 import chainloop_smtp.delivery
 from chainloop_smtp import options
 from chainloop_smtp.delivery.hints import Credential, Phase, advise, provider
-from chainloop_smtp.model import Reply
+from chainloop_smtp.model.mail import Reply
 from hintsamples import SAMPLES, Sample
 
 TABLE: dict[str, Any] = tomllib.loads(

@@ -8,35 +8,29 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chainloop_smtp.message import REPORT_NAME, identity, parts, report, tell
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
-    Attachment,
     Attestation,
-    Changes,
-    Composition,
-    Enclosures,
-    EnvValues,
     Evaluation,
-    File,
-    Header,
-    Job,
-    JobResult,
-    JobStatus,
-    Mailbox,
     Material,
-    Options,
-    Outcome,
-    Part,
     Policies,
-    Registration,
     Run,
-    TemplateFile,
-    Templates,
-    Thread,
-    Verdict,
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.mail import File, Part, TemplateFile, Templates
+from chainloop_smtp.model.options import (
+    Attachment,
+    Composition,
+    Enclosures,
+    EnvValues,
+    Header,
+    Mailbox,
+    Options,
+    Registration,
+    Thread,
+)
+from chainloop_smtp.model.run import Changes, Job, JobResult, JobStatus, Outcome, Verdict
 
 ENTROPY = bytes(range(16))
 OPTIONS = Options(

@@ -20,21 +20,11 @@ from chainloop_smtp import attestation as parser
 from chainloop_smtp import letter
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.message import BADGES, clean, compose, parts
-from chainloop_smtp.model import (
-    Attestation,
-    CheckResult,
-    File,
-    Job,
-    JobStatus,
-    Letter,
-    Mailbox,
-    Options,
-    Outcome,
-    Policies,
-    Registration,
-    Thread,
-    Verdict,
-)
+from chainloop_smtp.model.attestation import Attestation, Policies
+from chainloop_smtp.model.checks import CheckResult, Letter
+from chainloop_smtp.model.mail import File
+from chainloop_smtp.model.options import Mailbox, Options, Registration, Thread
+from chainloop_smtp.model.run import Job, JobStatus, Outcome, Verdict
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 9, 1, 8, 10, 11, tzinfo=UTC)

@@ -25,29 +25,22 @@ from hypothesis import strategies as st
 from chainloop_smtp.message import templates
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.findings import lines
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
-    Attachment,
     Attestation,
     Commit,
-    Composition,
-    EnvValues,
     Evaluation,
     Finding,
     FindingKind,
-    Job,
-    JobResult,
-    JobStatus,
-    Mail,
-    Mailbox,
     Material,
-    Outcome,
     Policies,
     Signing,
-    Verdict,
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.mail import Mail
+from chainloop_smtp.model.options import Attachment, Composition, EnvValues, Mailbox
+from chainloop_smtp.model.run import Job, JobResult, JobStatus, Outcome, Verdict
 from chainloop_smtp.verdict import judge
 from states import (
     JOB,

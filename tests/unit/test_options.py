@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import (
+from chainloop_smtp.model.configuration import Trigger
+from chainloop_smtp.model.options import (
     Attachment,
     Auth,
     Composition,
     EnvValues,
-    JobResult,
-    JobStatus,
     Lookup,
     Mailbox,
     Options,
@@ -24,8 +23,8 @@ from chainloop_smtp.model import (
     Secret,
     Tls,
     Transport,
-    Trigger,
 )
+from chainloop_smtp.model.run import JobResult, JobStatus
 
 INPUTS = {
     "host": "smtp.example.com",

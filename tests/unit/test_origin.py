@@ -5,16 +5,10 @@ from dataclasses import replace
 import pytest
 
 from chainloop_smtp.message import naming, rows, view, wording
-from chainloop_smtp.model import (
-    Annotation,
-    Attestation,
-    Commit,
-    EnvValues,
-    Job,
-    Runner,
-    Sender,
-    origin,
-)
+from chainloop_smtp.model import origin
+from chainloop_smtp.model.attestation import Annotation, Attestation, Commit, Runner
+from chainloop_smtp.model.options import EnvValues
+from chainloop_smtp.model.run import Job, Sender
 from chainloop_smtp.routing import ref
 from chainloop_smtp.verdict import doubt, judge
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.message import mime
 from chainloop_smtp.message.parts import parts, safe_name
-from chainloop_smtp.model import File, Part
+from chainloop_smtp.model.mail import File, Part
 
 names = st.one_of(
     st.text(max_size=300),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.delivery.replies import Replies
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Reply
+from chainloop_smtp.model.mail import Reply
 
 SAID = b"250-2.0.0 one\r\n250 2.0.0 two\r\n421\r\n"
 

@@ -26,22 +26,19 @@ from builders import (
 from chainloop_smtp import attestation as parser
 from chainloop_smtp.difference import compare
 from chainloop_smtp.message.report import SCHEMA, report
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
     Attestation,
-    Changes,
     Commit,
-    EnvValues,
     Evaluation,
     Finding,
     FindingKind,
-    Job,
-    Outcome,
     Policies,
     Run,
-    Verdict,
     Violation,
 )
+from chainloop_smtp.model.options import EnvValues
+from chainloop_smtp.model.run import Changes, Job, Outcome, Verdict
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 9, 1, 8, 10, 11, tzinfo=UTC)

@@ -7,27 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
     Attestation,
-    Breach,
-    Changes,
-    Conditions,
-    Decision,
     Evaluation,
     Finding,
     FindingKind,
+    Policies,
+    Violation,
+    Workflow,
+)
+from chainloop_smtp.model.configuration import Conditions, Trigger
+from chainloop_smtp.model.run import (
+    Breach,
+    Changes,
+    Decision,
     Job,
     JobResult,
     JobStatus,
     Outcome,
-    Policies,
     PolicyStatus,
     Previous,
-    Trigger,
     Verdict,
-    Violation,
-    Workflow,
 )
 from chainloop_smtp.routing import decide, ref
 

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 import pytest
 
 from chainloop_smtp.delivery import auth
-from chainloop_smtp.model import Auth
+from chainloop_smtp.model.options import Auth
 
 PASSWORDS = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"]
 

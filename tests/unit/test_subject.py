@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.message import wording
 from chainloop_smtp.message.clean import clean
-from chainloop_smtp.model import (
-    Attestation,
-    Commit,
-    Job,
-    Outcome,
-    Policies,
-    Thread,
-    Verdict,
-    Workflow,
-)
+from chainloop_smtp.model.attestation import Attestation, Commit, Policies, Workflow
+from chainloop_smtp.model.options import Thread
+from chainloop_smtp.model.run import Job, Outcome, Verdict
 
 ATTESTATION = Attestation(
     shape="attestation push -o json",

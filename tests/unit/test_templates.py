@@ -17,27 +17,19 @@ from jinja2 import Environment, nodes
 
 from chainloop_smtp.errors import MessageError
 from chainloop_smtp.message import check, compose, meter, view, wording
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
     Attestation,
-    Composition,
-    EnvValues,
     Evaluation,
-    Job,
-    Mail,
-    Mailbox,
     Material,
-    Options,
-    Outcome,
     Policies,
-    Registration,
     Run,
-    TemplateFile,
-    Templates,
-    Verdict,
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.mail import Mail, TemplateFile, Templates
+from chainloop_smtp.model.options import Composition, EnvValues, Mailbox, Options, Registration
+from chainloop_smtp.model.run import Job, Outcome, Verdict
 
 PASSWORD = "never-to-be-seen-1f9b"
 OPTIONS = Options(

@@ -6,24 +6,19 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model import (
+from chainloop_smtp.model.attestation import (
     Annotation,
     Attestation,
     Evaluation,
-    Job,
-    JobResult,
-    JobStatus,
     Material,
-    Outcome,
     Policies,
-    PolicyStatus,
     Run,
     RunState,
     Signing,
     Strategy,
-    Verdict,
     Violation,
 )
+from chainloop_smtp.model.run import Job, JobResult, JobStatus, Outcome, PolicyStatus, Verdict
 from chainloop_smtp.verdict import judge
 
 RECORDED = Attestation(shape="test", is_recorded=True)

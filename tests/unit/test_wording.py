@@ -6,28 +6,30 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chainloop_smtp.message import naming, wording
-from chainloop_smtp.model import (
-    NO_EVIDENCE,
+from chainloop_smtp.model.attestation import (
     Annotation,
     Attestation,
     Commit,
     Evaluation,
     Finding,
     FindingKind,
-    Job,
-    JobResult,
-    JobStatus,
     Material,
-    Outcome,
     Policies,
-    PolicyStatus,
     Run,
     RunState,
     Strategy,
-    Verdict,
     Version,
     Violation,
     Workflow,
+)
+from chainloop_smtp.model.run import (
+    NO_EVIDENCE,
+    Job,
+    JobResult,
+    JobStatus,
+    Outcome,
+    PolicyStatus,
+    Verdict,
 )
 
 SHA = "9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8"

@@ -12,22 +12,18 @@ from itertools import pairwise
 
 from chainloop_smtp import letter, message, verdict
 from chainloop_smtp.cli.evidence import UNREAD
-from chainloop_smtp.model import (
-    Attestation,
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.checks import Expected, Letter
+from chainloop_smtp.model.options import (
     Composition,
     Enclosures,
     EnvValues,
-    Expected,
-    Job,
-    JobResult,
-    JobStatus,
-    Letter,
     Mailbox,
     Options,
     Registration,
-    Sender,
     Thread,
 )
+from chainloop_smtp.model.run import Job, JobResult, JobStatus, Sender
 
 _NOBODY = Registration(
     host="", port=1, user="", password="", from_=Mailbox(addr_spec="nobody@example.invalid"), to=()

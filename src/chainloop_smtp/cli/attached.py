@@ -9,7 +9,7 @@ from chainloop_smtp.cli import registered
 from chainloop_smtp.cli.integration import pairs, print_table
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import AttachmentEntry, Configuration
+from chainloop_smtp.model.configuration import AttachmentEntry, Configuration
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing, keys
 

@@ -11,7 +11,8 @@ from chainloop_smtp.cli.post import shown
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import checking
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
-from chainloop_smtp.model import Mailbox, Options, Require, Step, StepState, unique
+from chainloop_smtp.model.checks import Step, StepState
+from chainloop_smtp.model.options import Mailbox, Options, Require, unique
 
 _GLYPHS = {
     StepState.OK: "✓ ok",

@@ -6,7 +6,9 @@ from functools import reduce
 from chainloop_smtp import attestation, difference, source, verdict
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model import Attestation, Changes, Evidence, Job, Options
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.options import Evidence, Options
+from chainloop_smtp.model.run import Changes, Job
 
 UNREAD = (
     "There is evidence of this run that cannot be read; the log of the step that sent this mail "

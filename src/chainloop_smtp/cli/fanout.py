@@ -14,7 +14,10 @@ from chainloop_smtp.cli.servers import NOBODY, Result, results
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model import Decision, Delivery, Options, Workflow, mailbox_key
+from chainloop_smtp.model.attestation import Workflow
+from chainloop_smtp.model.mail import Delivery
+from chainloop_smtp.model.options import Options, mailbox_key
+from chainloop_smtp.model.run import Decision
 
 _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
 _SHOWN_ROWS = 200  # of the job summary

@@ -11,7 +11,8 @@ from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
-from chainloop_smtp.model import Delivery, Fate, Mail, Options, Require, State, Tls
+from chainloop_smtp.model.mail import Delivery, Fate, Mail, State
+from chainloop_smtp.model.options import Options, Require, Tls
 
 
 def post(

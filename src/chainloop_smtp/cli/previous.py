@@ -7,7 +7,10 @@ from chainloop_smtp import attestation, difference, routing, verdict
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model import Attestation, Changes, Job, Options, Previous, Trigger
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.configuration import Trigger
+from chainloop_smtp.model.options import Options
+from chainloop_smtp.model.run import Changes, Job, Previous
 
 _NO_ATTESTATION = "there is no attestation of an earlier run to compare with"
 

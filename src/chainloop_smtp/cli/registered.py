@@ -13,7 +13,8 @@ from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import failure_of, notes_of, public
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted, quoted_path
-from chainloop_smtp.model import Configuration, Options, RegistrationEntry
+from chainloop_smtp.model.configuration import Configuration, RegistrationEntry
+from chainloop_smtp.model.options import Options
 from chainloop_smtp.model.pem import pem
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing, keys

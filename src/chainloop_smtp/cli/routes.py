@@ -10,19 +10,16 @@ from chainloop_smtp.cli import forks
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.errors import ChainloopSmtpError, MessageError, OptionsError, Problem
-from chainloop_smtp.model import (
+from chainloop_smtp.model.configuration import (
     AttachmentEntry,
     Conditions,
     Configuration,
-    Decision,
     Entry,
-    Lookup,
-    Options,
-    Previous,
     RegistrationEntry,
-    Secret,
-    Templates,
 )
+from chainloop_smtp.model.mail import Templates
+from chainloop_smtp.model.options import Lookup, Options, Secret
+from chainloop_smtp.model.run import Decision, Previous
 from chainloop_smtp.model.values import dataclass
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from chainloop_smtp import delivery, inputfile, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.delivery import Ahead
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model import Delivery, Mail, Options, Registration, Transport
+from chainloop_smtp.model.mail import Delivery, Mail
+from chainloop_smtp.model.options import Options, Registration, Transport
 from chainloop_smtp.model.values import dataclass
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"

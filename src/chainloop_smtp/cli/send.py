@@ -13,7 +13,9 @@ from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.delivery import Ahead
-from chainloop_smtp.model import Conditions, Delivery, Mail, Options, mailbox_key
+from chainloop_smtp.model.configuration import Conditions
+from chainloop_smtp.model.mail import Delivery, Mail
+from chainloop_smtp.model.options import Options, mailbox_key
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {

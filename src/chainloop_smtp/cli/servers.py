@@ -15,7 +15,8 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
 from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model import Delivery, Mail, Tls, mailbox_key
+from chainloop_smtp.model.mail import Delivery, Mail
+from chainloop_smtp.model.options import Tls, mailbox_key
 
 NOBODY = "nobody was found"
 _SERVERS = 4  # at once

@@ -7,18 +7,10 @@ from datetime import datetime
 from chainloop_smtp import source, verdict
 from chainloop_smtp.cli import evidence, people
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.model import (
-    Attestation,
-    Changes,
-    Evidence,
-    Job,
-    Lookup,
-    Mailbox,
-    Options,
-    Verdict,
-    Workflow,
-    origin,
-)
+from chainloop_smtp.model import origin
+from chainloop_smtp.model.attestation import Attestation, Workflow
+from chainloop_smtp.model.options import Evidence, Lookup, Mailbox, Options
+from chainloop_smtp.model.run import Changes, Job, Verdict
 from chainloop_smtp.model.values import dataclass
 from chainloop_smtp.source import event
 

@@ -9,7 +9,8 @@ from chainloop_smtp import addressing, message
 from chainloop_smtp.cli import enclosures, routes
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.story import Story
-from chainloop_smtp.model import Mail, Options, Part, Templates
+from chainloop_smtp.model.mail import Mail, Part, Templates
+from chainloop_smtp.model.options import Options
 
 _KEPT = 4  # forms of the mail, and sets of attachments; each may hold as much as one mail
 

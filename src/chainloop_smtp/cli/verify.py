@@ -11,19 +11,11 @@ from chainloop_smtp.cli.anew import composed
 from chainloop_smtp.cli.evidence import UNREAD
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, Problem, quoted
-from chainloop_smtp.model import (
-    Attestation,
-    Check,
-    CheckResult,
-    EnvValues,
-    File,
-    Job,
-    JobResult,
-    JobStatus,
-    Letter,
-    Outcome,
-    Sender,
-)
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.checks import Check, CheckResult, Letter
+from chainloop_smtp.model.mail import File
+from chainloop_smtp.model.options import EnvValues
+from chainloop_smtp.model.run import Job, JobResult, JobStatus, Outcome, Sender
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")
 _EVALUATIONS = re.compile(r"policy-evaluations\.(json|txt)")

@@ -17,7 +17,8 @@ from chainloop_smtp.delivery.hints import provider
 from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS
 from chainloop_smtp.delivery.tls import check_files
-from chainloop_smtp.model import Delivery, Mail, Registration, Transport
+from chainloop_smtp.model.mail import Delivery, Mail
+from chainloop_smtp.model.options import Registration, Transport
 
 __all__ = [
     "IMPLICIT_TLS_PORTS",

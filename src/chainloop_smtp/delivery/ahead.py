@@ -10,7 +10,7 @@ from chainloop_smtp.delivery.errand import Errand
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model import Registration, Transport
+from chainloop_smtp.model.options import Registration, Transport
 
 _PARTING = 5.0  # seconds to take leave in, where there is no mail after all
 

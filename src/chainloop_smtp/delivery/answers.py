@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model import Reply, State
+from chainloop_smtp.model.mail import Reply, State
 
 # What a server answers to a command that it offered and does not know, or does not take in a group.
 NO_SUCH_COMMAND = (500, 502, 503, 504)

@@ -15,7 +15,9 @@ from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.login import Login
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Mail, Registration, Step, StepState, Tls, Transport
+from chainloop_smtp.model.checks import Step, StepState
+from chainloop_smtp.model.mail import Mail
+from chainloop_smtp.model.options import Registration, Tls, Transport
 
 _USUAL_SIZE = 30_000  # octets; what SIZE declares, so that a full mailbox shows here
 _SOON = 14  # days

@@ -22,7 +22,8 @@ from chainloop_smtp.delivery.failures import GREETING, HANDSHAKE, IMPLICIT_HINT,
 from chainloop_smtp.delivery.replies import Replies
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Proxy, Reply
+from chainloop_smtp.model.mail import Reply
+from chainloop_smtp.model.options import Proxy
 
 _CHUNK = 64 * 1024
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)

@@ -10,7 +10,7 @@ from chainloop_smtp.delivery.errand import Errand
 from chainloop_smtp.delivery.failures import CONNECTING, LOOKUP, UnreachableError, failure
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Proxy, ProxyKind
+from chainloop_smtp.model.options import Proxy, ProxyKind
 
 # Seconds for an address that is not the last one: one that is dead must not take all the time.
 _PATIENCE = 10.0

@@ -13,7 +13,8 @@ from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.delivery.visit import WINDOW, Visit
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Attempt, Registration, State, Transport
+from chainloop_smtp.model.mail import Attempt, State
+from chainloop_smtp.model.options import Registration, Transport
 
 _PARTING = 2.0  # seconds that connections get to end in, once the user has had enough
 

@@ -7,7 +7,8 @@ RFC 8689 (REQUIRETLS).
 from collections.abc import Mapping
 
 from chainloop_smtp.delivery.letter import Letter
-from chainloop_smtp.model import Dsn, Mail, State, Transport
+from chainloop_smtp.model.mail import Mail, State
+from chainloop_smtp.model.options import Dsn, Transport
 
 _LONGEST_ENVID = 100  # characters: RFC 3461 section 4.4
 _LONGEST_ORCPT = 500  # characters: RFC 3461 section 4.2

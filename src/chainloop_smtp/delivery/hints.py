@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from chainloop_smtp.model import Reply
+from chainloop_smtp.model.mail import Reply
 
 
 class Phase(StrEnum):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chainloop_smtp.model import Attempt, Delivery, Fate, Mail, Reply, State
+from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
 
 
 class Letter:

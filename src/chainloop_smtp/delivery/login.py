@@ -11,7 +11,8 @@ from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Auth, Reply
+from chainloop_smtp.model.mail import Reply
+from chainloop_smtp.model.options import Auth
 
 _LONGEST_COMPLAINT = 200  # characters
 _LONGEST_COMMAND = 512  # octets with CRLF: RFC 5321 section 4.5.3.1.4

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Reply
+from chainloop_smtp.model.mail import Reply
 
 # RFC 5321 section 4.5.3.1.5 says 512 octets a line; servers with long names or links write more.
 _LONGEST_LINE = 4096

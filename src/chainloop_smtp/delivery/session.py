@@ -16,7 +16,8 @@ from chainloop_smtp.delivery.dialing import dial
 from chainloop_smtp.delivery.hints import Advice, Credential, Phase
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model import Attempt, Registration, Reply, Tls, Transport
+from chainloop_smtp.model.mail import Attempt, Reply
+from chainloop_smtp.model.options import Registration, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait

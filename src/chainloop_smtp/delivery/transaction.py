@@ -20,7 +20,7 @@ from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.login import Login, LoginError
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model import Reply, State
+from chainloop_smtp.model.mail import Reply, State
 
 
 class OutOfStepError(DeliveryError):

@@ -10,16 +10,10 @@ from collections.abc import Iterator, Mapping
 from chainloop_smtp.letter.page import seen
 from chainloop_smtp.letter.reading import OURS, read
 from chainloop_smtp.letter.shown import compared
-from chainloop_smtp.model import (
-    Attestation,
-    Check,
-    CheckResult,
-    File,
-    Letter,
-    Outcome,
-    Policies,
-    Verdict,
-)
+from chainloop_smtp.model.attestation import Attestation, Policies
+from chainloop_smtp.model.checks import Check, CheckResult, Letter
+from chainloop_smtp.model.mail import File
+from chainloop_smtp.model.run import Outcome, Verdict
 
 __all__ = ["checks", "compared", "read", "seen"]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.letter.page import seen
-from chainloop_smtp.model import Body, File, Letter
+from chainloop_smtp.model.checks import Body, Letter
+from chainloop_smtp.model.mail import File
 
 if TYPE_CHECKING:
     from email.message import Message

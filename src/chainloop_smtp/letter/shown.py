@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from chainloop_smtp.letter.page import Seen, seen
 from chainloop_smtp.letter.reading import FIELDS, OURS
-from chainloop_smtp.model import Body, Check, CheckResult, Expected, Letter, Outcome, Policies
+from chainloop_smtp.model.attestation import Policies
+from chainloop_smtp.model.checks import Body, Check, CheckResult, Expected, Letter
+from chainloop_smtp.model.run import Outcome
 
 _LONGEST = 100  # characters of what is quoted
 _SECTION = re.compile(r"(?:nothing )?changed since\b", re.IGNORECASE)

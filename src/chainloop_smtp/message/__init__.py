@@ -23,19 +23,10 @@ from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.templates import TemplateError, check, md, render
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
-from chainloop_smtp.model import (
-    Attestation,
-    Changes,
-    File,
-    Job,
-    Mail,
-    Options,
-    Part,
-    Plugin,
-    Templates,
-    Verdict,
-    unique,
-)
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.mail import File, Mail, Part, Templates
+from chainloop_smtp.model.options import Options, Plugin, unique
+from chainloop_smtp.model.run import Changes, Job, Verdict
 
 __all__ = [
     "BADGES",

@@ -2,7 +2,8 @@
 
 from chainloop_smtp.message import findings, links, naming
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.model import Aspect, Breach, Changes, Material, Replacement, Run, Shift
+from chainloop_smtp.model.attestation import Material, Run
+from chainloop_smtp.model.run import Aspect, Breach, Changes, Replacement, Shift
 from chainloop_smtp.model.values import dataclass
 
 

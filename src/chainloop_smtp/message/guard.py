@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.model import Part, Secret
+from chainloop_smtp.model.mail import Part
+from chainloop_smtp.model.options import Secret
 from chainloop_smtp.model.values import dataclass
 
 SHORTEST = 4  # characters; a shorter one is in every mail

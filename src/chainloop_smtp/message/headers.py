@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 
 from chainloop_smtp.message import identity, mime
-from chainloop_smtp.model import Attestation, Header, Job, Options, Outcome, Verdict
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.options import Header, Options
+from chainloop_smtp.model.run import Job, Outcome, Verdict
 
 _LONGEST = 200  # characters of a value from the evidence
 _LABEL = 40  # characters; 63 is what DNS allows, two of 40 leave room for a long domain

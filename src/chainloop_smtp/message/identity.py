@@ -6,15 +6,10 @@ from collections.abc import Iterable
 
 from chainloop_smtp.message import naming
 from chainloop_smtp.message.report import FILE_NAME
-from chainloop_smtp.model import (
-    Attestation,
-    Composition,
-    Job,
-    Options,
-    Part,
-    Templates,
-    Thread,
-)
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.mail import Part, Templates
+from chainloop_smtp.model.options import Composition, Options, Thread
+from chainloop_smtp.model.run import Job
 
 
 def message_id(

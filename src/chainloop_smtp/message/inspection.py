@@ -13,7 +13,7 @@ from jinja2 import TemplateSyntaxError, meta, nodes
 from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import members
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, nearest, problem
-from chainloop_smtp.model import Templates
+from chainloop_smtp.model.mail import Templates
 
 ENTRIES = ("mail.html.j2", "mail.txt.j2", "subject.txt.j2", "summary.md.j2")
 

@@ -1,18 +1,8 @@
 """Facts -> the lead: at most two sentences on what happened, and what it means."""
 
 from chainloop_smtp.message import naming
-from chainloop_smtp.model import (
-    NO_EVIDENCE,
-    Attestation,
-    Evaluation,
-    Job,
-    Outcome,
-    Policies,
-    PolicyStatus,
-    RunState,
-    Strategy,
-    Verdict,
-)
+from chainloop_smtp.model.attestation import Attestation, Evaluation, Policies, RunState, Strategy
+from chainloop_smtp.model.run import NO_EVIDENCE, Job, Outcome, PolicyStatus, Verdict
 
 
 def lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from chainloop_smtp.model import Attestation, Job, origin
+from chainloop_smtp.model import origin
+from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.run import Job
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

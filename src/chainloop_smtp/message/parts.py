@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from chainloop_smtp.message import mime
-from chainloop_smtp.model import File, Part
+from chainloop_smtp.model.mail import File, Part
 
 _LONGEST_NAME = 120  # octets of UTF-8; file systems take 255, and mail programs add to a name
 # What Windows takes for a device, whatever stands behind a dot.

@@ -4,7 +4,11 @@ from typing import NamedTuple
 
 from chainloop_smtp.message import naming
 from chainloop_smtp.message.links import is_web
-from chainloop_smtp.model import Attestation, EnvValues, Job, Part, Runner, origin
+from chainloop_smtp.model import origin
+from chainloop_smtp.model.attestation import Attestation, Runner
+from chainloop_smtp.model.mail import Part
+from chainloop_smtp.model.options import EnvValues
+from chainloop_smtp.model.run import Job
 
 
 class Fact(NamedTuple):

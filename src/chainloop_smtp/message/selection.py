@@ -7,7 +7,8 @@ from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
 from chainloop_smtp.message.wording import Tone
-from chainloop_smtp.model import Attestation, Changes, Evaluation, Material, Policies, Strategy
+from chainloop_smtp.model.attestation import Attestation, Evaluation, Material, Policies, Strategy
+from chainloop_smtp.model.run import Changes
 
 
 class Selection:

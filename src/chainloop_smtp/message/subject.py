@@ -1,7 +1,8 @@
 """Facts -> the built-in subject: short, and never without project, outcome and commit."""
 
 from chainloop_smtp.message import naming
-from chainloop_smtp.model import Attestation, Job, Outcome, Policies, Verdict
+from chainloop_smtp.model.attestation import Attestation, Policies
+from chainloop_smtp.model.run import Job, Outcome, Verdict
 
 _LONGEST = 78  # characters; what a desktop client shows in a list
 _PROJECT = 24

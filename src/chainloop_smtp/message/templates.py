@@ -19,7 +19,7 @@ from chainloop_smtp.message import links, naming, view
 from chainloop_smtp.message.meter import Meter
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, problem
-from chainloop_smtp.model import Templates
+from chainloop_smtp.model.mail import Templates
 
 _COLUMNS = 78
 _MARKDOWN = str.maketrans(

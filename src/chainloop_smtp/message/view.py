@@ -12,17 +12,11 @@ from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
 from chainloop_smtp.message.wording import Wording
-from chainloop_smtp.model import (
-    Attestation,
-    Changes,
-    EnvValues,
-    Job,
-    Outcome,
-    Part,
-    Policies,
-    Verdict,
-    origin,
-)
+from chainloop_smtp.model import origin
+from chainloop_smtp.model.attestation import Attestation, Policies
+from chainloop_smtp.model.mail import Part
+from chainloop_smtp.model.options import EnvValues
+from chainloop_smtp.model.run import Changes, Job, Outcome, Verdict
 
 
 class Facts(TypedDict):

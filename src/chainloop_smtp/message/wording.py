@@ -4,16 +4,9 @@ import re
 from enum import StrEnum
 
 from chainloop_smtp.message import findings, meaning, naming, subject
-from chainloop_smtp.model import (
-    Annotation,
-    Attestation,
-    Job,
-    JobStatus,
-    Outcome,
-    Policies,
-    Thread,
-    Verdict,
-)
+from chainloop_smtp.model.attestation import Annotation, Attestation, Policies
+from chainloop_smtp.model.options import Thread
+from chainloop_smtp.model.run import Job, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.values import dataclass
 
 _HEADLINE = 400

@@ -5,8 +5,8 @@ from dataclasses import field
 from enum import StrEnum
 
 from chainloop_smtp.model.attestation import FindingKind
+from chainloop_smtp.model.run import Outcome
 from chainloop_smtp.model.values import dataclass
-from chainloop_smtp.model.verdict import Outcome
 
 
 class Trigger(StrEnum):

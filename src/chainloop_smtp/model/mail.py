@@ -1,4 +1,4 @@
-"""One mail, and what became of it."""
+"""One message, its parts and templates, and what became of it."""
 
 from dataclasses import field
 from datetime import datetime
@@ -240,3 +240,33 @@ class Delivery:
         if not self.tries:
             return 0.0
         return (self.tries[-1].ended - self.tries[0].started).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateFile:
+    """One template.
+
+    Attributes:
+        name: Of the file, without its folder; it ends in ``.j2``.
+        text: Its source; LF line ends.
+    """
+
+    name: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Templates:
+    """What takes the place of our own templates; empty: nothing.
+
+    Attributes:
+        subject: Source of the subject's template.
+        folder: In the user's own words; empty when there is none.
+        files: Sorted by name.
+        others: Names in the folder that are no template's.
+    """
+
+    subject: str = ""
+    folder: str = ""
+    files: tuple[TemplateFile, ...] = ()
+    others: tuple[str, ...] = ()

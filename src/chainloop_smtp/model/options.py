@@ -8,7 +8,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from chainloop_smtp.model.configuration import Trigger
-from chainloop_smtp.model.job import Job, JobResult, JobStatus
+from chainloop_smtp.model.run import Job, JobResult, JobStatus
 from chainloop_smtp.model.values import dataclass
 
 # What mail servers route by inside a local part. Postfix, by default: the percent hack and bang

@@ -1,6 +1,7 @@
 """Every input, once: `action.yml`, the flags and README's table are held against this list."""
 
-from chainloop_smtp.model import Auth, EnvValues, JobStatus, OAuth2Provider, Require, Thread, Tls
+from chainloop_smtp.model.options import Auth, EnvValues, OAuth2Provider, Require, Thread, Tls
+from chainloop_smtp.model.run import JobStatus
 from chainloop_smtp.model.values import dataclass
 
 

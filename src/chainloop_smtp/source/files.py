@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted, quoted_path
-from chainloop_smtp.model import File
+from chainloop_smtp.model.mail import File
 
 _MOST_FILES = 100
 _MOST_ENTRIES = 100_000  # looked at for all patterns together

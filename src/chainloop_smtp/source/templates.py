@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted, quoted_path
-from chainloop_smtp.model import TemplateFile, Templates
+from chainloop_smtp.model.mail import TemplateFile, Templates
 
 SUFFIX = ".j2"
 _LONGEST = 128 * 1024  # octets of one file

@@ -10,7 +10,12 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model import AttachmentEntry, Configuration, Entry, RegistrationEntry
+from chainloop_smtp.model.configuration import (
+    AttachmentEntry,
+    Configuration,
+    Entry,
+    RegistrationEntry,
+)
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration.document import Node, Sequence, Span, Table, compose
 

@@ -1,0 +1,296 @@
+"""The facts of one run: its job, the verdict, what changed, and whether an attachment applies."""
+
+from enum import StrEnum
+
+from chainloop_smtp.model.attestation import Attestation, Material, Violation
+from chainloop_smtp.model.values import dataclass
+
+
+class JobStatus(StrEnum):
+    """GitHub's words for how a job, a check or a workflow run ended ("conclusion")."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    NEUTRAL = "neutral"
+    TIMED_OUT = "timed_out"
+    ACTION_REQUIRED = "action_required"
+    STALE = "stale"
+    STARTUP_FAILURE = "startup_failure"
+
+    @property
+    def is_failure(self) -> bool:
+        """It failed, or does not go on until somebody acts."""
+        return self in _FAILURES
+
+    @property
+    def is_cancellation(self) -> bool:
+        """It was ended, or given up, before it could succeed or fail."""
+        return self in _CANCELLATIONS
+
+
+# As `gh pr checks` counts them, except that it takes what went stale for pending.
+_FAILURES = (
+    JobStatus.FAILURE,
+    JobStatus.TIMED_OUT,
+    JobStatus.STARTUP_FAILURE,
+    JobStatus.ACTION_REQUIRED,
+)
+_CANCELLATIONS = (JobStatus.CANCELLED, JobStatus.STALE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """The result of one earlier job.
+
+    Attributes:
+        name: The job's id; empty where only results are given.
+    """
+
+    name: str
+    result: JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """The job that sends a mail about another run than its own. Empty strings: not said.
+
+    Attributes:
+        name: The job's id in the workflow file.
+        url: Page of its run.
+    """
+
+    name: str = ""
+    workflow: str = ""
+    repository: str = ""
+    run_id: str = ""
+    run_attempt: str = ""
+    event: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the runner says of the run that the mail is about. Empty strings: not said.
+
+    Attributes:
+        status: How the job has gone so far; how the run ended, where it is another one.
+        name: The job's id in the workflow file; empty where the run is another one.
+        sender: The job that sends the mail, where the mail is about another run (an event
+            ``workflow_run``); None where it is about the job's own.
+        ref: Full git ref, such as ``refs/heads/main`` or ``refs/pull/7/merge``.
+        head_ref: Source branch; only in a pull request.
+        is_fork: True in a pull request whose head is another repository, and where Dependabot
+            started the run: neither gets the repository's secrets.
+        chainloop_project: As the inputs name it, where no attestation does.
+        chainloop_workflow: The same.
+    """
+
+    status: JobStatus | None = None
+    needs: tuple[JobResult, ...] = ()
+    name: str = ""
+    sender: Sender | None = None
+    workflow: str = ""
+    repository: str = ""
+    server_url: str = ""
+    run_id: str = ""
+    run_attempt: str = ""
+    ref: str = ""
+    head_ref: str = ""
+    sha: str = ""
+    actor: str = ""
+    event: str = ""
+    is_fork: bool = False
+    chainloop_project: str = ""
+    chainloop_workflow: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """True unless this job is known to have been skipped, or any job to have gone wrong."""
+        return self.status is not JobStatus.SKIPPED and not self.has_failed and not self.is_stopped
+
+    @property
+    def has_failed(self) -> bool:
+        """This job or an earlier one failed."""
+        return any(result.is_failure for result in _results(self))
+
+    @property
+    def is_stopped(self) -> bool:
+        """This job or an earlier one was cancelled."""
+        return any(result.is_cancellation for result in _results(self))
+
+    @property
+    def run_url(self) -> str:
+        """Page of the workflow run; empty when it is not known."""
+        if not (self.server_url and self.repository and self.run_id):
+            return ""
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
+
+
+def _results(job: Job) -> tuple[JobStatus, ...]:
+    return (*([job.status] if job.status else []), *(need.result for need in job.needs))
+
+
+class PolicyStatus(StrEnum):
+    """Chainloop's six words (policy_status.go)."""
+
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+    PASSED = "PASSED"
+    SKIPPED = "SKIPPED"
+    WARNING = "WARNING"
+    BLOCKED = "BLOCKED"
+    BYPASSED = "BYPASSED"
+
+
+class Outcome(StrEnum):
+    """What happened, in one word for the reader and for the workflow."""
+
+    PASSED = "passed"
+    VIOLATIONS = "violations"
+    BLOCKED = "blocked"
+    BYPASSED = "bypassed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    NOT_ATTESTED = "not-attested"
+    ATTESTED = "attested"
+
+
+NO_EVIDENCE = "no evidence given"
+"""The reason of a verdict on a run of which nothing is known but how its jobs went."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The judgement on a run.
+
+    Attributes:
+        reason: Why, where the outcome alone does not say: ``no evidence given``, ``not pushed``,
+            ``job build failed``. Empty otherwise.
+        policy_status: None when there is no attestation to judge, or when it refers to
+            evaluations and says nothing of them.
+        doubt: Why the evidence may not be about this run, or that it cannot be read, as
+            sentences; empty: it looks right.
+        missing: Names of required materials that nobody added, and of groups of which
+            one was required, such as ``tests (junit or cobertura)``.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    policy_status: PolicyStatus | None = None
+    missing: tuple[str, ...] = ()
+    doubt: str = ""
+
+
+class Aspect(StrEnum):
+    """What two runs are compared by besides their materials and violations."""
+
+    VIOLATION_COUNT = "violationCount"
+    CONTRACT = "contract"
+    STRATEGY = "strategy"
+    SIGNER = "signer"
+    OUTCOME = "outcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """One fact of the run that is not what it was."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """A material of the same name whose content is another."""
+
+    before: Material
+    after: Material
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """An active violation, and where it was found.
+
+    Attributes:
+        material: Empty at attestation level.
+    """
+
+    policy: str
+    material: str
+    is_gate: bool
+    violation: Violation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What differs between two attestations of one workflow.
+
+    Attributes:
+        previous: The earlier one.
+        added: Materials, in the order of the later one.
+        removed: Materials, in the order of the earlier one.
+        introduced: Violations that the earlier one does not have.
+        resolved: Violations that the later one no longer has.
+        are_violations_known: False where one of the two only counts its violations.
+        violation_count: The two counts; None where they are the same or not said.
+        outcome: By the evidence alone, since the earlier job's own result is not in it.
+        unchanged: What both say, and say alike.
+    """
+
+    previous: Attestation
+    added: tuple[Material, ...] = ()
+    removed: tuple[Material, ...] = ()
+    replaced: tuple[Replacement, ...] = ()
+    introduced: tuple[Breach, ...] = ()
+    resolved: tuple[Breach, ...] = ()
+    are_violations_known: bool = True
+    violation_count: Shift | None = None
+    contract: Shift | None = None
+    strategy: Shift | None = None
+    signer: Shift | None = None
+    outcome: Shift | None = None
+    unchanged: tuple[Aspect, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing changed, as far as the two say."""
+        found = (self.added, self.removed, self.replaced, self.introduced, self.resolved)
+        shifts = (self.violation_count, self.contract, self.strategy, self.signer, self.outcome)
+        return self.are_violations_known and not any(found) and not any(shifts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previous:
+    """What is known of the run before this one.
+
+    Attributes:
+        source: Where that comes from, in a reader's words; or why nothing is known.
+        outcome: By its evidence; None when that is not at hand.
+        has_succeeded: Its job did; None when that is not known either.
+        changes: Between the two attestations; None when they cannot be compared.
+    """
+
+    source: str
+    outcome: Outcome | None = None
+    has_succeeded: bool | None = None
+    changes: Changes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whether an attachment applies to a run.
+
+    Attributes:
+        reason: Why it does not; empty when it does.
+        note: What the mail is to say of the decision: a condition that could not be judged, and
+            was taken to hold. Empty: nothing.
+    """
+
+    reason: str = ""
+    note: str = ""
+
+    @property
+    def applies(self) -> bool:
+        """The mail is sent."""
+        return not self.reason
