@@ -16,7 +16,7 @@ from functools import partial
 from importlib.resources import files
 
 from chainloop_smtp import attestation, message, options
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Attestation,
     Evaluation,
     Finding,
@@ -25,8 +25,8 @@ from chainloop_smtp.model.attestation import (
     Policies,
     Violation,
 )
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.mail import Mail
-from chainloop_smtp.model.run import Job
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC)

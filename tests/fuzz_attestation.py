@@ -21,8 +21,8 @@ from typing import Any
 import builders
 from chainloop_smtp import attestation
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.verdict import judge
 
 FINDS = Path(__file__).parent / "data" / "fuzz"

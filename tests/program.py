@@ -10,10 +10,17 @@ from pathlib import Path
 
 from builders import cli_push, encoded, statement
 from chainloop_smtp.cli.post import failure_of
-from chainloop_smtp.delivery import Ahead
+from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
-from chainloop_smtp.model.options import Registration, Require, Transport
+from chainloop_smtp.model.mail import (
+    Attempt,
+    Delivery,
+    Mail,
+    RecipientResult,
+    RecipientStatus,
+    Reply,
+)
+from chainloop_smtp.model.settings import Registration, Require, Transport
 from runner import commands, heredocs
 
 PASSWORD = 'correct "horse" bättery'
@@ -52,7 +59,7 @@ class Post:
         error: Raised.
     """
 
-    refused: tuple[Fate, ...] = ()
+    refused: tuple[RecipientResult, ...] = ()
     trouble: Problem | None = None
     error: BaseException | None = None
     is_interrupted: bool = False
@@ -67,7 +74,7 @@ class Post:
         transport: Transport,
         *,
         notify: Callable[[str], None] = print,
-        ahead: Ahead | None = None,
+        ahead: EarlyConnection | None = None,
     ) -> Delivery:
         del notify, ahead
         self.mails.append(mail)
@@ -77,13 +84,13 @@ class Post:
             raise self.error
         refused = {each.recipient: each for each in self.refused}
         queued = Reply(code=250, text="queued")
-        taken = State.DEFERRED if self.trouble else State.ACCEPTED
+        taken = RecipientStatus.DEFERRED if self.trouble else RecipientStatus.ACCEPTED
         reply = None if self.trouble else queued
         started = datetime(2026, 9, 1, 8, 9, 10, tzinfo=UTC)
         return Delivery(
             mail=mail,
-            fates=tuple(
-                refused.get(each) or Fate(recipient=each, state=taken, reply=reply)
+            results=tuple(
+                refused.get(each) or RecipientResult(recipient=each, state=taken, reply=reply)
                 for each in mail.recipients
             ),
             tries=(
@@ -160,7 +167,7 @@ def never(
     transport: Transport,
     *,
     notify: Callable[[str], None] = print,
-    ahead: Ahead | None = None,
+    ahead: EarlyConnection | None = None,
 ) -> Delivery:
     """Where nothing may be delivered."""
     raise AssertionError((mail, registration, transport, notify, ahead))
@@ -189,9 +196,9 @@ def text_of(content: bytes) -> str:
     return text
 
 
-def refusal(recipient: str, text: str = "no such mailbox") -> Fate:
+def refusal(recipient: str, text: str = "no such mailbox") -> RecipientResult:
     reply = Reply(code=550, enhanced="5.1.1", text=text)
-    return Fate(recipient=recipient, state=State.REFUSED, reply=reply)
+    return RecipientResult(recipient=recipient, state=RecipientStatus.REFUSED, reply=reply)
 
 
 def told(result: Delivery) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.difference import compare
 from chainloop_smtp.message import compose, compose_registration, parts
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Commit,
@@ -28,9 +28,9 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.facts import Changes, Job, JobResult, JobStatus, Verdict
 from chainloop_smtp.model.mail import File, Mail
-from chainloop_smtp.model.options import Attachment, Mailbox, Options, Plugin, Registration
-from chainloop_smtp.model.run import Changes, Job, JobResult, JobStatus, Verdict
+from chainloop_smtp.model.settings import Attachment, Mailbox, Options, Plugin, Registration
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Commit,
@@ -17,8 +17,8 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus
 from chainloop_smtp.model.mail import Mail
-from chainloop_smtp.model.run import Job, JobResult, JobStatus
 from states import JOB, RECORDED, counted, golden_mails, written
 
 LONG = "x" * 200

@@ -3,8 +3,8 @@
 import time
 
 from chainloop_smtp.delivery import Clock, send
-from chainloop_smtp.model.mail import Delivery, Mail, State
-from chainloop_smtp.model.options import Mailbox, Registration, Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
+from chainloop_smtp.model.settings import Mailbox, Registration, Tls, Transport
 from sink import Sink
 
 HASTE = Clock(sleep=lambda _: None, chance=lambda: 0.0)
@@ -45,6 +45,6 @@ def submit(
     return sent
 
 
-def state(delivery: Delivery) -> State:
-    (fate,) = delivery.fates
-    return fate.state
+def state(delivery: Delivery) -> RecipientStatus:
+    (result,) = delivery.results
+    return result.state

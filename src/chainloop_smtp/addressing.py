@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from chainloop_smtp.model.options import Attachment, Lookup, Mailbox, Options, unique
+from chainloop_smtp.model.settings import Attachment, Lookup, Mailbox, Options, unique
 
 _NOBODYS = frozenset(("noreply", "no-reply", "donotreply", "do-not-reply", "notifications"))
 _HIDDEN = ("users.noreply.github.com", "users.noreply.gitlab.com", "localhost")

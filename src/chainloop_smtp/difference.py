@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Attestation,
     Finding,
     Material,
@@ -13,7 +13,7 @@ from chainloop_smtp.model.attestation import (
     Signing,
     Workflow,
 )
-from chainloop_smtp.model.run import Aspect, Breach, Changes, Outcome, Replacement, Shift
+from chainloop_smtp.model.facts import Aspect, Breach, Changes, Outcome, Replacement, Shift
 
 T = TypeVar("T")
 Key = Callable[[T], Hashable]

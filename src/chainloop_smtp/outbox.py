@@ -11,8 +11,15 @@ from typing import Any
 from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import Unreadable
-from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
-from chainloop_smtp.model.options import Registration, mailbox_key
+from chainloop_smtp.model.mail import (
+    Attempt,
+    Delivery,
+    Mail,
+    RecipientResult,
+    RecipientStatus,
+    Reply,
+)
+from chainloop_smtp.model.settings import Registration, mailbox_key
 
 _RECEIPT = "receipt.json"
 _INTERNATIONAL = ".smtputf8.eml"
@@ -96,14 +103,16 @@ def accepted(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Keys of the mailboxes for which a server took the mail of these entries."""
     recipients = (recipient for entry in entries for recipient in entry["recipients"])
     return frozenset(
-        mailbox_key(each["address"]) for each in recipients if each["state"] == State.ACCEPTED
+        mailbox_key(each["address"])
+        for each in recipients
+        if each["state"] == RecipientStatus.ACCEPTED
     )
 
 
 def account(registration: Registration, delivery: Delivery) -> dict[str, object]:
     """One entry of the receipt."""
     mail = delivery.mail
-    fates = delivery.fates or tuple(Fate(recipient=each) for each in mail.recipients)
+    results = delivery.results or tuple(RecipientResult(recipient=each) for each in mail.recipients)
     return {
         "messageId": mail.message_id,
         "subject": mail.subject,
@@ -119,13 +128,13 @@ def account(registration: Registration, delivery: Delivery) -> dict[str, object]
         "interrupted": delivery.is_interrupted,
         "recipients": [
             {
-                "address": fate.recipient,
-                "state": fate.state.value if delivery.fates else "untried",
-                "reply": fate.reply and _reply(fate.reply),
-                "reason": fate.why or None,
-                **({"hint": fate.hint} if fate.hint else {}),
+                "address": result.recipient,
+                "state": result.state.value if delivery.results else "untried",
+                "reply": result.reply and _reply(result.reply),
+                "reason": result.why or None,
+                **({"hint": result.hint} if result.hint else {}),
             }
-            for fate in fates
+            for result in results
         ],
         "attempts": [_attempt(each) for each in delivery.transactions],
     }

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Attestation, FindingKind, Violation, Workflow
-from chainloop_smtp.model.configuration import Conditions, Trigger
-from chainloop_smtp.model.run import Decision, Job, Outcome, PolicyStatus, Previous, Verdict
+from chainloop_smtp.model.attested import Attestation, FindingKind, Violation, Workflow
+from chainloop_smtp.model.entries import Conditions, Trigger
+from chainloop_smtp.model.facts import Decision, Job, Outcome, PolicyStatus, Previous, Verdict
 
 COMPARING = (Trigger.CHANGED, Trigger.FIXED, Trigger.NEW_VIOLATIONS)
 _GOOD = (Outcome.PASSED, Outcome.ATTESTED)

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Attestation, Material, RunState, Strategy
-from chainloop_smtp.model.run import NO_EVIDENCE, Job, JobStatus, Outcome, PolicyStatus, Verdict
+from chainloop_smtp.model.attested import Attestation, Material, RunState, Strategy
+from chainloop_smtp.model.facts import NO_EVIDENCE, Job, JobStatus, Outcome, PolicyStatus, Verdict
 
 
 def judge(attestation: Attestation | None, job: Job) -> Verdict:

@@ -6,7 +6,7 @@ import pytest
 
 from chainloop_smtp.delivery import send
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Auth, Mailbox, Registration, Tls, Transport
+from chainloop_smtp.model.settings import Auth, Mailbox, Registration, Tls, Transport
 from mailserver import ACCOUNT, AWKWARD_ACCOUNT, HOST_NAME, Account, MailServer
 from program import told
 

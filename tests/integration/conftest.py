@@ -15,7 +15,7 @@ import trustme
 from chainloop_smtp import cli, delivery
 from chainloop_smtp.cli.run import Deliver
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Registration, Transport
+from chainloop_smtp.model.settings import Registration, Transport
 from program import PASSWORD, Ended, Post, Program
 from smtpserver import Certificates, Mailboxes, certificates
 from website import Site, serve
@@ -67,7 +67,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             transport: Transport,
             *,
             notify: Callable[[str], None],
-            ahead: delivery.Ahead | None = None,
+            ahead: delivery.EarlyConnection | None = None,
         ) -> Iterator[Delivery]:
             del ahead
             for mail in mails:
@@ -82,7 +82,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             stderr=stderr,
             deliver=deliver,
             deliver_all=delivery.send_all if is_real else one_by_one,
-            connect=delivery.Ahead if is_real else None,
+            connect=delivery.EarlyConnection if is_real else None,
         )
         return Ended(code, stdout.getvalue(), stderr.getvalue(), variables, tmp_path)
 

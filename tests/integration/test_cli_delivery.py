@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp import delivery
-from chainloop_smtp.model.mail import Delivery, Fate, Reply, State
+from chainloop_smtp.model.mail import Delivery, RecipientResult, RecipientStatus, Reply
 from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Post, Program, flags, parsed, text_of
 from smtpserver import Certificates, Mailboxes
 
@@ -172,8 +172,10 @@ def test_a_recipient_put_off_is_told_with_what_to_do(
     program: Program, code: int, again: str
 ) -> None:
     reply = Reply(code=code, enhanced="4.2.0", text="not now")
-    fate = Fate(recipient="security@example.com", state=State.DEFERRED, reply=reply)
-    ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, post=Post(refused=(fate,)))
+    result = RecipientResult(
+        recipient="security@example.com", state=RecipientStatus.DEFERRED, reply=reply
+    )
+    ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, post=Post(refused=(result,)))
 
     assert ended.code == 5
     assert "security@example.com: the server put this recipient off: " + str(reply) in ended.stderr
@@ -183,9 +185,9 @@ def test_a_recipient_put_off_is_told_with_what_to_do(
 
 
 def test_recipients_whose_end_is_not_known_are_named(program: Program) -> None:
-    fate = Fate(recipient="audit@example.com", state=State.UNKNOWN)
+    result = RecipientResult(recipient="audit@example.com", state=RecipientStatus.UNKNOWN)
     inputs = INPUTS | {"attestation": PUSHED, "cc": "audit@example.com"}
-    ended = program("send", inputs=inputs, post=Post(refused=(fate,)))
+    ended = program("send", inputs=inputs, post=Post(refused=(result,)))
 
     assert ended.code == 5
     assert "for audit@example.com is not known" in ended.stderr
@@ -197,6 +199,6 @@ def test_a_delivery_that_was_never_tried_took_no_time(program: Program) -> None:
     post = Post()
     program("send", inputs=INPUTS | {"attestation": PUSHED}, post=post)
     (mail,) = post.mails
-    untried = Delivery(mail=mail, fates=())
+    untried = Delivery(mail=mail, results=())
 
     assert (untried.duration, untried.attempts, untried.round_trips) == (0.0, 0, 0)

@@ -17,7 +17,7 @@ from chainloop_smtp import delivery
 from chainloop_smtp.cli.servers import Stop
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Registration, Transport
+from chainloop_smtp.model.settings import Registration, Transport
 from interrupts import PATIENCE
 from program import PASSWORD, PUSHED, Ended, Post, Program, never, parsed, refusal, text_of
 from runner import commands

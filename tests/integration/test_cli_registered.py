@@ -12,7 +12,7 @@ import pytest
 from chainloop_smtp import delivery
 from chainloop_smtp.errors import Problem, quoted_path
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Registration, Transport
+from chainloop_smtp.model.settings import Registration, Transport
 from program import INPUTS, PASSWORD, Post, Program, never, parsed, refusal
 from smtpserver import Certificates, Mailboxes
 

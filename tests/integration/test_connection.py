@@ -20,8 +20,8 @@ import trustme
 from chainloop_smtp.delivery import check_files, send
 from chainloop_smtp.delivery.tls import context
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.mail import Delivery, Mail, State
-from chainloop_smtp.model.options import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
+from chainloop_smtp.model.settings import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from program import told
 from proxies import Tunnel
 from smtpserver import (
@@ -106,7 +106,7 @@ def test_another_certificate_than_the_pinned_gets_no_secret(tls: Certificates, m
     with Scripted(script(tls=mode.value, auth="PLAIN"), tls.server) as server:
         result = submit(server, user=USER, tls=mode, tls_fingerprint=pin)
 
-    assert [fate.state for fate in result.fates] == [State.REFUSED]
+    assert [result.state for result in result.results] == [RecipientStatus.REFUSED]
     found = result.tries[0].certificate or re.findall("[0-9a-f]{64}", result.tries[0].why)[0]
     assert result.tries[0].why == (
         f"the server's certificate has the SHA-256 fingerprint {found}, not the pinned one"

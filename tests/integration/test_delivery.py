@@ -22,8 +22,8 @@ from chainloop_smtp.delivery.connection import Connection
 from chainloop_smtp.delivery.dialing import own_name
 from chainloop_smtp.delivery.tls import context as tls_context
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
-from chainloop_smtp.model.mail import Delivery, Fate, Mail, Reply, State
-from chainloop_smtp.model.options import Auth, Mailbox, Registration, Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientResult, RecipientStatus, Reply
+from chainloop_smtp.model.settings import Auth, Mailbox, Registration, Tls, Transport
 from program import told
 from smtpserver import (
     Certificates,
@@ -772,7 +772,7 @@ def test_a_server_that_speaks_unasked_gets_nothing_more(extra: bytes, told: str)
         result = submit(server, user=USER)
     (attempt,) = result.tries
     assert attempt.why == f"the server speaks without being asked: {told}"
-    assert [fate.state for fate in result.fates] == [State.REFUSED]
+    assert [result.state for result in result.results] == [RecipientStatus.REFUSED]
     assert b"AUTH" not in server.received
 
 
@@ -858,13 +858,13 @@ def test_refused_recipients_are_told_and_the_others_get_the_mail(
     (mail,) = server.mails
     assert mail.recipients == result.accepted == ("a@example.test", "b@x.test")
     assert result.refused == (
-        Fate(
+        RecipientResult(
             recipient="nobody@example.test",
-            state=State.REFUSED,
+            state=RecipientStatus.REFUSED,
             reply=Reply(code=550, enhanced="5.1.1", text="no such user"),
             hint="There is no such mailbox: check the spelling in to, cc or bcc.",
         ),
-        Fate(
+        RecipientResult(
             recipient="late@example.test",
             reply=Reply(code=450, text="later"),
             hint="The server could not do it now: raise deadline so that it is tried again, or "

@@ -10,8 +10,8 @@ import pytest
 
 from chainloop_smtp.delivery import Clock, send, send_all
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.model.mail import Delivery, Mail, State
-from chainloop_smtp.model.options import Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
+from chainloop_smtp.model.settings import Tls, Transport
 from interrupts import interrupt_when, main_is_in, until
 from program import INPUTS, Post, Program
 from sink import GOOD, Fault, Sink, absent
@@ -42,15 +42,15 @@ def all_of(server: Sink, mails: list[Mail], connections: int = 1, **clock: Any) 
 @pytest.mark.parametrize(
     ("extensions", "replies", "heard", "ends"),
     [
-        (FULL, 0, b"", State.DEFERRED),
-        (FULL, 3, b"QUIT\r\n", State.UNKNOWN),
-        (("PIPELINING", "AUTH PLAIN"), 3, b"DATA\r\n", State.DEFERRED),
-        (("AUTH PLAIN",), 6, b"\r\n.\r\n", State.UNKNOWN),
+        (FULL, 0, b"", RecipientStatus.DEFERRED),
+        (FULL, 3, b"QUIT\r\n", RecipientStatus.UNKNOWN),
+        (("PIPELINING", "AUTH PLAIN"), 3, b"DATA\r\n", RecipientStatus.DEFERRED),
+        (("AUTH PLAIN",), 6, b"\r\n.\r\n", RecipientStatus.UNKNOWN),
     ],
     ids=["before the greeting", "with the whole mail ahead", "before the content", "after it"],
 )
 def test_an_interrupted_delivery_says_where_it_was(
-    extensions: tuple[str, ...], replies: int, heard: bytes, ends: State
+    extensions: tuple[str, ...], replies: int, heard: bytes, ends: RecipientStatus
 ) -> None:
     with Sink(extensions=extensions, faults=[Fault(replies=replies)]) as server:
         interrupt_when(lambda: server.sessions and server.sessions[0].endswith(heard))
@@ -71,8 +71,12 @@ def test_what_nobody_has_taken_up_yet_is_told_too(connections: int) -> None:
         )
         found = all_of(server, [a_mail(number) for number in range(40)], connections)
     assert len({each.mail.message_id for each in found}) == 40
-    assert all(each.is_interrupted for each in found if state(each) is not State.ACCEPTED)
-    assert {state(each) for each in found} == {State.ACCEPTED, State.UNKNOWN, State.DEFERRED}
+    assert all(each.is_interrupted for each in found if state(each) is not RecipientStatus.ACCEPTED)
+    assert {state(each) for each in found} == {
+        RecipientStatus.ACCEPTED,
+        RecipientStatus.UNKNOWN,
+        RecipientStatus.DEFERRED,
+    }
 
 
 @pytest.mark.parametrize("made", [0, 1, 3])
@@ -86,17 +90,19 @@ def test_an_interrupt_while_a_mail_is_made_loses_none_that_was_made_before(made:
     with Sink(most_mails=1) as server:
         found = list(send_all(mails(), registration(server), Transport(tls=Tls.NONE), clock=HASTE))
     assert len({each.mail.message_id for each in found}) == len(found) == made
-    assert all(each.is_interrupted or state(each) is State.ACCEPTED for each in found)
+    assert all(each.is_interrupted or state(each) is RecipientStatus.ACCEPTED for each in found)
     for each in found:
         times = server.times(each.mail.content[:18])
-        assert (times == 1) is (state(each) is State.ACCEPTED) or state(each) is State.UNKNOWN
+        assert (times == 1) is (state(each) is RecipientStatus.ACCEPTED) or state(
+            each
+        ) is RecipientStatus.UNKNOWN
 
 
 def test_an_interrupt_between_two_attempts_ends_the_waiting() -> None:
     with Sink(always=Fault(answers=[(b"RCPT", b"450 4.2.0 later\r\n")])) as server:
         (delivery,) = all_of(server, [a_mail()], sleep=interrupting)
     assert delivery.is_interrupted
-    assert state(delivery) is State.DEFERRED
+    assert state(delivery) is RecipientStatus.DEFERRED
     assert delivery.attempts == 1
 
 
@@ -125,7 +131,7 @@ def test_greylisting_passes() -> None:
             clock=Clock(sleep=pauses.append, chance=lambda: 0.5),
             notify=said.append,
         )
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert delivery.attempts == 3
     assert pauses == [0.75, 1.5]
     assert said == [
@@ -141,7 +147,7 @@ def test_what_to_do_is_said_with_the_first_failure_already_and_once() -> None:
     with absent() as server:
         closed = registration(server)
         delivery = send(a_mail(), closed, transport, attempts=3, clock=HASTE, notify=said.append)
-    assert state(delivery) is State.DEFERRED
+    assert state(delivery) is RecipientStatus.DEFERRED
     hint = delivery.tries[-1].hint
     first, second = said
     assert "the connection was refused. " in first
@@ -162,7 +168,7 @@ def test_the_deadline_ends_the_tries_and_does_not_wait_in_vain() -> None:
             clock=Clock(seconds=lambda: sum(pauses), sleep=pauses.append, chance=lambda: 0.0),
         )
     assert pauses == [0.5, 1.0]
-    assert state(delivery) is State.DEFERRED
+    assert state(delivery) is RecipientStatus.DEFERRED
     assert delivery.attempts == len(pauses) + 1 == 3
 
 
@@ -207,7 +213,7 @@ def test_an_attempt_after_several_transactions_is_the_second() -> None:
 def test_a_server_that_is_not_there_fails_every_mail_and_says_so_once_each() -> None:
     with absent() as server:
         found = all_of(server, [a_mail(number) for number in range(3)], connections=2)
-    assert {state(each) for each in found} == {State.DEFERRED}
+    assert {state(each) for each in found} == {RecipientStatus.DEFERRED}
     assert {each.tries[-1].why for each in found} == {"the connection was refused"}
 
 
@@ -215,7 +221,7 @@ def test_a_refused_login_fails_every_mail_and_is_tried_once() -> None:
     with Sink(password="another", extensions=("AUTH PLAIN",)) as server:
         found = all_of(server, [a_mail(number) for number in range(3)])
     assert len(server.sessions) == 1
-    assert {state(each) for each in found} == {State.REFUSED}
+    assert {state(each) for each in found} == {RecipientStatus.REFUSED}
     assert all("refused the login of ci" in each.tries[-1].why for each in found)
 
 
@@ -232,20 +238,23 @@ def test_a_refused_rset_casts_doubt_on_what_was_accepted_before_it(
             all_of(server, [a_mail(number) for number in range(3)]),
             key=lambda each: each.mail.message_id,
         )
-    assert state(first) is State.UNKNOWN
+    assert state(first) is RecipientStatus.UNKNOWN
     assert "out of step" in first.tries[-1].why
     assert server.times(b"Subject: mail 0.\r\n") == 1
     for each in others:
         times = server.times(each.mail.content[:18])
         assert times <= 1
-        assert state(each) is State.UNKNOWN or (times, state(each)) == (1, State.ACCEPTED)
+        assert state(each) is RecipientStatus.UNKNOWN or (times, state(each)) == (
+            1,
+            RecipientStatus.ACCEPTED,
+        )
 
 
 def test_a_refused_sender_is_known_even_if_nothing_follows() -> None:
     fault = Fault(answers=[(b"MAIL", b"550 5.7.1 not you\r\n")], replies=4)
     with Sink(always=fault) as server:
         delivery = submit(server, timeout=2, attempts=1)
-    assert state(delivery) is State.REFUSED
+    assert state(delivery) is RecipientStatus.REFUSED
     assert [each.reason for each in delivery.refused] == ["550 5.7.1 not you"]
 
 
@@ -253,7 +262,7 @@ def test_a_goodbye_that_nobody_asked_for_is_understood() -> None:
     said = b"250-sink\r\n250 AUTH PLAIN\r\n421 4.3.2 idle for too long\r\n"
     with Sink(faults=[Fault(answers=[(b"EHLO", said)])]) as server:
         delivery = submit(server)
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert "421 4.3.2 idle for too long" in delivery.tries[0].why
     assert delivery.attempts == 2
 
@@ -273,7 +282,7 @@ def test_a_bug_in_what_makes_the_mails_reaches_the_caller() -> None:
 def test_an_interrupt_does_not_wait_for_a_line_that_does_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("chainloop_smtp.delivery.dispatch._PARTING", 0.1)
+    monkeypatch.setattr("chainloop_smtp.delivery.submission._PARTING", 0.1)
 
     is_making = threading.Event()
 
@@ -299,5 +308,5 @@ def test_what_was_put_off_before_an_interrupt_is_not_tried_again() -> None:
         interrupt_when(lambda: server.sessions and server.sessions[0].count(b"RCPT TO") == 2)
         found = all_of(server, [a_mail(1), a_mail(2)])
     assert len(server.sessions) == 1
-    assert {state(each) for each in found} == {State.DEFERRED}
+    assert {state(each) for each in found} == {RecipientStatus.DEFERRED}
     assert all(each.is_interrupted for each in found)

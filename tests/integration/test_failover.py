@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp.delivery import Ahead, Clock, send, send_all
+from chainloop_smtp.delivery import Clock, EarlyConnection, send, send_all
 from chainloop_smtp.delivery.rotation import Rotation
-from chainloop_smtp.model.mail import Delivery, State
-from chainloop_smtp.model.options import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
+from chainloop_smtp.model.mail import Delivery, RecipientStatus
+from chainloop_smtp.model.settings import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from proxies import Tunnel
 from sink import Fault, Sink
 from smtpserver import Certificates, Mailboxes, issued, loopback_addresses
@@ -181,7 +181,7 @@ def test_the_next_attempt_takes_the_next_address_at_once(
             notify=said.append,
         )
 
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert len(good.taken) == 1
     assert [each.why for each in delivery.tries] == [why, ""]
     assert delivery.attempts == 2
@@ -207,7 +207,7 @@ def test_the_other_family_is_an_address_as_any(monkeypatch: pytest.MonkeyPatch, 
             resolve(monkeypatch, bad.address, ("::1", mailboxes.port, 0, 0))
             delivery = submit("")
             assert len(mailboxes.mails) == 1
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert [each.address for each in delivery.tries] == [
         first,
         {"::1": "127.0.0.1", "127.0.0.1": "::1"}[first],
@@ -229,7 +229,7 @@ def test_each_of_several_addresses_gets_its_turn_and_then_the_first_again(
         )
         assert [one.visits, two.visits, three.visits] == [3, 2, 2]
     assert delivery.attempts == 7
-    assert state(delivery) is State.DEFERRED
+    assert state(delivery) is RecipientStatus.DEFERRED
     assert pauses == [0.0, 0.0, 2.0, 4.0, 8.0, 15.0]
 
 
@@ -240,7 +240,7 @@ def test_where_every_address_fails_for_good_nothing_is_tried_again(
         resolve(monkeypatch, one.address, two.address)
         delivery = submit()
         assert [one.visits, two.visits] == [1, 1]
-    assert state(delivery) is State.REFUSED
+    assert state(delivery) is RecipientStatus.REFUSED
     assert [each.why for each in delivery.tries] == [
         "the server does not take mail now: 554 not you",
         "the server refused EHLO: 550 no",
@@ -267,7 +267,7 @@ def test_a_certificate_that_is_wrong_at_one_address_leaves_the_other(
         delivery = submit("", tls=mode, timeout=5.0, tls_ca_file=str(tmp_path / "ca.pem"))
 
     assert delivery.tries[0].why.startswith("the server's certificate is not trusted: ")
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert (len(bad.mails), len(good.mails)) == (0, 1)
 
 
@@ -288,7 +288,7 @@ def test_a_session_that_breaks_before_a_mail_is_taken_leaves_the_address(
     ):
         resolve(monkeypatch, at(bad), at(good))
         delivery = submit()
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert (len(bad.sessions), len(good.sessions), len(good.taken)) == (1, 1, 1)
 
 
@@ -300,7 +300,7 @@ def test_an_address_that_works_and_says_no_to_a_recipient_is_kept(
     with Sink(faults=[grey, grey]) as first, Sink() as second:
         resolve(monkeypatch, at(first), at(second))
         delivery = submit()
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert (len(first.sessions), len(second.sessions)) == (3, 0)
 
 
@@ -308,7 +308,7 @@ def test_a_refused_password_is_given_to_no_other_address(monkeypatch: pytest.Mon
     with Sink(password="another") as first, Sink() as second:
         resolve(monkeypatch, at(first), at(second))
         delivery = submit()
-    assert state(delivery) is State.REFUSED
+    assert state(delivery) is RecipientStatus.REFUSED
     assert (len(first.sessions), len(second.sessions)) == (1, 0)
 
 
@@ -328,7 +328,7 @@ def test_an_address_that_refused_connections_comes_last_next_time(
         resolve(monkeypatch, dead, bad.address, at(good))
         delivery = submit()
         assert tried == [dead, bad.address, at(good)]
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
 
 
 def test_a_session_made_ahead_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def test_a_session_made_ahead_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     with Front(LATER) as bad, Sink() as good:
         resolve(monkeypatch, bad.address, at(good))
-        with Ahead(registration("ci"), transport) as ahead:
+        with EarlyConnection(registration("ci"), transport) as ahead:
             delivery = send(
                 a_mail(),
                 registration("ci"),
@@ -345,7 +345,7 @@ def test_a_session_made_ahead_counts(monkeypatch: pytest.MonkeyPatch) -> None:
                 ahead=ahead,
             )
         assert bad.visits == 1
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert pauses == [0.0]
 
 
@@ -362,7 +362,7 @@ def test_all_of_several_connections_move_on(monkeypatch: pytest.MonkeyPatch) -> 
             )
         )
         assert bad.visits <= 3
-    assert {state(each) for each in found} == {State.ACCEPTED}
+    assert {state(each) for each in found} == {RecipientStatus.ACCEPTED}
     assert len(good.taken) == 6
 
 
@@ -383,7 +383,7 @@ def test_a_proxys_addresses_take_turns_too(monkeypatch: pytest.MonkeyPatch) -> N
             proxy = Proxy(kind=ProxyKind.HTTP, host="proxy.test", port=3128)
             delivery = submit("", proxy=proxy, timeout=5.0)
     assert delivery.tries[0].why == "it closed the connection without an answer"
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
 
 
 def test_the_latest_failure_comes_last() -> None:
@@ -440,7 +440,7 @@ def test_a_connection_that_is_only_ever_refused_is_given_up_after_20_seconds(
         resolve(monkeypatch, one, two)
         delivery, pauses = waited()
     assert pauses == PATIENT
-    assert state(delivery) is State.DEFERRED
+    assert state(delivery) is RecipientStatus.DEFERRED
     assert delivery.attempts == 6
     assert delivery.tries[-1].why == "the connection was refused"
     assert delivery.tries[-1].hint == "Is the port right? Usual: 587, 465."
@@ -464,7 +464,7 @@ def test_a_name_that_does_not_exist_is_not_tried_again(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     delivery, pauses = waited()
-    assert (pauses, delivery.attempts, state(delivery)) == ([], 1, State.REFUSED)
+    assert (pauses, delivery.attempts, state(delivery)) == ([], 1, RecipientStatus.REFUSED)
 
 
 @pytest.mark.parametrize("reason", ["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL"])
@@ -537,9 +537,9 @@ ONCE, TO_THE_END = "once", "to the end"
 def endurance(delivery: Delivery, pauses: list[float]) -> str | list[float]:
     """How long it was tried."""
     if not pauses:
-        assert state(delivery) is State.REFUSED
+        assert state(delivery) is RecipientStatus.REFUSED
         return ONCE
-    assert state(delivery) is State.DEFERRED
+    assert state(delivery) is RecipientStatus.DEFERRED
     return TO_THE_END if sum(pauses) > 90 else pauses
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chainloop_smtp.model.run import Job, Previous
+from chainloop_smtp.model.facts import Job, Previous
 from chainloop_smtp.source import github
 from website import Site, answer
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import pytest
 
 from chainloop_smtp.delivery import send_all
-from chainloop_smtp.delivery.visit import WINDOW
-from chainloop_smtp.model.mail import Delivery, Mail, State
-from chainloop_smtp.model.options import Tls, Transport
+from chainloop_smtp.delivery.pipeline import WINDOW
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
+from chainloop_smtp.model.settings import Tls, Transport
 from sink import Fault, Sink
 from submission import FULL, HASTE, a_mail, registration, state, submit
 
@@ -34,18 +34,18 @@ def held_against(server: Sink, delivery: Delivery) -> None:
     times = server.times(b"Subject: mail 1.\r\n")
     assert times <= 1
     if times:
-        assert state(delivery) in (State.ACCEPTED, State.UNKNOWN)
+        assert state(delivery) in (RecipientStatus.ACCEPTED, RecipientStatus.UNKNOWN)
     else:
-        assert state(delivery) is not State.ACCEPTED
+        assert state(delivery) is not RecipientStatus.ACCEPTED
     assert delivery.attempts >= 1
-    (fate,) = delivery.fates
-    assert state(delivery) is State.ACCEPTED or fate.reason or delivery.tries[-1].why
+    (result,) = delivery.results
+    assert state(delivery) is RecipientStatus.ACCEPTED or result.reason or delivery.tries[-1].why
 
 
 def whole_dialogue(extensions: tuple[str, ...]) -> tuple[int, int, int]:
     """Octets said, octets heard and replies of a dialogue in which all goes well."""
     with Sink(extensions=extensions) as server:
-        assert state(submit(server)) is State.ACCEPTED
+        assert state(submit(server)) is RecipientStatus.ACCEPTED
     return server.said[0], len(server.sessions[0]), 8
 
 
@@ -62,7 +62,7 @@ def test_a_connection_may_end_after_any_octet_that_the_server_says(
             delivery = submit(server)
         held_against(server, delivery)
         seen.add(state(delivery))
-    assert seen == {State.ACCEPTED, State.UNKNOWN}
+    assert seen == {RecipientStatus.ACCEPTED, RecipientStatus.UNKNOWN}
 
 
 @pytest.mark.parametrize("extensions", MODES, ids=IDS)
@@ -117,20 +117,20 @@ def test_a_reply_too_many_never_makes_a_mail_of_none(
 @pytest.mark.parametrize(
     ("reply", "ends"),
     [
-        (b"451 4.3.0 later\r\n", State.ACCEPTED),
-        (b"421 4.3.2 going down\r\n", State.ACCEPTED),
-        (b"550 5.7.1 never\r\n", State.REFUSED),
+        (b"451 4.3.0 later\r\n", RecipientStatus.ACCEPTED),
+        (b"421 4.3.2 going down\r\n", RecipientStatus.ACCEPTED),
+        (b"550 5.7.1 never\r\n", RecipientStatus.REFUSED),
     ],
     ids=["4xx", "421", "5xx"],
 )
 def test_what_is_for_now_is_tried_again_and_what_is_for_good_is_not(
-    extensions: tuple[str, ...], word: bytes, reply: bytes, ends: State
+    extensions: tuple[str, ...], word: bytes, reply: bytes, ends: RecipientStatus
 ) -> None:
     with Sink(extensions=extensions, faults=[Fault(answers=[(word, reply)])]) as server:
         delivery = submit(server)
     held_against(server, delivery)
     assert state(delivery) is ends
-    assert len(server.sessions) == (1 if ends is State.REFUSED else 2)
+    assert len(server.sessions) == (1 if ends is RecipientStatus.REFUSED else 2)
     assert delivery.attempts == len(server.sessions)
 
 
@@ -143,7 +143,7 @@ def test_a_server_that_only_says_that_it_has_chunking_gets_the_mail_by_data(code
     with Sink(always=lie) as server:
         delivery = submit(server)
     held_against(server, delivery)
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert b"DATA\r\n" in server.sessions[1]
 
 
@@ -156,41 +156,43 @@ def test_a_server_that_does_not_take_groups_gets_one_command_after_the_other(
     with Sink(extensions=extensions, faults=[lie]) as server:
         delivery = submit(server)
     held_against(server, delivery)
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
 
 
 def test_a_challenge_in_a_group_is_not_answered_by_commands() -> None:
     with Sink(faults=[Fault(answers=[(b"AUTH", b"334 \r\n")])]) as server:
         delivery = submit(server)
     held_against(server, delivery)
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
 
 
 def test_commands_that_a_server_throws_away_are_sent_one_by_one() -> None:
     with Sink(extensions=("PIPELINING", "AUTH PLAIN"), discards=True) as server:
         delivery = submit(server, timeout=2)
     held_against(server, delivery)
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert delivery.attempts == 2
 
 
 @pytest.mark.parametrize(
     ("reply", "ends"),
     [
-        (b"552 5.3.4 too big\r\n", State.REFUSED),
-        (b"421 4.3.2 no space\r\n", State.DEFERRED),
-        (b"250 2.0.0 queued\r\n", State.UNKNOWN),
+        (b"552 5.3.4 too big\r\n", RecipientStatus.REFUSED),
+        (b"421 4.3.2 no space\r\n", RecipientStatus.DEFERRED),
+        (b"250 2.0.0 queued\r\n", RecipientStatus.UNKNOWN),
     ],
     ids=["5xx", "421", "2xx"],
 )
-def test_a_reply_in_the_middle_of_the_content_is_read_and_told(reply: bytes, ends: State) -> None:
+def test_a_reply_in_the_middle_of_the_content_is_read_and_told(
+    reply: bytes, ends: RecipientStatus
+) -> None:
     early = Fault(answers=[(b"BDAT", reply)], replies=7)
     with Sink(always=early) as server:
         delivery = submit(server, a_mail(lines=100_000), attempts=1)
     assert server.taken == []
     assert state(delivery) is ends
-    (fate,) = delivery.fates
-    assert str(fate.reply).encode() in reply
+    (result,) = delivery.results
+    assert str(result.reply).encode() in reply
 
 
 # --- many mails --------------------------------------------------------------------------------
@@ -205,11 +207,11 @@ def consistent(server: Sink, found: dict[str, Delivery]) -> int:
         times = server.times(b"Subject: mail %d.\r\n" % number)
         told = state(found[f"<{number}@example.test>"])
         assert (times, told) in (
-            (1, State.ACCEPTED),
-            (0, State.UNKNOWN),
-            (1, State.UNKNOWN),
+            (1, RecipientStatus.ACCEPTED),
+            (0, RecipientStatus.UNKNOWN),
+            (1, RecipientStatus.UNKNOWN),
         )
-        unknown += told is State.UNKNOWN
+        unknown += told is RecipientStatus.UNKNOWN
     return unknown
 
 
@@ -230,7 +232,7 @@ def test_many_mails_arrive_once_each(extensions: tuple[str, ...], connections: i
     with Sink(extensions=extensions) as server:
         found = submit_all(server, mails, connections)
     assert sorted(content for _, content in server.taken) == sorted(m.content for m in mails)
-    assert {state(each) for each in found.values()} == {State.ACCEPTED}
+    assert {state(each) for each in found.values()} == {RecipientStatus.ACCEPTED}
     assert len(server.sessions) <= connections
     assert all(session.endswith(b"QUIT\r\n") for session in server.sessions)
     trips = sum(each.round_trips for each in found.values())
@@ -276,7 +278,7 @@ def test_a_mail_that_nobody_wants_does_not_hold_up_the_next(extensions: tuple[st
         found = submit_all(server, mails)
     assert len(server.sessions) == 1
     for number, mail in enumerate(mails):
-        wanted = State.REFUSED if number % 3 == 0 else State.ACCEPTED
+        wanted = RecipientStatus.REFUSED if number % 3 == 0 else RecipientStatus.ACCEPTED
         assert state(found[mail.message_id]) is wanted
     assert len(server.taken) == 8
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from chainloop_smtp.delivery import send_all
-from chainloop_smtp.model.mail import Delivery, Mail, State
-from chainloop_smtp.model.options import Tls, Transport
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
+from chainloop_smtp.model.settings import Tls, Transport
 from sink import Fault, Sink
 from submission import FULL, HASTE, a_mail, registration, state, submit
 
@@ -37,7 +37,7 @@ def test_where_the_login_is_needed_its_refusal_is_what_is_told() -> None:
     with Sink(password="another") as server:
         delivery = submit(server)
     assert server.taken == []
-    assert state(delivery) is State.REFUSED
+    assert state(delivery) is RecipientStatus.REFUSED
     assert delivery.tries[0].why == REFUSED
     assert len(server.sessions) == 1
 
@@ -47,7 +47,7 @@ def test_a_mail_that_is_taken_without_the_login_is_told_as_taken_and_the_login_a
         delivery = submit(server)
     assert len(server.taken) == 1
     assert server.sessions[0].endswith(b"QUIT\r\n")
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     (attempt,) = delivery.tries
     assert attempt.why == REFUSED
     assert "app password or an API key" in attempt.hint
@@ -71,7 +71,7 @@ def test_a_password_that_is_refused_is_given_once_however_many_mails_there_are(
     taken = 1 if extensions is FULL and not needs_login else 0
     assert len(server.taken) == taken
     states = [state(each) for each in found]
-    assert states == [State.ACCEPTED] * taken + [State.REFUSED] * (5 - taken)
+    assert states == [RecipientStatus.ACCEPTED] * taken + [RecipientStatus.REFUSED] * (5 - taken)
     assert {each.tries[-1].why for each in found} == {REFUSED}
 
 
@@ -79,7 +79,7 @@ def test_each_of_several_connections_gives_a_refused_password_once() -> None:
     with Sink(password="another") as server:
         found = submit_all(server, [a_mail(number) for number in range(12)], connections=3)
     assert len(server.sessions) <= 3
-    assert {state(each) for each in found} == {State.REFUSED}
+    assert {state(each) for each in found} == {RecipientStatus.REFUSED}
 
 
 @pytest.mark.parametrize("reply", [BAD, LATER], ids=["535", "454"])
@@ -90,14 +90,14 @@ def test_a_mail_that_may_be_taken_without_the_login_is_not_known_and_not_sent_ag
     with Sink(needs_login=False, always=silent) as server:
         delivery = submit(server, timeout=2)
     assert len(server.taken) == len(server.sessions) == 1
-    assert state(delivery) is State.UNKNOWN
+    assert state(delivery) is RecipientStatus.UNKNOWN
 
 
 def test_a_server_that_falls_silent_behind_its_no_may_have_taken_the_mail() -> None:
     silent = Fault(answers=[(b"AUTH", BAD)], replies=3)
     with Sink(needs_login=False, always=silent) as server:
         delivery = submit(server, timeout=2)
-    assert state(delivery) is State.UNKNOWN
+    assert state(delivery) is RecipientStatus.UNKNOWN
     assert delivery.tries[0].why == REFUSED
 
 
@@ -110,7 +110,7 @@ def test_a_server_that_hangs_up_behind_its_no_has_refused_the_login(is_reset: bo
     leaving = Fault(answers=[(b"AUTH", BAD)], said=said, is_reset=is_reset)
     with Sink(always=leaving) as server:
         delivery = submit(server)
-    assert state(delivery) is State.REFUSED
+    assert state(delivery) is RecipientStatus.REFUSED
     assert delivery.tries[0].why == REFUSED
     assert len(server.sessions) == 1
 
@@ -119,26 +119,30 @@ def test_a_goodbye_behind_a_refused_login_is_not_told_as_a_recipients() -> None:
     leaving = Fault(answers=[(b"AUTH", BAD), (b"MAIL", b"421 4.7.0 too many errors\r\n")])
     with Sink(always=leaving) as server:
         delivery = submit(server)
-    (fate,) = delivery.fates
-    assert (fate.state, fate.reply) == (State.REFUSED, None)
+    (result,) = delivery.results
+    assert (result.state, result.reply) == (RecipientStatus.REFUSED, None)
     assert delivery.tries[0].why == REFUSED
 
 
 @pytest.mark.parametrize(
-    ("reply", "ends"), [(BAD, State.REFUSED), (LATER, State.ACCEPTED)], ids=["535", "454"]
+    ("reply", "ends"),
+    [(BAD, RecipientStatus.REFUSED), (LATER, RecipientStatus.ACCEPTED)],
+    ids=["535", "454"],
 )
 def test_who_is_refused_without_the_login_waits_for_it_where_it_may_come(
-    reply: bytes, ends: State
+    reply: bytes, ends: RecipientStatus
 ) -> None:
     ours, relayed = "ours@example.test", "relayed@example.test"
     failing = Fault(answers=[(b"AUTH", reply)])
     with Sink(needs_login=False, relayed=[relayed], faults=[failing]) as server:
         delivery = submit(server, a_mail(1, ours, relayed))
-    first, second = delivery.fates
-    assert first.state is State.ACCEPTED
+    first, second = delivery.results
+    assert first.state is RecipientStatus.ACCEPTED
     assert second.state is ends
     assert server.taken[0][0] == (ours,)
-    assert [whom for whom, _ in server.taken[1:]] == [(relayed,)] * (ends is State.ACCEPTED)
+    assert [whom for whom, _ in server.taken[1:]] == [(relayed,)] * (
+        ends is RecipientStatus.ACCEPTED
+    )
     assert delivery.tries[0].why.endswith(reply.decode().strip())
     assert [each.reason for each in delivery.refused] == []
 
@@ -158,16 +162,16 @@ def test_the_connection_may_end_anywhere_behind_a_login_that_failed(
         times = len(server.taken)
         assert times <= 1
         if times:
-            assert state(delivery) in (State.ACCEPTED, State.UNKNOWN)
+            assert state(delivery) in (RecipientStatus.ACCEPTED, RecipientStatus.UNKNOWN)
         else:
-            assert state(delivery) is not State.ACCEPTED
+            assert state(delivery) is not RecipientStatus.ACCEPTED
 
 
 @pytest.mark.parametrize("answer", [b"250 2.0.0 fine\r\n", b"354 go on\r\n"], ids=["2xx", "3xx"])
 def test_an_answer_that_is_none_to_a_login_is_out_of_step(answer: bytes) -> None:
     with Sink(always=Fault(answers=[(b"AUTH", answer)])) as server:
         delivery = submit(server, attempts=1)
-    assert state(delivery) is State.UNKNOWN
+    assert state(delivery) is RecipientStatus.UNKNOWN
     assert "out of step" in delivery.tries[0].why
 
 
@@ -178,7 +182,7 @@ def test_a_server_that_asks_again_for_the_response_gets_it_alone_in_the_next_ses
     """What follows in the group would be taken for the response (RFC 4954 section 4)."""
     with Sink(extensions=extensions, asks_again=True) as server:
         delivery = submit(server)
-    assert state(delivery) is State.ACCEPTED
+    assert state(delivery) is RecipientStatus.ACCEPTED
     assert len(server.taken) == 1
     first, second = server.sessions
     assert b"AUTH PLAIN AGNpAHNlY3JldA==\r\nMAIL" in first

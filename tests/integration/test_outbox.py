@@ -15,8 +15,15 @@ import pytest
 
 from chainloop_smtp import __version__, outbox
 from chainloop_smtp.errors import OptionsError, quoted_path
-from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
-from chainloop_smtp.model.options import Mailbox, Registration
+from chainloop_smtp.model.mail import (
+    Attempt,
+    Delivery,
+    Mail,
+    RecipientResult,
+    RecipientStatus,
+    Reply,
+)
+from chainloop_smtp.model.settings import Mailbox, Registration
 from refusal import error_of
 
 MAIL = Mail(
@@ -57,13 +64,15 @@ BROKEN = Attempt(
 )
 DELIVERY = Delivery(
     mail=MAIL,
-    fates=(
-        Fate(recipient="security@example.com", state=State.ACCEPTED, reply=QUEUED),
-        Fate(recipient="audit@example.com", state=State.REFUSED, reply=NOBODY),
+    results=(
+        RecipientResult(
+            recipient="security@example.com", state=RecipientStatus.ACCEPTED, reply=QUEUED
+        ),
+        RecipientResult(recipient="audit@example.com", state=RecipientStatus.REFUSED, reply=NOBODY),
     ),
     tries=(BROKEN, ATTEMPT),
 )
-UNTRIED = Delivery(mail=MAIL, fates=())
+UNTRIED = Delivery(mail=MAIL, results=())
 SCHEMA = json.loads(files("chainloop_smtp").joinpath("schemas/receipt.json").read_bytes())
 
 
@@ -320,11 +329,14 @@ def test_a_form_for_some_recipients_lies_beside_the_mail(tmp_path: Path) -> None
 
 
 def test_why_and_hint_stand_in_the_receipt_beside_what_they_are_about(tmp_path: Path) -> None:
-    fate = Fate(
-        recipient="audit@example.com", state=State.REFUSED, why="no reply", hint="Ask them."
+    result = RecipientResult(
+        recipient="audit@example.com",
+        state=RecipientStatus.REFUSED,
+        why="no reply",
+        hint="Ask them.",
     )
     tried = replace(BROKEN, hint="Is it up?", notes=("no DSN",))
-    delivery = replace(DELIVERY, fates=(fate,), tries=(tried,))
+    delivery = replace(DELIVERY, results=(result,), tries=(tried,))
     (told,) = receipt(tmp_path, delivery)["deliveries"]
     assert told["recipients"] == [
         {

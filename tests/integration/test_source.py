@@ -12,8 +12,8 @@ import pytest
 from builders import cli_push, encoded, statement
 from chainloop_smtp import source
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.options import Evidence, Mailbox, Options, Registration
-from chainloop_smtp.model.run import Job, JobResult, JobStatus
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus
+from chainloop_smtp.model.settings import Evidence, Mailbox, Options, Registration
 from refusal import error_of
 
 PUSHED = encoded(cli_push(statement()))
@@ -114,9 +114,13 @@ def test_policy_evaluations_come_from_the_same_kinds_of_source(tmp_path: Path) -
 @pytest.mark.parametrize("status", [None, JobStatus.SUCCESS], ids=["unknown", "success"])
 @pytest.mark.parametrize("needs", [(), (JobResult(name="build", result=JobStatus.SUCCESS),)])
 def test_a_missing_file_after_success_is_an_error_that_says_how_to_write_it(
-    tmp_path: Path, status: JobStatus | None, needs: tuple[JobResult, ...]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: JobStatus | None,
+    needs: tuple[JobResult, ...],
 ) -> None:
-    missing = str(tmp_path / "missing.json")
+    monkeypatch.chdir(tmp_path)
+    missing = "missing.json"
     with pytest.raises(AttestationError) as refused:
         read(missing, job_status=status, needs=needs)
     (problem,) = refused.value.problems
@@ -143,8 +147,11 @@ def test_a_missing_file_is_no_evidence_where_something_went_wrong(
     assert evidence == Evidence()
 
 
-def test_missing_policy_evaluations_after_success_are_an_error(tmp_path: Path) -> None:
-    missing = str(tmp_path / "missing.json")
+def test_missing_policy_evaluations_after_success_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = "missing.json"
     where, why, _ = error_of(
         lambda: read(PUSHED.decode(), policy_evaluations=missing), AttestationError
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chainloop_smtp import source
-from chainloop_smtp.model.run import Job, JobStatus, Sender
+from chainloop_smtp.model.facts import Job, JobStatus, Sender
 from chainloop_smtp.source import event
 
 BASE = {"repo": {"full_name": "lakeside/harbour"}, "ref": "main"}

@@ -18,7 +18,7 @@ from Cryptodome.Signature import pkcs1_15
 import tokenserver
 from chainloop_smtp import token
 from chainloop_smtp.errors import DeliveryError, quoted
-from chainloop_smtp.model.options import OAuth2, OAuth2Provider
+from chainloop_smtp.model.settings import OAuth2, OAuth2Provider
 from smtpserver import issued
 from tokenserver import (
     ACCOUNT,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import quoted
-from chainloop_smtp.model.options import Mailbox
+from chainloop_smtp.model.settings import Mailbox
 from chainloop_smtp.options import addresses, hosts
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from chainloop_smtp import options
 from chainloop_smtp.addressing import addressed, everybody, is_person, redirected
 from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model.options import Lookup, Mailbox, Options
+from chainloop_smtp.model.settings import Lookup, Mailbox, Options
 
 INPUTS = {
     "host": "smtp.example.com",

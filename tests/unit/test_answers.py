@@ -5,7 +5,7 @@ import pytest
 from chainloop_smtp.delivery.answers import Answers, severity, state
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model.mail import Reply, State
+from chainloop_smtp.model.mail import RecipientStatus, Reply
 
 A, B, C = "a@example.test", "b@example.test", "c@example.test"
 
@@ -87,20 +87,20 @@ def test_what_a_mail_may_be_refused_by_is_no_lie() -> None:
 @pytest.mark.parametrize(
     ("code", "means"),
     [
-        (199, State.REFUSED),
-        (200, State.ACCEPTED),
-        (300, State.REFUSED),
-        (299, State.ACCEPTED),
-        (354, State.REFUSED),
-        (399, State.REFUSED),
-        (400, State.DEFERRED),
-        (499, State.DEFERRED),
-        (500, State.REFUSED),
+        (199, RecipientStatus.REFUSED),
+        (200, RecipientStatus.ACCEPTED),
+        (300, RecipientStatus.REFUSED),
+        (299, RecipientStatus.ACCEPTED),
+        (354, RecipientStatus.REFUSED),
+        (399, RecipientStatus.REFUSED),
+        (400, RecipientStatus.DEFERRED),
+        (499, RecipientStatus.DEFERRED),
+        (500, RecipientStatus.REFUSED),
     ],
 )
-def test_the_first_digit_says_what_becomes_of_it(code: int, means: State) -> None:
+def test_the_first_digit_says_what_becomes_of_it(code: int, means: RecipientStatus) -> None:
     assert state(Reply(code=code)) is means
-    assert answers(code).is_put_off is (means is State.DEFERRED)
+    assert answers(code).is_put_off is (means is RecipientStatus.DEFERRED)
 
 
 def test_who_is_not_asked_yet_is_not_put_off() -> None:
@@ -115,7 +115,9 @@ def test_another_code_makes_no_lie(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_temporary", "means"), [(True, State.DEFERRED), (False, State.REFUSED)]
+    ("is_temporary", "means"), [(True, RecipientStatus.DEFERRED), (False, RecipientStatus.REFUSED)]
 )
-def test_an_error_keeps_from_the_mail_for_now_or_for_good(is_temporary: bool, means: State) -> None:
+def test_an_error_keeps_from_the_mail_for_now_or_for_good(
+    is_temporary: bool, means: RecipientStatus
+) -> None:
     assert severity(DeliveryError(is_temporary=is_temporary)) is means

@@ -7,7 +7,7 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model.attestation import Annotation, Attestation, RunState, Version
+from chainloop_smtp.model.attested import Annotation, Attestation, RunState, Version
 
 
 def read(document: object) -> Attestation:

@@ -14,7 +14,7 @@ from chainloop_smtp.attestation.certificate import read as read_certificate
 from chainloop_smtp.attestation.decoding import MAX_BYTES
 from chainloop_smtp.attestation.fields import Node
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Material,

@@ -9,7 +9,7 @@ import pytest
 import builders
 from chainloop_smtp import attestation
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Commit,

@@ -7,7 +7,7 @@ import pytest
 import builders
 from chainloop_smtp import attestation
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import Annotation, Attestation
+from chainloop_smtp.model.attested import Annotation, Attestation
 from refusal import Said, error_of
 
 ONE_RUN = "Hand over two documents of one run."

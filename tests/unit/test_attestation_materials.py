@@ -4,7 +4,7 @@ from typing import Any
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model.attestation import Annotation, Attestation
+from chainloop_smtp.model.attested import Annotation, Attestation
 
 
 def read(document: object) -> Attestation:

@@ -4,8 +4,8 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model.attestation import Attestation, Finding, FindingKind, Strategy
-from chainloop_smtp.model.run import Job, PolicyStatus
+from chainloop_smtp.model.attested import Attestation, Finding, FindingKind, Strategy
+from chainloop_smtp.model.facts import Job, PolicyStatus
 from chainloop_smtp.verdict import judge
 
 

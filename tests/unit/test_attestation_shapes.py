@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import builders
 from chainloop_smtp import attestation
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import Attestation, Signing
+from chainloop_smtp.model.attested import Attestation, Signing
 
 EVALUATIONS = [
     builders.evaluation("licenses", material="sbom", violations=["AGPL-3.0 is banned"]),

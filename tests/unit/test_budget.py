@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.message import budget, compose, view
 from chainloop_smtp.message.budget import Limits, fitted
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Evaluation,
@@ -21,9 +21,9 @@ from chainloop_smtp.model.attestation import (
     Run,
     Violation,
 )
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus
 from chainloop_smtp.model.mail import Mail
-from chainloop_smtp.model.options import Composition, Enclosures
-from chainloop_smtp.model.run import Job, JobResult, JobStatus
+from chainloop_smtp.model.settings import Composition, Enclosures
 from chainloop_smtp.verdict import judge
 from states import NOW, OPTIONS, RECORDED, Html
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from chainloop_smtp.message.comparison import comparison
-from chainloop_smtp.model.attestation import Attestation, Material, Run, Violation
-from chainloop_smtp.model.run import Aspect, Breach, Changes, Replacement, Shift
+from chainloop_smtp.model.attested import Attestation, Material, Run, Violation
+from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
 
 PREVIOUS = Attestation(
     shape="a test",

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.attestation import FindingKind
-from chainloop_smtp.model.configuration import Conditions
-from chainloop_smtp.model.run import Outcome
+from chainloop_smtp.model.attested import FindingKind
+from chainloop_smtp.model.entries import Conditions
+from chainloop_smtp.model.facts import Outcome
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import document
 

@@ -15,8 +15,8 @@ import yaml
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model.attestation import FindingKind
-from chainloop_smtp.model.run import Outcome
+from chainloop_smtp.model.attested import FindingKind
+from chainloop_smtp.model.facts import Outcome
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import keys
 

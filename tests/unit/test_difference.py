@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from builders import cli_describe, encoded, evaluation, material, statement
 from chainloop_smtp import attestation
 from chainloop_smtp.difference import compare, refusal
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Attestation,
     Evaluation,
     Finding,
@@ -23,7 +23,7 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.run import Aspect, Changes, Outcome, Shift
+from chainloop_smtp.model.facts import Aspect, Changes, Outcome, Shift
 
 WORKFLOW = Workflow(
     name="ship", id="c2a6", project="harbour", organization="lakeside", contract_revision="3"

@@ -4,7 +4,7 @@ import pytest
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.options import Enclosures
+from chainloop_smtp.model.settings import Enclosures
 
 INPUTS = {
     "host": "smtp.example.com",

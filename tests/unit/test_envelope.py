@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from chainloop_smtp.delivery import envelope
-from chainloop_smtp.delivery.letter import Letter
-from chainloop_smtp.model.mail import Mail, Part, State
-from chainloop_smtp.model.options import Dsn, Transport
+from chainloop_smtp.delivery.queue import QueuedMessage
+from chainloop_smtp.model.mail import Mail, Part, RecipientStatus
+from chainloop_smtp.model.settings import Dsn, Transport
 
 MAILBOX = "Name an ASCII address of the same mailbox"
 CONTENT = b"Subject: x\r\n\r\nBody.\r\n"
@@ -36,15 +36,15 @@ def why(
     content: bytes, *extensions: str, transport: Transport | None = None, is_secure: bool = True
 ) -> str:
     """What keeps the mail from everybody; empty when nothing does."""
-    letter = Letter(a_mail(content))
+    letter = QueuedMessage(a_mail(content))
     offered = dict.fromkeys(extensions, "")
     found = envelope.carried(offered, transport or Transport(), letter, is_secure=is_secure)
-    fates = letter.delivery().fates
+    results = letter.delivery().results
     if found:
         assert found == letter.mail.recipients
         return ""
-    assert {each.state for each in fates} == {State.REFUSED}
-    return fates[0].why
+    assert {each.state for each in results} == {RecipientStatus.REFUSED}
+    return results[0].why
 
 
 def test_a_server_without_extensions_gets_bare_commands() -> None:
@@ -101,15 +101,15 @@ def test_an_address_beyond_ascii_is_announced_and_goes_to_no_server_that_takes_n
     assert (b" BODY=8BITMIME" in sender) is not mail.content.isascii()
     assert recipients == [f"RCPT TO:<{each}>".encode() for each in mail.recipients]
 
-    letter = Letter(mail)
+    letter = QueuedMessage(mail)
     assert envelope.carried(offered, Transport(), letter, is_secure=True) == mail.recipients
     assert envelope.carried({"8BITMIME": ""}, Transport(), letter, is_secure=True) == ()
-    for fate in letter.delivery().fates:
-        assert fate.state is State.REFUSED
-        assert fate.why == (
+    for result in letter.delivery().results:
+        assert result.state is RecipientStatus.REFUSED
+        assert result.why == (
             f"{whose} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)"
         )
-        assert fate.hint == f"{hint}, or send through a server that offers it."
+        assert result.hint == f"{hint}, or send through a server that offers it."
 
 
 def test_reports_are_asked_for_under_an_id_that_leads_back() -> None:
@@ -226,19 +226,19 @@ def test_a_size_that_the_server_names_is_kept(limit: str, is_taken: bool) -> Non
     sizes = {"a.txt": 1000, "b.txt": 3000, "c.txt": 2, "d.txt": 2000}
     mail = replace(a_mail(), parts=tuple(a_part(*each) for each in sizes.items()))
     assert len(mail.content) == 21
-    letter = Letter(mail)
+    letter = QueuedMessage(mail)
     taken = envelope.carried({"SIZE": limit}, Transport(), letter, is_secure=True)
     assert bool(taken) is is_taken
     if not is_taken:
-        (fate, _) = letter.delivery().fates
-        assert fate.why == "the mail has 21 octets, the server takes 20"
-        assert fate.hint == (
+        (result, _) = letter.delivery().results
+        assert result.why == "the mail has 21 octets, the server takes 20"
+        assert result.hint == (
             "The heaviest attachments: b.txt (3,000 octets), d.txt (2,000 octets), a.txt (1,000 "
             "octets). Attach less."
         )
 
 
 def test_a_mail_that_is_too_large_without_attachments_has_none_to_leave_out() -> None:
-    letter = Letter(a_mail())
+    letter = QueuedMessage(a_mail())
     assert envelope.carried({"SIZE": "1"}, Transport(), letter, is_secure=True) == ()
-    assert {fate.hint for fate in letter.delivery().fates} == {""}
+    assert {result.hint for result in letter.delivery().results} == {""}

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from chainloop_smtp.delivery.failures import (
+from chainloop_smtp.delivery.network_errors import (
     CONNECTING,
     GREETING,
     HANDSHAKE,

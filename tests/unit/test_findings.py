@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chainloop_smtp.message.findings import lines, unmarked
-from chainloop_smtp.model.attestation import Finding, FindingKind, Violation
+from chainloop_smtp.model.attested import Finding, FindingKind, Violation
 
 OPENSSL = Finding(
     kind=FindingKind.VULNERABILITY,

@@ -21,7 +21,7 @@ from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import mime, parts, templates
 from chainloop_smtp.message.guard import body, guard, head
 from chainloop_smtp.model.mail import File, Mail
-from chainloop_smtp.model.options import Secret
+from chainloop_smtp.model.settings import Secret
 
 SECRET = 'S3cret & "häven" <x>'
 USER = "jane"

@@ -14,7 +14,7 @@ MODULES = {
 }
 STAGES = (
     "options",
-    "registry",
+    "config_file",
     "source",
     "attestation",
     "verdict",
@@ -25,10 +25,10 @@ STAGES = (
     "token",
     "delivery",
     "outbox",
-    "letter",
+    "received",
     "ci",
 )
-GROUND = ("model", "errors", "inputfile")
+GROUND = ("model", "errors", "inputfile", "background")
 
 # Each dependency, and each dear or dangerous part of the standard library, has one door.
 DOORS = {
@@ -51,19 +51,19 @@ DOORS = {
     "subprocess": {"source/command.py"},
     "ssl": {
         "delivery/connection.py",
-        "delivery/failures.py",
+        "delivery/network_errors.py",
         "delivery/tls.py",
         "cli/demo.py",
     },
     "socket": {
         "delivery/connection.py",
         "delivery/dialing.py",
-        "delivery/failures.py",
+        "delivery/network_errors.py",
         "delivery/tls.py",
         "cli/demo.py",
     },
     "python_socks": {"delivery/dialing.py"},
-    "scramp": {"delivery/auth.py"},
+    "scramp": {"delivery/sasl.py"},
     "argparse": {"cli/arguments.py", "cli/run.py"},
     "traceback": {"cli/__init__.py"},
 }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chainloop_smtp.message import REPORT_NAME, identity, parts, report, tell
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Evaluation,
@@ -18,8 +18,9 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.facts import Changes, Job, JobResult, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.mail import File, Part, TemplateFile, Templates
-from chainloop_smtp.model.options import (
+from chainloop_smtp.model.settings import (
     Attachment,
     Composition,
     Enclosures,
@@ -30,7 +31,6 @@ from chainloop_smtp.model.options import (
     Registration,
     Thread,
 )
-from chainloop_smtp.model.run import Changes, Job, JobResult, JobStatus, Outcome, Verdict
 
 ENTROPY = bytes(range(16))
 OPTIONS = Options(

@@ -18,8 +18,8 @@ import pytest
 
 import chainloop_smtp
 from chainloop_smtp.message import compose
-from chainloop_smtp.model.attestation import Attestation, Evaluation, Policies, Violation
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, Violation
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.verdict import judge
 from states import NOW, OPTIONS, RECORDED
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from chainloop_smtp.message import budget
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.findings import lines
-from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.mail import Mail
 from states import attestations, golden_mails, hostile, written
 from stress import mails

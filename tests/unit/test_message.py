@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from chainloop_smtp.message import templates
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.findings import lines
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Commit,
@@ -38,9 +38,9 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.mail import Mail
-from chainloop_smtp.model.options import Attachment, Composition, EnvValues, Mailbox
-from chainloop_smtp.model.run import Job, JobResult, JobStatus, Outcome, Verdict
+from chainloop_smtp.model.settings import Attachment, Composition, EnvValues, Mailbox
 from chainloop_smtp.verdict import judge
 from states import (
     JOB,

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp.message import mime
-from chainloop_smtp.model.options import Mailbox
+from chainloop_smtp.model.settings import Mailbox
 
 NOW = datetime(2026, 3, 12, 9, 46, 32, tzinfo=UTC)
 BOUNDARY = "=_0123456789abcdef"

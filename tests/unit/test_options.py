@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.configuration import Trigger
-from chainloop_smtp.model.options import (
+from chainloop_smtp.model.entries import Trigger
+from chainloop_smtp.model.facts import JobResult, JobStatus
+from chainloop_smtp.model.settings import (
     Attachment,
     Auth,
     Composition,
@@ -24,7 +25,6 @@ from chainloop_smtp.model.options import (
     Tls,
     Transport,
 )
-from chainloop_smtp.model.run import JobResult, JobStatus
 
 INPUTS = {
     "host": "smtp.example.com",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.options import Auth, OAuth2, OAuth2Provider, Proxy, ProxyKind, Secret
+from chainloop_smtp.model.settings import Auth, OAuth2, OAuth2Provider, Proxy, ProxyKind, Secret
 from chainloop_smtp.options.transport import proxy_secrets
 
 INPUTS = {

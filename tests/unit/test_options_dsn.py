@@ -4,7 +4,7 @@ import pytest
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.options import Dsn
+from chainloop_smtp.model.settings import Dsn
 from program import INPUTS
 
 

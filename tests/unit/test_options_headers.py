@@ -3,7 +3,7 @@
 import pytest
 
 from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model.options import Header
+from chainloop_smtp.model.settings import Header
 from chainloop_smtp.options import parse
 
 INPUTS = {

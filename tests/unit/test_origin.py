@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from chainloop_smtp.message import naming, rows, view, wording
+from chainloop_smtp.message import formatting, rows, view, wording
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Annotation, Attestation, Commit, Runner
-from chainloop_smtp.model.options import EnvValues
-from chainloop_smtp.model.run import Job, Sender
+from chainloop_smtp.model.attested import Annotation, Attestation, Commit, Runner
+from chainloop_smtp.model.facts import Job, Sender
+from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.routing import ref
 from chainloop_smtp.verdict import doubt, judge
 
@@ -102,8 +102,8 @@ def test_what_the_runner_knows_of_its_run_is_not_taken_from_the_evidence(
     named: dict[str, str],
 ) -> None:
     evidence = attested(FORGED | named, page(EVIL))
-    assert naming.ref(evidence, JOB) == "topic"
-    assert naming.sha(evidence, JOB) == "a" * 40
+    assert formatting.ref(evidence, JOB) == "topic"
+    assert formatting.sha(evidence, JOB) == "a" * 40
     assert ref(evidence, JOB) == ("topic", "")
     told = {row.key: row.value for row in rows.commit(evidence, JOB)}
     assert told["Commit"] == "a" * 40
@@ -124,8 +124,8 @@ def test_what_the_runner_knows_to_be_empty_is_empty() -> None:
 @pytest.mark.parametrize("named", [EARLIER, OTHER], ids=["earlier", "other repository"])
 def test_of_another_run_the_evidence_tells(named: dict[str, str]) -> None:
     evidence = attested(FORGED | named)
-    assert naming.ref(evidence, JOB) == "main"
-    assert naming.sha(evidence, JOB) == "f" * 40
+    assert formatting.ref(evidence, JOB) == "main"
+    assert formatting.sha(evidence, JOB) == "f" * 40
     told = {row.key: row.value for row in rows.commit(evidence, JOB)}
     assert told["Triggered by"] == "mallory (release)"
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from chainloop_smtp import options
-from chainloop_smtp.model.options import OAuth2Provider, Options
+from chainloop_smtp.model.settings import OAuth2Provider, Options
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "providers.md").read_text("utf-8")

@@ -26,7 +26,7 @@ from builders import (
 from chainloop_smtp import attestation as parser
 from chainloop_smtp.difference import compare
 from chainloop_smtp.message.report import SCHEMA, report
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Commit,
@@ -37,8 +37,8 @@ from chainloop_smtp.model.attestation import (
     Run,
     Violation,
 )
-from chainloop_smtp.model.options import EnvValues
-from chainloop_smtp.model.run import Changes, Job, Outcome, Verdict
+from chainloop_smtp.model.facts import Changes, Job, Outcome, Verdict
+from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 9, 1, 8, 10, 11, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.options import Options
+from chainloop_smtp.model.settings import Options
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration.resolving import Resolved, Resolver
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Evaluation,
@@ -17,8 +17,8 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.configuration import Conditions, Trigger
-from chainloop_smtp.model.run import (
+from chainloop_smtp.model.entries import Conditions, Trigger
+from chainloop_smtp.model.facts import (
     Breach,
     Changes,
     Decision,

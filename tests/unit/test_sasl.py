@@ -6,8 +6,8 @@ from base64 import b64decode, b64encode
 
 import pytest
 
-from chainloop_smtp.delivery import auth
-from chainloop_smtp.model.options import Auth
+from chainloop_smtp.delivery import sasl
+from chainloop_smtp.model.settings import Auth
 
 PASSWORDS = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"]
 
@@ -28,19 +28,19 @@ PASSWORDS = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"]
 def test_auto_takes_the_best_that_both_know(
     offered: list[str], has_token: bool, chosen: Auth | None
 ) -> None:
-    assert auth.choose(Auth.AUTO, offered, has_token=has_token) is chosen
+    assert sasl.choose(Auth.AUTO, offered, has_token=has_token) is chosen
 
 
 @pytest.mark.parametrize("wanted", [each for each in Auth if each not in (Auth.AUTO, Auth.NONE)])
 def test_one_that_is_asked_for_is_taken_or_none(wanted: Auth) -> None:
     everything = [each.value.upper() for each in Auth]
-    assert auth.choose(wanted, everything) is wanted
-    assert auth.choose(wanted, ["GSSAPI"]) is None
+    assert sasl.choose(wanted, everything) is wanted
+    assert sasl.choose(wanted, ["GSSAPI"]) is None
 
 
 def test_oauthbearer_says_what_rfc_7628_has_as_its_example() -> None:
     # RFC 7628 section 4.1.
-    exchange = auth.exchange(
+    exchange = sasl.exchange(
         Auth.OAUTHBEARER, "user@example.com", "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==",
         "server.example.com", 143,
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_oauthbearer_says_what_rfc_7628_has_as_its_example() -> None:
 
 def test_xoauth2_says_what_google_has_as_its_example() -> None:
     # https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
-    exchange = auth.exchange(
+    exchange = sasl.exchange(
         Auth.XOAUTH2, "someuser@example.com", "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg",
         "smtp.gmail.com", 587,
     )  # fmt: skip
@@ -63,7 +63,7 @@ def test_xoauth2_says_what_google_has_as_its_example() -> None:
 
 
 def test_cram_md5_says_what_rfc_2195_has_as_its_example() -> None:
-    exchange = auth.exchange(Auth.CRAM_MD5, "tim", "tanstaaftanstaaf", "", 0)
+    exchange = sasl.exchange(Auth.CRAM_MD5, "tim", "tanstaaftanstaaf", "", 0)
     assert exchange.initial is None
     challenge = b"<1896.697170952@postoffice.reston.mci.net>"
     assert exchange.answer(challenge) == b"tim b913a602c7eda7a495b4e6e7334d3890"
@@ -90,7 +90,7 @@ def test_cram_md5_says_what_rfc_2195_has_as_its_example() -> None:
 def test_a_refused_token_is_answered_and_its_reason_kept(
     mechanism: Auth, dummy: bytes, challenge: bytes, complaint: str
 ) -> None:
-    exchange = auth.exchange(mechanism, "jane", "t0ken", "host", 1)
+    exchange = sasl.exchange(mechanism, "jane", "t0ken", "host", 1)
     assert exchange.answer(challenge) == dummy
     assert exchange.complaint == complaint
     with pytest.raises(ValueError, match=r"^the server asks for more than the mechanism has$"):
@@ -100,9 +100,9 @@ def test_a_refused_token_is_answered_and_its_reason_kept(
 # --- SCRAM -------------------------------------------------------------------------------------
 
 
-def _scram() -> tuple[auth.Exchange, str]:
+def _scram() -> tuple[sasl.Exchange, str]:
     """An exchange, and the nonce that it has sent."""
-    exchange = auth.exchange(Auth.SCRAM_SHA_256, "ja,ne=", "pencil", "", 0)
+    exchange = sasl.exchange(Auth.SCRAM_SHA_256, "ja,ne=", "pencil", "", 0)
     first = (exchange.initial or b"").decode()
     assert first.startswith("n,,n=ja=2Cne=3D,r=")
     return exchange, first.rpartition(",r=")[2]
@@ -149,7 +149,7 @@ def test_a_scram_server_has_to_prove_itself(final: bytes) -> None:
 @pytest.mark.parametrize(("user", "password"), [("jane", "bell\x07"), ("ja\x07ne", "pencil")])
 def test_what_saslprep_forbids_is_told_without_being_shown(user: str, password: str) -> None:
     with pytest.raises(ValueError, match="forbids") as caught:
-        auth.exchange(Auth.SCRAM_SHA_256, user, password, "", 0)
+        sasl.exchange(Auth.SCRAM_SHA_256, user, password, "", 0)
     assert "\x07" not in str(caught.value)
 
 
@@ -173,5 +173,5 @@ def test_a_scram_server_that_proves_itself_is_done() -> None:
 
 
 def test_oauthbearer_escapes_what_gs2_would_take_for_its_own() -> None:
-    exchange = auth.exchange(Auth.OAUTHBEARER, "a=b,c", "t0ken", "host", 1)
+    exchange = sasl.exchange(Auth.OAUTHBEARER, "a=b,c", "t0ken", "host", 1)
     assert exchange.initial == b"n,a=a=3Db=2Cc,\1host=host\1port=1\1auth=Bearer t0ken\1\1"

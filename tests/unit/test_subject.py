@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.message import wording
 from chainloop_smtp.message.clean import clean
-from chainloop_smtp.model.attestation import Attestation, Commit, Policies, Workflow
-from chainloop_smtp.model.options import Thread
-from chainloop_smtp.model.run import Job, Outcome, Verdict
+from chainloop_smtp.model.attested import Attestation, Commit, Policies, Workflow
+from chainloop_smtp.model.facts import Job, Outcome, Verdict
+from chainloop_smtp.model.settings import Thread
 
 ATTESTATION = Attestation(
     shape="attestation push -o json",

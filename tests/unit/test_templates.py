@@ -17,7 +17,7 @@ from jinja2 import Environment, nodes
 
 from chainloop_smtp.errors import MessageError
 from chainloop_smtp.message import check, compose, meter, view, wording
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Evaluation,
@@ -27,9 +27,9 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.facts import Job, Outcome, Verdict
 from chainloop_smtp.model.mail import Mail, TemplateFile, Templates
-from chainloop_smtp.model.options import Composition, EnvValues, Mailbox, Options, Registration
-from chainloop_smtp.model.run import Job, Outcome, Verdict
+from chainloop_smtp.model.settings import Composition, EnvValues, Mailbox, Options, Registration
 
 PASSWORD = "never-to-be-seen-1f9b"
 OPTIONS = Options(

@@ -12,9 +12,9 @@ from hypothesis import given
 
 import templatespage
 from chainloop_smtp.message import check, compose, view
-from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.mail import Mail, TemplateFile, Templates
-from chainloop_smtp.model.run import Job
 from chainloop_smtp.verdict import judge
 from states import JOB, NOW, OPTIONS, STATES, attestations, hostile, jobs
 from unit.test_message import check_html, slow

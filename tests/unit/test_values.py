@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Evaluation,
@@ -18,7 +18,7 @@ from chainloop_smtp.model.attestation import (
     Strategy,
     Violation,
 )
-from chainloop_smtp.model.run import Job, JobResult, JobStatus, Outcome, PolicyStatus, Verdict
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, PolicyStatus, Verdict
 from chainloop_smtp.verdict import judge
 
 RECORDED = Attestation(shape="test", is_recorded=True)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chainloop_smtp.message import naming, wording
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.message import formatting, wording
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Commit,
@@ -22,7 +22,7 @@ from chainloop_smtp.model.attestation import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.run import (
+from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
     Job,
     JobResult,
@@ -380,22 +380,22 @@ def test_that_the_pipeline_stops_is_said_only_where_no_bypass_is_possible(
     ],
 )
 def test_a_git_ref_is_shortened(full: str, short: str) -> None:
-    assert naming.ref(None, Job(ref=full)) == short
+    assert formatting.ref(None, Job(ref=full)) == short
 
 
 def test_what_is_attested_stands_before_what_the_job_says() -> None:
     job = Job(ref="refs/heads/other", sha="0" * 40, workflow="CI", repository="lakeside/pier")
 
-    assert naming.ref(RECORDED, job) == "main"
-    assert naming.sha(RECORDED, job) == SHA
-    assert naming.thing(RECORDED, job) == "harbour 2.14.0"
+    assert formatting.ref(RECORDED, job) == "main"
+    assert formatting.sha(RECORDED, job) == SHA
+    assert formatting.thing(RECORDED, job) == "harbour 2.14.0"
     bare = Attestation(shape="", is_recorded=True)
-    assert naming.ref(bare, job) == "other"
-    assert naming.sha(bare, job) == "0" * 40
-    assert naming.thing(bare, job) == "pier"
-    assert naming.thing(bare, replace(job, repository="")) == "CI"
+    assert formatting.ref(bare, job) == "other"
+    assert formatting.sha(bare, job) == "0" * 40
+    assert formatting.thing(bare, job) == "pier"
+    assert formatting.thing(bare, replace(job, repository="")) == "CI"
     unversioned = replace(RECORDED, workflow=Workflow(project="harbour"))
-    assert naming.thing(unversioned, job) == "harbour"
+    assert formatting.thing(unversioned, job) == "harbour"
 
 
 @pytest.mark.parametrize(
@@ -457,13 +457,13 @@ def test_a_subject_without_a_commit_has_no_sign_for_it() -> None:
     ],
 )
 def test_a_duration_is_written_for_people(seconds: float, lapse: str) -> None:
-    assert naming.lapse(timedelta(seconds=seconds)) == lapse
+    assert formatting.lapse(timedelta(seconds=seconds)) == lapse
 
 
 def test_a_moment_has_its_zone_written() -> None:
     moment = datetime(2026, 3, 2, 9, 6, 5, tzinfo=UTC)
 
-    assert naming.moment(moment) == "2 Mar 2026, 09:06:05 UTC"
+    assert formatting.moment(moment) == "2 Mar 2026, 09:06:05 UTC"
 
 
 @pytest.mark.parametrize(
@@ -471,7 +471,7 @@ def test_a_moment_has_its_zone_written() -> None:
     [(0, "0 policies"), (1, "1 policy"), (2, "2 policies"), (1204, "1,204 policies")],
 )
 def test_a_number_agrees_with_its_noun(number: int, counted: str) -> None:
-    assert naming.count(number, "policy", "policies") == counted
+    assert formatting.count(number, "policy", "policies") == counted
 
 
 @pytest.mark.parametrize(
@@ -527,7 +527,7 @@ def test_a_quotation_that_is_cut_ends_in_its_own_dots() -> None:
     policies = Policies(evaluations=(evaluation,), evaluation_count=7, passed_count=4)
 
     said = words(Outcome.BLOCKED, policies=policies).preheader
-    assert said == f"{naming.cut(('a ' * 56).strip(), 110)} 4 of 7 policies passed."
+    assert said == f"{formatting.cut(('a ' * 56).strip(), 110)} 4 of 7 policies passed."
 
 
 def test_the_preheader_of_a_run_that_passed_tells_of_it() -> None:

@@ -11,7 +11,7 @@ from chainloop_smtp.attestation.decoding import MAX_BYTES, MAX_DEPTH, MAX_VALUES
 from chainloop_smtp.attestation.fields import Node
 from chainloop_smtp.attestation.joining import join
 from chainloop_smtp.attestation.wrapping import with_evaluations
-from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.attested import Attestation
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "join", "parse", "with_evaluations"]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from chainloop_smtp.attestation import decoding, joining, materials, policies, signed
 from chainloop_smtp.attestation.fields import Node
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Attestation,
     Policies,
     Run,

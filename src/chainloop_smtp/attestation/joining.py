@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chainloop_smtp.attestation import materials
 from chainloop_smtp.attestation.fields import Node, shown
 from chainloop_smtp.errors import AttestationError, Problem
-from chainloop_smtp.model.attestation import Annotation, Attestation, Evaluation, Material, Policies
+from chainloop_smtp.model.attested import Annotation, Attestation, Evaluation, Material, Policies
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chainloop_smtp.attestation.fields import Node
-from chainloop_smtp.model.attestation import Annotation, Material
+from chainloop_smtp.model.attested import Annotation, Material
 
 _INTERNAL = "chainloop."
 _NAME = "chainloop.material.name"

@@ -7,7 +7,7 @@ bundles of the content addressable storage camelCase ones; predicates of 2024 mi
 from collections.abc import Iterable
 
 from chainloop_smtp.attestation.fields import Node
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Evaluation,
     Finding,
     FindingKind,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from chainloop_smtp.attestation import materials, policies
 from chainloop_smtp.attestation.fields import Node, shown
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import (
+from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
     Commit,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from chainloop_smtp.attestation import decoding, predicate
 from chainloop_smtp.attestation.fields import Node, shown
-from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.attested import Attestation
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 

@@ -18,7 +18,7 @@ from chainloop_smtp.attestation import (
     status,
 )
 from chainloop_smtp.attestation.fields import Node, shown
-from chainloop_smtp.model.attestation import Attestation, Run, Runner, Workflow
+from chainloop_smtp.model.attested import Attestation, Run, Runner, Workflow
 
 
 def read(evidence: bytes, root: Node) -> Attestation:

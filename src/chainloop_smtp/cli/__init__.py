@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from typing import BinaryIO, TextIO
 
-from chainloop_smtp import __version__, delivery, options, registry
+from chainloop_smtp import __version__, config_file, delivery, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.cli.arguments import Group, Parser
 from chainloop_smtp.cli.interrupts import INTERRUPTED
@@ -23,7 +23,7 @@ def main(
     stderr: TextIO | None = None,
     deliver: Deliver = delivery.send,
     deliver_all: DeliverAll = delivery.send_all,
-    connect: Connect | None = delivery.Ahead,
+    connect: Connect | None = delivery.EarlyConnection,
 ) -> int:
     """Runs one command.
 
@@ -198,7 +198,7 @@ def _add_attach(group: "Group[Parser]", name: str, alias: str = "") -> None:
 
 def _add_config(command: Parser) -> None:
     command.add_argument(
-        "--config", metavar="PATH", help=f"configuration file [{' or '.join(registry.DEFAULTS)}]"
+        "--config", metavar="PATH", help=f"configuration file [{' or '.join(config_file.DEFAULTS)}]"
     )
 
 

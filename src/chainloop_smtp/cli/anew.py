@@ -1,7 +1,7 @@
 """Received mail and its evidence -> the same mail, composed anew.
 
 What the evidence does not say, the job's facts, is read from the report where there is one, else
-from the mail's own tables; what is wrong there makes a mail that is not the received one.
+from the mail's own tables; what is wrong there makes a mail that is not the mail one.
 """
 
 import re
@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
-from chainloop_smtp import letter, message, verdict
+from chainloop_smtp import message, received, verdict
 from chainloop_smtp.cli.evidence import UNREAD
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.checks import Expected, Letter
-from chainloop_smtp.model.options import (
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.checks import Expected, ReceivedMessage
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
+from chainloop_smtp.model.settings import (
     Composition,
     Enclosures,
     EnvValues,
@@ -23,7 +24,6 @@ from chainloop_smtp.model.options import (
     Registration,
     Thread,
 )
-from chainloop_smtp.model.run import Job, JobResult, JobStatus, Sender
 
 _NOBODY = Registration(
     host="", port=1, user="", password="", from_=Mailbox(addr_spec="nobody@example.invalid"), to=()
@@ -52,27 +52,29 @@ _ALONE = (
 )
 
 
-def composed(received: Letter, attested: Attestation, job: Job | None, now: datetime) -> Expected:
+def composed(
+    mail: ReceivedMessage, attested: Attestation, job: Job | None, now: datetime
+) -> Expected:
     """The mail that this evidence makes.
 
     Args:
         job: By the attached report; None: there is none.
         now: Aware, in UTC; nothing that is shown depends on it.
     """
-    page = received.page
-    lines = list(letter.seen(page.source).everything if page else _lines(received.text))
-    job = job or _job(lines, received, attested)
+    page = mail.page
+    lines = list(received.seen(page.source).everything if page else _lines(mail.text))
+    job = job or _job(lines, mail, attested)
     composition = Composition(
         env_values=_env_values(lines),
-        thread=Thread.REF if _BY_REF.search(received.subject) else Thread.RUN,
+        thread=Thread.REF if _BY_REF.search(mail.subject) else Thread.RUN,
         # The report that is not there was too large, or there was no need for it.
         enclosures=Enclosures(max_size=0),
     )
-    enclosed = message.parts(received.files)
+    enclosed = message.parts(mail.files)
 
-    def tell(job: Job, note: str = "") -> message.Told:
+    def tell(job: Job, note: str = "") -> message.RenderedParts:
         judged = verdict.judge(attested, job)
-        if UNREAD in " ".join(received.text.split()):
+        if UNREAD in " ".join(mail.text.split()):
             judged = replace(judged, doubt=" ".join(filter(None, (judged.doubt, UNREAD))))
         options = Options(registration=_NOBODY, composition=composition)
         return message.tell(attested, job, judged, options, now=now, note=note, enclosed=enclosed)
@@ -109,7 +111,7 @@ def _env_values(lines: list[str]) -> EnvValues:
 
 def _note(lines: list[str], html: str) -> str:
     """What stands behind the lead; empty where it is nothing that this program writes there."""
-    for ours in letter.seen(html).lines[:4]:
+    for ours in received.seen(html).lines[:4]:
         for line in lines[:6]:
             rest = line.removeprefix(f"{ours} ")
             if rest != line and _NOTES.fullmatch(rest):
@@ -117,7 +119,7 @@ def _note(lines: list[str], html: str) -> str:
     return ""
 
 
-def _job(lines: list[str], received: Letter, attested: Attestation) -> Job:
+def _job(lines: list[str], mail: ReceivedMessage, attested: Attestation) -> Job:
     """The job's facts as the HTML shows them."""
     values = dict(pairwise(lines))
     workflow, _, repository = values.get("CI workflow", "").rpartition(" in ")
@@ -125,7 +127,7 @@ def _job(lines: list[str], received: Letter, attested: Attestation) -> Job:
     ref, _, head = values.get("Pull request", "").partition(" from ")
     branch = values.get("Branch or tag", "")
     actor, _, event = values.get("Triggered by", "").removesuffix(")").rpartition(" (")
-    server = _server(received, f"/{repository}/actions/runs/{run_id}") if run_id else ""
+    server = _server(mail, f"/{repository}/actions/runs/{run_id}") if run_id else ""
     sender = _SENDER.fullmatch(values.get("Mailed by", ""))
     job = Job(
         name=values.get("CI job", ""),
@@ -155,7 +157,7 @@ def _job(lines: list[str], received: Letter, attested: Attestation) -> Job:
     if needs or status:
         return replace(job, needs=needs, status=status)
     text = "\n".join(lines).lower()
-    claimed = dict(received.fields).get("x-chainloop-outcome")
+    claimed = dict(mail.fields).get("x-chainloop-outcome")
     # One earlier job makes no table, and is only named where it went wrong.
     found = re.search(r"^job (.{1,200}?) [a-z]", text, re.MULTILINE)
     name = found[1] if found else ""
@@ -177,9 +179,9 @@ def _given(value: str) -> str:
     return value.removesuffix(_STEP) if value.endswith(_STEP) else ""
 
 
-def _server(received: Letter, path: str) -> str:
+def _server(mail: ReceivedMessage, path: str) -> str:
     """What stands before the path of the run's page."""
-    source = f"{received.page.source if received.page else ''}\n{received.text}"
+    source = f"{mail.page.source if mail.page else ''}\n{mail.text}"
     found = re.search(rf'(https?://[^\s"<>]{{1,300}}?){re.escape(path)}["\s]', source)
     return found[1] if found else ""
 

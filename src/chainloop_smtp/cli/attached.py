@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from chainloop_smtp import options, registry
+from chainloop_smtp import config_file, options
 from chainloop_smtp.cli import registered
 from chainloop_smtp.cli.integration import pairs, print_table
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.configuration import AttachmentEntry, Configuration
+from chainloop_smtp.model.entries import AttachmentEntry, Configuration
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing, keys
 
@@ -44,7 +44,7 @@ def add(run: Run) -> int:
         after.append(configuration.parse(changed, found.path))
         return changed
 
-    registry.update(found.path, change)
+    config_file.update(found.path, change)
     (stored,) = after
     registered.warn_of_paths(run, opts)
     if run.console.is_json:
@@ -89,7 +89,7 @@ def delete(run: Run) -> int:
             raise OptionsError(Problem("id", why, hint))
         return editing.remove(text, found.path, "attachments", positions)
 
-    registry.update(found.path, change)
+    config_file.update(found.path, change)
     run.console.aside("integration detached!")
     return 0
 

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chainloop_smtp import addressing, delivery, message
-from chainloop_smtp.cli import forks, routes
+from chainloop_smtp.cli import fork_policy, routes
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import shown
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.delivery import checking
+from chainloop_smtp.delivery import probe
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model.checks import Step, StepState
-from chainloop_smtp.model.options import Mailbox, Options, Require, unique
+from chainloop_smtp.model.settings import Mailbox, Options, Require, unique
 
 _GLYPHS = {
     StepState.OK: "✓ ok",
@@ -71,14 +71,14 @@ def check(run: Run) -> int:
     """
     given = run.inputs()
     path = routes.file_of(run, given)
-    if not path and forks.is_fork(run) and not forks.can_log_in(run, given):
+    if not path and fork_policy.is_fork(run) and not fork_policy.can_log_in(run, given):
         return _skipped(run)
     targets = _targets(run, given, path) if path else [_own(run, given)]
-    if not targets and forks.is_fork(run):
+    if not targets and fork_policy.is_fork(run):
         return _skipped(run)
     if not targets:
         run.console.warning("nothing to check", f"There are no registrations in {path}.")
-    elif not any(each.is_attached for each in targets) and not forks.is_fork(run):
+    elif not any(each.is_attached for each in targets) and not fork_policy.is_fork(run):
         text = f"There are no attachments in {path}, so nothing is sent."
         run.console.warning("nothing is attached", text)
     checked = [_checked(run, target) for target in targets]
@@ -101,9 +101,9 @@ def check(run: Run) -> int:
 
 
 def _skipped(run: Run) -> int:
-    forks.notice(run, "nothing is checked")
+    fork_policy.notice(run, "nothing is checked")
     if run.console.is_json:
-        run.console.data(json.dumps(_document([], forks.REASON), indent=2))
+        run.console.data(json.dumps(_document([], fork_policy.REASON), indent=2))
     return 0
 
 
@@ -201,22 +201,22 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
     """The token, where there is to be one, and the dialogue."""
     parsed = target.options
     for problem in target.missing:
-        yield checking.failed("options", problem)
+        yield probe.failed("options", problem)
     if target.missing:
-        yield Step(name="server", state=StepState.SKIPPED, said=checking.NOT_TRIED)
+        yield Step(name="server", state=StepState.SKIPPED, said=probe.NOT_TRIED)
         return
     if parsed.oauth2:
         whole = parsed.transport.deadline
         try:
             parsed = authorised(run, parsed)
         except DeliveryError as error:
-            yield checking.failed("token", error.problems[0])
-            yield Step(name="server", state=StepState.SKIPPED, said=checking.NOT_TRIED)
+            yield probe.failed("token", error.problems[0])
+            yield Step(name="server", state=StepState.SKIPPED, said=probe.NOT_TRIED)
             return
         seconds = whole - parsed.transport.deadline
         said = f"an access token for {parsed.registration.user}"
         yield Step(name="token", state=StepState.OK, said=said, seconds=seconds)
-    yield from checking.check(
+    yield from probe.check(
         _sender(parsed),
         target.recipients,
         parsed.registration,

@@ -6,9 +6,9 @@ from pathlib import Path
 from chainloop_smtp import inputfile, message
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.mail import File, Part
-from chainloop_smtp.model.options import Enclosures, Evidence
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.settings import Enclosures, Evidence
 
 
 def enclosed(

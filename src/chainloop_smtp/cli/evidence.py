@@ -6,9 +6,9 @@ from functools import reduce
 from chainloop_smtp import attestation, difference, source, verdict
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.options import Evidence, Options
-from chainloop_smtp.model.run import Changes, Job
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Changes, Job
+from chainloop_smtp.model.settings import Evidence, Options
 
 UNREAD = (
     "There is evidence of this run that cannot be read; the log of the step that sent this mail "

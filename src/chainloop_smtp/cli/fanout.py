@@ -8,16 +8,16 @@ from pathlib import Path
 from chainloop_smtp import message, outbox
 from chainloop_smtp.cli.integration import print_table
 from chainloop_smtp.cli.interrupts import INTERRUPTED
+from chainloop_smtp.cli.rendering import Renderer
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.run_facts import RunFacts
 from chainloop_smtp.cli.servers import NOBODY, Result, results
-from chainloop_smtp.cli.story import Story
-from chainloop_smtp.cli.telling import Teller
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model.attestation import Workflow
+from chainloop_smtp.model.attested import Workflow
+from chainloop_smtp.model.facts import Decision
 from chainloop_smtp.model.mail import Delivery
-from chainloop_smtp.model.options import Options, mailbox_key
-from chainloop_smtp.model.run import Decision
+from chainloop_smtp.model.settings import Options, mailbox_key
 
 _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
 _SHOWN_ROWS = 200  # of the job summary
@@ -27,7 +27,7 @@ Wanted = Sequence[tuple[Route, str]]
 
 
 def fan_out(
-    run: Run, parsed: Options, story: Story, path: str, decided: Decided, outputs: dict[str, str]
+    run: Run, parsed: Options, story: RunFacts, path: str, decided: Decided, outputs: dict[str, str]
 ) -> int:
     """Sends what applies, and tells the workflow what became of it.
 
@@ -67,13 +67,13 @@ def fan_out(
 
 
 def _rehearse(
-    run: Run, parsed: Options, story: Story, decided: Decided, outputs: dict[str, str]
+    run: Run, parsed: Options, story: RunFacts, decided: Decided, outputs: dict[str, str]
 ) -> int:
     """The decisions as a table, and the mails as files; nothing is sent."""
     folder = run.folder(parsed)
     receipts = []
     summary = ""
-    teller = Teller(run, story)
+    teller = Renderer(run, story)
     for route, decision in decided:
         if decision.applies and not route.missing:
             mail = teller.mail(route.options, route.templates, decision.note, route.id)
@@ -81,7 +81,7 @@ def _rehearse(
             outputs["message-id"] = outputs["message-id"] or mail.message_id
             outputs["eml"] = outputs["eml"] or str(eml)
             summary = summary or mail.summary
-            untried = Delivery(mail=mail, fates=())
+            untried = Delivery(mail=mail, results=())
             receipts.append(outbox.account(route.options.registration, untried))
     decisions = _print_decisions(run, decided)
     outputs["skipped"] = "dry run"
@@ -94,7 +94,7 @@ def _rehearse(
     return 0
 
 
-def _nobody(run: Run, story: Story, path: str, decided: Decided, outputs: dict[str, str]) -> int:
+def _nobody(run: Run, story: RunFacts, path: str, decided: Decided, outputs: dict[str, str]) -> int:
     """No attachment applies, which nobody is to find out by waiting for a mail."""
     outputs["skipped"] = f"no attachment in {path} applies"
     if not decided:

@@ -9,7 +9,7 @@ from chainloop_smtp import options
 from chainloop_smtp.cli.arguments import nearest
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.options import Plugin
+from chainloop_smtp.model.settings import Plugin
 
 
 def available(run: Run) -> int:

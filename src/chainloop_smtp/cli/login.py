@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.model.options import Auth, Options
+from chainloop_smtp.model.settings import Auth, Options
 
 _MICROSOFT_365 = ("smtp.office365.com", "outlook.office365.com")
 _TOKEN_MECHANISMS = (Auth.XOAUTH2, Auth.OAUTHBEARER)

@@ -9,10 +9,10 @@ from chainloop_smtp import message, outbox
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.delivery import Ahead
+from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
-from chainloop_smtp.model.mail import Delivery, Fate, Mail, State
-from chainloop_smtp.model.options import Options, Require, Tls
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientResult, RecipientStatus
+from chainloop_smtp.model.settings import Options, Require, Tls
 
 
 def post(
@@ -22,7 +22,7 @@ def post(
     folder: Path,
     outputs: dict[str, str],
     earlier: Sequence[Mapping[str, object]] = (),
-    ahead: Ahead | None = None,
+    ahead: EarlyConnection | None = None,
 ) -> int:
     """Delivers the mail, and tells the workflow what became of it.
 
@@ -65,9 +65,11 @@ def post(
     for each in noted:
         run.console.warning(each.where, each.why)
     if failure is None:
-        for fate in public(result).fates:
-            if fate.state is not State.ACCEPTED:
-                run.console.warning(f"recipient {fate.state}", f"{fate.recipient}: {fate.reason}")
+        for recipient in public(result).results:
+            if recipient.state is not RecipientStatus.ACCEPTED:
+                run.console.warning(
+                    f"recipient {recipient.state}", f"{recipient.recipient}: {recipient.reason}"
+                )
         return 0
     run.console.say(f"The mail is kept: {outputs['eml']}")
     if result.is_interrupted:
@@ -79,18 +81,18 @@ def post(
 
 
 def _delivered(
-    run: Run, parsed: Options, mail: Mail, ahead: Ahead | None
+    run: Run, parsed: Options, mail: Mail, ahead: EarlyConnection | None
 ) -> tuple[Delivery, DeliveryError | None]:
     """What became of the mail, and the failure that this is."""
     try:
         parsed = authorised(run, parsed)
     except DeliveryError as error:
-        return Delivery(mail=mail, fates=()), error
+        return Delivery(mail=mail, results=()), error
     result = _deliver(run, parsed, mail, ahead)
     return result, failure_of(result, parsed.require)
 
 
-def _deliver(run: Run, parsed: Options, mail: Mail, ahead: Ahead | None) -> Delivery:
+def _deliver(run: Run, parsed: Options, mail: Mail, ahead: EarlyConnection | None) -> Delivery:
     """One transaction, or several where `parts` makes more of it."""
     size, notify = parsed.max_recipients, run.console.say
     server = (parsed.registration, parsed.transport)
@@ -123,10 +125,10 @@ def parts(mail: Mail, size: int) -> list[Mail]:
 
 def together(mail: Mail, deliveries: Sequence[Delivery]) -> Delivery:
     """What became of a mail that was sent in parts."""
-    fates = {fate.recipient: fate for each in deliveries for fate in each.fates}
+    results = {result.recipient: result for each in deliveries for result in each.results}
     return Delivery(
         mail=mail,
-        fates=tuple(fates[each] for each in mail.recipients if each in fates),
+        results=tuple(results[each] for each in mail.recipients if each in results),
         tries=tuple(attempt for each in deliveries for attempt in each.tries),
         is_interrupted=any(each.is_interrupted for each in deliveries),
     )
@@ -135,15 +137,15 @@ def together(mail: Mail, deliveries: Sequence[Delivery]) -> Delivery:
 def failure_of(result: Delivery, require: Require) -> DeliveryError | None:
     """The failure that a delivery is, by what the user requires; None when it is none."""
     result = public(result)
-    missed = [each for each in result.fates if each.state is not State.ACCEPTED]
+    missed = [each for each in result.results if each.state is not RecipientStatus.ACCEPTED]
     if not missed or (result.accepted and require is Require.ANY):
         return None
     problems = []
     last = result.tries[-1] if result.tries else None
     if last and last.why:
         problems.append(Problem(last.server, last.why, last.hint))
-    if unknown := result.of(State.UNKNOWN):
-        whom = "" if len(unknown) == len(result.fates) else f" for {_names(unknown)}"
+    if unknown := result.of(RecipientStatus.UNKNOWN):
+        whom = "" if len(unknown) == len(result.results) else f" for {_names(unknown)}"
         problems.append(
             Problem(
                 last.server if last else "delivery",
@@ -157,7 +159,7 @@ def failure_of(result: Delivery, require: Require) -> DeliveryError | None:
     problems += [
         _problem(each, result.attempts)
         for each in missed
-        if each.reason and each.reason not in told and each.state is not State.UNKNOWN
+        if each.reason and each.reason not in told and each.state is not RecipientStatus.UNKNOWN
     ]
     if result.accepted:
         number = len(result.accepted)
@@ -167,7 +169,7 @@ def failure_of(result: Delivery, require: Require) -> DeliveryError | None:
     failure = DeliveryError(*(problems or [Problem("delivery", "there was no time to try it")]))
     if result.accepted:
         failure.title = "The mail did not reach everybody"
-    elif len(unknown) == len(result.fates):
+    elif len(unknown) == len(result.results):
         failure.title = "Whether the mail was delivered is not known"
     return failure
 
@@ -178,7 +180,7 @@ def public(result: Delivery) -> Delivery:
     What the server says of them may name them too, so only its codes are left.
     """
     hidden = result.mail.hidden
-    return replace(result, fates=tuple(_public(each, hidden) for each in result.fates))
+    return replace(result, results=tuple(_public(each, hidden) for each in result.results))
 
 
 def shown(recipient: str, hidden: Sequence[str]) -> str:
@@ -188,11 +190,11 @@ def shown(recipient: str, hidden: Sequence[str]) -> str:
     return recipient
 
 
-def _public(fate: Fate, hidden: Sequence[str]) -> Fate:
-    if fate.recipient not in hidden:
-        return fate
-    reply = fate.reply and replace(fate.reply, text="")
-    return replace(fate, recipient=shown(fate.recipient, hidden), reply=reply)
+def _public(result: RecipientResult, hidden: Sequence[str]) -> RecipientResult:
+    if result.recipient not in hidden:
+        return result
+    reply = result.reply and replace(result.reply, text="")
+    return replace(result, recipient=shown(result.recipient, hidden), reply=reply)
 
 
 def notes_of(result: Delivery) -> tuple[Problem, ...]:
@@ -204,20 +206,20 @@ def notes_of(result: Delivery) -> tuple[Problem, ...]:
 def account_of(result: Delivery) -> str:
     """One sentence on what became of the mail, fit for a log and for Markdown."""
     others = ", ".join(
-        f"{len(fates)} {word}"
-        for word, fates in (
-            ("refused", result.of(State.REFUSED)),
-            ("put off for now", result.of(State.DEFERRED)),
-            ("not known", result.of(State.UNKNOWN)),
+        f"{len(results)} {word}"
+        for word, results in (
+            ("refused", result.of(RecipientStatus.REFUSED)),
+            ("put off for now", result.of(RecipientStatus.DEFERRED)),
+            ("not known", result.of(RecipientStatus.UNKNOWN)),
         )
-        if fates
+        if results
     )
     if result.is_interrupted:
         number = len(result.accepted)
-        sent = f"sent to {number} of {len(result.fates)}; {others}"
+        sent = f"sent to {number} of {len(result.results)}; {others}"
         return f"Interrupted: {sent}."
     if not result.accepted:
-        is_unknown = len(result.of(State.UNKNOWN)) == len(result.fates)
+        is_unknown = len(result.of(RecipientStatus.UNKNOWN)) == len(result.results)
         return (
             "Whether the mail was delivered is not known."
             if is_unknown
@@ -232,16 +234,16 @@ def account_of(result: Delivery) -> str:
     )
 
 
-def _problem(fate: Fate, attempts: int) -> Problem:
+def _problem(result: RecipientResult, attempts: int) -> Problem:
     """What is to be told about one recipient who did not get the mail."""
-    if fate.state is State.DEFERRED:
+    if result.state is RecipientStatus.DEFERRED:
         times = "once" if attempts == 1 else f"{attempts} times"
-        why = f"the server put this recipient off: {fate.reason}"
+        why = f"the server put this recipient off: {result.reason}"
         again = f"It was tried {times}. Run the job again later, or raise deadline."
-        return Problem(fate.recipient, why, f"{fate.hint} {again}".strip())
-    why = f"the server refused this recipient: {fate.reply}" if fate.reply else fate.why
-    return Problem(fate.recipient, why, fate.hint)
+        return Problem(result.recipient, why, f"{result.hint} {again}".strip())
+    why = f"the server refused this recipient: {result.reply}" if result.reply else result.why
+    return Problem(result.recipient, why, result.hint)
 
 
-def _names(fates: tuple[Fate, ...]) -> str:
-    return ", ".join(each.recipient for each in fates)
+def _names(results: tuple[RecipientResult, ...]) -> str:
+    return ", ".join(each.recipient for each in results)

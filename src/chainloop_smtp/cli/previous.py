@@ -5,18 +5,18 @@ from collections.abc import Iterable
 
 from chainloop_smtp import attestation, difference, routing, verdict
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.story import Story
+from chainloop_smtp.cli.run_facts import RunFacts
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.configuration import Trigger
-from chainloop_smtp.model.options import Options
-from chainloop_smtp.model.run import Changes, Job, Previous
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.entries import Trigger
+from chainloop_smtp.model.facts import Changes, Job, Previous
+from chainloop_smtp.model.settings import Options
 
 _NO_ATTESTATION = "there is no attestation of an earlier run to compare with"
 
 
 def previous(
-    run: Run, story: Story, parsed: Options, token: str, triggers: Iterable[Trigger]
+    run: Run, story: RunFacts, parsed: Options, token: str, triggers: Iterable[Trigger]
 ) -> Previous:
     """The run before, from the first of three that know it.
 
@@ -46,7 +46,7 @@ def _compared(changes: Changes, name: str) -> Previous:
     return Previous(source=name, outcome=outcome, changes=changes)
 
 
-def _by_chainloop(run: Run, story: Story, parsed: Options) -> Previous:
+def _by_chainloop(run: Run, story: RunFacts, parsed: Options) -> Previous:
     """The last run of the same Chainloop workflow, described by the ``chainloop`` command."""
     current = story.attested
     if current is None or not current.workflow.name:

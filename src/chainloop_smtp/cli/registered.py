@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from chainloop_smtp import message, options, outbox, registry
+from chainloop_smtp import config_file, message, options, outbox
 from chainloop_smtp.cli.integration import pairs, print_table, unavailable
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import failure_of, notes_of, public
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted, quoted_path
-from chainloop_smtp.model.configuration import Configuration, RegistrationEntry
-from chainloop_smtp.model.options import Options
+from chainloop_smtp.model.entries import Configuration, RegistrationEntry
 from chainloop_smtp.model.pem import pem
+from chainloop_smtp.model.settings import Options
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing, keys
 
@@ -26,8 +26,8 @@ _HEAD = ("NAME", "DESCRIPTION", "KIND", "CONFIG", "CREATED AT")
 
 def load(run: Run, given: str = "") -> Configuration:
     """The configuration file that the command is about; with nothing in it where there is none."""
-    path = registry.find(run.arguments.config or given) or registry.DEFAULTS[0]
-    return configuration.parse(registry.read(path, is_required=False), path)
+    path = config_file.find(run.arguments.config or given) or config_file.DEFAULTS[0]
+    return configuration.parse(config_file.read(path, is_required=False), path)
 
 
 def add(run: Run) -> int:
@@ -54,7 +54,7 @@ def _add(run: Run) -> None:
     parsed = run.validated(given, *problems)
     entry = _entry(run, name, given, run.now())
     # Whether the file can take it is to be known before the mail says so.
-    editing.add(registry.read(found.path, is_required=False), found.path, "registrations", entry)
+    editing.add(config_file.read(found.path, is_required=False), found.path, "registrations", entry)
     _prove(run, name, parsed)
     if not parsed.dry_run:
         _store(run, found.path, entry)
@@ -114,7 +114,7 @@ def delete(run: Run) -> int:
         text = editing.remove(text, found.path, "attachments", attachments)
         return editing.remove(text, found.path, "registrations", positions)
 
-    registry.update(found.path, change)
+    config_file.update(found.path, change)
     run.console.aside("Integration deregistered!")
     if attached:
         noun = "attachment" if len(attached) == 1 else f"{len(attached)} attachments"
@@ -275,7 +275,7 @@ def _variable(secret: str, name: str) -> str:
 
 def _store(run: Run, path: str, entry: Mapping[str, editing.Value]) -> None:
     try:
-        registry.update(path, lambda text: editing.add(text, path, "registrations", entry))
+        config_file.update(path, lambda text: editing.add(text, path, "registrations", entry))
     except OptionsError as error:
         why = "the mail was sent, but the registration is not stored"
         raise OptionsError(*error.problems, Problem("registered add", why)) from error

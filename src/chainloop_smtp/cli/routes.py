@@ -5,22 +5,22 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
-from chainloop_smtp import delivery, options, registry, routing, source
-from chainloop_smtp.cli import forks
+from chainloop_smtp import config_file, delivery, options, routing, source
+from chainloop_smtp.cli import fork_policy
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.story import Story
+from chainloop_smtp.cli.run_facts import RunFacts
 from chainloop_smtp.errors import ChainloopSmtpError, MessageError, OptionsError, Problem
-from chainloop_smtp.model.configuration import (
+from chainloop_smtp.model.entries import (
     AttachmentEntry,
     Conditions,
     Configuration,
     Entry,
     RegistrationEntry,
 )
+from chainloop_smtp.model.facts import Decision, Previous
+from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Templates
-from chainloop_smtp.model.options import Lookup, Options, Secret
-from chainloop_smtp.model.run import Decision, Previous
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.settings import Lookup, Options, Secret
 
 if TYPE_CHECKING:
     from chainloop_smtp.options.configuration.resolving import Resolver
@@ -53,7 +53,7 @@ class Route:
     templates: Templates
     missing: tuple[Problem, ...] = ()
 
-    def decide(self, story: Story, previous: Previous) -> Decision:
+    def decide(self, story: RunFacts, previous: Previous) -> Decision:
         """Whether the route applies to the run."""
         return routing.decide(
             self.conditions,
@@ -70,7 +70,7 @@ def file_of(run: Run, given: Mapping[str, str]) -> str:
 
     A file that nobody names may be a stranger's, so it is not read where it could get at secrets.
     """
-    return given.get("config", "") or ("" if _distrust(run, given) else registry.find(""))
+    return given.get("config", "") or ("" if _distrust(run, given) else config_file.find(""))
 
 
 def _distrust(run: Run, given: Mapping[str, str]) -> str:
@@ -92,7 +92,7 @@ def own(run: Run, given: Mapping[str, str]) -> Options:
         return run.validated(given)
     except OptionsError as error:
         is_incomplete = not (given.get("host") and given.get("to"))
-        if is_incomplete and (path := registry.find("")):
+        if is_incomplete and (path := config_file.find("")):
             absence = Problem(
                 "config",
                 f"is empty, and {path} is not read {_distrust(run, given)}",
@@ -103,7 +103,7 @@ def own(run: Run, given: Mapping[str, str]) -> Options:
         else:
             absence = Problem(
                 "config",
-                f"is empty, and there is neither {' nor '.join(registry.DEFAULTS)}",
+                f"is empty, and there is neither {' nor '.join(config_file.DEFAULTS)}",
                 "With a configuration file, host and to stand there. In a workflow, a step with "
                 "actions/checkout brings it into the job.",
             )
@@ -128,7 +128,7 @@ def routes(
     from chainloop_smtp.options import configuration
     from chainloop_smtp.options.configuration.resolving import Resolver
 
-    found = configuration.parse(registry.read(path), path)
+    found = configuration.parse(config_file.read(path), path)
     registrations = {each.name: _listed(run, each) for each in found.registrations}
     # A copy, since what is secret is taken out of the other before anything else can go wrong.
     resolver = Resolver(run.listed(given), dict(run.environ))
@@ -148,12 +148,12 @@ def routes(
     )
     problems: list[Problem] = []
     made = []
-    is_fork = forks.is_fork(run)
+    is_fork = fork_policy.is_fork(run)
     shut_out: set[str] = set()
     further = unattached if has_all else ()
     for attachment in (*found.attachments, *further):
         registration = registrations[attachment.registration]
-        if is_fork and not forks.can_log_in(run, resolver.raw(registration)):
+        if is_fork and not fork_policy.can_log_in(run, resolver.raw(registration)):
             shut_out.add(registration.name)
             continue
         try:
@@ -186,7 +186,7 @@ def routes(
     if problems:
         raise OptionsError(*dict.fromkeys(problems))
     if made and shut_out:
-        forks.notice(run, f"nothing goes through {', '.join(sorted(shut_out))}")
+        fork_policy.notice(run, f"nothing goes through {', '.join(sorted(shut_out))}")
     # No mail is to hold the secret of another one's server either.
     return tuple(replace(each, options=replace(each.options, secrets=secrets)) for each in made)
 

@@ -11,11 +11,11 @@ from typing import BinaryIO, Protocol
 
 from chainloop_smtp import delivery, inputfile, options
 from chainloop_smtp.ci import Console
-from chainloop_smtp.delivery import Ahead
+from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Options, Registration, Transport
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.settings import Options, Registration, Transport
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -35,7 +35,7 @@ class Deliver(Protocol):
         transport: Transport,
         *,
         notify: Callable[[str], None],
-        ahead: Ahead | None = None,
+        ahead: EarlyConnection | None = None,
     ) -> Delivery:
         """Submits one mail; what becomes of it is data."""
 
@@ -50,12 +50,12 @@ class DeliverAll(Protocol):
         transport: Transport,
         *,
         notify: Callable[[str], None],
-        ahead: Ahead | None = None,
+        ahead: EarlyConnection | None = None,
     ) -> Iterator[Delivery]:
         """Submits mails to one server, each taken as there is room for it."""
 
 
-Connect = Callable[[Registration, Transport], Ahead]
+Connect = Callable[[Registration, Transport], EarlyConnection]
 """`delivery.Ahead`."""
 
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from chainloop_smtp import outbox, verdict
-from chainloop_smtp.cli import forks, routes
-from chainloop_smtp.cli import story as stories
+from chainloop_smtp.cli import fork_policy, routes
+from chainloop_smtp.cli import run_facts as run_facts
 from chainloop_smtp.cli.previous import previous
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.story import Story
-from chainloop_smtp.delivery import Ahead
-from chainloop_smtp.model.configuration import Conditions
+from chainloop_smtp.cli.run_facts import RunFacts
+from chainloop_smtp.delivery import EarlyConnection
+from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Options, mailbox_key
+from chainloop_smtp.model.settings import Options, mailbox_key
 
 # Every output of the Action, as it stands until something happens.
 NOTHING = {
@@ -49,7 +49,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     given = run.inputs()
     if path := routes.file_of(run, given):
         return _send_all(run, given, path, outputs)
-    if forks.is_fork(run) and not forks.can_log_in(run, given):
+    if fork_policy.is_fork(run) and not fork_policy.can_log_in(run, given):
         return _skipped_fork(run, outputs)
     parsed = routes.own(run, given)
     # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
@@ -69,7 +69,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     return _send_one(run, story, route, decision.note, outputs)
 
 
-def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str, str]) -> int:
+def _send_one(run: Run, story: RunFacts, route: Route, note: str, outputs: dict[str, str]) -> int:
     """The inputs' own mail, which is written while its server is being connected to."""
     # The deadline holds for everything that touches the network, fetching evidence included.
     transport = route.options.transport
@@ -82,9 +82,9 @@ def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str
     with _connecting(run, parsed, is_new=is_new) as ahead:
         # Imported here: it takes about as long to load what writes a mail as to connect.
         from chainloop_smtp.cli.post import post
-        from chainloop_smtp.cli.telling import Teller
+        from chainloop_smtp.cli.rendering import Renderer
 
-        mail = Teller(run, story).mail(parsed, route.templates, note)
+        mail = Renderer(run, story).mail(parsed, route.templates, note)
         if not mail.recipients:
             outputs["skipped"] = NOBODY
             run.console.warning("nobody to write to", f"No mail is sent: {NOBODY}.")
@@ -103,7 +103,9 @@ def _send_one(run: Run, story: Story, route: Route, note: str, outputs: dict[str
         return post(run, parsed, mail, folder, outputs, earlier, ahead)
 
 
-def _connecting(run: Run, parsed: Options, *, is_new: bool) -> AbstractContextManager[Ahead | None]:
+def _connecting(
+    run: Run, parsed: Options, *, is_new: bool
+) -> AbstractContextManager[EarlyConnection | None]:
     """A session that begins to connect here, where it is certain that a mail is to go over it.
 
     It is not where everybody in To is looked up and may be nobody. And a token is fetched first:
@@ -119,11 +121,11 @@ def _connecting(run: Run, parsed: Options, *, is_new: bool) -> AbstractContextMa
 
 
 def _rehearsed(
-    run: Run, story: Story, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]
+    run: Run, story: RunFacts, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]
 ) -> int:
     """The mail as a file; nothing is sent."""
     outputs["skipped"] = "dry run"
-    untried = [(parsed.registration, Delivery(mail=mail, fates=()))]
+    untried = [(parsed.registration, Delivery(mail=mail, results=()))]
     outputs["receipt"] = str(outbox.write_receipt(folder, untried, story.now))
     run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
     outbox.write_summary(folder, mail.summary)
@@ -137,7 +139,7 @@ def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, 
     from chainloop_smtp.cli import fanout
 
     all_routes = routes.routes(run, given, path)
-    if forks.is_fork(run) and not all_routes:
+    if fork_policy.is_fork(run) and not all_routes:
         return _skipped_fork(run, outputs)
     parsed = run.validated(given, is_whole=False)
     token = given.get("github-token", "")
@@ -150,10 +152,10 @@ def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, 
 
 def _told(
     run: Run, parsed: Options, every: Iterable[Options], token: str, outputs: dict[str, str]
-) -> Story:
+) -> RunFacts:
     """The story of the run, and what of it the outputs say."""
     lookups = {lookup for each in every for _, lookup in each.lookups}
-    story = stories.read(run, parsed, lookups, token)
+    story = run_facts.read(run, parsed, lookups, token)
     judged = story.judged
     if mistaken := verdict.doubt(story.attested, story.job):
         run.console.warning(
@@ -174,6 +176,6 @@ def _skipped(run: Run, reason: str, outputs: dict[str, str]) -> int:
 
 
 def _skipped_fork(run: Run, outputs: dict[str, str]) -> int:
-    outputs["skipped"] = forks.REASON
-    forks.notice(run, "no mail is sent")
+    outputs["skipped"] = fork_policy.REASON
+    fork_policy.notice(run, "no mail is sent")
     return 0

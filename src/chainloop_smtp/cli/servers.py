@@ -10,13 +10,13 @@ from chainloop_smtp import outbox
 from chainloop_smtp.cli import interrupts
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import failure_of, notes_of, parts, shown, together
+from chainloop_smtp.cli.rendering import Renderer
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.story import Story
-from chainloop_smtp.cli.telling import Teller
+from chainloop_smtp.cli.run_facts import RunFacts
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Tls, mailbox_key
+from chainloop_smtp.model.settings import Tls, mailbox_key
 
 NOBODY = "nobody was found"
 _SERVERS = 4  # at once
@@ -79,7 +79,7 @@ class Stop:
 
 def results(
     run: Run,
-    story: Story,
+    story: RunFacts,
     routes: Iterable[tuple[Route, str]],
     folder: Path,
     earlier: Receipts,
@@ -157,7 +157,7 @@ class _Server:
     def __init__(
         self,
         run: Run,
-        story: Story,
+        story: RunFacts,
         routes: list[tuple[Route, str]],
         folder: Path,
         earlier: Receipts,
@@ -195,7 +195,9 @@ class _Server:
             for delivery in self._run.deliver_all(
                 batch, first.registration, first.transport, notify=self._run.console.say
             ):
-                is_alive |= any(fate.reply for fate in delivery.fates) or bool(delivery.accepted)
+                is_alive |= any(result.reply for result in delivery.results) or bool(
+                    delivery.accepted
+                )
                 self._stop.is_set |= delivery.is_interrupted
                 self._settle(delivery)
                 yield from self._drained()
@@ -206,7 +208,7 @@ class _Server:
 
     def _mails(self) -> Iterator[Mail]:
         """The mails to hand over, each made when there is room for it, and left as a file."""
-        teller = Teller(self._run, self._story)
+        teller = Renderer(self._run, self._story)
         for route, note in self._routes:
             try:
                 mail = teller.mail(route.options, route.templates, note, route.id)

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chainloop_smtp import __version__, attestation, letter, message, source, verdict
+from chainloop_smtp import __version__, attestation, message, received, source, verdict
 from chainloop_smtp.cli.anew import composed
 from chainloop_smtp.cli.evidence import UNREAD
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, Problem, quoted
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.checks import Check, CheckResult, Letter
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, Sender
 from chainloop_smtp.model.mail import File
-from chainloop_smtp.model.options import EnvValues
-from chainloop_smtp.model.run import Job, JobResult, JobStatus, Outcome, Sender
+from chainloop_smtp.model.settings import EnvValues
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")
 _EVALUATIONS = re.compile(r"policy-evaluations\.(json|txt)")
@@ -29,19 +29,19 @@ def verify(run: Run) -> int:
         AttestationError: Something does not agree, the mail is none, or has no evidence in it.
     """
     name = run.arguments.mail
-    received = letter.read(source.mail(name, run.stdin))
-    attested = _attested(received)
+    mail = received.read(source.mail(name, run.stdin))
+    attested = _attested(mail)
     judged = verdict.judge(attested, Job())
-    report, job = _report(received)
+    report, job = _report(mail)
     cleaned = message.clean(attested)
-    outcomes = frozenset({judged.outcome, *_by_the_job(received)})
+    outcomes = frozenset({judged.outcome, *_by_the_job(mail)})
     shown = [
-        *letter.compared(
-            received, composed(received, attested, job, run.now()), outcomes, cleaned.policies
+        *received.compared(
+            mail, composed(mail, attested, job, run.now()), outcomes, cleaned.policies
         )
     ]
     found = [
-        *letter.checks(received, cleaned, judged, message.BADGES),
+        *received.checks(mail, cleaned, judged, message.BADGES),
         *shown,
         *_reported(run, attested, job, report),
     ]
@@ -67,9 +67,9 @@ def verify(run: Run) -> int:
     return 0
 
 
-def _attested(received: Letter) -> Attestation:
+def _attested(mail: ReceivedMessage) -> Attestation:
     """What the attached evidence says."""
-    documents = [file for file in received.files if _EVIDENCE.fullmatch(file.name)]
+    documents = [file for file in mail.files if _EVIDENCE.fullmatch(file.name)]
     if not documents:
         raise AttestationError(
             Problem(
@@ -81,7 +81,7 @@ def _attested(received: Letter) -> Attestation:
     attested = _parsed(documents[0])
     for file in documents[1:]:
         attested = attestation.join(attested, _parsed(file))
-    for file in received.files:
+    for file in mail.files:
         if _EVALUATIONS.fullmatch(file.name):
             attested = attestation.with_evaluations(attested, file.content)
     return attested
@@ -96,15 +96,15 @@ def _parsed(file: File) -> Attestation:
         ) from error
 
 
-def _by_the_job(received: Letter) -> Iterator[Outcome]:
+def _by_the_job(mail: ReceivedMessage) -> Iterator[Outcome]:
     """The outcome that the header names, where a job may end so whatever the evidence says."""
-    claimed = dict(received.fields).get("x-chainloop-outcome")
+    claimed = dict(mail.fields).get("x-chainloop-outcome")
     yield from (each for each in (Outcome.FAILED, Outcome.CANCELLED) if each == claimed)
 
 
-def _report(received: Letter) -> tuple[dict[str, Any] | None, Job | None]:
+def _report(mail: ReceivedMessage) -> tuple[dict[str, Any] | None, Job | None]:
     """The attached report, and its job; no job where it is no report of ours."""
-    file = next((file for file in received.files if file.name == message.REPORT_NAME), None)
+    file = next((file for file in mail.files if file.name == message.REPORT_NAME), None)
     if file is None:
         return None, None
     try:

@@ -9,21 +9,21 @@ What became of a mail is data, whatever it is: nothing that a server or a networ
 
 from collections.abc import Callable, Iterable, Iterator
 
-from chainloop_smtp.delivery.ahead import Ahead
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import place
-from chainloop_smtp.delivery.dispatch import Dispatch
+from chainloop_smtp.delivery.early_connection import EarlyConnection
 from chainloop_smtp.delivery.hints import provider
-from chainloop_smtp.delivery.letter import Letter
+from chainloop_smtp.delivery.queue import QueuedMessage
 from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS
+from chainloop_smtp.delivery.submission import Submitter
 from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.options import Registration, Transport
+from chainloop_smtp.model.settings import Registration, Transport
 
 __all__ = [
     "IMPLICIT_TLS_PORTS",
-    "Ahead",
     "Clock",
+    "EarlyConnection",
     "check_files",
     "provider",
     "send",
@@ -46,7 +46,7 @@ def send(
     attempts: int = _ATTEMPTS,
     clock: Clock = _CLOCK,
     notify: Notify = lambda _: None,
-    ahead: Ahead | None = None,
+    ahead: EarlyConnection | None = None,
 ) -> Delivery:
     """Submits one mail: `send_all` with one.
 
@@ -74,7 +74,7 @@ def send_all(
     attempts: int = _ATTEMPTS,
     clock: Clock = _CLOCK,
     notify: Notify = lambda _: None,
-    ahead: Ahead | None = None,
+    ahead: EarlyConnection | None = None,
 ) -> Iterator[Delivery]:
     """Submits mails to one server, over as few connections and round trips as it allows.
 
@@ -108,11 +108,11 @@ def send_all(
         if ahead
         else Deadline(transport.deadline, transport.timeout, where, clock.seconds)
     )
-    dispatch = Dispatch(registration, transport, deadline, clock, connections, ahead)
-    letters: Iterator[Letter] = map(Letter, mails)
+    dispatch = Submitter(registration, transport, deadline, clock, connections, ahead)
+    letters: Iterator[QueuedMessage] = map(QueuedMessage, mails)
     fruitless = 0
     while True:
-        again: list[Letter] = []
+        again: list[QueuedMessage] = []
         for letter in dispatch.round(letters):
             letter.is_interrupted = dispatch.is_interrupted
             if letter.waiting and not dispatch.is_interrupted:
@@ -156,12 +156,12 @@ def _pause(fruitless: int, chance: float) -> float:
     return min(2.0 ** (fruitless - 1), _LONGEST_PAUSE) * (0.5 + chance / 2)
 
 
-def _announcement(where: str, letters: list[Letter], pause: float) -> str:
+def _announcement(where: str, letters: list[QueuedMessage], pause: float) -> str:
     """What is tried again, where, when, and why."""
     attempt = letters[0].tries[-1] if letters[0].tries else None
-    fates = letters[0].delivery().refused
+    results = letters[0].delivery().refused
     why = attempt.why if attempt and attempt.why else ""
-    why = why or (f"{fates[0].recipient}: {fates[0].reason}" if fates else "no connection")
+    why = why or (f"{results[0].recipient}: {results[0].reason}" if results else "no connection")
     # Once is enough, and at the end it is said again.
     hint = f" {attempt.hint}" if attempt and attempt.hint and len(letters[0].tries) == 1 else ""
     number = len(letters)

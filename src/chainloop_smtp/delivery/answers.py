@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model.mail import Reply, State
+from chainloop_smtp.model.mail import RecipientStatus, Reply
 
 # What a server answers to a command that it offered and does not know, or does not take in a group.
 NO_SUCH_COMMAND = (500, 502, 503, 504)
@@ -63,7 +63,7 @@ class Answers:
     @property
     def is_put_off(self) -> bool:
         """The sender got a 4xx: not this mail, or no further one on this connection."""
-        return self.sender is not None and state(self.sender) is State.DEFERRED
+        return self.sender is not None and state(self.sender) is RecipientStatus.DEFERRED
 
     @property
     def decisive(self) -> tuple[Phase, Reply] | None:
@@ -108,13 +108,13 @@ def is_positive(reply: Reply) -> bool:
     return 200 <= reply.code < 300
 
 
-def state(reply: Reply) -> State:
+def state(reply: Reply) -> RecipientStatus:
     """RFC 5321 section 4.2.1: what the first digit means."""
     if is_positive(reply):
-        return State.ACCEPTED
-    return State.DEFERRED if 400 <= reply.code < 500 else State.REFUSED
+        return RecipientStatus.ACCEPTED
+    return RecipientStatus.DEFERRED if 400 <= reply.code < 500 else RecipientStatus.REFUSED
 
 
-def severity(error: DeliveryError) -> State:
+def severity(error: DeliveryError) -> RecipientStatus:
     """What an error means for those whom it keeps from their mail."""
-    return State.DEFERRED if error.is_temporary else State.REFUSED
+    return RecipientStatus.DEFERRED if error.is_temporary else RecipientStatus.REFUSED

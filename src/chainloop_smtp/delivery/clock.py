@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.frozen import dataclass
 
 
 def monotonic() -> float:

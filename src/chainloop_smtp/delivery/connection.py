@@ -17,13 +17,13 @@ from typing import Self
 from chainloop_smtp.delivery import tls
 from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.dialing import dial, own_name, place
-from chainloop_smtp.delivery.echo import Blotter
-from chainloop_smtp.delivery.failures import GREETING, HANDSHAKE, IMPLICIT_HINT, failure
+from chainloop_smtp.delivery.network_errors import GREETING, HANDSHAKE, IMPLICIT_HINT, failure
+from chainloop_smtp.delivery.redaction import Redactor
 from chainloop_smtp.delivery.replies import Replies
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Reply
-from chainloop_smtp.model.options import Proxy
+from chainloop_smtp.model.settings import Proxy
 
 _CHUNK = 64 * 1024
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -91,7 +91,7 @@ class Connection:
         self.sent = 0
         self._host = host.removesuffix(".")
         self._deadline = deadline
-        self._blotter = Blotter()
+        self._blotter = Redactor()
         self.conceal(*secrets)
         self._replies = Replies(self.where, self.printable)
         self._awaited = 1  # the greeting comes without being asked for

@@ -5,12 +5,12 @@ import socket
 from functools import partial
 from typing import Any, NamedTuple
 
+from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.delivery.clock import Deadline
-from chainloop_smtp.delivery.errand import Errand
-from chainloop_smtp.delivery.failures import CONNECTING, LOOKUP, UnreachableError, failure
+from chainloop_smtp.delivery.network_errors import CONNECTING, LOOKUP, UnreachableError, failure
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model.options import Proxy, ProxyKind
+from chainloop_smtp.model.settings import Proxy, ProxyKind
 
 # Seconds for an address that is not the last one: one that is dead must not take all the time.
 _PATIENCE = 10.0
@@ -91,7 +91,7 @@ def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]
     """
     work = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        return Errand(work).result(deadline.step())
+        return BackgroundCall(work).result(deadline.step())
     except (OSError, UnicodeError) as error:
         raise failure(where, host, LOOKUP, error) from error
 
@@ -182,7 +182,7 @@ def _through_socks(
     )
     try:
         work = partial(socks.connect, host, port, timeout=seconds)
-        connected = Errand(work, socket.socket.close).result(seconds)
+        connected = BackgroundCall(work, socket.socket.close).result(seconds)
         _send_at_once(connected)
     except python_socks.ProxyError as error:
         hint = "Is its login right, and does it let this runner reach that host and port?"

@@ -6,16 +6,16 @@ RFC 8689 (REQUIRETLS).
 
 from collections.abc import Mapping
 
-from chainloop_smtp.delivery.letter import Letter
-from chainloop_smtp.model.mail import Mail, State
-from chainloop_smtp.model.options import Dsn, Transport
+from chainloop_smtp.delivery.queue import QueuedMessage
+from chainloop_smtp.model.mail import Mail, RecipientStatus
+from chainloop_smtp.model.settings import Dsn, Transport
 
 _LONGEST_ENVID = 100  # characters: RFC 3461 section 4.4
 _LONGEST_ORCPT = 500  # characters: RFC 3461 section 4.2
 
 
 def carried(
-    extensions: Mapping[str, str], transport: Transport, letter: Letter, *, is_secure: bool
+    extensions: Mapping[str, str], transport: Transport, letter: QueuedMessage, *, is_secure: bool
 ) -> tuple[str, ...]:
     """Recipients, of those still waiting, whom a server with these extensions can be asked for.
 
@@ -27,7 +27,7 @@ def carried(
     waiting = letter.waiting
     why, hint = _obstacle(extensions, transport, letter.mail, is_secure=is_secure)
     if why:
-        letter.settle(waiting, State.REFUSED, why=why, hint=hint)
+        letter.settle(waiting, RecipientStatus.REFUSED, why=why, hint=hint)
         return ()
     return waiting
 

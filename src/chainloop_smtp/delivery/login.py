@@ -6,13 +6,13 @@ Only one mechanism is tried, and once: a password that is refused counts as a br
 import base64
 from collections.abc import Mapping
 
-from chainloop_smtp.delivery import auth
+from chainloop_smtp.delivery import sasl
 from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Reply
-from chainloop_smtp.model.options import Auth
+from chainloop_smtp.model.settings import Auth
 
 _LONGEST_COMPLAINT = 200  # characters
 _LONGEST_COMMAND = 512  # octets with CRLF: RFC 5321 section 4.5.3.1.4
@@ -63,7 +63,7 @@ class Login:
         if reply.code == 235:
             self._session.mechanism = self._name
             return
-        what = "token" if self._mechanism in auth.TOKEN_PREFERENCE else "password"
+        what = "token" if self._mechanism in sasl.TOKEN_PREFERENCE else "password"
         hint, is_temporary = self._session.advice(Phase.AUTH, reply)
         why = (
             f"the server cannot check the {what} now"
@@ -100,7 +100,7 @@ class Login:
                 "Use tls: auto, or auth: none for a relay that needs no login.",
             )
         offered, transport = _offered(session.extensions), session.transport
-        mechanism = auth.choose(transport.auth, offered, has_token=transport.has_token)
+        mechanism = sasl.choose(transport.auth, offered, has_token=transport.has_token)
         if mechanism is None:
             raise session.error(
                 f"no common way to log in: the server offers {' '.join(offered) or 'none'}, "
@@ -124,10 +124,10 @@ class Login:
         command = b"AUTH PLAIN " + base64.b64encode(self._begun().initial or b"")
         return command if len(command) + 2 <= _LONGEST_COMMAND else b""
 
-    def _begun(self) -> auth.Exchange:
+    def _begun(self) -> sasl.Exchange:
         registration = self._registration
         try:
-            return auth.exchange(
+            return sasl.exchange(
                 self._mechanism,
                 registration.user,
                 registration.password,

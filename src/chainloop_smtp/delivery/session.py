@@ -8,7 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from chainloop_smtp.delivery import auth, hints
+from chainloop_smtp.delivery import hints, sasl
 from chainloop_smtp.delivery import tls as tls_
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
@@ -17,7 +17,7 @@ from chainloop_smtp.delivery.hints import Advice, Credential, Phase
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Attempt, Reply
-from chainloop_smtp.model.options import Registration, Tls, Transport
+from chainloop_smtp.model.settings import Registration, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
 _QUIT_PATIENCE = 5.0  # seconds; the mail is accepted by then, so nothing is worth a long wait
@@ -246,7 +246,7 @@ class Session:
         """What a negative reply means at this server, and what to change."""
         if not self.registration.user:
             credential = Credential.NONE
-        elif self.transport.has_token or self.transport.auth in auth.TOKEN_PREFERENCE:
+        elif self.transport.has_token or self.transport.auth in sasl.TOKEN_PREFERENCE:
             credential = Credential.TOKEN
         else:
             credential = Credential.PASSWORD

@@ -16,11 +16,11 @@ from chainloop_smtp.delivery.answers import (
 )
 from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.hints import Phase
-from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.login import Login, LoginError
+from chainloop_smtp.delivery.queue import QueuedMessage
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model.mail import Reply, State
+from chainloop_smtp.model.mail import RecipientStatus, Reply
 
 
 class OutOfStepError(DeliveryError):
@@ -46,7 +46,7 @@ class Transaction:
     def __init__(
         self,
         session: Session,
-        letter: Letter,
+        letter: QueuedMessage,
         login: Login | None,
         *,
         is_first: bool,
@@ -154,7 +154,7 @@ class Transaction:
             self._settle_refused()
             if answers.is_taken and (is_early or not takers):
                 why = "the server took a mail that it had refused, or that it had not got yet"
-                self.letter.settle(answers.let_pass, State.UNKNOWN, reply)
+                self.letter.settle(answers.let_pass, RecipientStatus.UNKNOWN, reply)
             elif answers.sender and not is_positive(answers.sender):
                 why = f"the server refused the sender {self.letter.mail.sender}: {answers.sender}"
             elif takers and answers.before_content:
@@ -186,7 +186,7 @@ class Transaction:
         self._settle_refused()
         if self._is_out_of_hand(error):
             self.is_lost = True
-            self.letter.settle(self._answers.undecided, State.UNKNOWN)
+            self.letter.settle(self._answers.undecided, RecipientStatus.UNKNOWN)
         elif self.login_failure is None:
             reply = error.reply if isinstance(error, GoodbyeError) else None
             self.letter.settle(self._answers.undecided, severity(error), reply, hint=hint)
@@ -200,7 +200,7 @@ class Transaction:
 
     def doubt(self, error: DeliveryError) -> None:
         """What counted as accepted may have been the reply to another command."""
-        self.letter.settle(self._accepted, State.UNKNOWN)
+        self.letter.settle(self._accepted, RecipientStatus.UNKNOWN)
         self.letter.retract()
         self._record(error.problems[0].why)
 
@@ -300,10 +300,10 @@ class Transaction:
     def _settle(self, recipients: tuple[str, ...], phase: Phase, reply: Reply) -> None:
         """What a reply decides for some recipients."""
         if is_positive(reply):
-            self.letter.settle(recipients, State.ACCEPTED, reply)
+            self.letter.settle(recipients, RecipientStatus.ACCEPTED, reply)
             return
         hint, is_temporary = self._session.advice(phase, reply)
-        state = State.DEFERRED if is_temporary else State.REFUSED
+        state = RecipientStatus.DEFERRED if is_temporary else RecipientStatus.REFUSED
         self.letter.settle(recipients, state, reply, hint=hint)
 
     def _is_out_of_hand(self, error: DeliveryError) -> bool:

@@ -23,16 +23,16 @@ from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.templates import TemplateError, check, md, render
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
-from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Changes, Job, Verdict
 from chainloop_smtp.model.mail import File, Mail, Part, Templates
-from chainloop_smtp.model.options import Options, Plugin, unique
-from chainloop_smtp.model.run import Changes, Job, Verdict
+from chainloop_smtp.model.settings import Options, Plugin, unique
 
 __all__ = [
     "BADGES",
     "REPORT_NAME",
+    "RenderedParts",
     "TemplateError",
-    "Told",
     "check",
     "clean",
     "compose",
@@ -67,7 +67,7 @@ def compose(
     note: str = "",
     enclosed: tuple[Part, ...] = (),
     templates: Templates = _OURS,
-    told: "Told | None" = None,
+    told: "RenderedParts | None" = None,
 ) -> Mail:
     """The mail about one run.
 
@@ -119,7 +119,7 @@ def tell(
     note: str = "",
     enclosed: tuple[Part, ...] = (),
     templates: Templates = _OURS,
-) -> "Told":
+) -> "RenderedParts":
     """What a mail about one run says, whoever it goes to: only the composition counts here.
 
     Args:
@@ -161,7 +161,7 @@ def tell(
         steps = (rendered.html_step, rendered.text_step, least)
         rendered = _rendered(facts, templates, *steps, places)
     _guard(rendered, enclosed, options)
-    return Told(rendered, enclosed, digest)
+    return RenderedParts(rendered, enclosed, digest)
 
 
 def compose_registration(
@@ -220,7 +220,7 @@ class _Rendered(NamedTuple):
         return self.html_step > 0 or self.text_step > 0
 
 
-class Told(NamedTuple):
+class RenderedParts(NamedTuple):
     """What a mail says, before it is addressed.
 
     Attributes:

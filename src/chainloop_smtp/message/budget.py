@@ -8,7 +8,7 @@ headings tell the truth whatever is shown.
 from collections.abc import Callable
 from dataclasses import replace
 
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.frozen import dataclass
 
 HTML_OCTETS = 92_160
 TEXT_OCTETS = 200_000

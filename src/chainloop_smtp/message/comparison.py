@@ -1,10 +1,10 @@
 """Changes -> what the mail says of them: three lines first, then each change."""
 
-from chainloop_smtp.message import findings, links, naming
+from chainloop_smtp.message import findings, formatting, links
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.model.attestation import Material, Run
-from chainloop_smtp.model.run import Aspect, Breach, Changes, Replacement, Shift
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.attested import Material, Run
+from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
+from chainloop_smtp.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def comparison(changes: Changes) -> Comparison:
 def _since(run: Run) -> str:
     # What a push prints knows no end.
     if when := run.finished_at or run.started_at:
-        return naming.moment(when)
+        return formatting.moment(when)
     return f"run {run.id}" if run.id else "the earlier run"
 
 
@@ -73,7 +73,7 @@ def _run(changes: Changes) -> str:
         return f"{', '.join(changed)} changed"
     # The order of a reader: what the run came to stands first.
     same = [each.value for each in _RUN if each in changes.unchanged]
-    return f"{naming.listed(same)} as before"
+    return f"{formatting.listed(same)} as before"
 
 
 _RUN = (Aspect.OUTCOME, Aspect.CONTRACT, Aspect.STRATEGY, Aspect.SIGNER)

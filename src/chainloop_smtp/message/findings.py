@@ -7,7 +7,7 @@ words stay.
 import re
 from bisect import bisect_left
 
-from chainloop_smtp.model.attestation import Finding, FindingKind, Violation
+from chainloop_smtp.model.attested import Finding, FindingKind, Violation
 
 # CommonMark 0.31: fences (4.5), headings (4.2), quotes (5.1), bullets (5.2), rules (4.1).
 _FENCE = re.compile(r"^\s*(?:```|~~~)[^`]*$")

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from chainloop_smtp.errors import MessageError, Problem
+from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Part
-from chainloop_smtp.model.options import Secret
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.settings import Secret
 
 SHORTEST = 4  # characters; a shorter one is in every mail
 _SHORTEST_PACKED = 8  # octets of what is looked for without its blanks and quotes

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 
 from chainloop_smtp.message import identity, mime
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.options import Header, Options
-from chainloop_smtp.model.run import Job, Outcome, Verdict
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job, Outcome, Verdict
+from chainloop_smtp.model.settings import Header, Options
 
 _LONGEST = 200  # characters of a value from the evidence
 _LABEL = 40  # characters; 63 is what DNS allows, two of 40 leave room for a long domain

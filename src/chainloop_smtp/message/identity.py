@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from chainloop_smtp.message import naming
+from chainloop_smtp.message import formatting
 from chainloop_smtp.message.report import FILE_NAME
-from chainloop_smtp.model.attestation import Attestation
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.mail import Part, Templates
-from chainloop_smtp.model.options import Composition, Options, Thread
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.settings import Composition, Options, Thread
 
 
 def message_id(
@@ -106,7 +106,7 @@ def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
             if attestation and (run := attestation.run.id):
                 return f"thread-{_digest('attested run', *whose, run)}@{domain}"
         case Thread.REF:
-            if ref := naming.full_ref(attestation, job):
+            if ref := formatting.full_ref(attestation, job):
                 return f"thread-{_digest('ref', *whose, ref)}@{domain}"
     return ""
 
@@ -115,7 +115,7 @@ def names(attestation: Attestation | None, job: Job) -> tuple[str, str]:
     """Project and workflow, Chainloop's where they are said, else repository and CI workflow."""
     project = (attestation.workflow.project if attestation else "") or job.chainloop_project
     repository = job.repository.rpartition("/")[2]
-    return project or repository, naming.known_workflow(attestation, job)
+    return project or repository, formatting.known_workflow(attestation, job)
 
 
 def _digest(*facts: object) -> str:

@@ -1,8 +1,8 @@
 """Facts -> the lead: at most two sentences on what happened, and what it means."""
 
-from chainloop_smtp.message import naming
-from chainloop_smtp.model.attestation import Attestation, Evaluation, Policies, RunState, Strategy
-from chainloop_smtp.model.run import NO_EVIDENCE, Job, Outcome, PolicyStatus, Verdict
+from chainloop_smtp.message import formatting
+from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, RunState, Strategy
+from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, Verdict
 
 
 def lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
@@ -21,7 +21,7 @@ def lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
                 if policies.reference
                 else "No policies apply to it."
             )
-            materials = naming.count(naming.material_count(attestation), "material")
+            materials = formatting.count(formatting.material_count(attestation), "material")
             return f"The attestation with {materials} was recorded. {known}"
         case Outcome.VIOLATIONS if policies.evaluations:
             return "No gate is violated, so the pipeline goes on. The attestation was recorded."
@@ -108,7 +108,7 @@ def passed(policies: Policies) -> str:
 
 def score(policies: Policies) -> str:
     """``4 of 7 policies passed``."""
-    total = naming.count(policies.evaluation_count, "policy", "policies")
+    total = formatting.count(policies.evaluation_count, "policy", "policies")
     return f"{policies.passed_count:,} of {total} passed"
 
 
@@ -134,7 +134,7 @@ def _violations(policies: Policies) -> str:
     """``2 policy violations: 1 in a gate, 1 advisory``; no split where it is not known."""
     if not policies.violation_count:
         return "There are policy violations"
-    total = naming.count(policies.violation_count, "policy violation")
+    total = formatting.count(policies.violation_count, "policy violation")
     in_gates = sum(len(each.active_violations) for each in _gated(policies))
     known = sum(len(each.active_violations) for each in policies.evaluations)
     if not in_gates or known != policies.violation_count:

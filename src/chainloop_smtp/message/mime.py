@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from chainloop_smtp.model.options import Mailbox
+from chainloop_smtp.model.settings import Mailbox
 
 _FOLD = 78  # RFC 5322 section 2.1.1: SHOULD; the CRLF not counted
 _ENCODED_WORD = 75  # RFC 2047 section 2: the longest encoded-word

@@ -14,9 +14,9 @@ from enum import Enum
 from math import isfinite
 
 from chainloop_smtp import __version__
-from chainloop_smtp.model.attestation import Attestation, Evaluation, Policies, Run
-from chainloop_smtp.model.options import EnvValues
-from chainloop_smtp.model.run import Changes, Job, Verdict
+from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, Run
+from chainloop_smtp.model.facts import Changes, Job, Verdict
+from chainloop_smtp.model.settings import EnvValues
 
 SCHEMA = "urn:chainloop-smtp:schema:report:1"
 FILE_NAME = "chainloop-report.json"

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from chainloop_smtp.message import naming
+from chainloop_smtp.message import formatting
 from chainloop_smtp.message.links import is_web
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Attestation, Runner
+from chainloop_smtp.model.attested import Attestation, Runner
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.mail import Part
-from chainloop_smtp.model.options import EnvValues
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.settings import EnvValues
 
 
 class Fact(NamedTuple):
@@ -28,7 +28,7 @@ class Fact(NamedTuple):
 
 def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     """What was built: commit, branch, author, who started it."""
-    sha = naming.sha(attestation, job)
+    sha = formatting.sha(attestation, job)
     if not sha:
         return ()
     commit = attestation.commit if attestation else None
@@ -52,8 +52,8 @@ def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
 
 def _ref(attestation: Attestation | None, job: Job) -> Fact:
     """Branch or tag; a pull request with the branch that it would merge."""
-    ref = naming.ref(attestation, job)
-    if not naming.full_ref(attestation, job).startswith("refs/pull/"):
+    ref = formatting.ref(attestation, job)
+    if not formatting.full_ref(attestation, job).startswith("refs/pull/"):
         return Fact("Branch or tag", ref)
     head = origin.fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref)
     return Fact("Pull request", f"{ref} from {head}" if head else ref)
@@ -62,7 +62,7 @@ def _ref(attestation: Attestation | None, job: Job) -> Fact:
 def commit_url(attestation: Attestation | None, job: Job) -> str:
     """The commit's page; empty when it is not known."""
     repository = origin.attested_run(attestation)[0] or job.repository
-    sha = naming.sha(attestation, job)
+    sha = formatting.sha(attestation, job)
     url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
     return url if repository and sha and is_web(url) else ""
 
@@ -97,9 +97,9 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         contract = workflow.contract_name
         if contract and workflow.contract_revision:
             contract += f", revision {workflow.contract_revision}"
-        finished = naming.moment(run.finished_at) if run.finished_at else ""
+        finished = formatting.moment(run.finished_at) if run.finished_at else ""
         if finished and run.duration is not None:
-            finished += f" ({naming.lapse(run.duration)})"
+            finished += f" ({formatting.lapse(run.duration)})"
         version = workflow.version
         version_name = version.name if version else ""
         if version_name and version and version.is_being_released:
@@ -125,7 +125,7 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             Fact("Policy bypass", "requested" if attestation.policies.is_bypassed else ""),
             Fact("State", run.state.value if run.state else ""),
             Fact("Reason", run.reason),
-            Fact("Started", naming.moment(run.started_at) if run.started_at else ""),
+            Fact("Started", formatting.moment(run.started_at) if run.started_at else ""),
             Fact("Finished", finished),
             Fact("Runner", _runner(attestation.runner)),
             Fact("Runner workflow", attestation.runner.workflow_file),
@@ -165,7 +165,7 @@ def _other_commit(attestation: Attestation | None, job: Job) -> str:
 
 
 def _unreadable(number: int) -> str:
-    return naming.count(number, "entry", "entries") + " among the materials" if number else ""
+    return formatting.count(number, "entry", "entries") + " among the materials" if number else ""
 
 
 def _runner(runner: Runner) -> str:
@@ -224,7 +224,7 @@ def environment(attestation: Attestation | None, env_values: EnvValues) -> tuple
 def enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
     """Name, size and digest of each file, to check what arrived by."""
     return tuple(
-        Fact(each.name, f"{naming.count(len(each.content), 'octet')}, {each.digest}", "code")
+        Fact(each.name, f"{formatting.count(len(each.content), 'octet')}, {each.digest}", "code")
         for each in parts
     )
 

@@ -1,14 +1,14 @@
 """Facts, limits -> what is shown of each kind, marked and sorted, and a word on the rest."""
 
-from chainloop_smtp.message import findings, naming
+from chainloop_smtp.message import findings, formatting
 from chainloop_smtp.message.budget import ROW, Limits
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
 from chainloop_smtp.message.wording import Tone
-from chainloop_smtp.model.attestation import Attestation, Evaluation, Material, Policies, Strategy
-from chainloop_smtp.model.run import Changes
+from chainloop_smtp.model.attested import Attestation, Evaluation, Material, Policies, Strategy
+from chainloop_smtp.model.facts import Changes
 
 
 class Selection:
@@ -172,7 +172,7 @@ class Selection:
         return row._replace(value=f"{row.value[:longest]}... (cut)")
 
     def _more(self, left: int, noun: str, plural: str) -> str:
-        return f"and {naming.count(left, noun, plural)}{self._elsewhere}" if left > 0 else ""
+        return f"and {formatting.count(left, noun, plural)}{self._elsewhere}" if left > 0 else ""
 
 
 _MARKS = {

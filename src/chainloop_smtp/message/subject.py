@@ -1,8 +1,8 @@
 """Facts -> the built-in subject: short, and never without project, outcome and commit."""
 
-from chainloop_smtp.message import naming
-from chainloop_smtp.model.attestation import Attestation, Policies
-from chainloop_smtp.model.run import Job, Outcome, Verdict
+from chainloop_smtp.message import formatting
+from chainloop_smtp.model.attested import Attestation, Policies
+from chainloop_smtp.model.facts import Job, Outcome, Verdict
 
 _LONGEST = 78  # characters; what a desktop client shows in a list
 _PROJECT = 24
@@ -10,9 +10,9 @@ _PROJECT = 24
 
 def by_outcome(attestation: Attestation | None, job: Job, verdict: Verdict, badge: str) -> str:
     """``[project] Outcome: workflow ref@sha7 (detail)``, cut from its end backwards to fit."""
-    head = f"[{naming.cut(naming.project_name(attestation, job), _PROJECT)}] {badge}: "
-    workflow, branch = naming.workflow_name(attestation, job), naming.ref(attestation, job)
-    commit = naming.sha(attestation, job)[:7]
+    head = f"[{formatting.cut(formatting.project_name(attestation, job), _PROJECT)}] {badge}: "
+    workflow, branch = formatting.workflow_name(attestation, job), formatting.ref(attestation, job)
+    commit = formatting.sha(attestation, job)[:7]
     detail = _detail(attestation, verdict)
     commit = f"@{commit}" if branch and commit else commit
     tail = f" {branch}{commit}" if branch or commit else ""
@@ -20,8 +20,8 @@ def by_outcome(attestation: Attestation | None, job: Job, verdict: Verdict, badg
         tail += f" ({detail})"
     elif len(head + workflow + tail) > _LONGEST:
         room = _LONGEST - len(head) - len(commit) - 1
-        branch = naming.cut(branch, max(room - min(len(workflow), 16), 4))
-        workflow = naming.cut(workflow, max(room - len(branch), 4))
+        branch = formatting.cut(branch, max(room - min(len(workflow), 16), 4))
+        workflow = formatting.cut(workflow, max(room - len(branch), 4))
         tail = f" {branch}{commit}" if branch or commit else ""
     return " ".join(f"{head}{workflow}{tail}".split())
 
@@ -32,18 +32,18 @@ def by_ref(attestation: Attestation | None, job: Job, verdict: Verdict, badge: s
     Mail programs that look at subjects before they join a thread leave out leading brackets (RFC
     5256 section 2.1, and Gmail), so ``workflow ref`` is cut by what all mails of a thread share.
     """
-    project = _unbracketed(naming.cut(naming.project_name(attestation, job), _PROJECT))
+    project = _unbracketed(formatting.cut(formatting.project_name(attestation, job), _PROJECT))
     head = f"[{project}] "
     room = _LONGEST - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
     workflow, branch = (
-        _unbracketed(naming.workflow_name(attestation, job)),
-        naming.ref(attestation, job),
+        _unbracketed(formatting.workflow_name(attestation, job)),
+        formatting.ref(attestation, job),
     )
     if len(f"{workflow} {branch}".strip()) > room:
-        branch = naming.cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
-        workflow = naming.cut(workflow, room - 1 - len(branch) if branch else room)
+        branch = formatting.cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
+        workflow = formatting.cut(workflow, room - 1 - len(branch) if branch else room)
     stem = " ".join(f"{workflow} {_unbracketed(branch)}".split()) or "the run"
-    changing = ", ".join(filter(None, (badge, naming.sha(attestation, job)[:7])))
+    changing = ", ".join(filter(None, (badge, formatting.sha(attestation, job)[:7])))
     detail = _unbracketed(_detail(attestation, verdict))
     if detail and len(f"{head}[{changing}, {detail}] {stem}") <= _LONGEST:
         changing += f", {detail}"
@@ -61,12 +61,12 @@ def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
     policies = attestation.policies if attestation else Policies()
     match verdict.outcome:
         case Outcome.PASSED:
-            total = naming.count(policies.evaluation_count, *_POLICY)
+            total = formatting.count(policies.evaluation_count, *_POLICY)
             passed, skipped = f"{policies.passed_count:,} of {total}", policies.skipped_count
             return f"{passed}, {skipped:,} skipped" if skipped else passed
         case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
             return (
-                naming.count(policies.violation_count, "violation")
+                formatting.count(policies.violation_count, "violation")
                 if policies.violation_count
                 else ""
             )
@@ -74,7 +74,9 @@ def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
             return verdict.reason
         case Outcome.ATTESTED if attestation:
             known = "policies not shown" if policies.reference else "no policies"
-            return f"{naming.count(naming.material_count(attestation), 'material')}, {known}"
+            return (
+                f"{formatting.count(formatting.material_count(attestation), 'material')}, {known}"
+            )
     return ""
 
 

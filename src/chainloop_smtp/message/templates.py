@@ -15,7 +15,7 @@ from jinja2.bccache import Bucket
 
 from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.message import links, naming, view
+from chainloop_smtp.message import formatting, links, view
 from chainloop_smtp.message.meter import Meter
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, problem
@@ -119,7 +119,7 @@ def _environment(own: Templates) -> Sandbox:
             "stretches": links.stretches,
             "wrap": wrap,
         },
-        filters={"count": naming.count, "fact": fact, "grouped": grouped, "noun": noun},
+        filters={"count": formatting.count, "fact": fact, "grouped": grouped, "noun": noun},
         tests={"unbroken": links.is_unbroken, "web": links.is_web},
         is_measured=bool(own.files or own.subject),
         bytecode_cache=_bytecode_cache(),

@@ -6,17 +6,17 @@ Every part of the mail is made of the same names, so that all of them say the sa
 from dataclasses import replace
 from typing import TypedDict
 
-from chainloop_smtp.message import meaning, naming, rows, wording
+from chainloop_smtp.message import formatting, meaning, rows, wording
 from chainloop_smtp.message.budget import CHOSEN, Limits
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
 from chainloop_smtp.message.wording import Wording
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Attestation, Policies
+from chainloop_smtp.model.attested import Attestation, Policies
+from chainloop_smtp.model.facts import Changes, Job, Outcome, Verdict
 from chainloop_smtp.model.mail import Part
-from chainloop_smtp.model.options import EnvValues
-from chainloop_smtp.model.run import Changes, Job, Outcome, Verdict
+from chainloop_smtp.model.settings import EnvValues
 
 
 class Facts(TypedDict):
@@ -115,7 +115,7 @@ def facts(
         "attention": cut.attention(policies),
         "attention_more": cut.attention_more(policies),
         "attestation": whole and _as_told(whole, env_values),
-        "byline": _byline(words, rows.commit_url(whole, job), naming.sha(whole, job)[:7]),
+        "byline": _byline(words, rows.commit_url(whole, job), formatting.sha(whole, job)[:7]),
         "changes": cut.changes(changes) if changes else None,
         "evaluations": evaluations,
         "evaluations_more": passed,
@@ -123,7 +123,7 @@ def facts(
         "gated_note": meaning.gated(policies),
         "job": job,
         "jobs": cut.section("Jobs", _jobs(job), limits.rows),
-        "material_count": naming.material_count(whole) if whole else 0,
+        "material_count": formatting.material_count(whole) if whole else 0,
         "materials": cut.materials(whole),
         "materials_more": cut.materials_more(whole),
         "materials_title": _materials_title(whole),
@@ -226,7 +226,7 @@ def _policies_note(policies: Policies) -> str:
     if not policies.evaluation_count and not _is_untold(policies):
         return "No policies apply to this attestation."
     if policies.violation_count:
-        found = naming.count(policies.violation_count, "violation")
+        found = formatting.count(policies.violation_count, "violation")
     elif policies.has_violations:
         found = "There are violations"
     else:

@@ -3,11 +3,11 @@
 import re
 from enum import StrEnum
 
-from chainloop_smtp.message import findings, meaning, naming, subject
-from chainloop_smtp.model.attestation import Annotation, Attestation, Policies
-from chainloop_smtp.model.options import Thread
-from chainloop_smtp.model.run import Job, JobStatus, Outcome, Verdict
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.message import findings, formatting, meaning, subject
+from chainloop_smtp.model.attested import Annotation, Attestation, Policies
+from chainloop_smtp.model.facts import Job, JobStatus, Outcome, Verdict
+from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.settings import Thread
 
 _HEADLINE = 400
 _QUOTED = 110
@@ -101,7 +101,7 @@ def word(
         subject=(subject.by_ref if thread is Thread.REF else subject.by_outcome)(
             attestation, job, verdict, badge
         ),
-        headline=naming.cut(_headline(attestation, job, verdict), _HEADLINE),
+        headline=formatting.cut(_headline(attestation, job, verdict), _HEADLINE),
         lead=lead,
         preheader=_preheader(attestation, verdict, lead),
         byline=_byline(attestation, job),
@@ -118,7 +118,7 @@ def _badge(attestation: Attestation | None, verdict: Verdict) -> str:
 
 
 def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
-    what = naming.thing(attestation, job)
+    what = formatting.thing(attestation, job)
     match verdict.outcome:
         case Outcome.PASSED | Outcome.ATTESTED:
             return f"{what} is attested"
@@ -132,7 +132,9 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
             return f"{what} {_bypass(attestation)}"
         case Outcome.VIOLATIONS:
             number = attestation.policies.violation_count if attestation else 0
-            counted = naming.count(number, "policy violation") if number else "policy violations"
+            counted = (
+                formatting.count(number, "policy violation") if number else "policy violations"
+            )
             return f"{what} has {counted}"
         case Outcome.FAILED:
             return f"{what} failed"
@@ -175,25 +177,25 @@ def _preheader(attestation: Attestation | None, verdict: Verdict, lead: str) -> 
     if worst and verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
         message = findings.lines(worst.active_violations[0])[0].rstrip(".")
         end = "." if len(message) <= _QUOTED else ""
-        return f"{naming.cut(message, _QUOTED)}{end} {meaning.score(policies)}."
+        return f"{formatting.cut(message, _QUOTED)}{end} {meaning.score(policies)}."
     if verdict.outcome is Outcome.PASSED and attestation:
-        return naming.cut(_account(attestation), 150)
-    return naming.cut(lead, 150)
+        return formatting.cut(_account(attestation), 150)
+    return formatting.cut(lead, 150)
 
 
 def _account(attestation: Attestation) -> str:
     """``All 7 policies passed, 6 materials attested in 5 min 11 s by Ada Quay``."""
-    materials = naming.count(naming.material_count(attestation), "material")
+    materials = formatting.count(formatting.material_count(attestation), "material")
     duration = attestation.run.duration
-    lasted = f" in {naming.lapse(duration)}" if duration is not None else ""
+    lasted = f" in {formatting.lapse(duration)}" if duration is not None else ""
     author = attestation.commit.author_name if attestation.commit else ""
     by = f" by {author}" if author else ""
     return f"{meaning.passed(attestation.policies)}, {materials} attested{lasted}{by}."
 
 
 def _byline(attestation: Attestation | None, job: Job) -> str:
-    branch, commit = naming.ref(attestation, job), naming.sha(attestation, job)[:7]
-    workflow = naming.known_workflow(attestation, job)
+    branch, commit = formatting.ref(attestation, job), formatting.sha(attestation, job)[:7]
+    workflow = formatting.known_workflow(attestation, job)
     author = attestation.commit.author_name if attestation and attestation.commit else ""
     words = [
         workflow,
@@ -205,11 +207,11 @@ def _byline(attestation: Attestation | None, job: Job) -> str:
     run = attestation.run if attestation else None
     when = ""
     if run and run.finished_at:
-        when = f"finished {naming.moment(run.finished_at)}"
-        when += f" after {naming.lapse(run.duration)}" if run.duration is not None else ""
+        when = f"finished {formatting.moment(run.finished_at)}"
+        when += f" after {formatting.lapse(run.duration)}" if run.duration is not None else ""
     elif run and run.started_at:
-        when = f"started {naming.moment(run.started_at)}"
-    return naming.cut(", ".join(filter(None, (line, when))), _HEADLINE)
+        when = f"started {formatting.moment(run.started_at)}"
+    return formatting.cut(", ".join(filter(None, (line, when))), _HEADLINE)
 
 
 def _describe(attestation: Attestation | None) -> str:

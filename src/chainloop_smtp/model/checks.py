@@ -76,7 +76,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class ReceivedMessage:
     """What stands in a received mail; all of it may be anybody's.
 
     Attributes:

@@ -4,7 +4,7 @@ from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Reply:
         return " ".join(filter(None, (str(self.code), self.enhanced, self.text.replace("\n", " "))))
 
 
-class State(StrEnum):
+class RecipientStatus(StrEnum):
     """What became of a mail, for one of its recipients.
 
     ``DEFERRED`` and ``REFUSED`` both mean that the recipient does not get it: trying again later
@@ -105,7 +105,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
+class RecipientResult:
     """What became of a mail for one recipient.
 
     Attributes:
@@ -115,7 +115,7 @@ class Fate:
     """
 
     recipient: str
-    state: State = State.DEFERRED
+    state: RecipientStatus = RecipientStatus.DEFERRED
     reply: Reply | None = None
     why: str = ""
     hint: str = ""
@@ -176,24 +176,26 @@ class Delivery:
     """
 
     mail: Mail
-    fates: tuple[Fate, ...]
+    results: tuple[RecipientResult, ...]
     tries: tuple[Attempt, ...] = ()
     is_interrupted: bool = False
 
-    def of(self, state: State) -> tuple[Fate, ...]:
+    def of(self, state: RecipientStatus) -> tuple[RecipientResult, ...]:
         """The fates of that state."""
-        return tuple(fate for fate in self.fates if fate.state is state)
+        return tuple(result for result in self.results if result.state is state)
 
     @property
     def accepted(self) -> tuple[str, ...]:
         """Recipients for whom the server took the mail."""
-        return tuple(fate.recipient for fate in self.of(State.ACCEPTED))
+        return tuple(result.recipient for result in self.of(RecipientStatus.ACCEPTED))
 
     @property
-    def refused(self) -> tuple[Fate, ...]:
+    def refused(self) -> tuple[RecipientResult, ...]:
         """Recipients to whom the server said no, for good or for now."""
-        negative = (State.REFUSED, State.DEFERRED)
-        return tuple(fate for fate in self.fates if fate.state in negative and fate.reason)
+        negative = (RecipientStatus.REFUSED, RecipientStatus.DEFERRED)
+        return tuple(
+            result for result in self.results if result.state in negative and result.reason
+        )
 
     @property
     def attempts(self) -> int:

@@ -6,8 +6,8 @@ never taken from there.
 
 import re
 
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job
 
 # The address that Chainloop makes on GitHub (crafter/runners/githubaction.go).
 _PAGE = re.compile(r"https?://[^/?#]+/([^/?#]+/[^/?#]+)/actions/runs/([0-9]+)(?:[/?#].*)?")

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted_word
-from chainloop_smtp.model.options import Mailbox, Options, Plugin, Require, Secret
 from chainloop_smtp.model.pem import private_keys
+from chainloop_smtp.model.settings import Mailbox, Options, Plugin, Require, Secret
 from chainloop_smtp.options import addresses, evidence, schemas
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import (

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.model.options import Mailbox
+from chainloop_smtp.model.settings import Mailbox
 from chainloop_smtp.options import hosts
 
 # Joiners are part of how some scripts, and families of emoji, are written.

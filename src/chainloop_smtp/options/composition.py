@@ -1,6 +1,6 @@
 """Inputs -> Composition: what the user says of the mail's form."""
 
-from chainloop_smtp.model.options import Composition, EnvValues, Thread
+from chainloop_smtp.model.settings import Composition, EnvValues, Thread
 from chainloop_smtp.options import headers
 from chainloop_smtp.options.enclosures import enclosures
 from chainloop_smtp.options.values import Values

@@ -3,7 +3,7 @@
 import re
 
 from chainloop_smtp.errors import quoted_word
-from chainloop_smtp.model.options import Enclosures
+from chainloop_smtp.model.settings import Enclosures
 from chainloop_smtp.options.values import Values
 
 _EVIDENCE, _REPORT = "attestation", "report"

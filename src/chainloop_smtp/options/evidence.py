@@ -4,7 +4,7 @@ import json
 import re
 
 from chainloop_smtp.errors import quoted, quoted_path
-from chainloop_smtp.model.run import JobResult, JobStatus
+from chainloop_smtp.model.facts import JobResult, JobStatus
 from chainloop_smtp.options.values import Values
 
 _NEEDS_HINT = "Write needs: ${{ toJSON(needs.*.result) }}, or ${{ toJSON(needs) }} for names too."

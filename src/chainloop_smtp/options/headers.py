@@ -3,7 +3,7 @@
 import re
 
 from chainloop_smtp.errors import quoted
-from chainloop_smtp.model.options import Header
+from chainloop_smtp.model.settings import Header
 from chainloop_smtp.options.values import Values
 
 _MOST = 50  # fields

@@ -1,8 +1,8 @@
 """Every input, once: `action.yml`, the flags and README's table are held against this list."""
 
-from chainloop_smtp.model.options import Auth, EnvValues, OAuth2Provider, Require, Thread, Tls
-from chainloop_smtp.model.run import JobStatus
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.facts import JobStatus
+from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.settings import Auth, EnvValues, OAuth2Provider, Require, Thread, Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

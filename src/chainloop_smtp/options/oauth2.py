@@ -5,7 +5,7 @@ import re
 from urllib.parse import urlsplit
 
 from chainloop_smtp.errors import quoted_path
-from chainloop_smtp.model.options import Auth, OAuth2, OAuth2Provider
+from chainloop_smtp.model.settings import Auth, OAuth2, OAuth2Provider
 from chainloop_smtp.options import hosts
 from chainloop_smtp.options.values import Values
 

@@ -3,7 +3,7 @@
 import re
 
 from chainloop_smtp.errors import quoted
-from chainloop_smtp.model.options import Lookup, Mailbox
+from chainloop_smtp.model.settings import Lookup, Mailbox
 from chainloop_smtp.options import hosts
 from chainloop_smtp.options.values import RECIPIENTS, Values
 

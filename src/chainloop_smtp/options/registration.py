@@ -1,7 +1,7 @@
 """Inputs -> Registration and Attachment: Chainloop's two schemas, then our own, stricter rules."""
 
 from chainloop_smtp.errors import quoted_path
-from chainloop_smtp.model.options import Attachment, Auth, Mailbox, Registration
+from chainloop_smtp.model.settings import Attachment, Auth, Mailbox, Registration
 from chainloop_smtp.options import addresses, hosts, schemas
 from chainloop_smtp.options.oauth2 import fetches_token
 from chainloop_smtp.options.values import Values

@@ -4,7 +4,7 @@ import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from chainloop_smtp.errors import quoted, quoted_path, quoted_word
-from chainloop_smtp.model.options import Auth, Dsn, Proxy, ProxyKind, Tls, Transport
+from chainloop_smtp.model.settings import Auth, Dsn, Proxy, ProxyKind, Tls, Transport
 from chainloop_smtp.options import hosts
 from chainloop_smtp.options.oauth2 import fetches_token
 from chainloop_smtp.options.values import Values

@@ -3,7 +3,7 @@
 import re
 
 from chainloop_smtp.errors import quoted_word
-from chainloop_smtp.model.configuration import Trigger
+from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.options.values import Values
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from chainloop_smtp.errors import Problem, quoted, quoted_word
-from chainloop_smtp.model.options import Lookup, Mailbox, unique
+from chainloop_smtp.model.settings import Lookup, Mailbox, unique
 from chainloop_smtp.options import addresses
 
 _LONGEST_WAIT = 24 * 60 * 60  # seconds

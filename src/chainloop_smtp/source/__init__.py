@@ -9,8 +9,8 @@ from typing import BinaryIO
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import Unreadable
-from chainloop_smtp.model.options import Evidence, Options, Transport
-from chainloop_smtp.model.run import Job, JobResult, JobStatus
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus
+from chainloop_smtp.model.settings import Evidence, Options, Transport
 from chainloop_smtp.source import event, paths
 from chainloop_smtp.source.templates import templates
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from chainloop_smtp import inputfile
 from chainloop_smtp.inputfile import Unreadable
-from chainloop_smtp.model.run import Job, JobStatus, Sender
+from chainloop_smtp.model.facts import Job, JobStatus, Sender
 
 _MAX_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
 # Where an event's payload has the commit, or the commit's author, that it is about.

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.run import Job, Previous
+from chainloop_smtp.model.facts import Job, Previous
 from chainloop_smtp.source import url
 
 _MAX_BYTES = 16 * 1024 * 1024

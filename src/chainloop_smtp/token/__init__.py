@@ -7,7 +7,7 @@ grant, or in place of a client's secret) and RFC 8693 (token exchange, at Google
 import time
 from collections.abc import Mapping
 
-from chainloop_smtp.model.options import AccessToken, OAuth2, OAuth2Provider
+from chainloop_smtp.model.settings import AccessToken, OAuth2, OAuth2Provider
 from chainloop_smtp.token import google, microsoft, other
 from chainloop_smtp.token.endpoint import Client
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model.options import OAuth2
+from chainloop_smtp.model.settings import OAuth2
 from chainloop_smtp.token import identity
 from chainloop_smtp.token.endpoint import Client
 

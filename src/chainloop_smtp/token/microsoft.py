@@ -5,7 +5,7 @@ https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-au
 
 from collections.abc import Mapping
 
-from chainloop_smtp.model.options import OAuth2
+from chainloop_smtp.model.settings import OAuth2
 from chainloop_smtp.token import identity
 from chainloop_smtp.token.endpoint import Client
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote_plus
 
-from chainloop_smtp.model.options import OAuth2
+from chainloop_smtp.model.settings import OAuth2
 from chainloop_smtp.token import identity
 from chainloop_smtp.token.endpoint import Client
 

@@ -13,15 +13,15 @@ from typing import TypeVar
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted, quoted_word
-from chainloop_smtp.model.attestation import FindingKind
-from chainloop_smtp.model.configuration import (
+from chainloop_smtp.model.attested import FindingKind
+from chainloop_smtp.model.entries import (
     AttachmentEntry,
     Conditions,
     Configuration,
     Entry,
     RegistrationEntry,
 )
-from chainloop_smtp.model.run import Outcome
+from chainloop_smtp.model.facts import Outcome
 from chainloop_smtp.options.configuration import keys
 from chainloop_smtp.options.configuration.document import Node, Scalar, Sequence, Table, compose
 

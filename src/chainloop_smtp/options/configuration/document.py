@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.frozen import dataclass
 
 MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 12

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.configuration import (
+from chainloop_smtp.model.entries import (
     AttachmentEntry,
     Configuration,
     Entry,

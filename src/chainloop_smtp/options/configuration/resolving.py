@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.configuration import AttachmentEntry, Entry, RegistrationEntry
-from chainloop_smtp.model.options import Options
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.entries import AttachmentEntry, Entry, RegistrationEntry
+from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.settings import Options
 from chainloop_smtp.options import hosts
 from chainloop_smtp.options.configuration import keys
 from chainloop_smtp.options.transport import without_login

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainloop_smtp.letter import seen
+from chainloop_smtp.received import seen
 
 HIDDEN = {
     "display": '<p style="display:none">x</p>',

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 
-from chainloop_smtp.model.attestation import FindingKind
-from chainloop_smtp.model.run import Outcome
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.attested import FindingKind
+from chainloop_smtp.model.facts import Outcome
+from chainloop_smtp.model.frozen import dataclass
 
 
 class Trigger(StrEnum):

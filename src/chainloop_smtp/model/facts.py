@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
-from chainloop_smtp.model.attestation import Attestation, Material, Violation
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.attested import Attestation, Material, Violation
+from chainloop_smtp.model.frozen import dataclass
 
 
 class JobStatus(StrEnum):

@@ -9,10 +9,10 @@ import pytest
 
 from builders import cli_push, encoded, statement
 from chainloop_smtp import delivery
-from chainloop_smtp.delivery import Ahead, Clock, send
-from chainloop_smtp.delivery.errand import Errand
-from chainloop_smtp.model.mail import State
-from chainloop_smtp.model.options import Tls, Transport
+from chainloop_smtp.background import BackgroundCall
+from chainloop_smtp.delivery import Clock, EarlyConnection, send
+from chainloop_smtp.model.mail import RecipientStatus
+from chainloop_smtp.model.settings import Tls, Transport
 from interrupts import PATIENCE, until
 from program import INPUTS, Program
 from sink import Fault, Sink, absent
@@ -49,12 +49,12 @@ def inputs_for(port: int, **changes: str) -> dict[str, str]:
 
 
 def test_the_connection_stands_before_there_is_a_mail_and_nothing_is_said_over_it() -> None:
-    with Sink() as server, Ahead(registration(server), PLAIN) as ahead:
+    with Sink() as server, EarlyConnection(registration(server), PLAIN) as ahead:
         until_connected(server)
         time.sleep(0.05)
         assert server.sessions == [b""]
         sent = send(a_mail(), registration(server), PLAIN, ahead=ahead)
-    assert state(sent) is State.ACCEPTED
+    assert state(sent) is RecipientStatus.ACCEPTED
     assert sent.attempts == 1
     assert len(server.taken) == len(server.sessions) == 1
     assert server.sessions[0].count(b"QUIT\r\n") == 1
@@ -80,7 +80,7 @@ def test_parts_of_a_mail_share_the_connection(program: Program) -> None:
 
 
 def test_an_attempt_begins_when_connecting_does() -> None:
-    with Sink() as server, Ahead(registration(server), PLAIN) as ahead:
+    with Sink() as server, EarlyConnection(registration(server), PLAIN) as ahead:
         time.sleep(0.2)
         sent = send(a_mail(), registration(server), PLAIN, ahead=ahead)
     assert sent.duration >= 0.2
@@ -88,28 +88,31 @@ def test_an_attempt_begins_when_connecting_does() -> None:
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_a_server_that_is_not_there_is_told_as_it_always_was(attempts: int) -> None:
-    def told(ahead: Ahead | None) -> object:
+    def told(ahead: EarlyConnection | None) -> object:
         sent = send(
             a_mail(), to, PLAIN, attempts=attempts, clock=HASTE, ahead=ahead, notify=said.append
         )
         tries = [
             (each.server, each.address, each.why, each.hint, each.recipients) for each in sent.tries
         ]
-        return sent.fates, tries
+        return sent.results, tries
 
     said: list[str] = []
     with absent() as server:
         to = registration(server)
-        with Ahead(to, PLAIN) as ahead:
+        with EarlyConnection(to, PLAIN) as ahead:
             assert told(ahead) == told(None)
     assert said[: attempts - 1] == said[attempts - 1 :]
 
 
 def test_a_connection_that_has_ended_meanwhile_is_tried_again() -> None:
-    with Sink(faults=[Fault(said=0)]) as server, Ahead(registration(server), PLAIN) as ahead:
+    with (
+        Sink(faults=[Fault(said=0)]) as server,
+        EarlyConnection(registration(server), PLAIN) as ahead,
+    ):
         until_connected(server)
         sent = send(a_mail(), registration(server), PLAIN, clock=HASTE, ahead=ahead)
-    assert state(sent) is State.ACCEPTED
+    assert state(sent) is RecipientStatus.ACCEPTED
     assert sent.attempts == len(server.sessions) == 2
     assert len(server.taken) == 1
 
@@ -117,11 +120,14 @@ def test_a_connection_that_has_ended_meanwhile_is_tried_again() -> None:
 def test_the_deadline_counts_from_where_connecting_begins() -> None:
     now = [0.0]
     clock = Clock(seconds=lambda: now[0], sleep=lambda _: None)
-    with Sink(always=SILENT) as server, Ahead(registration(server), PLAIN, clock) as ahead:
+    with (
+        Sink(always=SILENT) as server,
+        EarlyConnection(registration(server), PLAIN, clock) as ahead,
+    ):
         until_connected(server)
         now[0] = PLAIN.deadline + 1
         sent = send(a_mail(), registration(server), PLAIN, clock=clock, ahead=ahead)
-    assert state(sent) is State.DEFERRED
+    assert state(sent) is RecipientStatus.DEFERRED
     assert "the deadline of 8 seconds is over" in sent.tries[-1].why
     assert server.sessions == [b""]
 
@@ -176,10 +182,10 @@ def test_no_long_leave_is_taken_of_a_silent_server(program: Program) -> None:
 
 
 def test_leave_is_cut_short_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainloop_smtp.delivery.ahead._PARTING", 0.3)
+    monkeypatch.setattr("chainloop_smtp.delivery.early_connection._PARTING", 0.3)
     with Sink(always=SILENT) as server:
         started = time.monotonic()
-        with Ahead(registration(server), Transport(tls=Tls.NONE, timeout=60.0)):
+        with EarlyConnection(registration(server), Transport(tls=Tls.NONE, timeout=60.0)):
             until_connected(server)
         assert time.monotonic() - started < 30
 
@@ -187,7 +193,7 @@ def test_leave_is_cut_short_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_connection_that_does_not_come_about_is_left_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("chainloop_smtp.delivery.ahead._PARTING", 0.3)
+    monkeypatch.setattr("chainloop_smtp.delivery.early_connection._PARTING", 0.3)
     with ExitStack() as opened, socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         # The kernel drops what comes to a full queue, as a firewall would.
         for _ in range(4):
@@ -196,14 +202,14 @@ def test_a_connection_that_does_not_come_about_is_left_behind(
             filler.connect_ex(deaf.getsockname())
         server = Sink(port=deaf.getsockname()[1])
         started = time.monotonic()
-        with Ahead(registration(server), Transport(tls=Tls.NONE, timeout=60.0)):
+        with EarlyConnection(registration(server), Transport(tls=Tls.NONE, timeout=60.0)):
             pass
         assert 0.2 < time.monotonic() - started < 30
 
 
 def test_whoever_ends_it_all_waits_for_no_server() -> None:
     def interrupted() -> None:
-        with Ahead(registration(server), Transport(tls=Tls.NONE, timeout=60.0)):
+        with EarlyConnection(registration(server), Transport(tls=Tls.NONE, timeout=60.0)):
             until_connected(server)
             raise KeyboardInterrupt
 
@@ -229,7 +235,7 @@ def test_what_work_gives_to_nobody_is_discarded(is_done: bool) -> None:
         go_on.wait(PATIENCE)
         return "a connection"
 
-    errand = Errand(work, discarded.append)
+    errand = BackgroundCall(work, discarded.append)
     if is_done:
         go_on.set()
         assert errand.result() == "a connection"
@@ -253,7 +259,7 @@ def test_what_goes_wrong_with_work_that_is_left_concerns_nobody(is_done: bool) -
         is_over.set()
         raise OSError("no route")
 
-    errand = Errand(work, discarded.append)
+    errand = BackgroundCall(work, discarded.append)
     if is_done:
         go_on.set()
         with pytest.raises(OSError, match="no route"):

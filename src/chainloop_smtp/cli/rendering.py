@@ -8,22 +8,22 @@ from typing import Generic, TypeVar
 from chainloop_smtp import addressing, message
 from chainloop_smtp.cli import enclosures, routes
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.story import Story
+from chainloop_smtp.cli.run_facts import RunFacts
 from chainloop_smtp.model.mail import Mail, Part, Templates
-from chainloop_smtp.model.options import Options
+from chainloop_smtp.model.settings import Options
 
 _KEPT = 4  # forms of the mail, and sets of attachments; each may hold as much as one mail
 
 Value = TypeVar("Value")
 
 
-class Teller:
+class Renderer:
     """One story, told in as many mails as are wanted."""
 
-    def __init__(self, run: Run, story: Story) -> None:
+    def __init__(self, run: Run, story: RunFacts) -> None:
         self._run = run
         self._story = story
-        self._told: _Recent[message.Told] = _Recent()
+        self._told: _Recent[message.RenderedParts] = _Recent()
         self._enclosed: _Recent[tuple[Part, ...]] = _Recent()
 
     def mail(
@@ -72,7 +72,7 @@ class Teller:
         )
         return replace(composed, intended=intended)
 
-    def _tell(self, parsed: Options, templates: Templates, note: str) -> message.Told:
+    def _tell(self, parsed: Options, templates: Templates, note: str) -> message.RenderedParts:
         story, composition = self._story, parsed.composition
         # The report, which is one of them, shows as much of the environment as the mail.
         enclosed = self._enclosed.of(

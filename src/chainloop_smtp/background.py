@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Errand(Generic[Result]):
+class BackgroundCall(Generic[Result]):
     """Work that is under way from here on."""
 
     def __init__(

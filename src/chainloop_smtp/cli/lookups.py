@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from chainloop_smtp import addressing, options
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.options import Lookup, Mailbox, Options
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job
+from chainloop_smtp.model.settings import Lookup, Mailbox, Options
 from chainloop_smtp.source import event
 
 Person = tuple[str, str]

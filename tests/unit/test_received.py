@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from builders import cli_push, encoded, evaluation, statement
 from chainloop_smtp import attestation as parser
-from chainloop_smtp import letter
+from chainloop_smtp import received
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.message import BADGES, clean, compose, parts
-from chainloop_smtp.model.attestation import Attestation, Policies
-from chainloop_smtp.model.checks import CheckResult, Letter
+from chainloop_smtp.model.attested import Attestation, Policies
+from chainloop_smtp.model.checks import CheckResult, ReceivedMessage
+from chainloop_smtp.model.facts import Job, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.mail import File
-from chainloop_smtp.model.options import Mailbox, Options, Registration, Thread
-from chainloop_smtp.model.run import Job, JobStatus, Outcome, Verdict
+from chainloop_smtp.model.settings import Mailbox, Options, Registration, Thread
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 9, 1, 8, 10, 11, tzinfo=UTC)
@@ -65,7 +65,7 @@ def sent(
 
 def checked(octets: bytes, evidence: bytes = EVIDENCE) -> dict[str, tuple[str, str]]:
     attested = parser.parse(evidence)
-    found = letter.checks(letter.read(octets), clean(attested), judge(attested, Job()), BADGES)
+    found = received.checks(received.read(octets), clean(attested), judge(attested, Job()), BADGES)
     return {each.name: (each.result.value, each.detail) for each in found}
 
 
@@ -114,7 +114,7 @@ def test_the_bytes_of_a_bundle_are_checked_where_they_are_at_hand(
 ) -> None:
     attested = parser.parse(EVIDENCE)
     attested = replace(attested, signing=replace(attested.signing, is_digest_verified=is_verified))
-    found = letter.checks(letter.read(sent()), attested, judge(attested, Job()), BADGES)
+    found = received.checks(received.read(sent()), attested, judge(attested, Job()), BADGES)
 
     assert {each.name: each.result for each in found}["bundle"] == result
 
@@ -125,8 +125,8 @@ def test_what_stands_where_a_number_should_is_no_number(number: str) -> None:
     text = f"{number} of {number} policies passed\n  {number} violations\n"
     text += f"attestation.json: {number} octets, {digest}\n"
     attested = parser.parse(EVIDENCE)
-    received = replace(letter.read(sent()), text=text)
-    found = letter.checks(received, clean(attested), judge(attested, Job()), BADGES)
+    mail = replace(received.read(sent()), text=text)
+    found = received.checks(mail, clean(attested), judge(attested, Job()), BADGES)
     results = {each.name: each.result for each in found}
 
     assert results["attached attestation.json"] is CheckResult.UNKNOWN
@@ -349,8 +349,8 @@ def test_what_a_mail_does_not_say_is_not_known() -> None:
     message = EmailMessage()
     message["Subject"] = "Fwd: look at this"
     message.set_content("nothing of it\n")
-    found = letter.checks(
-        letter.read(message.as_bytes()),
+    found = received.checks(
+        received.read(message.as_bytes()),
         Attestation(shape="a test", is_recorded=True),
         Verdict(outcome=Outcome.ATTESTED),
         BADGES,
@@ -408,7 +408,9 @@ def test_figures_are_read_as_they_are_written(policies: Policies) -> None:
     text = "  0 violations\n  1,200 of 1,200 policies passed\n"
     found = {
         each.name: each.result
-        for each in letter.checks(Letter(text=text), attested, judge(attested, Job()), BADGES)
+        for each in received.checks(
+            ReceivedMessage(text=text), attested, judge(attested, Job()), BADGES
+        )
     }
 
     assert found["violations in the text"] == "ok"
@@ -432,7 +434,7 @@ def test_figures_are_read_as_they_are_written(policies: Policies) -> None:
 )
 def test_what_is_no_mail_or_too_much_of_one_is_an_error(octets: bytes) -> None:
     with pytest.raises(AttestationError):
-        letter.read(octets)
+        received.read(octets)
 
 
 PIECES = [
@@ -465,8 +467,8 @@ PIECES = [
 def test_no_mail_whatever_is_anything_but_read_or_refused(lines: list[bytes]) -> None:
     attested = parser.parse(EVIDENCE)
     try:
-        received = letter.read(b"\n".join(lines))
+        mail = received.read(b"\n".join(lines))
     except AttestationError:
         return
-    for check in letter.checks(received, attested, judge(attested, Job()), BADGES):
+    for check in received.checks(mail, attested, judge(attested, Job()), BADGES):
         assert check.name

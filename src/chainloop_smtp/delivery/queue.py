@@ -2,10 +2,17 @@
 
 from dataclasses import replace
 
-from chainloop_smtp.model.mail import Attempt, Delivery, Fate, Mail, Reply, State
+from chainloop_smtp.model.mail import (
+    Attempt,
+    Delivery,
+    Mail,
+    RecipientResult,
+    RecipientStatus,
+    Reply,
+)
 
 
-class Letter:
+class QueuedMessage:
     """A mail, who still has to get it, and what was tried so far.
 
     Attributes:
@@ -18,12 +25,16 @@ class Letter:
         self.tries: list[Attempt] = []
         self.is_interrupted = False
         self._number = 1
-        self._fates = {each: Fate(recipient=each) for each in mail.recipients}
+        self._results = {each: RecipientResult(recipient=each) for each in mail.recipients}
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """Recipients for whom trying again may help."""
-        return tuple(each for each, fate in self._fates.items() if fate.state is State.DEFERRED)
+        return tuple(
+            each
+            for each, result in self._results.items()
+            if result.state is RecipientStatus.DEFERRED
+        )
 
     @property
     def is_crowd(self) -> bool:
@@ -32,10 +43,12 @@ class Letter:
         RFC 5321 section 4.5.3.1.10: 452, for more recipients than it takes at once. To recipients
         that come alone, or again and again, 452 says something else: a full disk, for one.
         """
-        fates = [self._fates[each] for each in self.tries[-1].recipients] if self.tries else []
-        return any(fate.state is State.ACCEPTED for fate in fates) and any(
-            fate.state is State.DEFERRED and fate.reply is not None and fate.reply.code == 452
-            for fate in fates
+        results = [self._results[each] for each in self.tries[-1].recipients] if self.tries else []
+        return any(result.state is RecipientStatus.ACCEPTED for result in results) and any(
+            result.state is RecipientStatus.DEFERRED
+            and result.reply is not None
+            and result.reply.code == 452
+            for result in results
         )
 
     def record(self, attempt: Attempt) -> None:
@@ -51,7 +64,7 @@ class Letter:
     def settle(
         self,
         recipients: tuple[str, ...],
-        state: State,
+        state: RecipientStatus,
         reply: Reply | None = None,
         *,
         why: str = "",
@@ -62,15 +75,17 @@ class Letter:
         The server's last word stays where a later attempt did not get as far.
         """
         for each in recipients:
-            if state is State.DEFERRED and not reply and not why:
+            if state is RecipientStatus.DEFERRED and not reply and not why:
                 continue
-            self._fates[each] = Fate(recipient=each, state=state, reply=reply, why=why, hint=hint)
+            self._results[each] = RecipientResult(
+                recipient=each, state=state, reply=reply, why=why, hint=hint
+            )
 
     def delivery(self) -> Delivery:
         """What there is to tell by now."""
         return Delivery(
             mail=self.mail,
-            fates=tuple(self._fates.values()),
+            results=tuple(self._results.values()),
             tries=tuple(self.tries),
             is_interrupted=self.is_interrupted,
         )

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from chainloop_smtp.model.options import Auth
+from chainloop_smtp.model.settings import Auth
 
 # What `auto` looks for, best first. Only one is ever tried: a password refused by one mechanism is
 # no better by the next, and counts as a break-in attempt. PLAIN costs one round trip and any server

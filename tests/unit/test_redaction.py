@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainloop_smtp.delivery.dialing import own_name
-from chainloop_smtp.delivery.echo import Blotter
+from chainloop_smtp.delivery.redaction import Redactor
 
 PASSWORD = 'pä$$ "wörd" <&>'
 AWKWARD = """a/b-c._~d 'e' "f" \\ g&h"""
@@ -18,7 +18,7 @@ TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + "abcDEF012-_" * 120
 
 
 def blotted(text: str, *secrets: str) -> str:
-    blotter = Blotter()
+    blotter = Redactor()
     blotter.add(*(secret.encode() for secret in secrets))
     return blotter.blotted(text)
 
@@ -68,7 +68,7 @@ def test_a_password_inside_a_longer_json_string_is_blotted_out(is_ascii: bool) -
 
 
 def test_a_password_that_is_no_utf_8_is_blotted_out_as_it_is_shown() -> None:
-    blotter = Blotter()
+    blotter = Redactor()
     blotter.add(b"p\xe4ssw\xf6rd")
     assert blotter.blotted("535 p\ufffdssw\ufffdrd.") == "535 ***."
 

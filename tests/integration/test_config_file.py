@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp import registry
+from chainloop_smtp import config_file
 from chainloop_smtp.errors import OptionsError, quoted_path
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing
@@ -20,19 +20,19 @@ def test_the_file_in_the_github_folder_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert registry.find("") == ""
+    assert config_file.find("") == ""
     Path("chainloop-smtp.yml").touch()
-    assert registry.find("") == "chainloop-smtp.yml"
+    assert config_file.find("") == "chainloop-smtp.yml"
     Path(".github").mkdir()
     Path(".github/chainloop-smtp.yml").touch()
-    assert registry.find("") == ".github/chainloop-smtp.yml"
-    assert registry.find("mine.yml") == "mine.yml"
+    assert config_file.find("") == ".github/chainloop-smtp.yml"
+    assert config_file.find("mine.yml") == "mine.yml"
 
 
 def test_a_text_is_read_with_its_line_ends_and_without_its_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_bytes("\ufeffa: ü\r\n".encode())
-    assert registry.read(str(path)) == "a: ü\r\n"
+    assert config_file.read(str(path)) == "a: ü\r\n"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_text_is_read_with_its_line_ends_and_without_its_mark(tmp_path: Path) 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "a.yml"
     path.write_bytes(content)
-    assert error_of(lambda: registry.read(str(path)), OptionsError) == (
+    assert error_of(lambda: config_file.read(str(path)), OptionsError) == (
         f"config {quoted_path(str(path))}",
         why,
         "",
@@ -55,22 +55,22 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes, why: st
 
 def test_a_file_need_not_be_there(tmp_path: Path) -> None:
     path = str(tmp_path / "a.yml")
-    where, why, _ = error_of(lambda: registry.read(path), OptionsError)
+    where, why, _ = error_of(lambda: config_file.read(path), OptionsError)
     assert (where, why) == (f"config {quoted_path(path)}", "there is no such file")
-    assert registry.read(path, is_required=False) == ""
+    assert config_file.read(path, is_required=False) == ""
 
 
 @pytest.mark.parametrize("path", [".", "a\0b"], ids=["folder", "NUL"])
 def test_what_is_no_file_is_an_error_too(path: str) -> None:
     with pytest.raises(OptionsError, match=r"cannot be (read|written)"):
-        registry.read(path)
+        config_file.read(path)
     with pytest.raises(OptionsError, match=r"cannot be (read|written)"):
-        registry.update(path, str.upper)
+        config_file.update(path, str.upper)
 
 
 def test_a_new_file_gets_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "new" / ".github" / "a.yml"
-    registry.update(str(path), lambda text: text + "new\n")
+    config_file.update(str(path), lambda text: text + "new\n")
     assert path.read_text() == "new\n"
     assert [each.name for each in path.parent.iterdir()] == ["a.yml"]
 
@@ -82,7 +82,7 @@ def test_while_a_file_is_edited_its_lock_is_the_owners_alone(tmp_path: Path) -> 
         modes.append(stat.S_IMODE((tmp_path / ".a.yml.lock").stat().st_mode))
         return text
 
-    registry.update(str(tmp_path / "a.yml"), change)
+    config_file.update(str(tmp_path / "a.yml"), change)
     assert modes == [0o600]
 
 
@@ -91,7 +91,7 @@ def test_an_edit_keeps_the_mode_and_follows_a_link(tmp_path: Path) -> None:
     path.write_text("a\n")
     path.chmod(0o640)
     link.symlink_to(path)
-    registry.update(str(link), lambda text: text + "b\n")
+    config_file.update(str(link), lambda text: text + "b\n")
     assert link.is_symlink()
     assert path.read_text() == "a\nb\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
@@ -101,7 +101,7 @@ def test_an_edit_that_changes_nothing_leaves_the_file_alone(tmp_path: Path) -> N
     path = tmp_path / "a.yml"
     path.write_text("a\n")
     before = path.stat().st_ino
-    registry.update(str(path), lambda text: text)
+    config_file.update(str(path), lambda text: text)
     assert path.stat().st_ino == before
 
 
@@ -109,7 +109,7 @@ def test_an_edit_that_fails_leaves_the_file_and_no_lock(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_text("a\n")
     with pytest.raises(ZeroDivisionError):
-        registry.update(str(path), lambda text: text * (1 // 0))
+        config_file.update(str(path), lambda text: text * (1 // 0))
     assert path.read_text() == "a\n"
     assert [each.name for each in tmp_path.iterdir()] == ["a.yml"]
 
@@ -121,7 +121,7 @@ def test_a_folder_in_the_way_is_an_error_and_leaves_nothing_behind(tmp_path: Pat
         path.mkdir()
         return text + "new\n"
 
-    assert error_of(lambda: registry.update(str(path), change), OptionsError) == (
+    assert error_of(lambda: config_file.update(str(path), change), OptionsError) == (
         f"config {quoted_path(str(path))}",
         "cannot be written: is a directory",
         "",
@@ -131,7 +131,7 @@ def test_a_folder_in_the_way_is_an_error_and_leaves_nothing_behind(tmp_path: Pat
 
 def test_a_name_that_no_lock_can_have_is_an_error(tmp_path: Path) -> None:
     path = str(tmp_path / ("a" * 254))
-    assert error_of(lambda: registry.update(path, lambda text: text), OptionsError) == (
+    assert error_of(lambda: config_file.update(path, lambda text: text), OptionsError) == (
         f"config {quoted_path(path)}",
         "cannot be written: file name too long",
         "",
@@ -139,7 +139,7 @@ def test_a_name_that_no_lock_can_have_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_path_is_an_error() -> None:
-    assert error_of(lambda: registry.update("a\0b", str.upper), OptionsError) == (
+    assert error_of(lambda: config_file.update("a\0b", str.upper), OptionsError) == (
         f"config {quoted_path('a' + chr(0) + 'b')}",
         "cannot be written: not a path",
         "",
@@ -149,7 +149,7 @@ def test_a_name_that_is_no_path_is_an_error() -> None:
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = str(tmp_path / "file" / "a.yml")
-    where, why, hint = error_of(lambda: registry.update(path, str.upper), OptionsError)
+    where, why, hint = error_of(lambda: config_file.update(path, str.upper), OptionsError)
     assert where == f"config {quoted_path(path)}"
     assert why in ("cannot be written: not a directory", "cannot be written: file exists")
     assert hint == ""
@@ -159,7 +159,7 @@ def test_a_lock_that_nobody_lifts_is_named(tmp_path: Path) -> None:
     lock = tmp_path / ".a.yml.lock"
     lock.touch()
     path = str(tmp_path / "a.yml")
-    assert error_of(lambda: registry.update(path, str, patience=0.05), OptionsError) == (
+    assert error_of(lambda: config_file.update(path, str, patience=0.05), OptionsError) == (
         f"config {quoted_path(path)}",
         "another program is editing it",
         f"If no chainloop-smtp is running, delete {lock}.",
@@ -171,7 +171,7 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
     lock.touch()
     timer = threading.Timer(0.1, lock.unlink)
     timer.start()
-    registry.update(str(path), lambda text: text + "late\n")
+    config_file.update(str(path), lambda text: text + "late\n")
     timer.join()
     assert path.read_text() == "late\n"
 
@@ -182,7 +182,7 @@ EACH = 8
 def _edit(path: str, number: int) -> None:
     for turn in range(EACH):
         name = f"r-{number}-{turn}"
-        registry.update(path, partial(_slowly, path=path, name=name))
+        config_file.update(path, partial(_slowly, path=path, name=name))
 
 
 def _slowly(text: str, path: str, name: str) -> str:
@@ -200,6 +200,6 @@ def test_programs_that_edit_at_once_lose_no_edit(tmp_path: Path) -> None:
     for each in programs:
         each.join(60)
     assert [each.exitcode for each in programs] == [0] * 4
-    found = configuration.parse(registry.read(path), path)
+    found = configuration.parse(config_file.read(path), path)
     expected = {f"r-{number}-{turn}" for number in range(4) for turn in range(EACH)}
     assert {each.name for each in found.registrations} == expected

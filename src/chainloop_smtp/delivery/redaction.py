@@ -18,7 +18,7 @@ _PIECE = 6  # octets of a secret that are enough to know it by
 _PIECES = 32  # of each secret; every reply is searched for all of them
 
 
-class Blotter:
+class Redactor:
     """Takes secrets out of what a server says."""
 
     def __init__(self) -> None:

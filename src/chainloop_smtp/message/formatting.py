@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Attestation
-from chainloop_smtp.model.run import Job
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

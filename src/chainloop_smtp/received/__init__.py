@@ -7,13 +7,13 @@ does not say who wrote it: for that, the digest is to be looked up where the evi
 import re
 from collections.abc import Iterator, Mapping
 
-from chainloop_smtp.letter.page import seen
-from chainloop_smtp.letter.reading import OURS, read
-from chainloop_smtp.letter.shown import compared
-from chainloop_smtp.model.attestation import Attestation, Policies
-from chainloop_smtp.model.checks import Check, CheckResult, Letter
+from chainloop_smtp.model.attested import Attestation, Policies
+from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
+from chainloop_smtp.model.facts import Outcome, Verdict
 from chainloop_smtp.model.mail import File
-from chainloop_smtp.model.run import Outcome, Verdict
+from chainloop_smtp.received.page import seen
+from chainloop_smtp.received.reading import OURS, read
+from chainloop_smtp.received.shown import compared
 
 __all__ = ["checks", "compared", "read", "seen"]
 
@@ -39,7 +39,10 @@ _HTML_BADGE = r"^[✓!✕–] ({})$"
 
 
 def checks(
-    letter: Letter, attestation: Attestation, verdict: Verdict, badges: Mapping[str, Outcome]
+    letter: ReceivedMessage,
+    attestation: Attestation,
+    verdict: Verdict,
+    badges: Mapping[str, Outcome],
 ) -> Iterator[Check]:
     """What the mail shows against what the evidence says.
 
@@ -81,7 +84,7 @@ def checks(
         yield from _counts(part, text, attestation.policies)
 
 
-def _listed(letter: Letter, file: File) -> Check:
+def _listed(letter: ReceivedMessage, file: File) -> Check:
     """A file against its digest in the text."""
     import hashlib
 
@@ -150,7 +153,7 @@ def _badge(
     return _outcome(name, words[found[1].lower()].value, verdict.outcome, claimed)
 
 
-def _digests(letter: Letter, attestation: Attestation) -> set[str]:
+def _digests(letter: ReceivedMessage, attestation: Attestation) -> set[str]:
     """Every digest that the mail may show."""
     import hashlib
 

@@ -4,18 +4,18 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import place
-from chainloop_smtp.delivery.errand import Errand
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model.options import Registration, Transport
+from chainloop_smtp.model.settings import Registration, Transport
 
 _PARTING = 5.0  # seconds to take leave in, where there is no mail after all
 
 
-class Ahead:
+class EarlyConnection:
     """The first session of a delivery, which connects in a thread of its own from here on.
 
     Nothing is said to the server before it is taken: no word of SMTP or TLS, no credential. What
@@ -39,7 +39,7 @@ class Ahead:
         self._session = Session(
             registration, transport, self.deadline, clock, rotation=self.rotation
         )
-        self._connecting = Errand(
+        self._connecting = BackgroundCall(
             self._connected, lambda session: session.__exit__(None, None, None)
         )
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from chainloop_smtp.errors import AttestationError, Problem
-from chainloop_smtp.letter.page import seen
-from chainloop_smtp.model.checks import Body, Letter
+from chainloop_smtp.model.checks import Body, ReceivedMessage
 from chainloop_smtp.model.mail import File
+from chainloop_smtp.received.page import seen
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -28,7 +28,7 @@ _NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-
 _ONCE = ("from", "to", "cc", "subject", "date", "reply-to", "sender", "content-type")
 
 
-def read(octets: bytes) -> Letter:
+def read(octets: bytes) -> ReceivedMessage:
     """What stands in a mail, or in the one of ours that it forwards as an attachment.
 
     Raises:
@@ -49,7 +49,7 @@ def read(octets: bytes) -> Letter:
     mails = [message, *(mail for part in parts for mail in _inside(part))]
     ours = next((mail for mail in mails if mail[f"{OURS}outcome"]), message)
     shown = _shown(ours)
-    return Letter(
+    return ReceivedMessage(
         fields=tuple(_fields(ours)),
         subject=_words(ours["subject"] or ""),
         text="\n".join(each.source for each in shown.plain),

@@ -7,9 +7,9 @@ from dataclasses import field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from chainloop_smtp.model.configuration import Trigger
-from chainloop_smtp.model.run import Job, JobResult, JobStatus
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.entries import Trigger
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus
+from chainloop_smtp.model.frozen import dataclass
 
 # What mail servers route by inside a local part. Postfix, by default: the percent hack and bang
 # paths, quoted or not (allow_percent_hack, swap_bangpath, resolve_dequoted_address). Sendmail:

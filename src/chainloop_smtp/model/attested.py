@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.frozen import dataclass
 
 
 class Strategy(StrEnum):

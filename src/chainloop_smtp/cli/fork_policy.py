@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from chainloop_smtp import options, source
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.model.options import Auth
+from chainloop_smtp.model.settings import Auth
 
 REASON = "no secrets in a pull request from a fork"
 

@@ -5,18 +5,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from chainloop_smtp import source, verdict
-from chainloop_smtp.cli import evidence, people
+from chainloop_smtp.cli import evidence, lookups
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.model import origin
-from chainloop_smtp.model.attestation import Attestation, Workflow
-from chainloop_smtp.model.options import Evidence, Lookup, Mailbox, Options
-from chainloop_smtp.model.run import Changes, Job, Verdict
-from chainloop_smtp.model.values import dataclass
+from chainloop_smtp.model.attested import Attestation, Workflow
+from chainloop_smtp.model.facts import Changes, Job, Verdict
+from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options
 from chainloop_smtp.source import event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class RunFacts:
     """One run: what its evidence says, and the judgement on it.
 
     Attributes:
@@ -35,11 +35,11 @@ class Story:
     now: datetime
 
 
-def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str = "") -> Story:
+def read(run: Run, parsed: Options, wanted: Iterable[Lookup] = (), token: str = "") -> RunFacts:
     """The story that the options name.
 
     Args:
-        lookups: People whom somebody asks for.
+        wanted: People whom somebody asks for.
         token: For GitHub's API; empty: there is none.
 
     Raises:
@@ -55,14 +55,14 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup] = (), token: str =
         job = own
     job = _named(run, job, parsed, attested)
     judged = verdict.judge(attested, job)
-    wanted = frozenset(lookups)
-    return Story(
+    wanted = frozenset(wanted)
+    return RunFacts(
         job=job,
         found=found,
         attested=attested,
         judged=replace(judged, doubt=" ".join(filter(None, (judged.doubt, doubt)))),
         changes=evidence.changes(run, parsed, found, attested),
-        people=people.found(run, parsed, job, attested, wanted, token) if wanted else {},
+        people=lookups.found(run, parsed, job, attested, wanted, token) if wanted else {},
         is_rehearsal=parsed.dry_run,
         now=run.now(is_dry_run=parsed.dry_run),
     )

@@ -17,7 +17,7 @@ from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.checks import Step, StepState
 from chainloop_smtp.model.mail import Mail
-from chainloop_smtp.model.options import Registration, Tls, Transport
+from chainloop_smtp.model.settings import Registration, Tls, Transport
 
 _USUAL_SIZE = 30_000  # octets; what SIZE declares, so that a full mailbox shows here
 _SOON = 14  # days

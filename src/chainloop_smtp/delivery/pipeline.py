@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from chainloop_smtp.delivery.connection import GoodbyeError
-from chainloop_smtp.delivery.letter import Letter
 from chainloop_smtp.delivery.login import Login, LoginError
+from chainloop_smtp.delivery.queue import QueuedMessage
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.delivery.transaction import OutOfStepError, Transaction
 from chainloop_smtp.errors import DeliveryError
@@ -23,14 +23,14 @@ _UNSENT = 512 * 1024  # octets that wait in memory before another mail is added
 class Source(Protocol):
     """Where letters come from, and where those go that another connection should take."""
 
-    def take(self) -> Letter | None:
+    def take(self) -> QueuedMessage | None:
         """The next one; None when there is none now."""
 
-    def give_back(self, letter: Letter) -> None:
+    def give_back(self, letter: QueuedMessage) -> None:
         """To be taken again, before the others."""
 
 
-class Visit:
+class Pipeline:
     """One session, from its first letter to QUIT.
 
     Attributes:
@@ -58,7 +58,7 @@ class Visit:
         self._source = source
         self._login = login
         self._window = window
-        self._next: Letter | None = None
+        self._next: QueuedMessage | None = None
         self._under_way: deque[Transaction] = deque()
         # Answered, but not yet known for sure: the next reply shows whether all is in step.
         self._last: Transaction | None = None
@@ -67,7 +67,7 @@ class Visit:
         self._is_closing = False
         self._has_quit = False
 
-    def carry(self, first: Letter) -> Iterator[Letter]:
+    def carry(self, first: QueuedMessage) -> Iterator[QueuedMessage]:
         """Carries letters as long as there are any and the server takes them.
 
         Yields:
@@ -96,7 +96,7 @@ class Visit:
         for transaction in self._under_way:
             yield from self._judged(transaction)
 
-    def interrupt(self) -> Iterator[Letter]:
+    def interrupt(self) -> Iterator[QueuedMessage]:
         """The letters under way, after the user has ended all this."""
         error = self._session.error("interrupted", is_temporary=True)
         yield from self._settled()
@@ -104,7 +104,7 @@ class Visit:
             transaction.fail(error)
             yield transaction.letter
 
-    def _carry(self) -> Iterator[Letter]:
+    def _carry(self) -> Iterator[QueuedMessage]:
         yield from self._fill()
         while self._under_way:
             transaction = self._under_way[0]
@@ -132,7 +132,7 @@ class Visit:
             if not is_in_step:
                 self._last.doubt(self._session.error("the server's replies are out of step"))
 
-    def _fill(self) -> Iterator[Letter]:
+    def _fill(self) -> Iterator[QueuedMessage]:
         """Opens transactions as far ahead as the server lets; QUIT goes behind the last.
 
         Yields:
@@ -182,13 +182,13 @@ class Visit:
         """RSET costs nothing in a group; alone it is worth its round trip only after a failure."""
         return not self._is_first and (self._session.is_pipelined or self._is_dirty)
 
-    def _settled(self) -> Iterator[Letter]:
+    def _settled(self) -> Iterator[QueuedMessage]:
         """The last letter, whose replies are known to be its own by now."""
         if self._last:
             last, self._last = self._last, None
             yield from self._judged(last)
 
-    def _judged(self, transaction: Transaction) -> Iterator[Letter]:
+    def _judged(self, transaction: Transaction) -> Iterator[QueuedMessage]:
         """A letter that is done for now; another connection's turn, where that may help at once."""
         letter = transaction.letter
         is_cut_off = self.has_carried and (transaction.is_cut_off or transaction.is_put_off)

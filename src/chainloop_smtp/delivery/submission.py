@@ -4,17 +4,17 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from chainloop_smtp.delivery.ahead import Ahead
 from chainloop_smtp.delivery.clock import Clock, Deadline
-from chainloop_smtp.delivery.failures import UnreachableError
-from chainloop_smtp.delivery.letter import Letter
+from chainloop_smtp.delivery.early_connection import EarlyConnection
 from chainloop_smtp.delivery.login import Login, LoginError, log_in
+from chainloop_smtp.delivery.network_errors import UnreachableError
+from chainloop_smtp.delivery.pipeline import WINDOW, Pipeline
+from chainloop_smtp.delivery.queue import QueuedMessage
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.delivery.session import Session
-from chainloop_smtp.delivery.visit import WINDOW, Visit
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model.mail import Attempt, State
-from chainloop_smtp.model.options import Registration, Transport
+from chainloop_smtp.model.mail import Attempt, RecipientStatus
+from chainloop_smtp.model.settings import Registration, Transport
 
 _PARTING = 2.0  # seconds that connections get to end in, once the user has had enough
 
@@ -26,14 +26,16 @@ class Queue:
         out: Letters that are taken, until they are taken off here or given back.
     """
 
-    def __init__(self, letters: Iterator[Letter], lock: AbstractContextManager[object]) -> None:
+    def __init__(
+        self, letters: Iterator[QueuedMessage], lock: AbstractContextManager[object]
+    ) -> None:
         self._letters = letters
-        self.out: list[Letter] = []
-        self._returned: deque[Letter] = deque()
+        self.out: list[QueuedMessage] = []
+        self._returned: deque[QueuedMessage] = deque()
         self._lock = lock
         self._is_closed = False
 
-    def take(self) -> Letter | None:
+    def take(self) -> QueuedMessage | None:
         """The next letter; None when there is none now, or after `close`."""
         with self._lock:
             letter = None if self._is_closed else self._first()
@@ -45,7 +47,7 @@ class Queue:
                 self.out.append(letter)
             return letter
 
-    def give_back(self, letter: Letter) -> None:
+    def give_back(self, letter: QueuedMessage) -> None:
         """To be taken again, before the others."""
         self.out.remove(letter)
         self._returned.append(letter)
@@ -54,7 +56,7 @@ class Queue:
         """No connection gets a letter any more."""
         self._is_closed = True
 
-    def rest(self) -> Iterator[Letter]:
+    def rest(self) -> Iterator[QueuedMessage]:
         """All that nobody has taken, also after `close`."""
         while True:
             with self._lock:
@@ -63,11 +65,11 @@ class Queue:
                 return
             yield letter
 
-    def _first(self) -> Letter | None:
+    def _first(self) -> QueuedMessage | None:
         return self._returned.popleft() if self._returned else next(self._letters, None)
 
 
-class Dispatch:
+class Submitter:
     """One server, and what was learnt of it.
 
     Attributes:
@@ -83,7 +85,7 @@ class Dispatch:
         deadline: Deadline,
         clock: Clock,
         connections: int,
-        ahead: Ahead | None = None,
+        ahead: EarlyConnection | None = None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -110,7 +112,7 @@ class Dispatch:
         """Nobody has ever taken a connection."""
         return not self._has_connected and isinstance(self.failure, UnreachableError)
 
-    def round(self, letters: Iterator[Letter]) -> Iterator[Letter]:
+    def round(self, letters: Iterator[QueuedMessage]) -> Iterator[QueuedMessage]:
         """Tries to deliver each letter once, as far as there is a connection.
 
         Yields:
@@ -153,11 +155,11 @@ class Dispatch:
         self._has_connected = True
         return session
 
-    def visit(self, session: Session, queue: Queue, login: Login | None) -> Visit:
+    def visit(self, session: Session, queue: Queue, login: Login | None) -> Pipeline:
         """What the session carries, with no more at stake than the server has shown to be safe."""
-        return Visit(session, queue, login, self._window)
+        return Pipeline(session, queue, login, self._window)
 
-    def learn(self, visit: Visit, session: Session) -> bool:
+    def learn(self, visit: Pipeline, session: Session) -> bool:
         """Keeps what a visit has shown; whether another one makes sense at once."""
         self._distrusted |= visit.lies
         if visit.failure and not visit.has_carried:
@@ -194,7 +196,7 @@ class Dispatch:
             return error
         return DeliveryError(*error.problems, is_temporary=True)
 
-    def give_up(self, letter: Letter, session: Session | None = None) -> Letter:
+    def give_up(self, letter: QueuedMessage, session: Session | None = None) -> QueuedMessage:
         """The letter, with the failure written down as an attempt that came to no transaction."""
         error = self.failure
         (problem, *_), waiting, now = error.problems, letter.waiting, self._clock.now()
@@ -215,11 +217,13 @@ class Dispatch:
                 why=problem.why,
                 hint=problem.hint,
             )
-        letter.settle(waiting, State.DEFERRED if error.is_temporary else State.REFUSED)
+        letter.settle(
+            waiting, RecipientStatus.DEFERRED if error.is_temporary else RecipientStatus.REFUSED
+        )
         letter.record(attempt)
         return letter
 
-    def _alone(self, queue: Queue) -> Iterator[Letter]:
+    def _alone(self, queue: Queue) -> Iterator[QueuedMessage]:
         """One line, in this thread; the user may interrupt it."""
         line = _Line(self, queue)
         try:
@@ -238,12 +242,12 @@ class Dispatch:
             for letter in queue.rest():
                 yield self.give_up(letter)
 
-    def _side_by_side(self, queue: Queue) -> Iterator[Letter]:
+    def _side_by_side(self, queue: Queue) -> Iterator[QueuedMessage]:
         """Several lines, each in a thread of its own."""
         import threading
         from queue import Empty, SimpleQueue
 
-        done: SimpleQueue[Letter | BaseException | None] = SimpleQueue()
+        done: SimpleQueue[QueuedMessage | BaseException | None] = SimpleQueue()
         lines = [_Line(self, queue) for _ in range(self._connections)]
 
         def work(line: _Line) -> None:
@@ -293,15 +297,15 @@ class _Line:
         failure: Why there is no connection; None when nothing is the matter.
     """
 
-    def __init__(self, dispatch: Dispatch, queue: Queue) -> None:
-        self.letter: Letter | None = None
+    def __init__(self, dispatch: Submitter, queue: Queue) -> None:
+        self.letter: QueuedMessage | None = None
         self.session: Session | None = None
         self.failure: DeliveryError | None = None
-        self._visit: Visit | None = None
+        self._visit: Pipeline | None = None
         self._dispatch = dispatch
         self._queue = queue
 
-    def letters(self) -> Iterator[Letter]:
+    def letters(self) -> Iterator[QueuedMessage]:
         """Takes letters from the queue; where there is a `failure`, `letter` is not delivered."""
         while letter := self._taken():
             try:
@@ -317,14 +321,14 @@ class _Line:
             if not self._dispatch.learn(self._visit, self.session):
                 return
 
-    def interrupted(self) -> Iterator[Letter]:
+    def interrupted(self) -> Iterator[QueuedMessage]:
         """What was under way when the user ended it all."""
         if self._visit:
             yield from self._visit.interrupt()
         elif self.letter:
             yield self.letter
 
-    def _taken(self) -> Letter | None:
+    def _taken(self) -> QueuedMessage | None:
         """The next letter, with nothing left of the last one while it is being made."""
         self.letter, self.session, self._visit = None, None, None
         self.letter = self._queue.take()

@@ -9,11 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from chainloop_smtp.letter.page import Seen, seen
-from chainloop_smtp.letter.reading import FIELDS, OURS
-from chainloop_smtp.model.attestation import Policies
-from chainloop_smtp.model.checks import Body, Check, CheckResult, Expected, Letter
-from chainloop_smtp.model.run import Outcome
+from chainloop_smtp.model.attested import Policies
+from chainloop_smtp.model.checks import Body, Check, CheckResult, Expected, ReceivedMessage
+from chainloop_smtp.model.facts import Outcome
+from chainloop_smtp.received.page import Seen, seen
+from chainloop_smtp.received.reading import FIELDS, OURS
 
 _LONGEST = 100  # characters of what is quoted
 _SECTION = re.compile(r"(?:nothing )?changed since\b", re.IGNORECASE)
@@ -33,7 +33,7 @@ _WORDS = {
 
 
 def compared(
-    letter: Letter, expected: Expected, outcomes: frozenset[Outcome], policies: Policies
+    letter: ReceivedMessage, expected: Expected, outcomes: frozenset[Outcome], policies: Policies
 ) -> Iterator[Check]:
     """Everything that a reader is shown.
 
