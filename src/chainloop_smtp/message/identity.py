@@ -95,13 +95,12 @@ def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
     ref, so that a branch and a tag of one name are two threads.
     """
     domain = options.registration.from_.domain
-    attested = {each.name: each.value for each in attestation.environment} if attestation else {}
     organization = attestation.workflow.organization if attestation else ""
     whose = (organization, *names(attestation, job))
     match options.composition.thread:
         case Thread.RUN:
-            repository = attested.get("GITHUB_REPOSITORY") or job.repository
-            if run := attested.get("GITHUB_RUN_ID") or job.run_id:
+            repository = (attestation and attestation.env("GITHUB_REPOSITORY")) or job.repository
+            if run := (attestation and attestation.env("GITHUB_RUN_ID")) or job.run_id:
                 return f"thread-{_digest('run', repository, run)}@{domain}"
             if attestation and (run := attestation.run.id):
                 return f"thread-{_digest('attested run', *whose, run)}@{domain}"

@@ -21,10 +21,9 @@ def attested_run(attestation: Attestation | None) -> tuple[str, str]:
         return "", ""
     page = _PAGE.fullmatch(attestation.runner.url)
     repository, run_id = page.groups() if page else ("", "")
-    variables = {each.name: each.value for each in attestation.environment}
     return (
-        variables.get("GITHUB_REPOSITORY") or repository,
-        variables.get("GITHUB_RUN_ID") or run_id,
+        attestation.env("GITHUB_REPOSITORY") or repository,
+        attestation.env("GITHUB_RUN_ID") or run_id,
     )
 
 
@@ -43,8 +42,7 @@ def fact(attestation: Attestation | None, job: Job, variable: str, known: str) -
     # A runner that knows the commit knows the rest as well: there, empty means that there is none.
     if attestation is None or ((known or job.sha) and is_same_run(attestation, job)):
         return known
-    variables = {each.name: each.value for each in attestation.environment}
-    return variables.get(variable) or known
+    return attestation.env(variable) or known
 
 
 def run_url(attestation: Attestation | None, job: Job) -> str:
