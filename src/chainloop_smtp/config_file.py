@@ -51,7 +51,7 @@ def update(path: str, change: Callable[[str], str], *, patience: float = _PATIEN
         target = Path(path).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise _error(path, f"cannot be written: {_reason(error)}") from error
+        raise _error(path, f"cannot be written: {inputfile.reason(error)}") from error
     lock = target.with_name(f".{target.name}.lock")
     _acquire(path, lock, patience)
     try:
@@ -75,7 +75,7 @@ def _acquire(path: str, lock: Path, patience: float) -> None:
                 raise _error(path, "another program is editing it", hint) from error
             time.sleep(_PAUSE)
         except OSError as error:
-            raise _error(path, f"cannot be written: {_reason(error)}") from error
+            raise _error(path, f"cannot be written: {inputfile.reason(error)}") from error
         else:
             return
 
@@ -90,11 +90,7 @@ def _replace(path: str, target: Path, text: str) -> None:
         part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise _error(path, f"cannot be written: {_reason(error)}") from error
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else "not a path"
+        raise _error(path, f"cannot be written: {inputfile.reason(error)}") from error
 
 
 def _error(path: str, why: str, hint: str = "") -> OptionsError:

@@ -9,8 +9,9 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from typing import BinaryIO
+
+from chainloop_smtp.background import BackgroundCall
 
 # Opening a pipe must not block, and Windows' text mode would change the bytes.
 _FLAGS = (
@@ -67,7 +68,7 @@ def read(path: str | Path, limit: int, *, patience: float = 0, is_own: bool = Fa
     except FileNotFoundError as error:
         raise Unreadable("there is no such file", missing=str(path)) from error
     except (OSError, ValueError) as error:
-        raise Unreadable(*reason(error)) from error
+        raise unreadable(error) from error
 
 
 def read_stream(stream: BinaryIO, limit: int, patience: float) -> bytes:
@@ -85,7 +86,7 @@ def read_stream(stream: BinaryIO, limit: int, patience: float) -> bytes:
     try:
         return _in_time(lambda: _all(raw.read, limit), patience)
     except (OSError, ValueError) as error:
-        raise Unreadable(*reason(error)) from error
+        raise unreadable(error) from error
 
 
 def is_ours(status: os.stat_result) -> bool:
@@ -95,20 +96,23 @@ def is_ours(status: os.stat_result) -> bool:
     )
 
 
-def reason(error: OSError | ValueError) -> tuple[str, str]:
-    """Why and hint, for what opening or listing a path raises."""
-    if isinstance(error, IsADirectoryError):
-        return "cannot be read: is a directory", "Name the file in it."
+def reason(error: OSError | ValueError) -> str:
+    """Why the system refuses a path, such as ``permission denied``."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-    return f"cannot be read: {words.lower()}", ""
+    return words.lower()
+
+
+def unreadable(error: OSError | ValueError) -> Unreadable:
+    """The same for what opening or listing a path raises."""
+    if isinstance(error, IsADirectoryError):
+        return Unreadable("cannot be read: is a directory", "Name the file in it.")
+    return Unreadable(f"cannot be read: {reason(error)}")
 
 
 def nearby(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
     """The hint for a path that leads nowhere: what exists instead, or that nothing is checked out.
 
-    Args:
-        path: Relative to the current folder, or absolute.
-        pattern: As for `alike`, and so is the other.
+    Takes what `alike` takes.
     """
     if meant := alike(path, pattern, is_folder=is_folder):
         return meant
@@ -129,34 +133,35 @@ def alike(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
     from fnmatch import fnmatchcase
 
     wanted = Path(path).name.lower()
-    found = {each: Path(each).name.lower() for each in _files(".")}
-    same = [each for each, name in found.items() if name == wanted]
-    close = get_close_matches(path, list(found), n=_MOST_NAMES, cutoff=0.8)
-    matching = [each for each, name in found.items() if fnmatchcase(name, pattern)]
-    meant = list(dict.fromkeys((*same, *close, *matching)))
+    names = {each: Path(each).name.lower() for each in _files(".")}
+    matching = [each for each, name in names.items() if fnmatchcase(name, pattern)]
     if is_folder:
-        meant = list(dict.fromkeys(str(Path(each).parent) for each in matching))
-    meant = meant[:_MOST_NAMES]
+        meant = [str(Path(each).parent) for each in matching]
+    else:
+        same = [each for each, name in names.items() if name == wanted]
+        close = get_close_matches(path, list(names), n=_MOST_NAMES, cutoff=0.8)
+        meant = [*same, *close, *matching]
+    meant = list(dict.fromkeys(meant))[:_MOST_NAMES]
     return "Did you mean " + " or ".join(f"'{each}'" for each in meant) + "?" if meant else ""
 
 
 def _files(folder: str) -> list[str]:
     """Names of the visible files below a folder, the nearest first, as far as is cheap."""
-    found: list[str] = []
+    files: list[str] = []
     folders, number = [(folder, 0)], 0
     for inner, depth in folders:
         with suppress(OSError), os.scandir(inner) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
                 number += 1
                 if number > _MOST_ENTRIES:
-                    return found
+                    return files
                 if entry.name.startswith(".") or entry.name == "node_modules":
                     continue
                 if entry.is_file():
-                    found.append(os.path.normpath(entry.path))
+                    files.append(os.path.normpath(entry.path))
                 elif depth < _DEEPEST and entry.is_dir(follow_symlinks=False):
                     folders.append((entry.path, depth + 1))
-    return found
+    return files
 
 
 def _check_regular(mode: int) -> None:
@@ -199,27 +204,15 @@ def _all(read: Callable[[int], bytes | None], limit: int) -> bytes:
 
 
 def _in_time(read: Callable[[], bytes], patience: float) -> bytes:
-    """What is read, by a thread that can be left behind: not every system can poll a pipe."""
-    outcome: list[bytes | Exception] = []
-
-    def run() -> None:
-        try:
-            outcome.append(read())
-        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
-            outcome.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(patience)
-    if not outcome:
+    # In a thread that can be left behind, since not every system can poll a pipe.
+    try:
+        return BackgroundCall(read).result(patience)
+    except TimeoutError as error:
         hint = (
             "Does the program that writes it end? If it is only slow, raise deadline, or write to "
             "a file first."
         )
-        raise Unreadable(f"did not end within {patience:g} seconds", hint)
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+        raise Unreadable(f"did not end within {patience:g} seconds", hint) from error
 
 
 def _too_large(limit: int) -> Unreadable:

@@ -23,7 +23,7 @@ from chainloop_smtp.model.settings import Registration, mailbox_key
 
 _RECEIPT = "receipt.json"
 _INTERNATIONAL = ".smtputf8.eml"
-_MAX_RECEIPT = 64 * 1024 * 1024  # octets
+_MAX_RECEIPT = 64 * 1024 * 1024  # bytes
 _SCHEMA = "urn:chainloop-smtp:schema:receipt:2"
 
 
@@ -33,7 +33,7 @@ def write_mail(folder: Path, mail: Mail) -> Path:
     ``<id>.smtputf8.eml`` joins them, where some recipients get a form of their own.
 
     Returns:
-        Path of the .eml: the exact octets for the server.
+        Path of the .eml: the exact bytes for the server.
 
     Raises:
         OptionsError: ``output-dir`` cannot be written to.
@@ -51,24 +51,11 @@ def write_summary(folder: Path, markdown: str) -> Path:
     return _write(folder / "summary.md", markdown.encode("utf-8", "replace"))
 
 
-def write_receipt(
-    folder: Path, deliveries: Iterable[tuple[Registration, Delivery]], now: datetime
-) -> Path:
-    """Writes ``receipt.json``: what was sent to whom, and what the servers said.
+def write_receipt(folder: Path, entries: Sequence[Mapping[str, object]], now: datetime) -> Path:
+    """Writes ``receipt.json``, whose shape is `schemas/receipt.json`.
 
     Args:
-        deliveries: Each with the registration that it went through. One without fates is a mail
-            that was not handed to a server.
-        now: Aware, in UTC.
-    """
-    return write_accounts(folder, [account(*each) for each in deliveries], now)
-
-
-def write_accounts(folder: Path, accounts: Sequence[Mapping[str, object]], now: datetime) -> Path:
-    """Writes ``receipt.json`` from its entries. Its shape is `schemas/receipt.json`.
-
-    Args:
-        accounts: From `account`, or from `read_receipt`.
+        entries: From `receipt_entry` or `read_receipt`.
         now: Aware, in UTC.
     """
     receipt = {
@@ -76,7 +63,7 @@ def write_accounts(folder: Path, accounts: Sequence[Mapping[str, object]], now: 
         "version": 2,
         "time": _time(now),
         "program": f"chainloop-smtp {__version__}",
-        "deliveries": accounts,
+        "deliveries": entries,
     }
     text = json.dumps(receipt, indent=2) + "\n"
     return _write(folder / _RECEIPT, text.encode())
@@ -100,7 +87,7 @@ def read_receipt(folder: Path) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def accepted(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Keys of the mailboxes for which a server took the mail of these entries."""
+    """Keys of the mailboxes for which a server accepted the mail."""
     recipients = (recipient for entry in entries for recipient in entry["recipients"])
     return frozenset(
         mailbox_key(each["address"])
@@ -109,8 +96,11 @@ def accepted(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     )
 
 
-def account(registration: Registration, delivery: Delivery) -> dict[str, object]:
-    """One entry of the receipt."""
+def receipt_entry(registration: Registration, delivery: Delivery) -> dict[str, object]:
+    """What the receipt says about one mail: who was sent what, and what the server replied.
+
+    A delivery without results is a mail that was not handed to a server.
+    """
     mail = delivery.mail
     results = delivery.results or tuple(RecipientResult(recipient=each) for each in mail.recipients)
     return {
@@ -148,7 +138,7 @@ def _eml(mail: Mail, suffix: str, content: bytes) -> dict[str, object]:
 
 
 def _attempt(transactions: tuple[Attempt, ...]) -> dict[str, object]:
-    """An attempt, as its last transaction has it where it is about one thing only."""
+    """One attempt; what holds for it as a whole is what its last transaction says."""
     if len(transactions) == 1:
         return _transaction(transactions[0])
     last = transactions[-1]
@@ -195,9 +185,9 @@ def _reply(reply: Reply) -> dict[str, object]:
     return {"code": reply.code, "enhanced": reply.enhanced or None, "text": reply.text}
 
 
-def _time(moment: datetime) -> str:
+def _time(timestamp: datetime) -> str:
     """RFC 3339, in UTC, to the millisecond."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _stem(mail: Mail) -> str:
@@ -219,8 +209,6 @@ def _write(path: Path, content: bytes) -> Path:
             part.unlink()
             raise
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        raise OptionsError(
-            Problem("output-dir", f"{quoted_path(str(path))} cannot be written: {why.lower()}")
-        ) from error
+        why = f"{quoted_path(str(path))} cannot be written: {inputfile.reason(error)}"
+        raise OptionsError(Problem("output-dir", why)) from error
     return path

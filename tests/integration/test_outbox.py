@@ -82,7 +82,8 @@ def mode(path: Path) -> int:
 
 def receipt(folder: Path, *deliveries: Delivery) -> dict[str, Any]:
     """What is in the file, which is what its schema says."""
-    path = outbox.write_receipt(folder, [(REGISTRATION, each) for each in deliveries], NOW)
+    entries = [outbox.receipt_entry(REGISTRATION, each) for each in deliveries]
+    path = outbox.write_receipt(folder, entries, NOW)
     assert path == folder / "receipt.json"
     written: dict[str, Any] = json.loads(path.read_bytes())
     jsonschema.Draft202012Validator(SCHEMA).validate(written)

@@ -82,10 +82,10 @@ def _rehearse(
             outputs["eml"] = outputs["eml"] or str(eml)
             summary = summary or mail.summary
             untried = Delivery(mail=mail, results=())
-            receipts.append(outbox.account(route.options.registration, untried))
+            receipts.append(outbox.receipt_entry(route.options.registration, untried))
     decisions = _print_decisions(run, decided)
     outputs["skipped"] = "dry run"
-    outputs["receipt"] = str(outbox.write_accounts(folder, receipts, story.now))
+    outputs["receipt"] = str(outbox.write_receipt(folder, receipts, story.now))
     outbox.write_summary(folder, summary)
     where = f"The mails: {folder}" if receipts else "There is no mail to look at."
     run.console.say(f"Dry run, nothing is sent. {where}")
@@ -196,7 +196,7 @@ def _account(run: Run, folder: Path, found: list[Result], outputs: dict[str, str
     outputs["attempts"] = str(max(each.attempts for each in found))
     try:
         receipts = [entry for each in found for entry in each.receipts]
-        outputs["receipt"] = str(outbox.write_accounts(folder, receipts, run.now()))
+        outputs["receipt"] = str(outbox.write_receipt(folder, receipts, run.now()))
     except OptionsError as error:
         # What became of the mails is what counts, and is told below.
         run.console.warning("no receipt", str(error))

@@ -45,8 +45,8 @@ def post(
     outputs["attempts"] = str(result.attempts)
     outputs["sent"] = "false" if failure else "true"
     try:
-        accounts = [*earlier, outbox.account(parsed.registration, result)]
-        receipt = outbox.write_accounts(folder, accounts, run.now())
+        accounts = [*earlier, outbox.receipt_entry(parsed.registration, result)]
+        receipt = outbox.write_receipt(folder, accounts, run.now())
         outputs["receipt"] = str(receipt)
     except OptionsError as error:
         # What became of the mail is what counts, and is told below.

@@ -125,8 +125,8 @@ def _rehearsed(
 ) -> int:
     """The mail as a file; nothing is sent."""
     outputs["skipped"] = "dry run"
-    untried = [(parsed.registration, Delivery(mail=mail, results=()))]
-    outputs["receipt"] = str(outbox.write_receipt(folder, untried, story.now))
+    entry = outbox.receipt_entry(parsed.registration, Delivery(mail=mail, results=()))
+    outputs["receipt"] = str(outbox.write_receipt(folder, [entry], story.now))
     run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
     outbox.write_summary(folder, mail.summary)
     run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")

@@ -293,6 +293,6 @@ def _result(under_way: _UnderWay) -> Result:
         notes=notes_of(delivery),
         receipts=(
             *under_way.whole.receipts,
-            outbox.account(options.registration, delivery),
+            outbox.receipt_entry(options.registration, delivery),
         ),
     )

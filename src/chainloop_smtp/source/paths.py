@@ -23,7 +23,7 @@ def read(name: str, workspace: str, limit: int, *, patience: float = 0) -> bytes
     try:
         path = checked(name, workspace)
     except (OSError, ValueError) as error:
-        raise inputfile.Unreadable(*inputfile.reason(error)) from error
+        raise inputfile.unreadable(error) from error
     return inputfile.read(path, limit, patience=patience)
 
 
