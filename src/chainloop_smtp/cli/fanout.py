@@ -11,7 +11,7 @@ from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.rendering import Renderer
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunFacts
+from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.cli.servers import NOBODY, Result, results
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model.attested import Workflow
@@ -27,7 +27,12 @@ Wanted = Sequence[tuple[Route, str]]
 
 
 def fan_out(
-    run: Run, parsed: Options, story: RunFacts, path: str, decided: Decided, outputs: dict[str, str]
+    run: Run,
+    parsed: Options,
+    story: RunReport,
+    path: str,
+    decided: Decided,
+    outputs: dict[str, str],
 ) -> int:
     """Sends what applies, and tells the workflow what became of it.
 
@@ -67,7 +72,7 @@ def fan_out(
 
 
 def _rehearse(
-    run: Run, parsed: Options, story: RunFacts, decided: Decided, outputs: dict[str, str]
+    run: Run, parsed: Options, story: RunReport, decided: Decided, outputs: dict[str, str]
 ) -> int:
     """The decisions as a table, and the mails as files; nothing is sent."""
     folder = run.folder(parsed)
@@ -85,7 +90,7 @@ def _rehearse(
             receipts.append(outbox.receipt_entry(route.options.registration, untried))
     decisions = _print_decisions(run, decided)
     outputs["skipped"] = "dry run"
-    outputs["receipt"] = str(outbox.write_receipt(folder, receipts, story.now))
+    outputs["receipt"] = str(outbox.write_receipt(folder, receipts, story.facts.now))
     outbox.write_summary(folder, summary)
     where = f"The mails: {folder}" if receipts else "There is no mail to look at."
     run.console.say(f"Dry run, nothing is sent. {where}")
@@ -94,7 +99,9 @@ def _rehearse(
     return 0
 
 
-def _nobody(run: Run, story: RunFacts, path: str, decided: Decided, outputs: dict[str, str]) -> int:
+def _nobody(
+    run: Run, story: RunReport, path: str, decided: Decided, outputs: dict[str, str]
+) -> int:
     """No attachment applies, which nobody is to find out by waiting for a mail."""
     outputs["skipped"] = f"no attachment in {path} applies"
     if not decided:
@@ -103,14 +110,14 @@ def _nobody(run: Run, story: RunFacts, path: str, decided: Decided, outputs: dic
         return 0
     _print_decisions(run, decided)
     text = f"None of the {len(decided)} attachments in {path} applies; the log says why."
-    if story.attested is None:
+    if story.facts.attestation is None:
         hint = (
             "To hear of runs that are not attested, have an attachment without workflow and "
             "project, or give the step these two."
         )
         run.console.warning("no mail is sent", f"{text} {hint}")
     else:
-        run.console.notice("no mail is sent", f"{text}{_whose(story.attested.workflow)}")
+        run.console.notice("no mail is sent", f"{text}{_whose(story.facts.attestation.workflow)}")
     return 0
 
 

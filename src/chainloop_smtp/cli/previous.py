@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from chainloop_smtp import attestation, difference, routing, verdict
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunFacts
+from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.entries import Trigger
@@ -16,7 +16,7 @@ _NO_ATTESTATION = "there is no attestation of an earlier run to compare with"
 
 
 def previous(
-    run: Run, story: RunFacts, parsed: Options, token: str, triggers: Iterable[Trigger]
+    run: Run, story: RunReport, parsed: Options, token: str, triggers: Iterable[Trigger]
 ) -> Previous:
     """The run before, from the first of three that know it.
 
@@ -27,14 +27,14 @@ def previous(
         token: For GitHub's API; empty: there is none.
         triggers: Of all routes.
     """
-    if story.changes:
-        return _compared(story.changes, "previous-attestation")
+    if story.facts.changes:
+        return _compared(story.facts.changes, "previous-attestation")
     wanted = set(triggers).intersection(routing.COMPARING)
     if not wanted:
         return Previous(source=_NO_ATTESTATION)
     found = _by_chainloop(run, story, parsed)
     if found.outcome is None and wanted - {Trigger.NEW_VIOLATIONS}:
-        by_github = _by_github(run, story.job, parsed, token)
+        by_github = _by_github(run, story.facts.job, parsed, token)
         if by_github.has_succeeded is None:
             return Previous(source=f"{found.source}, and {by_github.source}")
         return by_github
@@ -46,9 +46,9 @@ def _compared(changes: Changes, name: str) -> Previous:
     return Previous(source=name, outcome=outcome, changes=changes)
 
 
-def _by_chainloop(run: Run, story: RunFacts, parsed: Options) -> Previous:
+def _by_chainloop(run: Run, story: RunReport, parsed: Options) -> Previous:
     """The last run of the same Chainloop workflow, described by the ``chainloop`` command."""
-    current = story.attested
+    current = story.facts.attestation
     if current is None or not current.workflow.name:
         return Previous(source=_NO_ATTESTATION)
     try:

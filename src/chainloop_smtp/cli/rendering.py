@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from chainloop_smtp import addressing, message
 from chainloop_smtp.cli import enclosures, routes
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunFacts
+from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.model.mail import Mail, Part, Templates
 from chainloop_smtp.model.settings import Options
 
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 class Renderer:
     """One story, told in as many mails as are wanted."""
 
-    def __init__(self, run: Run, story: RunFacts) -> None:
+    def __init__(self, run: Run, story: RunReport) -> None:
         self._run = run
         self._story = story
         self._told: _Recent[message.RenderedParts] = _Recent()
@@ -55,18 +55,18 @@ class Renderer:
         said = replace(parsed.composition, reply_to=(), headers=())
         told = self._told.of((said, note, templates), lambda: self._tell(parsed, templates, note))
         message_id = message.message_id(
-            story.job,
+            story.facts.job,
             parsed,
             content=told.digest,
             entropy=run.entropy(is_dry_run=story.is_rehearsal),
             route_id=route_id,
         )
         composed = message.compose(
-            story.attested,
-            story.job,
-            story.judged,
+            story.facts.attestation,
+            story.facts.job,
+            story.facts.verdict,
             parsed,
-            now=story.now,
+            now=story.facts.now,
             message_id=message_id,
             told=told,
         )
@@ -80,12 +80,12 @@ class Renderer:
         )
         tell = partial(
             message.tell,
-            story.attested,
-            story.job,
-            story.judged,
+            story.facts.attestation,
+            story.facts.job,
+            story.facts.verdict,
             parsed,
-            now=story.now,
-            changes=story.changes,
+            now=story.facts.now,
+            changes=story.facts.changes,
             note=note,
             enclosed=enclosed,
         )
@@ -93,7 +93,7 @@ class Renderer:
             return tell(templates=templates)
         except message.TemplateError as error:
             # Such a run is rare, and may be the first for which the template is not made.
-            if story.job.is_success:
+            if story.facts.job.is_success:
                 raise
             routes.templates_left_out(self._run, error)
             return tell()
@@ -102,15 +102,15 @@ class Renderer:
         story, composition = self._story, parsed.composition
         report = partial(
             message.report,
-            story.attested,
-            story.job,
-            story.judged,
-            story.changes,
+            story.facts.attestation,
+            story.facts.job,
+            story.facts.verdict,
+            story.facts.changes,
             composition.env_values,
-            story.now,
+            story.facts.now,
         )
         return enclosures.enclosed(
-            self._run, composition.enclosures, story.job, story.found, report
+            self._run, composition.enclosures, story.facts.job, story.found, report
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chainloop_smtp import config_file, delivery, options, routing, source
 from chainloop_smtp.cli import fork_policy
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunFacts
+from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import ChainloopSmtpError, MessageError, OptionsError, Problem
 from chainloop_smtp.model.entries import (
     AttachmentEntry,
@@ -53,14 +53,14 @@ class Route:
     templates: Templates
     missing: tuple[Problem, ...] = ()
 
-    def decide(self, story: RunFacts, previous: Previous) -> Decision:
+    def decide(self, story: RunReport, previous: Previous) -> Decision:
         """Whether the route applies to the run."""
         return routing.decide(
             self.conditions,
             self.options.send_on,
-            story.attested,
-            story.job,
-            story.judged,
+            story.facts.attestation,
+            story.facts.job,
+            story.facts.verdict,
             previous,
         )
 

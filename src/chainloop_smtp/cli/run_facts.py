@@ -2,40 +2,34 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from chainloop_smtp import source, verdict
 from chainloop_smtp.cli import evidence, lookups
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Workflow
-from chainloop_smtp.model.facts import Changes, Job, Verdict
+from chainloop_smtp.model.facts import Job, RunFacts
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options
 from chainloop_smtp.source import event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """One run: what its evidence says, and the judgement on it.
+class RunReport:
+    """One run as the program reports on it: the facts, where they come from, and whom to tell.
 
     Attributes:
         people: Those that some list of recipients asks for.
         is_rehearsal: Nothing is sent.
-        now: Aware, in UTC: the date of every mail.
     """
 
-    job: Job
+    facts: RunFacts
     found: Evidence
-    attested: Attestation | None
-    judged: Verdict
-    changes: Changes | None
     people: Mapping[Lookup, tuple[Mailbox, ...]]
     is_rehearsal: bool
-    now: datetime
 
 
-def read(run: Run, parsed: Options, wanted: Iterable[Lookup] = (), token: str = "") -> RunFacts:
+def read(run: Run, parsed: Options, wanted: Iterable[Lookup] = (), token: str = "") -> RunReport:
     """The story that the options name.
 
     Args:
@@ -56,15 +50,17 @@ def read(run: Run, parsed: Options, wanted: Iterable[Lookup] = (), token: str = 
     job = _named(run, job, parsed, attested)
     judged = verdict.judge(attested, job)
     wanted = frozenset(wanted)
-    return RunFacts(
-        job=job,
+    return RunReport(
+        facts=RunFacts(
+            job=job,
+            verdict=replace(judged, doubt=" ".join(filter(None, (judged.doubt, doubt)))),
+            attestation=attested,
+            changes=evidence.changes(run, parsed, found, attested),
+            now=run.now(is_dry_run=parsed.dry_run),
+        ),
         found=found,
-        attested=attested,
-        judged=replace(judged, doubt=" ".join(filter(None, (judged.doubt, doubt)))),
-        changes=evidence.changes(run, parsed, found, attested),
         people=lookups.found(run, parsed, job, attested, wanted, token) if wanted else {},
         is_rehearsal=parsed.dry_run,
-        now=run.now(is_dry_run=parsed.dry_run),
     )
 
 

@@ -11,7 +11,7 @@ from chainloop_smtp.cli import run_facts as run_facts
 from chainloop_smtp.cli.previous import previous
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunFacts
+from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.mail import Delivery, Mail
@@ -69,7 +69,7 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     return _send_one(run, story, route, decision.note, outputs)
 
 
-def _send_one(run: Run, story: RunFacts, route: Route, note: str, outputs: dict[str, str]) -> int:
+def _send_one(run: Run, story: RunReport, route: Route, note: str, outputs: dict[str, str]) -> int:
     """The inputs' own mail, which is written while its server is being connected to."""
     # The deadline holds for everything that touches the network, fetching evidence included.
     transport = route.options.transport
@@ -78,7 +78,7 @@ def _send_one(run: Run, story: RunFacts, route: Route, note: str, outputs: dict[
     folder = run.folder(parsed)
     receipt = outbox.read_receipt(folder)
     # Outside of a CI run, every mail is another one.
-    is_new = not receipt or not story.job.run_id
+    is_new = not receipt or not story.facts.job.run_id
     with _connecting(run, parsed, is_new=is_new) as ahead:
         # Imported here: it takes about as long to load what writes a mail as to connect.
         from chainloop_smtp.cli.post import post
@@ -121,12 +121,12 @@ def _connecting(
 
 
 def _rehearsed(
-    run: Run, story: RunFacts, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]
+    run: Run, story: RunReport, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]
 ) -> int:
     """The mail as a file; nothing is sent."""
     outputs["skipped"] = "dry run"
     entry = outbox.receipt_entry(parsed.registration, Delivery(mail=mail, results=()))
-    outputs["receipt"] = str(outbox.write_receipt(folder, [entry], story.now))
+    outputs["receipt"] = str(outbox.write_receipt(folder, [entry], story.facts.now))
     run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
     outbox.write_summary(folder, mail.summary)
     run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
@@ -152,12 +152,12 @@ def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, 
 
 def _told(
     run: Run, parsed: Options, every: Iterable[Options], token: str, outputs: dict[str, str]
-) -> RunFacts:
+) -> RunReport:
     """The story of the run, and what of it the outputs say."""
     lookups = {lookup for each in every for _, lookup in each.lookups}
     story = run_facts.read(run, parsed, lookups, token)
-    judged = story.judged
-    if mistaken := verdict.doubt(story.attested, story.job):
+    judged = story.facts.verdict
+    if mistaken := verdict.doubt(story.facts.attestation, story.facts.job):
         run.console.warning(
             "the evidence is in doubt",
             f"{mistaken} Is the file left over from an earlier run? Let the step that pushes "
@@ -165,7 +165,7 @@ def _told(
         )
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
-    outputs["digest"] = story.attested.digest if story.attested else ""
+    outputs["digest"] = story.facts.attestation.digest if story.facts.attestation else ""
     return story
 
 

@@ -13,7 +13,7 @@ from chainloop_smtp.cli.post import failure_of, notes_of, parts, shown, together
 from chainloop_smtp.cli.rendering import Renderer
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunFacts
+from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Tls, mailbox_key
@@ -79,7 +79,7 @@ class Stop:
 
 def results(
     run: Run,
-    story: RunFacts,
+    story: RunReport,
     routes: Iterable[tuple[Route, str]],
     folder: Path,
     earlier: Receipts,
@@ -157,7 +157,7 @@ class _Server:
     def __init__(
         self,
         run: Run,
-        story: RunFacts,
+        story: RunReport,
         routes: list[tuple[Route, str]],
         folder: Path,
         earlier: Receipts,

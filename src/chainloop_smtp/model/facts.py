@@ -1,5 +1,6 @@
 """The facts of one run: its job, the verdict, what changed, and whether an attachment applies."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from chainloop_smtp.model.attested import Attestation, Material, Violation
@@ -258,6 +259,23 @@ class Changes:
         found = (self.added, self.removed, self.replaced, self.introduced, self.resolved)
         shifts = (self.violation_count, self.contract, self.strategy, self.signer, self.outcome)
         return self.are_violations_known and not any(found) and not any(shifts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a mail reports of one run: what its job and its evidence say, and the judgement on it.
+
+    Attributes:
+        attestation: None when there is none.
+        changes: What differs from an earlier run; None when nothing was compared.
+        now: Aware, in UTC: the date of every mail.
+    """
+
+    job: Job
+    verdict: Verdict
+    attestation: Attestation | None = None
+    changes: Changes | None = None
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
