@@ -5,7 +5,6 @@ is printed here is often somebody else's text: a server's reply, a policy's mess
 unable to be one, by `plain`, before anything is printed.
 """
 
-import base64
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from chainloop_smtp.errors import ChainloopSmtpError, Problem
+from chainloop_smtp.secrets import SHORTEST, Redactor, masks
 
 _APPENDING = (
     os.O_WRONLY
@@ -24,7 +24,6 @@ _APPENDING = (
     | getattr(os, "O_BINARY", 0)
 )
 _LONGEST_SUMMARY = 1_000_000  # octets
-_SHORTEST_MASK = 4  # characters; a shorter piece of a secret would blot out half of the log
 
 
 class Console:
@@ -46,19 +45,22 @@ class Console:
         self.is_actions = environ.get("GITHUB_ACTIONS") == "true"
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
-        self._secrets: list[str] = []
+        self._masks: list[str] = []
+        self._redactor = Redactor()
         self._hidden: list[str] = []
         self._output_file = environ.get("GITHUB_OUTPUT", "") if self.is_actions else ""
         self._summary_file = environ.get("GITHUB_STEP_SUMMARY", "") if self.is_actions else ""
 
     def mask(self, user: str, secret: str) -> None:
-        """Has the runner blot out a secret, from here on, wherever its log would show it.
+        """Have the runner mask a secret in its log, from now on.
 
         Args:
-            user: Goes before it where both are sent together; empty: nobody.
+            user: The user name that is sent together with it, or empty.
         """
-        new = [form for form in _forms(user, secret) if form not in self._secrets]
-        self._secrets += new
+        new = [form for form in masks(user, secret) if form not in self._masks]
+        self._masks += new
+        lines = [line for line in secret.splitlines() if len(line) >= SHORTEST]
+        self._redactor.add(*(each.encode(errors="replace") for each in (secret, *lines)))
         for form in new if self.is_actions else ():
             # Escaped, not cleaned: a mask has to be exactly what is to be masked.
             escaped = form.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -102,9 +104,8 @@ class Console:
 
     def bug(self, trace: str) -> None:
         """A failure that is ours."""
-        # Nobody has looked at what stands in it, and it is meant to be passed on.
-        for secret in self._secrets:
-            trace = trace.replace(secret, "***")
+        # Nobody has looked at it, and it is meant to be passed on.
+        trace = self._redactor.redact(trace)
         text = f"{trace}\nThis is a bug in Chainloop SMTP. Please report it with the lines above."
         _print(plain(text), self._stderr)
         if self.is_actions:
@@ -222,37 +223,3 @@ def _escaped(text: str, more: str = "") -> str:
     for character in "%\n" + more:
         text = text.replace(character, f"%{ord(character):02X}")
     return text
-
-
-def _forms(user: str, password: str) -> list[str]:
-    """The password and what it looks like after the usual transformations.
-
-    A line of its own for each line, since logs are masked line by line; base64 alone (AUTH LOGIN),
-    with the user (AUTH PLAIN) and as a part of any other text; escaped as in JSON.
-    """
-    if not password:
-        return []
-    # Options refuse what is not UTF-8, but the mask comes first.
-    encoded = (text.encode(errors="replace") for text in (password, f"\0{user}\0{password}"))
-    forms = [
-        password,
-        *password.splitlines(),
-        *(base64.b64encode(octets).decode("ascii") for octets in encoded),
-        *_inner_base64(password.encode(errors="replace")),
-        json.dumps(password)[1:-1],
-        json.dumps(password, ensure_ascii=False)[1:-1],
-    ]
-    return list(dict.fromkeys(form for form in forms if len(form.strip()) >= _SHORTEST_MASK))
-
-
-def _inner_base64(octets: bytes) -> list[str]:
-    """What base64 of a longer text holds, wherever in it the octets begin.
-
-    Three octets become four characters; those at the ends depend on the neighbours too.
-    """
-    found = []
-    for before in range(3):
-        text = base64.b64encode(bytes(before) + octets).decode("ascii")
-        whole = (before + len(octets)) * 8 // 6
-        found.append(text[(0, 2, 3)[before] : whole])
-    return found

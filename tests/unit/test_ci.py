@@ -229,6 +229,8 @@ def test_the_password_is_masked_in_the_forms_it_travels_in() -> None:
         "wYSJzc1x3w7ZyZ",
         'pa\\"ss\\\\w\\u00f6rd',
         'pa\\"ss\\\\wörd',
+        "pa&quot;ss\\wörd",
+        "pa%22ss%5Cw%C3%B6rd",
     ]
 
 

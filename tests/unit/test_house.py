@@ -28,7 +28,7 @@ STAGES = (
     "received",
     "ci",
 )
-GROUND = ("errors", "model", "background", "inputfile")
+GROUND = ("errors", "model", "background", "inputfile", "secrets")
 
 # Each dependency, and each dear or dangerous part of the standard library, has one door.
 DOORS = {

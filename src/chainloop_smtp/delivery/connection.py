@@ -18,12 +18,12 @@ from chainloop_smtp.delivery import tls
 from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.dialing import dial, own_name, place
 from chainloop_smtp.delivery.network_errors import GREETING, HANDSHAKE, IMPLICIT_HINT, failure
-from chainloop_smtp.delivery.redaction import Redactor
 from chainloop_smtp.delivery.replies import Replies
 from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Reply
 from chainloop_smtp.model.settings import Proxy
+from chainloop_smtp.secrets import Redactor
 
 _CHUNK = 64 * 1024
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -75,7 +75,7 @@ class Connection:
 
         Args:
             proxy: None: directly.
-            secrets: What is blotted out of replies, should the server echo it.
+            secrets: Redacted from replies, in case the server echoes them.
             rotation: Which addresses come first, and where those go that do not answer; None:
                 all alike.
 
@@ -91,7 +91,7 @@ class Connection:
         self.sent = 0
         self._host = host.removesuffix(".")
         self._deadline = deadline
-        self._blotter = Redactor()
+        self._redactor = Redactor()
         self.conceal(*secrets)
         self._replies = Replies(self.where, self.printable)
         self._awaited = 1  # the greeting comes without being asked for
@@ -150,12 +150,12 @@ class Connection:
 
     def conceal(self, *secrets: bytes) -> None:
         """Blots these out of replies too, from here on."""
-        self._blotter.add(*secrets)
+        self._redactor.add(*secrets)
 
     def printable(self, text: str) -> str:
         """What the server says, without our secrets and without control characters."""
         # Blotted before anything is changed or cut, or a secret would not look like itself.
-        text = self._blotter.blotted(text)
+        text = self._redactor.redact(text)
         return "".join(c if c.isprintable() else " " for c in text)
 
     def start_tls(self, context: ssl.SSLContext, fingerprint: str = "") -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from chainloop_smtp.errors import DeliveryError, Problem, quoted
+from chainloop_smtp.secrets import Redactor
 from chainloop_smtp.token import explanation
 
 _LARGEST_ANSWER = 256 * 1024
@@ -27,12 +28,13 @@ class Client:
     """One exchange with its token endpoints.
 
     Attributes:
-        secrets: What is blotted out, should an answer that is shown repeat it.
+        redactor: Takes the exchange's secrets out of answers that are shown.
         subject: Whom the job's own token names; empty: none was asked for.
     """
 
     def __init__(self, timeout: float, deadline: float, secrets: tuple[str, ...] = ()) -> None:
-        self.secrets = secrets
+        self.redactor = Redactor()
+        self.redactor.add(*(secret.encode(errors="replace") for secret in secrets))
         self.subject = ""
         self._timeout = timeout
         self._deadline = deadline
@@ -56,7 +58,7 @@ class Client:
         return self.secret(answer, "access_token", url)
 
     def secret(self, answer: Mapping[str, object], name: str, url: str = "") -> str:
-        """A secret in an answer, which is blotted out from here on.
+        """A secret in an answer, which is redacted from now on.
 
         Raises:
             DeliveryError: It is not there, or could not be carried on.
@@ -64,7 +66,7 @@ class Client:
         value = answer.get(name)
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise _error(url or self._url, f"the answer holds no {name}")
-        self.secrets += (value,)
+        self.redactor.add(value.encode())
         return value
 
     def ask(
@@ -84,7 +86,7 @@ class Client:
         self._url = url
         if urlsplit(url).scheme != "https":
             raise _error(url, "is not https, and secrets go nowhere else")
-        self.secrets += tuple(filter(None, (bearer,)))
+        self.redactor.add(bearer.encode(errors="replace"))
         request = requests.Request(
             "GET" if form is None and json is None else "POST",
             url,
@@ -100,12 +102,9 @@ class Client:
             answer = None
         if status == requests.codes.ok and isinstance(answer, dict):
             return answer
-        raise _error(url, *explanation.explained(status, answer, self.subject, self._blotted))
-
-    def _blotted(self, text: str) -> str:
-        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        raise _error(
+            url, *explanation.explained(status, answer, self.subject, self.redactor.redact)
+        )
 
     def _settled(self, request: requests.Request) -> tuple[int, bytes]:
         """Status and body; asked again where the endpoint is busy, or out of order for a moment."""

@@ -44,7 +44,7 @@ _GENERAL = (
 
 
 def explained(
-    status: int, answer: object, subject: str, blotted: Callable[[str], str]
+    status: int, answer: object, subject: str, redact: Callable[[str], str]
 ) -> tuple[str, str]:
     """Why and hint.
 
@@ -52,9 +52,9 @@ def explained(
         status: Of HTTP.
         answer: The decoded JSON; None where it was none.
         subject: Of the job's own token; empty where that plays no part.
-        blotted: Takes our secrets out, before anything is cut.
+        redact: Takes our secrets out, before anything is cut.
     """
-    error, description = _words(answer, blotted)
+    error, description = _words(answer, redact)
     told = ": ".join(filter(None, (error, description)))
     if not told:
         why = f"the answer is HTTP {status} and no token"
@@ -62,15 +62,15 @@ def explained(
     return f"refused: {told}", _hint(error, description, status, subject)
 
 
-def _words(answer: object, blotted: Callable[[str], str]) -> tuple[str, str]:
+def _words(answer: object, redact: Callable[[str], str]) -> tuple[str, str]:
     """Code and text of RFC 6749 section 5.2, of Google's APIs, or of GitHub's."""
     if not isinstance(answer, dict):
         return "", ""
     error = answer.get("error")
     if isinstance(error, dict):
-        return _printable(error.get("status"), blotted), _printable(error.get("message"), blotted)
+        return _printable(error.get("status"), redact), _printable(error.get("message"), redact)
     text = answer.get("error_description") or answer.get("message")
-    return _printable(error, blotted), _printable(text, blotted)
+    return _printable(error, redact), _printable(text, redact)
 
 
 def _hint(error: str, description: str, status: int, subject: str) -> str:
@@ -91,10 +91,10 @@ def _hint(error: str, description: str, status: int, subject: str) -> str:
     return "Try again later." if status >= 500 else ""
 
 
-def _printable(text: object, blotted: Callable[[str], str]) -> str:
+def _printable(text: object, redact: Callable[[str], str]) -> str:
     """The first line: Entra's further ones are ids of its own log."""
     if not isinstance(text, str):
         return ""
-    line = "".join(c if c.isprintable() else "\n" for c in blotted(text).strip()).partition("\n")[0]
+    line = "".join(c if c.isprintable() else "\n" for c in redact(text).strip()).partition("\n")[0]
     line = line.partition(" Trace ID:")[0].strip()
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."

@@ -46,7 +46,7 @@ def access_token(client: Client, oauth2: OAuth2, user: str, environ: Mapping[str
         from chainloop_smtp.token import signature
 
         claims = _claims(key["client_email"], user, scope, url)
-        client.secrets += (key["private_key"],)
+        client.redactor.add(key["private_key"].encode())
         assertion = signature.signed(claims, key["private_key"], key.get("private_key_id", ""))
     grant = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
     return client.token(url, grant)

@@ -1,0 +1,109 @@
+"""How a secret may be written, and how to keep it out of what people read.
+
+A secret shows up in the form it was sent in, or in whatever form it got on the way: plain, escaped
+for HTML, JSON or a URL, in base64 at any offset, in hexadecimal, whole or cut. `masks` lists forms
+for a runner to hide, `Redactor` replaces them in a text, and `chainloop_smtp.secrets.readings`
+searches a mail for them.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+
+from chainloop_smtp.secrets import readings
+
+REDACTED = "***"
+SHORTEST = 4  # octets; anything shorter is found in every text
+_RUN = re.compile(r"[A-Za-z0-9+/=_-]{8,}")
+_PIECE = 6  # octets of a secret that are enough to recognize it
+_PIECES = 32  # of each secret; every reply is searched for all of them
+
+
+class Redactor:
+    """Takes secrets out of texts, such as a server's replies."""
+
+    def __init__(self) -> None:
+        self._spellings: list[str] = []
+        self._pieces: list[bytes] = []
+
+    def add(self, *secrets: bytes) -> None:
+        """Redacts these from now on. An empty one is ignored."""
+        for secret in filter(None, secrets):
+            self._spellings += _spellings(secret)
+            self._pieces += _pieces(secret)
+        # The longest first, since one may be part of another.
+        self._spellings = sorted(dict.fromkeys(self._spellings), key=len, reverse=True)
+
+    def redact(self, text: str) -> str:
+        """Return the text with `REDACTED` in place of each secret."""
+        for spelling in self._spellings:
+            text = text.replace(spelling, REDACTED)
+        if not self._pieces:
+            return text
+        return _RUN.sub(lambda run: REDACTED if self._holds_piece(run[0]) else run[0], text)
+
+    def _holds_piece(self, run: str) -> bool:
+        decoded = readings.decoded(run.encode())
+        return any(piece in octets for octets in decoded for piece in self._pieces)
+
+
+def masks(user: str, secret: str) -> list[str]:
+    """List the texts that a runner has to hide so that its log does not show the secret.
+
+    A runner masks line by line, so each line of the secret is one of them. AUTH LOGIN sends it in
+    base64, AUTH PLAIN together with the user, and other base64 may hold it at any offset.
+
+    Args:
+        user: The user name that is sent with it, or empty.
+        secret: Nothing is masked when it is empty, and no form under `SHORTEST` characters.
+    """
+    if not secret:
+        return []
+    # Options refuse what is not UTF-8, but masks are needed before that.
+    octets, plain = (text.encode(errors="replace") for text in (secret, f"\0{user}\0{secret}"))
+    forms = [
+        secret,
+        *secret.splitlines(),
+        base64.b64encode(octets).decode("ascii"),
+        base64.b64encode(plain).decode("ascii"),
+        *_inside_base64(octets),
+        *_spellings(octets),
+    ]
+    return list(dict.fromkeys(form for form in forms if len(form.strip()) >= SHORTEST))
+
+
+def _spellings(secret: bytes) -> Iterator[str]:
+    """Plain, and escaped for JSON, HTML and URLs."""
+    plain = secret.decode("utf-8", "replace")
+    yield plain
+    yield json.dumps(plain)[1:-1]
+    yield json.dumps(plain, ensure_ascii=False)[1:-1]
+    escaped = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield escaped
+    yield escaped.replace('"', "&quot;")
+    yield escaped.replace('"', "&quot;").replace("'", "&#x27;")
+    for safe in (b"-._~", b"-._~/"):
+        kept = {octet for octet in range(128) if chr(octet).isalnum() or octet in safe}
+        yield "".join(chr(octet) if octet in kept else f"%{octet:02X}" for octet in secret)
+
+
+def _pieces(secret: bytes) -> Iterator[bytes]:
+    """Pieces so close together that a cut-off secret still holds one of them."""
+    if len(secret) >= SHORTEST:
+        last = max(len(secret) - _PIECE, 0)
+        for start in range(0, last + 1, last // _PIECES + 1):
+            yield secret[start : start + _PIECE]
+
+
+def _inside_base64(octets: bytes) -> list[str]:
+    """What base64 of a longer text contains, wherever in that text the octets begin.
+
+    Three octets become four characters; those at the ends depend on the neighbours too.
+    """
+    found = []
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + octets).decode("ascii")
+        whole = (before + len(octets)) * 8 // 6
+        found.append(text[(0, 2, 3)[before] : whole])
+    return found
