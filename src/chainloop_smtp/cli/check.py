@@ -191,10 +191,10 @@ def _public(step: Step, hidden: Sequence[str]) -> Step:
         return step
     name = shown(step.address, hidden)
     if step.reply is None:
-        said = step.said.replace(step.address, name)
-        return replace(step, where=step.where.replace(step.address, name), said=said)
+        said = step.detail.replace(step.address, name)
+        return replace(step, where=step.where.replace(step.address, name), detail=said)
     reply = replace(step.reply, text="")
-    return replace(step, where=name, said=f"{name}: {reply}", reply=reply)
+    return replace(step, where=name, detail=f"{name}: {reply}", reply=reply)
 
 
 def _steps(run: Run, target: _Target) -> Iterator[Step]:
@@ -203,7 +203,7 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
     for problem in target.missing:
         yield probe.failed("options", problem)
     if target.missing:
-        yield Step(name="server", state=StepState.SKIPPED, said=probe.NOT_TRIED)
+        yield Step(name="server", state=StepState.SKIPPED, detail=probe.NOT_TRIED)
         return
     if parsed.oauth2:
         whole = parsed.transport.deadline
@@ -211,11 +211,11 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
             parsed = authorised(run, parsed)
         except DeliveryError as error:
             yield probe.failed("token", error.problems[0])
-            yield Step(name="server", state=StepState.SKIPPED, said=probe.NOT_TRIED)
+            yield Step(name="server", state=StepState.SKIPPED, detail=probe.NOT_TRIED)
             return
         seconds = whole - parsed.transport.deadline
         said = f"an access token for {parsed.registration.user}"
-        yield Step(name="token", state=StepState.OK, said=said, seconds=seconds)
+        yield Step(name="token", state=StepState.OK, detail=said, seconds=seconds)
     yield from probe.check(
         _sender(parsed),
         target.recipients,
@@ -249,7 +249,7 @@ def _problem(step: Step, parsed: Options) -> Problem:
     if step.reply:
         who = "sender" if step.name == "MAIL" else "recipient"
         return Problem(step.where, f"the server refuses this {who}: {step.reply}", step.hint)
-    return Problem(step.where, step.said, step.hint)
+    return Problem(step.where, step.detail, step.hint)
 
 
 def _accepted(steps: Sequence[Step]) -> int:
@@ -280,7 +280,7 @@ def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -
 
 def _line(step: Step) -> str:
     """A step as a person reads it; a server says several lines, which become one."""
-    said = " ".join(step.said.split())
+    said = " ".join(step.detail.split())
     return f"{_GLYPHS[step.state]:{_WIDTH}}  {step.name:{_NAME_WIDTH}}  {said}"
 
 
@@ -288,7 +288,7 @@ def _markdown(checked: _Checked) -> str:
     """The steps as a table of the job summary."""
     title = f" of {message.md(checked.target.name)}" if checked.target.name else ""
     rows = [
-        f"| {_GLYPHS[each.state]} | {each.name} | {message.md(' '.join(each.said.split()))} |"
+        f"| {_GLYPHS[each.state]} | {each.name} | {message.md(' '.join(each.detail.split()))} |"
         for each in checked.shown
     ]
     hints = [
@@ -325,7 +325,7 @@ def _item(step: Step) -> dict[str, object]:
         "name": step.name,
         "state": step.state.value,
         "address": step.address or None,
-        "said": step.said,
+        "said": step.detail,
         "code": step.reply.code if step.reply else None,
         "hint": step.hint or None,
         "seconds": round(step.seconds, 3),

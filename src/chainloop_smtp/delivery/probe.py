@@ -134,14 +134,14 @@ class _Rehearsal:
 
     def _step(self, name: str, work: Callable[[], Found]) -> Step:
         if self._is_over:
-            return Step(name=name, state=StepState.SKIPPED, said=NOT_TRIED)
+            return Step(name=name, state=StepState.SKIPPED, detail=NOT_TRIED)
         started = self._clock.seconds()
         try:
             state, said = work()
         except DeliveryError as error:
             self._is_over = True
             return failed(name, error.problems[0], self._clock.seconds() - started)
-        return Step(name=name, state=state, said=said, seconds=self._clock.seconds() - started)
+        return Step(name=name, state=state, detail=said, seconds=self._clock.seconds() - started)
 
     def _command(self, phase: Phase, command: bytes, address: str, *, is_needed: bool) -> Step:
         """MAIL or RCPT, where a refusal is an answer about one address.
@@ -152,7 +152,7 @@ class _Rehearsal:
         name = phase.value.upper()
         if self._is_over:
             said = f"{address}: {NOT_TRIED}"
-            return Step(name=name, state=StepState.SKIPPED, said=said, address=address)
+            return Step(name=name, state=StepState.SKIPPED, detail=said, address=address)
         started = self._clock.seconds()
         try:
             reply = self._open.ask(phase, command)
@@ -163,14 +163,14 @@ class _Rehearsal:
         seconds = self._clock.seconds() - started
         if 200 <= reply.code < 300:
             return Step(
-                name=name, state=StepState.OK, said=address, address=address, seconds=seconds
+                name=name, state=StepState.OK, detail=address, address=address, seconds=seconds
             )
         self._is_over = is_needed
         hint, is_temporary = self._open.advice(phase, reply)
         return Step(
             name=name,
             state=StepState.DEFERRED if is_temporary else StepState.FAILED,
-            said=f"{address}: {reply}",
+            detail=f"{address}: {reply}",
             where=address,
             hint=hint,
             address=address,
@@ -286,7 +286,7 @@ def failed(name: str, problem: Problem, seconds: float = 0.0, address: str = "")
     return Step(
         name=name,
         state=StepState.FAILED,
-        said=problem.why,
+        detail=problem.why,
         where=problem.where,
         hint=problem.hint,
         address=address,

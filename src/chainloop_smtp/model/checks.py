@@ -23,7 +23,7 @@ class Step:
     Attributes:
         name: ``DNS``, ``TCP``, ``greeting``, ``TLS``, ``EHLO``, ``AUTH``, ``MAIL``, ``RCPT``,
             ``RSET``, ``QUIT``; ``token`` before them.
-        said: What was found, or what is wrong.
+        detail: What was found, or what is wrong.
         where: ``host:port``, or the address, for `FAILED` and `DEFERRED`.
         hint: What to do about it; may be empty.
         address: Of ``MAIL`` and ``RCPT``; empty for the others.
@@ -33,7 +33,7 @@ class Step:
 
     name: str
     state: StepState
-    said: str
+    detail: str
     where: str = ""
     hint: str = ""
     address: str = ""
