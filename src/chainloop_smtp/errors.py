@@ -11,6 +11,7 @@
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 _HIDDEN = "(not shown: it may be a secret)"
@@ -97,6 +98,29 @@ class DeliveryError(ChainloopSmtpError):
     def __init__(self, *problems: Problem, is_temporary: bool = False) -> None:
         super().__init__(*problems)
         self.is_temporary = is_temporary
+
+
+def nearest(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
+    """The known name most like a word; empty when none is.
+
+    Args:
+        cutoff: How alike they have to be, from 0 to 1 (`difflib.get_close_matches`).
+    """
+    # Imported here: only a mistake needs it.
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), "")
+
+
+def nearest_hint(word: str, known: Collection[str], otherwise: str = "") -> str:
+    """The hint for an unknown name: the one that was probably meant, else all that there are.
+
+    Args:
+        otherwise: The hint where no name is near, in place of the list of all.
+    """
+    if meant := nearest(word, known):
+        return f"Did you mean {meant}?"
+    return otherwise or f"There are: {', '.join(known)}."
 
 
 def quoted(value: str) -> str:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from chainloop_smtp.errors import quoted, quoted_path, quoted_word
+from chainloop_smtp.errors import (
+    nearest,
+    nearest_hint,
+    quoted,
+    quoted_path,
+    quoted_word,
+)
 
 HIDDEN = "(not shown: it may be a secret)"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
@@ -101,3 +107,14 @@ def test_a_word_or_a_number_is_shown(value: str, more: str) -> None:
 )
 def test_what_is_no_word_is_not_shown_where_a_word_belongs(value: str) -> None:
     assert quoted_word(value) == HIDDEN
+
+
+def test_the_nearest_name_is_suggested_and_else_all_that_there_are() -> None:
+    assert nearest_hint("hots", ("port", "host")) == "Did you mean host?"
+    assert nearest_hint("colour", ("port", "host")) == "There are: port, host."
+    assert nearest_hint("colour", ("port", "host"), "Look it up.") == "Look it up."
+
+
+def test_how_alike_names_have_to_be_can_be_said() -> None:
+    assert nearest("hostel", ("host", "port")) == "host"
+    assert nearest("hostel", ("host", "port"), cutoff=0.9) == ""

@@ -1,12 +1,12 @@
 """argparse, whose complaints are options errors like any other, and name what was meant."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any, NoReturn
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError, Problem, quoted_word
+from chainloop_smtp.errors import OptionsError, Problem, nearest, nearest_hint, quoted_word
 
 Group = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
 
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         is_command = not action.option_strings
         where = self.prog if is_command else "/".join(action.option_strings)
         why = f"{quoted_word(value)} is {'no command' if is_command else 'not one of its words'}"
-        raise OptionsError(Problem(where, why, nearest(value, choices)))
+        raise OptionsError(Problem(where, why, nearest_hint(value, choices)))
 
     def _commands(self) -> list[str]:
         """Those of a group; none for a command."""
@@ -75,25 +75,12 @@ class Parser(argparse.ArgumentParser):
     def _stranger(self, flag: str) -> Problem:
         secrets = [f"--{name}" for name in options.SECRETS]
         known = [each for each in self._option_string_actions if each.startswith("--")]
-        meant = _nearest(flag, [*known, *secrets])
+        meant = nearest(flag, [*known, *secrets])
         if meant not in secrets:
             return Problem(flag, "there is no such flag", f"Did you mean {meant}?" if meant else "")
         why = "a secret on a command line is seen by every process of the machine"
         by_stdin = ", or use --password-stdin" if meant == "--password" else ""
         return Problem(flag, why, f"Set {options.variable_of(meant[2:])}{by_stdin}.")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The hint for a word that there is not: the one that was meant, else all there are."""
-    known = list(known)
-    meant = _nearest(word, known)
-    return f"Did you mean {meant}?" if meant else f"There are: {', '.join(known)}."
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    import difflib
-
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
 
 
 def _superfluous(unknown: Sequence[str]) -> Problem:

@@ -6,9 +6,8 @@ from itertools import zip_longest
 from typing import cast
 
 from chainloop_smtp import options
-from chainloop_smtp.cli.arguments import nearest
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted
 from chainloop_smtp.model.settings import Plugin
 
 
@@ -70,7 +69,7 @@ def pairs(
             problems.append(Problem("opt", "an option has no '='", "Write --opt key=value."))
         elif key not in known:
             why = f"{quoted(key)} is no {kind} input"
-            problems.append(Problem("opt", why, nearest(key, known)))
+            problems.append(Problem("opt", why, nearest_hint(key, known)))
         else:
             found[key] = value
     return found

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from jinja2 import TemplateSyntaxError, meta, nodes
 
+from chainloop_smtp import errors
 from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.message import members
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, nearest, problem
@@ -275,9 +276,6 @@ def _files(own: Templates, trees: Mapping[str, nodes.Template]) -> Iterator[Prob
         hint = nearest(name, set(ENTRIES) - names or ENTRIES)
         yield Problem(f"template-dir '{name}'", "nothing uses this template", hint)
     for name in own.others:
-        import difflib
-
-        if meant := difflib.get_close_matches(name, ENTRIES, n=1, cutoff=0.8):
-            yield Problem(
-                f"template-dir '{name}'", "is no template's name", f"Did you mean {meant[0]}?"
-            )
+        if meant := errors.nearest(name, ENTRIES, cutoff=0.8):
+            hint = f"Did you mean {meant}?"
+            yield Problem(f"template-dir '{name}'", "is no template's name", hint)

@@ -27,7 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, missing, pass_eval_context
 from markupsafe import escape
 
-from chainloop_smtp.errors import Problem, quoted
+from chainloop_smtp.errors import Problem, nearest_hint, quoted
 from chainloop_smtp.message.measuring import measure
 from chainloop_smtp.message.meter import CALL, CHARGE, Meter, TooMuch
 
@@ -95,11 +95,7 @@ def is_html(name: str | None) -> bool:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint: the name that was meant, or all there are."""
-    import difflib
-
-    known = sorted(known)
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {found[0]}?" if found else f"There are: {', '.join(known)}."
+    return nearest_hint(name, sorted(known))
 
 
 def problem(name: str, line: int | None, message: str) -> Problem:

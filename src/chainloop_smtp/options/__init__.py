@@ -7,7 +7,7 @@ Every problem of a run is reported at once, each once.
 import json
 from collections.abc import Mapping
 
-from chainloop_smtp.errors import OptionsError, Problem, quoted_word
+from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted_word
 from chainloop_smtp.model.pem import private_keys
 from chainloop_smtp.model.settings import Mailbox, Options, Plugin, Require, Secret
 from chainloop_smtp.options import addresses, evidence, schemas
@@ -204,11 +204,4 @@ def _with_defaults(given: dict[str, str], problems: list[Problem]) -> dict[str, 
 
 
 def _unknown(name: str) -> Problem:
-    import difflib
-
-    nearest = difflib.get_close_matches(name, BY_NAME, n=1)
-    return Problem(
-        name[:60],
-        "there is no such input",
-        f"Did you mean {nearest[0]}?" if nearest else f"There are: {', '.join(BY_NAME)}.",
-    )
+    return Problem(name[:60], "there is no such input", nearest_hint(name, BY_NAME))

@@ -2,7 +2,7 @@
 
 import re
 
-from chainloop_smtp.errors import quoted_word
+from chainloop_smtp.errors import nearest_hint, quoted_word
 from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.options.values import Values
 
@@ -15,11 +15,7 @@ def triggers(values: Values) -> tuple[Trigger, ...]:
         if word in tuple(Trigger):
             found.append(Trigger(word))
         else:
-            import difflib
-
-            nearest = difflib.get_close_matches(word, tuple(Trigger), n=1)
-            others = f"Write any of: {', '.join(Trigger)}."
-            hint = f"Did you mean {nearest[0]}?" if nearest else others
+            hint = nearest_hint(word, tuple(Trigger), f"Write any of: {', '.join(Trigger)}.")
             values.wrong("send-on", f"{quoted_word(word)} is not one of its words", hint)
     if not words:
         values.wrong("send-on", f"{quoted_word(values.text('send-on'))} holds no word")

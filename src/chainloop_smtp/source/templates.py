@@ -33,14 +33,10 @@ def templates(folder: str, subject: str) -> Templates:
         with os.scandir(home) as entries:
             names = sorted(entry.name for entry, _ in zip(entries, range(_ENTRIES), strict=False))
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        why = f"{quoted_path(folder)} is no folder to read: {inputfile.reason(error)}"
         is_missing = isinstance(error, FileNotFoundError)
         hint = inputfile.nearby(folder, f"*{SUFFIX}", is_folder=True) if is_missing else ""
-        raise OptionsError(
-            Problem(
-                "template-dir", f"{quoted_path(folder)} is no folder to read: {why.lower()}", hint
-            )
-        ) from error
+        raise OptionsError(Problem("template-dir", why, hint)) from error
     wanted = [name for name in names if name.endswith(SUFFIX)]
     problems: list[Problem] = []
     if len(wanted) > _MOST:

@@ -7,12 +7,12 @@ inputs, and checked as such once the defaults of the step stand behind them.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
 from chainloop_smtp import options
-from chainloop_smtp.errors import OptionsError, Problem, quoted, quoted_word
+from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted, quoted_word
 from chainloop_smtp.model.attested import FindingKind
 from chainloop_smtp.model.entries import (
     AttachmentEntry,
@@ -141,7 +141,7 @@ class _Reader:
             elif registration not in registrations:
                 names = ", ".join(sorted(registrations))
                 there_are = f"There are: {names}." if names else "There is none in this file."
-                hint = _nearest(registration, registrations, there_are)
+                hint = nearest_hint(registration, registrations, there_are)
                 self._wrong(item, f"there is no registration {quoted(registration)}", hint)
             conditions = Conditions(
                 workflows=words.get("workflow", ()),
@@ -244,9 +244,9 @@ class _Reader:
                 self.problems.append(Problem(entry.places[name], why, hint))
         return tuple(found)
 
-    def _unknown(self, key: Scalar, known: Iterable[str], what: str) -> None:
+    def _unknown(self, key: Scalar, known: Collection[str], what: str) -> None:
         name = key.text or ""
-        hint = keys.home(name) or _nearest(name, known, f"There are: {', '.join(known)}.")
+        hint = keys.home(name) or nearest_hint(name, known)
         self._wrong(key, f"{quoted(name)} is no key of {what}", hint)
 
     def _wrong(self, node: Node, why: str, hint: str = "") -> None:
@@ -272,13 +272,6 @@ def _split(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _only(texts: tuple[str, ...]) -> str:
     return ", ".join(texts)
-
-
-def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    import difflib
-
-    nearest = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"Did you mean {nearest[0]}?" if nearest else otherwise
 
 
 def _unique_id(words: Mapping[str, tuple[str, ...]], entry: Entry, twins: dict[str, int]) -> str:
