@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from chainloop_smtp.delivery import envelope
-from chainloop_smtp.delivery.answers import (
+from chainloop_smtp.delivery.connection import GoodbyeError
+from chainloop_smtp.delivery.hints import Phase
+from chainloop_smtp.delivery.login import Login, LoginError
+from chainloop_smtp.delivery.queue import QueuedMessage
+from chainloop_smtp.delivery.replies import (
     NO_SUCH_COMMAND,
     Answers,
     is_positive,
     severity,
 )
-from chainloop_smtp.delivery.connection import GoodbyeError
-from chainloop_smtp.delivery.hints import Phase
-from chainloop_smtp.delivery.login import Login, LoginError
-from chainloop_smtp.delivery.queue import QueuedMessage
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model.mail import RecipientStatus, Reply
