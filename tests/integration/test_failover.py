@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp.delivery import Clock, EarlyConnection, send, send_all
-from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
 from chainloop_smtp.model.settings import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from proxies import Tunnel
@@ -384,24 +383,6 @@ def test_a_proxys_addresses_take_turns_too(monkeypatch: pytest.MonkeyPatch) -> N
             delivery = submit("", proxy=proxy, timeout=5.0)
     assert delivery.tries[0].why == "it closed the connection without an answer"
     assert state(delivery) is RecipientStatus.ACCEPTED
-
-
-def test_the_latest_failure_comes_last() -> None:
-    rotation = Rotation()
-    assert rotation.ordered("abc") == ["a", "b", "c"]
-    rotation.record_failure("b", is_temporary=True)
-    rotation.record_failure("a", is_temporary=False)
-    assert rotation.ordered("abc") == ["c", "b", "a"]
-    assert (rotation.has_untried, rotation.is_hopeful) == (True, True)
-    rotation.record_failure("b", is_temporary=False)
-    assert rotation.ordered("abc") == ["c", "a", "b"]
-    rotation.record_failure("c", is_temporary=True)
-    assert (rotation.has_untried, rotation.is_hopeful) == (False, True)
-    rotation.record_failure("c", is_temporary=False)
-    assert (rotation.has_untried, rotation.is_hopeful) == (False, False)
-    # The next look-up finds another one.
-    assert rotation.ordered("ad") == ["d", "a"]
-    assert (rotation.has_untried, rotation.is_hopeful) == (True, True)
 
 
 # --- nobody there ------------------------------------------------------------------------------

@@ -51,14 +51,13 @@ DOORS = {
     "subprocess": {"source/command.py"},
     "ssl": {
         "delivery/connection.py",
-        "delivery/network_errors.py",
+        "delivery/dialing.py",
         "delivery/tls.py",
         "cli/demo.py",
     },
     "socket": {
         "delivery/connection.py",
         "delivery/dialing.py",
-        "delivery/network_errors.py",
         "delivery/tls.py",
         "cli/demo.py",
     },

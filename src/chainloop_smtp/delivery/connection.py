@@ -16,10 +16,17 @@ from typing import Self
 
 from chainloop_smtp.delivery import tls
 from chainloop_smtp.delivery.clock import Deadline
-from chainloop_smtp.delivery.dialing import dial, own_name, place
-from chainloop_smtp.delivery.network_errors import GREETING, HANDSHAKE, IMPLICIT_HINT, failure
+from chainloop_smtp.delivery.dialing import (
+    GREETING,
+    HANDSHAKE,
+    IMPLICIT_HINT,
+    Rotation,
+    dial,
+    failure,
+    own_name,
+    place,
+)
 from chainloop_smtp.delivery.replies import Replies
-from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Reply
 from chainloop_smtp.model.settings import Proxy

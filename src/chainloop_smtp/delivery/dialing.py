@@ -1,14 +1,15 @@
-"""Host and port -> a connected socket, directly or through a proxy."""
+"""Host and port -> a connected socket, directly or through a proxy; or why there is none."""
 
 import base64
+import errno
 import socket
+import ssl
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.delivery.clock import Deadline
-from chainloop_smtp.delivery.network_errors import CONNECTING, LOOKUP, UnreachableError, failure
-from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.settings import Proxy, ProxyKind
 
@@ -41,9 +42,78 @@ _LOCAL_DOMAINS = frozenset(
         "workgroup",
     ]
 )
+LOOKUP = "looking up the host"
+CONNECTING = "connecting"
+GREETING = "waiting for the greeting"
+HANDSHAKE = "TLS handshake"
+IMPLICIT_HINT = "A port that speaks TLS at once, as 465 does, wants tls: implicit."
+STARTTLS_HINT = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
+_CLIENT_HINT = "The server may want a client certificate: tls-client-cert."
+_VERSION_HINT = "TLS 1.2 is the oldest that is spoken here; the server has to be newer."
+_AUTHORITY_HINT = (
+    "Set tls-ca-file to your private CA's PEM file, or tls-fingerprint to this certificate's "
+    "SHA-256."
+)
+_NAME_HINT = (
+    "The certificate has to name {host} as a subject alternative name; its common name does not "
+    "count. Set host to a name that it has, or have a new certificate issued."
+)
+_VALIDITY_HINT = "Its operator has to renew it, unless this machine's clock is wrong."
+# By OpenSSL's X509_V_ERR_…: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH,
+# IP_ADDRESS_MISMATCH; all others are about who issued it.
+_CERTIFICATE_HINTS = {9: _VALIDITY_HINT, 10: _VALIDITY_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
+# OpenSSL's words. The first three are a greeting where it looks for a handshake, by version.
+_TLS_HINTS = (
+    ("wrong version number", STARTTLS_HINT),
+    ("record layer failure", STARTTLS_HINT),
+    ("packet length too long", STARTTLS_HINT),
+    ("certificate required", _CLIENT_HINT),
+    ("handshake failure", _CLIENT_HINT),
+    ("version", _VERSION_HINT),
+    ("unsupported protocol", _VERSION_HINT),
+)
 
 
-class Line(NamedTuple):
+class UnreachableError(DeliveryError):
+    """Nobody listens there, or nobody knows where that is: not a server that fails."""
+
+
+class Rotation:
+    """The addresses of one host, as the last look-up gave them, and which of them have failed.
+
+    RFC 5321 section 5.1: a client tries each address until a delivery succeeds, so one that accepts
+    the connection and then fails is no better than one that refuses it.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[Hashable, ...] = ()
+        # Whether trying again may help, by address; the latest failure comes last.
+        self._failures: dict[Hashable, bool] = {}
+
+    def ordered(self, addresses: Sequence[Hashable]) -> list[Hashable]:
+        """Those that have not failed come first, in their order; the latest failure comes last."""
+        self._known = tuple(addresses)
+        failed = list(self._failures)
+        return sorted(addresses, key=lambda each: failed.index(each) if each in failed else -1)
+
+    def record_failure(self, address: Hashable, *, is_temporary: bool) -> None:
+        """Puts an address behind the others."""
+        self._failures.pop(address, None)
+        self._failures[address] = is_temporary
+
+    @property
+    def has_untried(self) -> bool:
+        """Another address has not failed yet."""
+        return any(each not in self._failures for each in self._known)
+
+    @property
+    def is_hopeful(self) -> bool:
+        """An address has not failed yet, or only for now."""
+        return any(self._failures.get(each, True) for each in self._known)
+
+
+class OpenSocket(NamedTuple):
     """An open connection.
 
     Attributes:
@@ -56,7 +126,9 @@ class Line(NamedTuple):
     address: Any = None
 
 
-def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline, rotation: Rotation) -> Line:
+def dial(
+    host: str, port: int, proxy: Proxy | None, deadline: Deadline, rotation: Rotation
+) -> OpenSocket:
     """Connects.
 
     Args:
@@ -70,7 +142,7 @@ def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline, rotation
         return _direct(host, port, place(host, port), deadline, rotation)
     where = f"proxy {place(proxy.host, proxy.port)}"
     if proxy.kind is ProxyKind.SOCKS5:
-        return Line(_through_socks(proxy, where, host, port, deadline))
+        return OpenSocket(_through_socks(proxy, where, host, port, deadline))
     line = _direct(proxy.host, proxy.port, where, deadline, rotation)
     try:
         _ask_http(line.socket, proxy, where, place(host, port), deadline)
@@ -80,7 +152,7 @@ def dial(host: str, port: int, proxy: Proxy | None, deadline: Deadline, rotation
         if isinstance(error, DeliveryError):
             raise
         raise failure(where, proxy.host, "asking for the mail server", error) from error
-    return Line(line.socket)
+    return OpenSocket(line.socket)
 
 
 def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]:
@@ -126,7 +198,7 @@ def own_name(name: str, address: str) -> str:
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
-def _direct(host: str, port: int, where: str, deadline: Deadline, rotation: Rotation) -> Line:
+def _direct(host: str, port: int, where: str, deadline: Deadline, rotation: Rotation) -> OpenSocket:
     """To the first of the host's addresses that answers, all within the one deadline."""
     by_address = {each[4]: each for each in addresses(host, port, where, deadline)}
     found = [by_address[address] for address in rotation.ordered(list(by_address))]
@@ -142,7 +214,7 @@ def _direct(host: str, port: int, where: str, deadline: Deadline, rotation: Rota
             last = error
             rotation.record_failure(address, is_temporary=True)
         else:
-            return Line(connected, str(address[0]).partition("%")[0], address)
+            return OpenSocket(connected, str(address[0]).partition("%")[0], address)
     raise failure(where, host, CONNECTING, last) from last
 
 
@@ -237,3 +309,57 @@ def _ask_http(
             Problem(where, f"it refuses {target}: HTTP {code}", hint),
             is_temporary=code.startswith("5"),
         )
+
+
+def failure(where: str, host: str, during: str, error: OSError | UnicodeError) -> DeliveryError:
+    """The error that a library's error makes.
+
+    Args:
+        where: ``host:port``.
+        host: As the certificate has to name it.
+        during: What was being done, for the end of a sentence.
+    """
+    why, hint = _explained(host, during, error)
+    kind = UnreachableError if _is_unreachable(during, error) else DeliveryError
+    return kind(Problem(where, why, hint), is_temporary=_is_temporary(during, error))
+
+
+def _is_unreachable(during: str, error: OSError | UnicodeError) -> bool:
+    if isinstance(error, (ConnectionRefusedError, socket.gaierror)):
+        return True
+    return during == CONNECTING and getattr(error, "errno", None) in _NO_ROUTE
+
+
+def _is_temporary(during: str, error: OSError | UnicodeError) -> bool:
+    """Whether the same may go well in a minute: not where a name, a certificate or TLS is wrong."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return True
+    if isinstance(error, ssl.SSLError):
+        # TLS 1.3 tells of a client certificate only after the handshake.
+        is_about_certificates = "CERTIFICATE" in (error.reason or "").upper()
+        return during != HANDSHAKE and not is_about_certificates
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    return not isinstance(error, UnicodeError)
+
+
+def _explained(host: str, during: str, error: OSError | UnicodeError) -> tuple[str, str]:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}"
+        return why, _CERTIFICATE_HINTS.get(error.verify_code, _AUTHORITY_HINT).format(host=host)
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return f"the server closed the connection, {during}", ""
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or "unknown").lower().replace("_", " ")
+        why = f"TLS failed during {during}: {reason}"
+        return why, next((hint for words, hint in _TLS_HINTS if words in reason), "")
+    if isinstance(error, TimeoutError):
+        hint = "Is the port right and open from here? Hosted runners cannot reach port 25."
+        # A server that waits for a handshake says nothing of its own accord.
+        hint += f" {IMPLICIT_HINT}" if during == GREETING else ""
+        return f"no answer in time, {during}", hint
+    if isinstance(error, (socket.gaierror, UnicodeError)):
+        return "the host name cannot be resolved", "Check the spelling of host."
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused", "Is the port right? Usual: 587, 465."
+    return f"the connection failed, {during}: {error.strerror or error}", ""

@@ -6,8 +6,7 @@ from typing import Self
 
 from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.delivery.clock import Clock, Deadline
-from chainloop_smtp.delivery.dialing import place
-from chainloop_smtp.delivery.rotation import Rotation
+from chainloop_smtp.delivery.dialing import Rotation, place
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model.settings import Registration, Transport

@@ -12,9 +12,8 @@ from chainloop_smtp.delivery import hints, sasl
 from chainloop_smtp.delivery import tls as tls_
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
-from chainloop_smtp.delivery.dialing import dial
+from chainloop_smtp.delivery.dialing import Rotation, dial
 from chainloop_smtp.delivery.hints import Advice, Credential, Phase
-from chainloop_smtp.delivery.rotation import Rotation
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Attempt, Reply
 from chainloop_smtp.model.settings import Registration, Tls, Transport
