@@ -182,7 +182,7 @@ def test_no_long_leave_is_taken_of_a_silent_server(program: Program) -> None:
 
 
 def test_leave_is_cut_short_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainloop_smtp.delivery.early_connection._PARTING", 0.3)
+    monkeypatch.setattr("chainloop_smtp.delivery.session._LEAVE_PATIENCE", 0.3)
     with Sink(always=SILENT) as server:
         started = time.monotonic()
         with EarlyConnection(registration(server), Transport(tls=Tls.NONE, timeout=60.0)):
@@ -193,7 +193,7 @@ def test_leave_is_cut_short_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_connection_that_does_not_come_about_is_left_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("chainloop_smtp.delivery.early_connection._PARTING", 0.3)
+    monkeypatch.setattr("chainloop_smtp.delivery.session._LEAVE_PATIENCE", 0.3)
     with ExitStack() as opened, socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         # The kernel drops what comes to a full queue, as a firewall would.
         for _ in range(4):

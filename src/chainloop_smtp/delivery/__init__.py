@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import place
-from chainloop_smtp.delivery.early_connection import EarlyConnection
 from chainloop_smtp.delivery.hints import provider
 from chainloop_smtp.delivery.queue import QueuedMessage
-from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS
+from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS, EarlyConnection
 from chainloop_smtp.delivery.submission import Submitter
 from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.model.mail import Delivery, Mail

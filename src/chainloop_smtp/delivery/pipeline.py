@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from chainloop_smtp.delivery.connection import GoodbyeError
-from chainloop_smtp.delivery.login import Login, LoginError
 from chainloop_smtp.delivery.queue import QueuedMessage
-from chainloop_smtp.delivery.session import Session
+from chainloop_smtp.delivery.session import Login, LoginError, Session
 from chainloop_smtp.delivery.transaction import OutOfStepError, Transaction
 from chainloop_smtp.errors import DeliveryError
 

@@ -12,8 +12,7 @@ from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import addresses, place
 from chainloop_smtp.delivery.hints import Phase
-from chainloop_smtp.delivery.login import Login
-from chainloop_smtp.delivery.session import Session
+from chainloop_smtp.delivery.session import Login, Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.checks import Step, StepState
 from chainloop_smtp.model.mail import Mail

@@ -6,11 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import Rotation, UnreachableError
-from chainloop_smtp.delivery.early_connection import EarlyConnection
-from chainloop_smtp.delivery.login import Login, LoginError, log_in
 from chainloop_smtp.delivery.pipeline import WINDOW, Pipeline
 from chainloop_smtp.delivery.queue import QueuedMessage
-from chainloop_smtp.delivery.session import Session
+from chainloop_smtp.delivery.session import EarlyConnection, Login, LoginError, Session, log_in
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Attempt, RecipientStatus
 from chainloop_smtp.model.settings import Registration, Transport

@@ -10,7 +10,6 @@ from datetime import datetime
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.hints import Phase
-from chainloop_smtp.delivery.login import Login, LoginError
 from chainloop_smtp.delivery.queue import QueuedMessage
 from chainloop_smtp.delivery.replies import (
     NO_SUCH_COMMAND,
@@ -18,7 +17,7 @@ from chainloop_smtp.delivery.replies import (
     is_positive,
     severity,
 )
-from chainloop_smtp.delivery.session import Session
+from chainloop_smtp.delivery.session import Login, LoginError, Session
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model.mail import RecipientStatus, Reply
 
