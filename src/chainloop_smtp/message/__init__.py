@@ -21,7 +21,7 @@ from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.message.templates import TemplateError, check, md, render
+from chainloop_smtp.message.templates import Renderer, TemplateError, check, md
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.facts import Changes, Job, Verdict
@@ -150,16 +150,17 @@ def tell(
             shown, job, verdict, words, env_values, changes, enclosed, limits, elsewhere
         )
 
-    rendered = _rendered(facts, templates, None if is_heavy else least, least, least)
-    if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
-        whole = report(*known, now)
-        others = sum(len(each.content) for each in enclosed)
-        is_attached = len(whole) + others <= options.composition.enclosures.max_size
-        if is_attached:
-            enclosed += parts([File(name=REPORT_NAME, content=whole)])
-        places = (_ATTACHED, _MAILED) if is_attached else (_TOO_LARGE, _TOO_LARGE)
-        steps = (rendered.html_step, rendered.text_step, least)
-        rendered = _rendered(facts, templates, *steps, places)
+    with Renderer(templates) as renderer:
+        rendered = _rendered(facts, renderer, None if is_heavy else least, least, least)
+        if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
+            whole = report(*known, now)
+            others = sum(len(each.content) for each in enclosed)
+            is_attached = len(whole) + others <= options.composition.enclosures.max_size
+            if is_attached:
+                enclosed += parts([File(name=REPORT_NAME, content=whole)])
+            places = (_ATTACHED, _MAILED) if is_attached else (_TOO_LARGE, _TOO_LARGE)
+            steps = (rendered.html_step, rendered.text_step, least)
+            rendered = _rendered(facts, renderer, *steps, places)
     _guard(rendered, enclosed, options)
     return RenderedParts(rendered, enclosed, digest)
 
@@ -195,7 +196,7 @@ def compose_registration(
         Fact("To", ", ".join(map(str, registration.to))),
     )
     facts = view.registration(words, tuple(row for row in registered if row.value))
-    rendered = _rendered(lambda *_: facts, _OURS)
+    rendered = _rendered(lambda *_: facts, Renderer(_OURS))
     _guard(rendered, (), options)
     return _mail(rendered, [], options, now=now, message_id=message_id)
 
@@ -234,7 +235,7 @@ class RenderedParts(NamedTuple):
 
 def _rendered(
     facts: Callable[[Limits, str], view.Facts],
-    templates: Templates,
+    renderer: Renderer,
     html_first: int | None = 0,
     text_first: int = 0,
     least: int = 0,
@@ -252,14 +253,14 @@ def _rendered(
     # The HTML and the text are mostly made of the same.
     facts = cache(facts)
     attached, mailed = places
-    subject = _subject(facts(STEPS[least], attached), templates)
+    subject = _subject(facts(STEPS[least], attached), renderer)
 
     def form(template: str, elsewhere: str) -> Callable[[Limits], str]:
         def rendered(limits: Limits) -> str:
             known = facts(limits, elsewhere).copy()
             # What the HTML repeats of the subject is what the mail has.
             known["wording"] = replace(known["wording"], subject=subject)
-            return render(template, known, templates)
+            return renderer.render(template, known)
 
         return rendered
 
@@ -330,11 +331,11 @@ def _mail(
     return mail
 
 
-def _subject(facts: view.Facts, templates: Templates) -> str:
+def _subject(facts: view.Facts, renderer: Renderer) -> str:
     """One line of bounded length, from our own template or from the user's."""
-    subject = " ".join(clean(render("subject.txt.j2", facts, templates)).split())
+    subject = " ".join(clean(renderer.render("subject.txt.j2", facts)).split())
     if not subject:
-        where = "subject" if templates.subject else "subject.txt.j2"
+        where = "subject" if renderer.own.subject else "subject.txt.j2"
         raise TemplateError(Problem(where, "the template makes an empty subject for this run"))
     return subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 3] + "..."
 

@@ -55,26 +55,43 @@ def check(own: Templates) -> None:
         inspection.inspect(own, _environment(own), get_type_hints(view.Facts), ours)
 
 
-def render(name: str, facts: Mapping[str, object], own: Templates = _NONE) -> str:
-    """One template with the facts in it: the user's of that name where there is one, else ours.
+class Renderer:
+    """Renders templates: the user's where there is one of that name, else ours.
 
-    Args:
-        name: One of ``mail.html.j2``, ``mail.txt.j2``, ``subject.txt.j2``, ``summary.md.j2``.
+    A context manager, so that what rendering the user's needs is gone afterwards.
 
-    Raises:
-        TemplateError: It is the user's, and is broken or makes too much.
+    Attributes:
+        own: The user's.
     """
-    theirs = {each.name for each in own.files}
-    if name == "subject.txt.j2" and own.subject:
-        name = SUBJECT
-    elif name not in theirs:
-        return _rendered(_environment(_NONE), OURS + name, facts)
-    environment = _environment(own)
-    try:
-        return _rendered(environment, name, facts)
-    # Whatever a template runs into is told to whoever wrote it.
-    except Exception as error:
-        raise TemplateError(_told(error, name, {*theirs, SUBJECT})) from error
+
+    def __init__(self, own: Templates) -> None:
+        self.own = own
+        self._names = {each.name for each in own.files}
+
+    def __enter__(self) -> "Renderer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def render(self, name: str, facts: Mapping[str, object]) -> str:
+        """One template with the facts in it.
+
+        Args:
+            name: ``mail.html.j2``, ``mail.txt.j2``, ``subject.txt.j2`` or ``summary.md.j2``.
+
+        Raises:
+            TemplateError: It is the user's, and is broken or makes too much.
+        """
+        if name == "subject.txt.j2" and self.own.subject:
+            name = SUBJECT
+        elif name not in self._names:
+            return _rendered(_environment(_NONE), OURS + name, facts)
+        try:
+            return _rendered(_environment(self.own), name, facts)
+        # Whatever a template runs into is told to whoever wrote it.
+        except Exception as error:
+            raise TemplateError(_told(error, name, {*self._names, SUBJECT})) from error
 
 
 def _rendered(environment: Sandbox, name: str, facts: Mapping[str, object]) -> str:
