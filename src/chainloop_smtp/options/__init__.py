@@ -5,12 +5,22 @@ Every problem of a run is reported at once, each once.
 """
 
 import json
+import re
 from collections.abc import Mapping
 
-from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted_word
+from chainloop_smtp.errors import (
+    OptionsError,
+    Problem,
+    nearest_hint,
+    quoted,
+    quoted_path,
+    quoted_word,
+)
+from chainloop_smtp.model.entries import Trigger
+from chainloop_smtp.model.facts import JobResult, JobStatus
 from chainloop_smtp.model.pem import private_keys
 from chainloop_smtp.model.settings import Mailbox, Options, Plugin, Require, Secret
-from chainloop_smtp.options import addresses, evidence, schemas
+from chainloop_smtp.options import addresses
 from chainloop_smtp.options.composition import composition
 from chainloop_smtp.options.inputs import (
     ABOUT_THE_RUN,
@@ -20,14 +30,22 @@ from chainloop_smtp.options.inputs import (
     INPUTS,
     SECRETS,
     Input,
+    Values,
     variable_of,
 )
-from chainloop_smtp.options.oauth2 import oauth2, service_account_keys
-from chainloop_smtp.options.recipients import allowed_domains, lookups
-from chainloop_smtp.options.registration import attachment, registration
-from chainloop_smtp.options.transport import proxy_secrets, transport
-from chainloop_smtp.options.triggers import triggers
-from chainloop_smtp.options.values import Values
+from chainloop_smtp.options.registration import (
+    allowed_domains,
+    attachment,
+    lookups,
+    registration,
+    schema,
+)
+from chainloop_smtp.options.transport import (
+    oauth2,
+    proxy_secrets,
+    service_account_keys,
+    transport,
+)
 
 __all__ = [
     "ABOUT_THE_RUN",
@@ -48,6 +66,8 @@ __all__ = [
 # As it is, or in base64.
 _PEM_BEGINS = ("-----BEGIN ", "LS0tLS1CRUdJTi")
 _TAKE_PEM = ("tls-ca-file", "tls-client-cert", "tls-client-key")
+_NEEDS_HINT = "Write needs: ${{ toJSON(needs.*.result) }}, or ${{ toJSON(needs) }} for names too."
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
@@ -80,20 +100,20 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         bcc=hidden,
         envelope_from=values.mailbox("envelope-from"),
         attestation=values.text("attestation"),
-        workflow_run_id=evidence.run_id(values),
+        workflow_run_id=_run_id(values),
         previous_attestation=values.text("previous-attestation"),
         policy_evaluations=values.text("policy-evaluations"),
-        project=evidence.name(values, "project"),
-        workflow=evidence.name(values, "workflow"),
-        job_status=evidence.job_status(values),
-        needs=evidence.needs(values),
+        project=_name(values, "project"),
+        workflow=_name(values, "workflow"),
+        job_status=_job_status(values),
+        needs=_needs(values),
         composition=composition(values),
         transport=transport(values),
         oauth2=oauth2(values),
         lookups=lookups(values),
         allowed_domains=allowed_domains(values, *fenced),
         redirect_to=redirected,
-        send_on=triggers(values),
+        send_on=_triggers(values),
         config=values.text("config"),
         max_recipients=values.number("max-recipients"),
         require=values.word("require", Require),
@@ -110,6 +130,81 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
 def _place(problem: Problem) -> int:
     """Where the problem's input stands in the list of inputs; unknown ones come first."""
     return list(BY_NAME).index(problem.where) if problem.where in BY_NAME else -1
+
+
+def _run_id(values: Values) -> str:
+    """``workflow-run-id``: a UUID; empty when not given."""
+    given = values.text("workflow-run-id")
+    if given and not _UUID.fullmatch(given):
+        hint = "It is the attestationID that `chainloop attestation init -o json` prints."
+        values.wrong("workflow-run-id", f"{quoted_path(given)} is not a UUID", hint)
+    if given and "attestation" in values:
+        values.wrong("workflow-run-id", "attestation is given too", "Give one of them.")
+    return given
+
+
+def _name(values: Values, which: str) -> str:
+    """``project`` or ``workflow``: Chainloop's name of the one that the run is of."""
+    given = values.text(which)
+    if not given.isprintable():
+        values.wrong(which, f"{quoted(given)} is no name", "A name is one line of text.")
+    elif any(character in given for character in "*?[]"):
+        hint = "Here stands the one that the run is of; globs stand in a configuration file."
+        values.wrong(which, f"{quoted(given)} is a glob and no name", hint)
+    return given
+
+
+def _job_status(values: Values) -> JobStatus | None:
+    """``job-status``; None when not said."""
+    return values.word("job-status", JobStatus) if "job-status" in values else None
+
+
+def _needs(values: Values) -> tuple[JobResult, ...]:
+    """Results of earlier jobs, with their names where those are given.
+
+    That is GitHub's ``needs`` context, an object of {job id: {result, outputs}}; or the results
+    alone, as a JSON array or as words between commas: outputs can be too long for a step.
+    """
+    text = values.text("needs")
+    if text.startswith(("{", "[", '"')):
+        try:
+            given = json.loads(text)
+        except (ValueError, RecursionError):
+            values.wrong("needs", "is not JSON", _NEEDS_HINT)
+            return ()
+    else:
+        given = text.replace(",", " ").split()
+    if isinstance(given, dict):
+        jobs = list(given.items())
+    else:
+        jobs = [("", job) for job in (given if isinstance(given, list) else [given])]
+    results = []
+    for name, job in jobs:
+        result = job.get("result") if isinstance(job, dict) else None if name else job
+        if result in tuple(JobStatus):
+            results.append(JobResult(name=name, result=JobStatus(result)))
+        elif name:
+            why = f"job {quoted(name)} has no result of {', '.join(JobStatus)}"
+            values.wrong("needs", why, _NEEDS_HINT)
+        else:
+            why = f"{quoted(str(result))} is not one of {', '.join(JobStatus)}"
+            values.wrong("needs", why, _NEEDS_HINT)
+    return tuple(results)
+
+
+def _triggers(values: Values) -> tuple[Trigger, ...]:
+    """``send-on``: words separated by commas or blanks, each once."""
+    found = []
+    words = list(filter(None, re.split(r"[,\s]+", values.text("send-on"))))
+    for word in words:
+        if word in tuple(Trigger):
+            found.append(Trigger(word))
+        else:
+            hint = nearest_hint(word, tuple(Trigger), f"Write any of: {', '.join(Trigger)}.")
+            values.wrong("send-on", f"{quoted_word(word)} is not one of its words", hint)
+    if not words:
+        values.wrong("send-on", f"{quoted_word(values.text('send-on'))} holds no word")
+    return tuple(dict.fromkeys(found))
 
 
 def normalise(raw: Mapping[str, object]) -> dict[str, str]:
@@ -162,8 +257,8 @@ def plugin() -> Plugin:
         id="smtp",
         version="1.0",
         description="Send emails with information about a received attestation",
-        registration_schema=schemas.read("registration"),
-        attachment_schema=schemas.read("attachment"),
+        registration_schema=schema("registration"),
+        attachment_schema=schema("attachment"),
     )
 
 

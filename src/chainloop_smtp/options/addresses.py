@@ -1,17 +1,25 @@
-"""Text -> mailboxes. The only module that knows email-validator.
+"""Text -> mailboxes and host names. The only module that imports email-validator and idna.
 
-The forms are those of RFC 5322 section 3.4: ``addr-spec``, ``<addr-spec>`` and
-``display-name <addr-spec>``, in lists separated by commas; line breaks and semicolons, which
-people type too, separate just as well. Comments and groups are not taken.
+Mailboxes have the forms of RFC 5322 section 3.4: ``addr-spec``, ``<addr-spec>`` and
+``display-name <addr-spec>``, in lists separated by commas, semicolons or line breaks. Comments and
+groups are not supported.
+
+Host names are converted by IDNA 2008 with the mapping of UTS 46, non-transitional, as browsers and
+email-validator do: ``faß.de`` is ``xn--fa-hia.de``, where Python's own codec (IDNA 2003) makes
+``fass.de``. They are converted once, here, so that DNS, SNI, certificate check, proxy and
+comparison all work on the same name.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.settings import Mailbox
-from chainloop_smtp.options import hosts
 
+# What inet_aton, and with it every resolver, takes for an IPv4 address: RFC 3986 section 7.4, and
+# the "ends in a number" of the URL standard.
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 # Joiners are part of how some scripts, and families of emoji, are written.
 _JOINERS = "\u200c\u200d"
 
@@ -173,7 +181,7 @@ def _refusal(local: str, domain: str) -> str:
 
     Between a server that reads it by the grammar and one that does not, the mail goes astray.
     """
-    if not domain.startswith("[") and hosts.ends_in_number(domain):
+    if not domain.startswith("[") and _ends_in_number(domain):
         return "The part after the @ is a number; an IP address stands in brackets: [192.0.2.1]."
     # Compatibility forms, such as a full-width @, become the plain ones somewhere on the way.
     plain = local if local.isascii() else unicodedata.normalize("NFKC", local)
@@ -217,3 +225,63 @@ def _unescape(quoted: str) -> str:
         if not escaped:
             text += character
     return text
+
+
+def ascii_name(name: str) -> str:
+    """The name with A-labels; one that is ASCII already comes back as it is.
+
+    Raises:
+        ValueError: With the reason as a clause.
+    """
+    if name.isascii():
+        return name
+    # Imported here: few names go beyond ASCII.
+    import idna
+
+    try:
+        labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
+        return ".".join(
+            label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels
+        )
+    except idna.IDNAError as error:
+        raise ValueError(str(error)) from error
+
+
+def is_same_host(one: str, other: str) -> bool:
+    """Whether two names in any form are one host's."""
+    return _host_key(one) == _host_key(other)
+
+
+def is_host_name(host: str) -> bool:
+    """Whether an ASCII name is one by RFC 1123 section 2.1.
+
+    An underscore is let through, since resolvers take it. A name never ends in a number, so
+    192.0.2.999 is none.
+    """
+    labels = host.removesuffix(".").split(".")
+    return (
+        len(host) <= 253
+        and not _ends_in_number(host)
+        and all(
+            0 < len(label) <= 63
+            and label.replace("-", "").replace("_", "").isalnum()
+            and label.isascii()
+            and not label.startswith("-")
+            and not label.endswith("-")
+            for label in labels
+        )
+    )
+
+
+def _ends_in_number(name: str) -> bool:
+    """Whether a resolver may take an ASCII name for an IPv4 address, such as ``127.1``."""
+    return bool(_NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]))
+
+
+def _host_key(name: str) -> str:
+    try:
+        name = ascii_name(name)
+    except ValueError:
+        # No host's name, so the same as nothing but itself.
+        return name
+    return name.lower().removesuffix(".")

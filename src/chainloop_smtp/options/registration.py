@@ -1,13 +1,30 @@
-"""Inputs -> Registration and Attachment: Chainloop's two schemas, then our own, stricter rules."""
+"""Inputs -> Registration, Attachment and recipients. The only module that imports jsonschema.
 
-from chainloop_smtp.errors import quoted_path
-from chainloop_smtp.model.settings import Attachment, Auth, Mailbox, Registration
-from chainloop_smtp.options import addresses, hosts, schemas
-from chainloop_smtp.options.oauth2 import fetches_token
-from chainloop_smtp.options.values import Values
+Values are checked against Chainloop's two schemas first, then by our own, stricter rules. Importing
+jsonschema costs more than all the rest of a run, so it is asked only to explain what is wrong. A
+test holds that both say the same of every document.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from chainloop_smtp.errors import Problem, quoted, quoted_path
+from chainloop_smtp.model.settings import Attachment, Auth, Lookup, Mailbox, Registration
+from chainloop_smtp.options import addresses
+from chainloop_smtp.options.inputs import BY_NAME, RECIPIENTS, SECRETS, Values, variable_of
+from chainloop_smtp.options.transport import fetches_token
 
 _LOGIN = ("user", "password")
 _NOBODY = Mailbox(addr_spec="")
+_DOMAIN = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+# By schema: the keys it has, the required ones in its order, and those of format email.
+_KEYS = {
+    "registration": ("to", "from", "user", "password", "host", "port"),
+    "attachment": ("cc",),
+}
+_REQUIRED = {"registration": _KEYS["registration"], "attachment": ()}
+_EMAILS = ("to", "from", "cc")
 
 
 def registration(values: Values, *, is_whole: bool = True) -> Registration:
@@ -35,7 +52,7 @@ def registration(values: Values, *, is_whole: bool = True) -> Registration:
 def attachment(values: Values) -> Attachment:
     """The key of the attachment schema."""
     if copies := _addr_specs(values, "cc"):
-        schema = schemas.Schema("attachment")
+        schema = Schema("attachment")
         for copy in copies:
             values.problems += [problem for _, problem in schema.problems({"cc": copy})]
     return Attachment(cc=values.mailboxes("cc"))
@@ -48,7 +65,7 @@ def _check_schema(values: Values, *, is_whole: bool) -> None:
     for name, specs in (("from", _addr_specs(values, "from")), ("to", recipients)):
         if specs:
             document[name] = specs[0]
-    schema = schemas.Schema("registration")
+    schema = Schema("registration")
     for name, problem in schema.problems(document):
         # The schema knows no relay without login, and no token that is yet to be fetched.
         needs_no_login = values.text("auth") == Auth.NONE or fetches_token(values)
@@ -81,10 +98,10 @@ def _host(values: Values) -> str:
     """A host name in its ASCII form, or an IP literal without its brackets."""
     host = values.text("host")
     try:
-        name = hosts.ascii_name(host)
+        name = addresses.ascii_name(host)
     except ValueError:
         name = ""
-    if not host or hosts.is_host_name(name):
+    if not host or addresses.is_host_name(name):
         return name
     if "/" in host:
         why = "has the form of a URL"
@@ -110,3 +127,121 @@ def _port(values: Values) -> int:
         hint = "Usual are 587 (STARTTLS) and 465 (implicit TLS)."
         values.wrong("port", f"{quoted_path(port)} is not a port number from 1 to 65535", hint)
     return 0
+
+
+def lookups(values: Values) -> tuple[tuple[str, Lookup], ...]:
+    """Words among the addresses, each with its input."""
+    return tuple((name, lookup) for name in RECIPIENTS for lookup in values.lookups(name))
+
+
+def allowed_domains(
+    values: Values, *recipients: tuple[str, tuple[Mailbox, ...]]
+) -> tuple[str, ...]:
+    """``allowed-domains``, which every recipient that is named has to keep to."""
+    words = filter(None, re.split(r"[,\s]+", values.text("allowed-domains")))
+    domains = tuple(map(_ascii, words))
+    for domain in domains:
+        if not _DOMAIN.fullmatch(domain):
+            hint = "Write example.com, or *.example.com for the domains below it."
+            values.wrong("allowed-domains", f"{quoted(domain)} is no domain", hint)
+    for name, boxes in recipients:
+        # Others read the log, where nobody in bcc is named.
+        shown = {
+            box: f"number {number}" if name == "bcc" else box.addr_spec
+            for number, box in enumerate(boxes, 1)
+        }
+        outside = [shown[box] for box in boxes if domains and not box.is_in(domains)]
+        if outside:
+            why = f"{', '.join(outside)}: not in the domains of allowed-domains"
+            values.wrong(name, why, f"Allowed are: {', '.join(domains)}.")
+        rerouted = [shown[box] for box in boxes if domains and box.is_rerouted]
+        if rerouted:
+            why = f"{', '.join(rerouted)}: some mail servers route by what stands before the @"
+            hint = "With allowed-domains, write an address without %, ! and the like."
+            values.wrong(name, why, hint)
+    return domains
+
+
+def _ascii(domain: str) -> str:
+    """The domain in lower case as addresses have it; what cannot be one as it is."""
+    try:
+        return addresses.ascii_name(domain).lower()
+    except ValueError:
+        return domain
+
+
+class Schema:
+    """One of the two schemas."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def problems(self, document: Mapping[str, str]) -> Iterator[tuple[str, Problem]]:
+        """Each violation of the schema as (option, problem)."""
+        if self._is_plain(document):
+            missing = (name for name in _REQUIRED[self._name] if name not in document)
+            return ((name, _missing(name)) for name in missing)
+        return self.explained(document)
+
+    def _is_plain(self, document: Mapping[str, object]) -> bool:
+        """Nothing in the document is wrong, though something may be missing from it."""
+        return all(
+            name in _KEYS[self._name]
+            and isinstance(value, str)
+            and (value != "" or name != "user")
+            and (name not in _EMAILS or addresses.is_addr_spec(value))
+            for name, value in document.items()
+        )
+
+    def explained(self, document: Mapping[str, str]) -> Iterator[tuple[str, Problem]]:
+        """The same, with jsonschema asked in any case."""
+        import jsonschema
+
+        formats = jsonschema.FormatChecker(formats=())
+        formats.checks("email", raises=ValueError)(_is_email)
+        validator = jsonschema.Draft202012Validator(schema(self._name), format_checker=formats)
+        for error in validator.iter_errors(document):
+            if error.validator == "required":
+                for name in error.validator_value:
+                    if name not in document and f"'{name}'" in error.message:
+                        yield name, _missing(name)
+                continue
+            name = str(error.path[0])
+            if error.validator == "format":
+                yield name, addresses.problem(name, quoted(document[name]), str(error.cause))
+            else:
+                yield name, Problem(name, error.message if name not in SECRETS else "is not valid")
+
+
+def schema(name: str) -> Mapping[str, object]:
+    """One schema, ``registration`` or ``attachment``, parsed from the bytes Chainloop publishes."""
+    # Imported here: it is dear, and hardly any run has to look into a schema.
+    from importlib.resources import files
+
+    text = files("chainloop_smtp").joinpath(f"schemas/{name}.json").read_text(encoding="utf-8")
+    found: Mapping[str, object] = json.loads(text)
+    return found
+
+
+def _is_email(value: object) -> bool:
+    """JSON Schema's ``format: email``, which most validators leave unchecked."""
+    addresses.check(str(value))
+    return True
+
+
+def _missing(name: str) -> Problem:
+    if name in SECRETS:
+        return Problem(
+            name,
+            "is missing",
+            f"In a workflow: {name}: ${{{{ secrets.SMTP_{name.upper()} }}}} (is that secret set "
+            f"for this repository?). On the command line: {variable_of(name)}, or --{name}-stdin. "
+            "A relay without login: auth: none.",
+        )
+    if name == "user":
+        hint = (
+            f"{BY_NAME[name].help} Where it comes from a secret: is that secret set for this "
+            "repository, and is its name spelt right?"
+        )
+        return Problem(name, "is missing", hint)
+    return Problem(name, "is missing", BY_NAME[name].help)

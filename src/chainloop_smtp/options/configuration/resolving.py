@@ -7,7 +7,7 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model.entries import AttachmentEntry, Entry, RegistrationEntry
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Options
-from chainloop_smtp.options import hosts
+from chainloop_smtp.options import addresses
 from chainloop_smtp.options.configuration import keys
 from chainloop_smtp.options.transport import without_login
 
@@ -121,7 +121,7 @@ class _Layers:
         is_elsewhere = (
             "host" in self.places
             and "host" not in self.missing
-            and not hosts.is_same(self.raw["host"], inputs.get("host", ""))
+            and not addresses.is_same_host(self.raw["host"], inputs.get("host", ""))
         )
         is_intercepted = "proxy" in self.places and not self.places.keys().isdisjoint(_TRUST)
         names: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.options import schemas
+from chainloop_smtp.options.registration import Schema, schema
 
 PLUGIN = "https://github.com/chainloop-dev/chainloop/app/controlplane/plugins/core/smtp/v1"
 REGISTRATION = {
@@ -24,7 +24,7 @@ REGISTRATION = {
 
 
 def problems(name: str, document: Mapping[str, object]) -> list[tuple[str, Problem]]:
-    return list(schemas.Schema(name).problems(cast("Mapping[str, str]", document)))
+    return list(Schema(name).problems(cast("Mapping[str, str]", document)))
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_a_schema_is_what_chainloop_publishes_byte_for_byte(name: str, digest: s
 
 
 def test_the_registration_has_six_keys_all_required_and_no_other() -> None:
-    schema = schemas.read("registration")
-    assert schema["$id"] == f"{PLUGIN}/registration-request"
-    assert schema["additionalProperties"] is False
-    assert set(cast("list[str]", schema["required"])) == set(REGISTRATION)
-    properties = cast("dict[str, dict[str, object]]", schema["properties"])
+    document = schema("registration")
+    assert document["$id"] == f"{PLUGIN}/registration-request"
+    assert document["additionalProperties"] is False
+    assert set(cast("list[str]", document["required"])) == set(REGISTRATION)
+    properties = cast("dict[str, dict[str, object]]", document["properties"])
     assert set(properties) == set(REGISTRATION)
     assert {each["type"] for each in properties.values()} == {"string"}
     assert [name for name, each in properties.items() if each.get("format") == "email"] == [
@@ -54,11 +54,11 @@ def test_the_registration_has_six_keys_all_required_and_no_other() -> None:
 
 
 def test_the_attachment_has_an_optional_cc_and_no_other() -> None:
-    schema = schemas.read("attachment")
-    assert schema["$id"] == f"{PLUGIN}/attachment-request"
-    assert schema["additionalProperties"] is False
-    assert "required" not in schema
-    properties = cast("dict[str, dict[str, object]]", schema["properties"])
+    document = schema("attachment")
+    assert document["$id"] == f"{PLUGIN}/attachment-request"
+    assert document["additionalProperties"] is False
+    assert "required" not in document
+    properties = cast("dict[str, dict[str, object]]", document["properties"])
     assert {name: (each["type"], each["format"]) for name, each in properties.items()} == {
         "cc": ("string", "email")
     }
@@ -144,5 +144,5 @@ def test_what_is_told_is_what_jsonschema_would_tell(
     case: tuple[str, Mapping[str, object]],
 ) -> None:
     name, document = case
-    explained = schemas.Schema(name).explained(cast("Mapping[str, str]", document))
+    explained = Schema(name).explained(cast("Mapping[str, str]", document))
     assert problems(name, document) == list(explained)

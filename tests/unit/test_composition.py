@@ -1,19 +1,98 @@
-"""``headers``: what a user may add to the head of a mail, and what not."""
+"""Header fields of the user's own, what is attached, and how much of it."""
 
 import pytest
 
-from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model.settings import Header
-from chainloop_smtp.options import parse
+from chainloop_smtp import options
+from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.model.settings import Enclosures, Header
 
 INPUTS = {
     "host": "smtp.example.com",
     "port": "587",
     "user": "jane",
-    "password": "secret",
-    "from": "ci@example.com",
+    "password": "correct horse",
+    "from": "reports@example.com",
     "to": "security@example.com",
 }
+
+
+def enclosures(**inputs: object) -> Enclosures:
+    given = INPUTS | {name.replace("_", "-"): value for name, value in inputs.items()}
+    return options.parse(given).composition.enclosures
+
+
+def test_nothing_is_attached_unless_it_is_asked_for() -> None:
+    assert enclosures() == Enclosures() == Enclosures(max_size=10_000_000)
+
+
+def test_two_words_are_our_own_and_every_other_line_is_a_pattern() -> None:
+    assert enclosures(attach="report\n\n  dist/*.json \nattestation\ndist/*.json\na b.txt") == (
+        Enclosures(has_evidence=True, has_report=True, patterns=("dist/*.json", "a b.txt"))
+    )
+
+
+def test_a_list_is_as_good_as_lines() -> None:
+    assert enclosures(attach=["report", "x.json"]) == Enclosures(
+        has_report=True, patterns=("x.json",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "octets"),
+    [
+        ("1B", 1),
+        ("512 B", 512),
+        ("10kB", 10_000),
+        ("10KB", 10_000),
+        ("10KiB", 10_240),
+        ("10MB", 10_000_000),
+        ("2.5MB", 2_500_000),
+        ("1.005kB", 1005),
+        ("10MiB", 10_485_760),
+        ("1GB", 1_000_000_000),
+        ("0.5GiB", 536_870_912),
+    ],
+)
+def test_a_size_is_a_number_and_a_unit(size: str, octets: int) -> None:
+    assert enclosures(attach_max_size=size).max_size == octets
+
+
+SIZE_HINT = "Write a number and a unit, such as 10MB or 512KiB."
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [
+        ("10", "is not a size"),
+        ("MB", "is not a size"),
+        ("10mb", "is not a size"),
+        ("10M", "is not a size"),
+        ("10 mB", "is not a size"),
+        ("-1MB", "is not a size"),
+        ("1.MB", "is not a size"),
+        ("1.0001MB", "is not a size"),
+        ("10MB\n", None),
+        ("0MB", "is not more than none and at most 1GB"),
+        ("0.5B", "is not more than none and at most 1GB"),
+        ("1.1GB", "is not more than none and at most 1GB"),
+        ("999999999999999GiB", "is not more than none and at most 1GB"),
+    ],
+)
+def test_a_size_is_nothing_else(size: str, why: str | None) -> None:
+    if why is None:
+        assert enclosures(attach_max_size=size).max_size == 10_000_000
+        return
+    with pytest.raises(OptionsError) as caught:
+        enclosures(attach_max_size=size)
+    assert caught.value.problems == (Problem("attach-max-size", f"'{size}' {why}", SIZE_HINT),)
+
+
+@pytest.mark.parametrize("size", ["1e3kB", ".5MB", "١٠MB"])
+def test_what_does_not_look_like_a_size_is_not_repeated(size: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        enclosures(attach_max_size=size)
+    why = "(not shown: it may be a secret) is not a size"
+    assert caught.value.problems == (Problem("attach-max-size", why, SIZE_HINT),)
 
 
 REFUSALS = {
@@ -34,13 +113,13 @@ REFUSALS = {
 }
 
 
-def parsed(text: str) -> tuple[Header, ...]:
-    return parse(INPUTS | {"headers": text}).composition.headers
+def headers(text: str) -> tuple[Header, ...]:
+    return options.parse(INPUTS | {"headers": text}).composition.headers
 
 
 def problems(text: str) -> list[str]:
     with pytest.raises(OptionsError) as caught:
-        parsed(text)
+        headers(text)
     assert all(problem.where == "headers" for problem in caught.value.problems)
     return [str(problem) for problem in caught.value.problems]
 
@@ -55,7 +134,7 @@ def test_what_providers_ask_for_is_taken_as_it_is() -> None:
       X-Team: Plattform für Lieferketten
       Feedback-ID: run:chainloop
     """
-    assert parsed(given) == (
+    assert headers(given) == (
         Header(name="X-PM-Message-Stream", value="reports"),
         Header(name="X-SES-CONFIGURATION-SET", value="evidence"),
         Header(name="X-SES-MESSAGE-TAGS", value="team=platform, kind=attestation"),
@@ -63,10 +142,10 @@ def test_what_providers_ask_for_is_taken_as_it_is() -> None:
         Header(name="X-Team", value="Plattform für Lieferketten"),
         Header(name="Feedback-ID", value="run:chainloop"),
     )
-    assert parsed("") == ()
-    assert parsed(" X-Y\t: a \t b \r\n") == (Header(name="X-Y", value="a b"),)
-    assert parsed(f"{'X' * 76}: a") == (Header(name="X" * 76, value="a"),)
-    assert parsed(f"X-Y: {'a' * 993}") == (Header(name="X-Y", value="a" * 993),)
+    assert headers("") == ()
+    assert headers(" X-Y\t: a \t b \r\n") == (Header(name="X-Y", value="a b"),)
+    assert headers(f"{'X' * 76}: a") == (Header(name="X" * 76, value="a"),)
+    assert headers(f"X-Y: {'a' * 993}") == (Header(name="X-Y", value="a" * 993),)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +197,6 @@ def test_every_wrong_line_is_told_at_once() -> None:
 
 
 def test_a_head_has_an_end() -> None:
-    assert len(parsed("\n".join(f"X-{number}: a" for number in range(50)))) == 50
+    assert len(headers("\n".join(f"X-{number}: a" for number in range(50)))) == 50
     (problem,) = problems("\n".join(f"X-{number}: a" for number in range(51)))
     assert problem == "headers: 51 header fields are more than 50"

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.settings import Auth, OAuth2, OAuth2Provider, Proxy, ProxyKind, Secret
+from chainloop_smtp.model.settings import (
+    Auth,
+    Dsn,
+    OAuth2,
+    OAuth2Provider,
+    Proxy,
+    ProxyKind,
+    Secret,
+)
 from chainloop_smtp.options.transport import proxy_secrets
 
 INPUTS = {
@@ -516,3 +524,36 @@ CONNECTION = [
 def test_no_inputs_whatever_are_anything_but_options_or_problems(given: dict[str, str]) -> None:
     with suppress(OptionsError):
         assert options.parse(INPUTS | given).registration.host
+
+
+# --- delivery reports -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("", ()),
+        ("failure", (Dsn.FAILURE,)),
+        ("Success, failure,success", (Dsn.SUCCESS, Dsn.FAILURE)),
+        ("never", (Dsn.NEVER,)),
+    ],
+)
+def test_reports_are_a_list_of_words(given: str, wanted: tuple[Dsn, ...]) -> None:
+    assert options.parse(INPUTS | PASSWORD | {"dsn": given}).transport.dsn == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("sometimes, failure", "'sometimes' is not one of its words"),
+        ("never, failure", "never stands alone"),
+    ],
+)
+def test_other_reports_are_refused(given: str, why: str) -> None:
+    hint = "Write success, failure, delay, separated by commas; or never."
+    assert problem(PASSWORD | {"dsn": given}) == Problem("dsn", why, hint)
+
+
+def test_tls_may_be_required_on_the_whole_way() -> None:
+    assert options.parse(INPUTS | PASSWORD | {"require-tls": "true"}).transport.require_tls
+    assert not options.parse(INPUTS | PASSWORD).transport.require_tls
