@@ -65,7 +65,9 @@ def sent(
 
 def checked(octets: bytes, evidence: bytes = EVIDENCE) -> dict[str, tuple[str, str]]:
     attested = parser.parse(evidence)
-    found = received.checks(received.read(octets), clean(attested), judge(attested, Job()), BADGES)
+    found = received.check_claims(
+        received.read(octets), clean(attested), judge(attested, Job()), BADGES
+    )
     return {each.name: (each.result.value, each.detail) for each in found}
 
 
@@ -114,7 +116,7 @@ def test_the_bytes_of_a_bundle_are_checked_where_they_are_at_hand(
 ) -> None:
     attested = parser.parse(EVIDENCE)
     attested = replace(attested, signing=replace(attested.signing, is_digest_verified=is_verified))
-    found = received.checks(received.read(sent()), attested, judge(attested, Job()), BADGES)
+    found = received.check_claims(received.read(sent()), attested, judge(attested, Job()), BADGES)
 
     assert {each.name: each.result for each in found}["bundle"] == result
 
@@ -126,7 +128,7 @@ def test_what_stands_where_a_number_should_is_no_number(number: str) -> None:
     text += f"attestation.json: {number} octets, {digest}\n"
     attested = parser.parse(EVIDENCE)
     mail = replace(received.read(sent()), text=text)
-    found = received.checks(mail, clean(attested), judge(attested, Job()), BADGES)
+    found = received.check_claims(mail, clean(attested), judge(attested, Job()), BADGES)
     results = {each.name: each.result for each in found}
 
     assert results["attached attestation.json"] is CheckResult.UNKNOWN
@@ -349,7 +351,7 @@ def test_what_a_mail_does_not_say_is_not_known() -> None:
     message = EmailMessage()
     message["Subject"] = "Fwd: look at this"
     message.set_content("nothing of it\n")
-    found = received.checks(
+    found = received.check_claims(
         received.read(message.as_bytes()),
         Attestation(shape="a test", is_recorded=True),
         Verdict(outcome=Outcome.ATTESTED),
@@ -408,7 +410,7 @@ def test_figures_are_read_as_they_are_written(policies: Policies) -> None:
     text = "  0 violations\n  1,200 of 1,200 policies passed\n"
     found = {
         each.name: each.result
-        for each in received.checks(
+        for each in received.check_claims(
             ReceivedMessage(text=text), attested, judge(attested, Job()), BADGES
         )
     }
@@ -470,5 +472,5 @@ def test_no_mail_whatever_is_anything_but_read_or_refused(lines: list[bytes]) ->
         mail = received.read(b"\n".join(lines))
     except AttestationError:
         return
-    for check in received.checks(mail, attested, judge(attested, Job()), BADGES):
+    for check in received.check_claims(mail, attested, judge(attested, Job()), BADGES):
         assert check.name

@@ -62,7 +62,7 @@ def composed(
         now: Aware, in UTC; nothing that is shown depends on it.
     """
     page = mail.page
-    lines = list(received.seen(page.source).everything if page else _lines(mail.text))
+    lines = list(received.visible(page.source).everything if page else _lines(mail.text))
     job = job or _job(lines, mail, attested)
     composition = Composition(
         env_values=_env_values(lines),
@@ -111,7 +111,7 @@ def _env_values(lines: list[str]) -> EnvValues:
 
 def _note(lines: list[str], html: str) -> str:
     """What stands behind the lead; empty where it is nothing that this program writes there."""
-    for ours in received.seen(html).lines[:4]:
+    for ours in received.visible(html).lines[:4]:
         for line in lines[:6]:
             rest = line.removeprefix(f"{ours} ")
             if rest != line and _NOTES.fullmatch(rest):

@@ -36,12 +36,12 @@ def verify(run: Run) -> int:
     cleaned = message.clean(attested)
     outcomes = frozenset({judged.outcome, *_by_the_job(mail)})
     shown = [
-        *received.compared(
+        *received.compare(
             mail, composed(mail, attested, job, run.now()), outcomes, cleaned.policies
         )
     ]
     found = [
-        *received.checks(mail, cleaned, judged, message.BADGES),
+        *received.check_claims(mail, cleaned, judged, message.BADGES),
         *shown,
         *_reported(run, attested, job, report),
     ]

@@ -1,21 +1,21 @@
-"""Received mail -> Letter -> Checks: does what it shows agree with what is attached?
+"""Received mail and its evidence -> Checks: does the mail show what is attached to it?
 
-A receiver, an auditor a year later, looks at a mail without asking anybody. That its parts agree
-does not say who wrote it: for that, the digest is to be looked up where the evidence is stored.
+A receiver, or an auditor a year later, checks a mail without asking anybody. That its parts agree
+does not say who wrote it: for that, the digest has to be looked up where the evidence is stored.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from chainloop_smtp.model.attested import Attestation, Policies
-from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
+from chainloop_smtp.model.checks import Body, Check, CheckResult, Expected, ReceivedMessage
 from chainloop_smtp.model.facts import Outcome, Verdict
 from chainloop_smtp.model.mail import File
-from chainloop_smtp.received.page import seen
-from chainloop_smtp.received.reading import OURS, read
-from chainloop_smtp.received.shown import compared
+from chainloop_smtp.received.parsing import FIELDS, PREFIX, read
+from chainloop_smtp.received.visible import VisibleText, visible
 
-__all__ = ["checks", "compared", "read", "seen"]
+__all__ = ["check_claims", "compare", "read", "visible"]
 
 # Python refuses to make a number of thousands of digits.
 _NUMBER = r"([0-9][0-9,]{0,30})"
@@ -33,85 +33,126 @@ _FIRST_SECTION = re.compile(r"^[ >]*-{3,}\s*$", re.MULTILINE)
 _COMPARED = re.compile(r"\b(?:nothing )?changed since\b", re.IGNORECASE)
 
 # Where the built-in templates say the outcome: a subject, a first line, a block with a glyph.
-_SUBJECT_BADGE = r"(?:\] |\[)({})(?=[:,\]])"
-_TEXT_BADGE = r"^[ >]*({}): "
-_HTML_BADGE = r"^[✓!✕–] ({})$"
+_BADGES = {
+    "subject": r"(?:\] |\[)({})(?=[:,\]])",
+    "text": r"^[ >]*({}): ",
+    "HTML": r"^[✓!✕–] ({})$",
+}
+
+# In prose. A score is compared by its figures, and is not a word about the whole run.
+_SCORE = re.compile(r"\b([0-9][0-9,]{0,12}) of ([0-9][0-9,]{0,12}) (?:polic(?:y|ies) )?passed\b")
+_ALL = re.compile(r"\b(?:all|every|each)\b[^.\n]{0,40}\bpass(?:ed|es)?\b")
+_NONE = re.compile(r"\b(?:no|0|zero|without(?: any)?|free of) (?:policy |active )?violations?\b")
+_WORDS = {
+    Outcome.PASSED: re.compile(r"\b(?:pass(?:ed|es)?|success(?:ful|fully)?|approved|compliant)\b"),
+    Outcome.VIOLATIONS: re.compile(r"\b(?:violations?|violated)\b"),
+    Outcome.BLOCKED: re.compile(r"\bblock(?:ed|s)\b"),
+    Outcome.BYPASSED: re.compile(r"\bbypass(?:ed)?\b|\bby exception\b"),
+    Outcome.FAILED: re.compile(r"\bfail(?:ed|ure)\b|\btimed out\b"),
+    Outcome.CANCELLED: re.compile(r"\bcancell?ed\b"),
+    Outcome.NOT_ATTESTED: re.compile(r"\bnot attested\b"),
+}
+_LONGEST_QUOTE = 100  # characters
 
 
-def checks(
-    letter: ReceivedMessage,
+def check_claims(
+    mail: ReceivedMessage,
     attestation: Attestation,
     verdict: Verdict,
     badges: Mapping[str, Outcome],
 ) -> Iterator[Check]:
-    """What the mail shows against what the evidence says.
+    """Checks each claim that the mail makes about its evidence.
 
     Args:
-        attestation: Of the attached evidence, cleaned as for a mail.
+        attestation: The attached evidence, cleaned as for a mail.
         verdict: By the evidence alone.
         badges: The words for each outcome.
     """
-    fields = dict(letter.fields)
-    for file in letter.files:
-        yield _listed(letter, file)
+    fields = dict(mail.fields)
+    for file in mail.files:
+        yield _attached(mail.text, file)
     yield _bundle(attestation)
     workflow = attestation.workflow
-    shown = (
-        ("digest", "digest", attestation.digest),
-        ("run id", "run-id", attestation.run.id),
-        ("organization", "organization", workflow.organization),
-        ("project", "project", workflow.project),
-        ("workflow", "workflow", workflow.name),
-        ("policy status", "policy-status", verdict.policy_status or ""),
-    )
-    for name, field, value in shown:
-        yield _field(f"{name} in the header", fields.get(OURS + field), value)
-    claimed = fields.get(f"{OURS}outcome")
-    yield _outcome("outcome in the header", claimed, verdict.outcome, claimed)
-    yield _badge("outcome in the subject", letter.subject, _SUBJECT_BADGE, badges, verdict, claimed)
-    known = _digests(letter, attestation)
-    for part, text, pattern in (
-        ("text", letter.text, _TEXT_BADGE),
-        ("HTML", letter.html, _HTML_BADGE),
+    for name, value in (
+        ("digest", attestation.digest),
+        ("run id", attestation.run.id),
+        ("organization", workflow.organization),
+        ("project", workflow.project),
+        ("workflow", workflow.name),
+        ("policy status", verdict.policy_status or ""),
     ):
+        yield _field(f"{name} in the header", fields.get(PREFIX + name.replace(" ", "-")), value)
+    claimed = fields.get(f"{PREFIX}outcome")
+    yield _outcome("outcome in the header", claimed, verdict.outcome, claimed)
+    words = {word.lower(): outcome for word, outcome in badges.items()}
+    yield _badge("subject", mail.subject, words, verdict.outcome, claimed)
+    attached = (_sha256(each.content) for each in mail.files)
+    known = {*_DIGEST.findall(repr(attestation)), *attached}
+    for part, text in (("text", mail.text), ("HTML", mail.html)):
         if not text:
             yield _unknown(part, "the mail has none")
             continue
-        yield _badge(f"outcome in the {part}", text, pattern, badges, verdict, claimed)
+        yield _badge(part, text, words, verdict.outcome, claimed)
         for name, value in (("digest", attestation.digest), ("run id", attestation.run.id)):
             yield _contained(f"{name} in the {part}", text, value)
-        yield _no_others(f"digests in the {part}", text, known)
+        yield _digests(f"digests in the {part}", text, known)
         yield from _counts(part, text, attestation.policies)
 
 
-def _listed(letter: ReceivedMessage, file: File) -> Check:
-    """A file against its digest in the text."""
-    import hashlib
+def compare(
+    mail: ReceivedMessage, expected: Expected, outcomes: frozenset[Outcome], policies: Policies
+) -> Iterator[Check]:
+    """Compares everything that a reader is shown with the mail that the evidence makes.
 
-    name = f"attached {file.name}"
-    digest = f"sha256:{hashlib.sha256(file.content).hexdigest()}"
-    packed = "".join(letter.text.split())
+    A part that is identical is confirmed, and no other is. The lines that a reader sees then
+    decide between WRONG (a line of the evidence is missing, or something contradicts it) and
+    UNKNOWN (the rest: the user's own templates, other parts, what a list has put in front).
+
+    Args:
+        outcomes: What the mail may call the run: by the evidence, or by the job.
+    """
+    for fault in mail.faults:
+        yield _wrong("form", f"the mail {fault}")
+    facts = _Facts(outcomes, policies)
+    yield _sender(mail.sender, facts)
+    yield _subject(mail.subject, expected.subject, facts)
+    yield _part("text", mail.plain, expected.text, expected.bare_text, facts)
+    yield _part("HTML", mail.page, expected.html, expected.bare_html, facts)
+    for name, value in mail.fields:
+        if name.removeprefix(PREFIX) not in FIELDS:
+            field = f"{name.title()} in the header"
+            yield _foreign(field, "no field that this program writes", value, facts)
+    for what, text in mail.others:
+        yield _foreign(what, f"the mail shows {what}, which is not of its evidence", text, facts)
+
+
+def _attached(text: str, file: File) -> Check:
+    """A file against its digest in the text."""
+    name, digest = f"attached {file.name}", _sha256(file.content)
     # One name may end as another does.
     pattern = re.escape("".join(file.name.split())) + _LISTED
-    listed = [(each[2], int(each[1].replace(",", ""))) for each in re.finditer(pattern, packed)]
+    matches = re.finditer(pattern, "".join(text.split()))
+    listed = [(each[2], int(each[1].replace(",", ""))) for each in matches]
     if not listed:
         return _unknown(name, f"the text does not list it; it is {digest}")
     if (digest, len(file.content)) in listed:
-        return Check(name=name, result=CheckResult.OK, detail=digest)
+        return _ok(name, digest)
     return _wrong(name, f"is {digest} of {len(file.content):,} octets, listed as {listed[0][0]}")
 
 
+def _sha256(content: bytes) -> str:
+    import hashlib
+
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def _bundle(attestation: Attestation) -> Check:
-    """The bytes that the digest is of, where they are at hand."""
-    name = "bundle"
     match attestation.signing.is_digest_verified:
         case True:
-            return Check(
-                name=name, result=CheckResult.OK, detail=f"its bytes are {attestation.digest}"
-            )
+            return _ok("bundle", f"its bytes are {attestation.digest}")
         case False:
-            return _wrong(name, f"its bytes are not {attestation.digest}")
-    return _unknown(name, "the evidence names the digest and does not hold what it is of")
+            return _wrong("bundle", f"its bytes are not {attestation.digest}")
+    return _unknown("bundle", "the evidence names the digest and does not hold what it is of")
 
 
 def _field(name: str, shown: str | None, value: str) -> Check:
@@ -122,94 +163,214 @@ def _field(name: str, shown: str | None, value: str) -> Check:
         return _unknown(name, f"the mail has none; the evidence says {value}")
     # A long one is cut in the header.
     if shown == value or (shown.endswith("...") and value.startswith(shown[:-3])):
-        return Check(name=name, result=CheckResult.OK, detail=shown)
+        return _ok(name, shown)
     return _wrong(name, f"the mail says {shown}, the evidence {value or 'nothing'}")
 
 
 def _outcome(name: str, shown: str | None, outcome: Outcome, claimed: str | None) -> Check:
     """An outcome against the evidence; or against the header, where it is that of the job."""
-    if claimed in (Outcome.FAILED, Outcome.CANCELLED) and outcome is not Outcome.BLOCKED:
-        if shown == claimed:
-            why = f"{shown}, by the job; by the evidence alone it is {outcome.value}"
-            return _unknown(name, why)
-        return _wrong(name, f"the mail says {shown}, its header {claimed}")
-    return _field(name, shown, outcome.value)
+    if claimed not in (Outcome.FAILED, Outcome.CANCELLED) or outcome is Outcome.BLOCKED:
+        return _field(name, shown, outcome.value)
+    if shown == claimed:
+        why = f"{shown}, by the job; by the evidence alone it is {outcome.value}"
+        return _unknown(name, why)
+    return _wrong(name, f"the mail says {shown}, its header {claimed}")
 
 
 def _badge(
-    name: str,
-    text: str,
-    pattern: str,
-    badges: Mapping[str, Outcome],
-    verdict: Verdict,
-    claimed: str | None,
+    part: str, text: str, words: Mapping[str, Outcome], outcome: Outcome, claimed: str | None
 ) -> Check:
-    """The first badge in a text; a template of the user's may show none."""
-    words = {word.lower(): outcome for word, outcome in badges.items()}
-    flags = re.MULTILINE | re.IGNORECASE
-    found = re.search(pattern.format("|".join(map(re.escape, words))), text, flags)
-    if found is None:
+    """The first badge in a text; a user's template may show none."""
+    name = f"outcome in the {part}"
+    pattern = _BADGES[part].format("|".join(map(re.escape, words)))
+    badge = re.search(pattern, text, re.MULTILINE | re.IGNORECASE)
+    if badge is None:
         return _unknown(name, "none of the built-in words for it stands there")
-    return _outcome(name, words[found[1].lower()].value, verdict.outcome, claimed)
+    return _outcome(name, words[badge[1].lower()].value, outcome, claimed)
 
 
-def _digests(letter: ReceivedMessage, attestation: Attestation) -> set[str]:
-    """Every digest that the mail may show."""
-    import hashlib
-
-    attached = (f"sha256:{hashlib.sha256(each.content).hexdigest()}" for each in letter.files)
-    return {*_DIGEST.findall(repr(attestation)), *attached}
-
-
-def _no_others(name: str, text: str, known: set[str]) -> Check:
+def _digests(name: str, text: str, known: set[str]) -> Check:
     shown = dict.fromkeys(_DIGEST.findall(text))
     if not shown:
         return _unknown(name, "none is shown")
     others = [each for each in shown if each not in known]
     if not others:
-        return Check(name=name, result=CheckResult.OK, detail="each is one of the evidence")
-    told = f"{others[0]}{' and others' if len(others) > 1 else ''}"
+        return _ok(name, "each is one of the evidence")
+    first = f"{others[0]}{' and others' if len(others) > 1 else ''}"
     if _COMPARED.search(text):
-        return _unknown(name, f"{told}: of an earlier run, or not of the evidence")
-    return _wrong(name, f"the mail shows {told}, which the evidence does not say")
+        return _unknown(name, f"{first}: of an earlier run, or not of the evidence")
+    return _wrong(name, f"the mail shows {first}, which the evidence does not say")
 
 
 def _contained(name: str, text: str, value: str) -> Check:
     if not value:
         return _unknown(name, "the evidence says none")
-    if value in text:
-        return Check(name=name, result=CheckResult.OK, detail=value)
-    return _wrong(name, f"does not show {value}")
+    return _ok(name, value) if value in text else _wrong(name, f"does not show {value}")
 
 
 def _counts(part: str, text: str, policies: Policies) -> Iterator[Check]:
     """The figures in a part; another template may show none."""
     head = _FIRST_SECTION.split(text, maxsplit=1)[0]
     passed = (policies.passed_count, policies.evaluation_count)
-    found = _found(_PASSED[part], head)
-    yield _figures(f"policies in the {part}", found, passed, "{} of {} passed")
-    found = _found(_VIOLATIONS[part], head)
-    yield _figures(f"violations in the {part}", found, (policies.violation_count,), "{}")
+    yield _figures(f"policies in the {part}", _PASSED[part], head, passed, "{} of {} passed")
+    violations = (policies.violation_count,)
+    yield _figures(f"violations in the {part}", _VIOLATIONS[part], head, violations, "{}")
 
 
-def _found(pattern: str, text: str) -> list[tuple[int, ...]]:
-    """The figures of each match."""
-    return [
-        tuple(int(each.replace(",", "")) for each in match.groups())
-        for match in re.finditer(pattern, text, re.MULTILINE)
-    ]
+def _figures(name: str, pattern: str, text: str, expected: tuple[int, ...], words: str) -> Check:
+    matches = re.finditer(pattern, text, re.MULTILINE)
+    shown = [tuple(map(_int, match.groups())) for match in matches]
+    evidence = words.format(*expected)
+    if not shown:
+        return _unknown(name, f"nothing is shown; the evidence says {evidence}")
+    for each in shown:
+        if each != expected:
+            return _wrong(name, f"the mail says {words.format(*each)}, the evidence {evidence}")
+    return _ok(name, evidence)
 
 
-def _figures(
-    name: str, found: list[tuple[int, ...]], expected: tuple[int, ...], words: str
+class _Facts:
+    """What the evidence says, against words that anybody may write."""
+
+    def __init__(self, outcomes: frozenset[Outcome], policies: Policies) -> None:
+        self._outcomes = outcomes
+        self._policies = policies
+        self._is_good = bool(outcomes & {Outcome.PASSED, Outcome.ATTESTED})
+
+    def contradiction(self, text: str) -> str:
+        """Words that say something else than the evidence; empty: there are none."""
+        text, policies = " ".join(text.lower().split()), self._policies
+        for score in _SCORE.finditer(text):
+            if tuple(map(_int, score.groups())) != (
+                policies.passed_count,
+                policies.evaluation_count,
+            ):
+                return score[0]
+        text = _SCORE.sub(" ", text)
+        if policies.passed_count < policies.evaluation_count and (match := _ALL.search(text)):
+            return match[0]
+        if (policies.violation_count or policies.has_violations) and (match := _NONE.search(text)):
+            return match[0]
+        text = _NONE.sub(" ", text)
+        named = {each: match for each, words in _WORDS.items() if (match := words.search(text))}
+        allowed = self._outcomes | ({Outcome.PASSED} if self._is_good else set())
+        return "" if named.keys() & allowed else next((each[0] for each in named.values()), "")
+
+    def is_undue_praise(self, text: str) -> bool:
+        """The text calls a run good that is not."""
+        return not self._is_good and bool(_WORDS[Outcome.PASSED].search(text.lower()))
+
+
+def _sender(sender: str, facts: _Facts) -> Check:
+    if facts.is_undue_praise(sender):
+        return _wrong("sender", f"From says {_quoted(sender)}, which is not of the evidence")
+    return _unknown("sender", f"{_quoted(sender)}: the evidence cannot tell who wrote the mail")
+
+
+def _subject(subject: str, expected: str, facts: _Facts) -> Check:
+    if subject == expected:
+        return _ok("subject", "as the evidence makes it")
+    detail = f"{_quoted(subject)}, and not {_quoted(expected)}"
+    if subject.endswith(expected):
+        subject = subject.removesuffix(expected)
+        detail = f"{_quoted(subject)} stands in front"
+    if words := facts.contradiction(subject):
+        return _wrong("subject", f"{detail}: {_quoted(words)} is not what the evidence says")
+    return _unknown("subject", f"{detail}, which may be somebody's own template")
+
+
+def _foreign(name: str, detail: str, text: str, facts: _Facts) -> Check:
+    """Something shown that cannot be compared."""
+    line = next(filter(None, map(str.strip, text.split("\n"))), "")
+    detail = f"{detail}: {_quoted(line)}"
+    if words := facts.contradiction(text):
+        return _wrong(name, f"{detail}; {_quoted(words)} is not what the evidence says")
+    return _unknown(name, detail)
+
+
+def _part(name: str, body: Body | None, expected: str, bare: str, facts: _Facts) -> Check:
+    if body is None:
+        return _unknown(name, "the mail has none")
+    expected, bare = _carried(expected, body.charset), _carried(bare, body.charset)
+    if _normal(body.source) == _normal(expected):
+        return _ok(name, "as the evidence makes it")
+    look = visible if name == "HTML" else _plain
+    return _differing(name, look(body.source), look(expected), look(bare), facts)
+
+
+def _differing(
+    name: str, received: VisibleText, ours: VisibleText, bare: VisibleText, facts: _Facts
 ) -> Check:
-    told = words.format(*expected)
-    if not found:
-        return _unknown(name, f"nothing is shown; the evidence says {told}")
-    for shown in found:
-        if shown != expected:
-            return _wrong(name, f"the mail says {words.format(*shown)}, the evidence {told}")
-    return Check(name=name, result=CheckResult.OK, detail=told)
+    """A part that is not identical to ours, by the lines that a reader sees."""
+    known = set(received.everything)
+    if 2 * sum(line in known for line in ours.lines) < len(ours.lines):
+        detail = (
+            f"not what version and templates of this program make of the evidence, so that it "
+            f"cannot be compared; the {name} begins"
+        )
+        return _foreign(name, detail, "\n".join(received.lines), facts)
+    # Lines without the job's facts are of the evidence alone.
+    required = Counter(ours.lines) & Counter(bare.lines)
+    left = Counter(received.lines)
+    for line in ours.lines:
+        if line in required and not left[line]:
+            verb = "hides" if line in known else "does not show"
+            return _wrong(name, f"{verb} {_quoted(line)}, which the evidence says")
+        left[line] -= 1
+    rest = iter(received.lines)
+    if not all(line in rest for line in ours.lines if line in required):
+        return _wrong(name, "shows what the evidence says in another order")
+    if tricks := sorted(received.tricks - ours.tricks):
+        return _wrong(name, f"can cover or change what it shows, by {_quoted(tricks[0])}")
+    further = _further(received.lines, ours.lines)
+    if not further:
+        return _unknown(name, "shows what the evidence says, and is written in another way")
+    if all(line is None for line in further):
+        return _unknown(name, "compares with an earlier run, whose evidence is not attached")
+    text = "\n".join(filter(None, further))
+    return _foreign(name, "shows what the evidence does not say", text, facts)
+
+
+def _further(received: tuple[str, ...], ours: tuple[str, ...]) -> list[str | None]:
+    """Lines that are not ours; None for those of a comparison with an earlier run."""
+    left, further, is_comparison = Counter(ours), [], False
+    for line in received:
+        if left[line]:
+            left[line] -= 1
+            is_comparison = False
+            continue
+        is_comparison |= bool(_COMPARED.match(line))
+        further.append(None if is_comparison else line)
+    return further
+
+
+def _plain(text: str) -> VisibleText:
+    """The lines of a text, quoted by somebody or not."""
+    stripped = (" ".join(line.lstrip("> ").split()) for line in text.split("\n"))
+    lines = tuple(filter(None, stripped))
+    return VisibleText(lines, lines, frozenset())
+
+
+def _carried(text: str, charset: str) -> str:
+    """What a server makes of it that knows a smaller charset."""
+    return text.encode(charset, "replace").decode(charset, "replace")
+
+
+def _normal(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+
+
+def _int(figure: str) -> int:
+    return int(figure.replace(",", ""))
+
+
+def _quoted(text: str) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in text[:500]).split())
+    return repr(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
+
+
+def _ok(name: str, detail: str) -> Check:
+    return Check(name=name, result=CheckResult.OK, detail=detail)
 
 
 def _unknown(name: str, detail: str) -> Check:

@@ -1,19 +1,20 @@
-"""Octets of a received mail -> Letter: what its reader is shown, and what is attached."""
+"""Bytes -> ReceivedMessage: what its reader is shown, and what is attached."""
 
 import codecs
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.model.checks import Body, ReceivedMessage
 from chainloop_smtp.model.mail import File
-from chainloop_smtp.received.page import seen
+from chainloop_smtp.received.visible import visible
 
 if TYPE_CHECKING:
     from email.message import Message
 
-OURS = "x-chainloop-"
+PREFIX = "x-chainloop-"
 FIELDS = (
     *("outcome", "policy-status", "digest"),
     *("run-id", "organization", "project", "workflow"),
@@ -28,7 +29,7 @@ _NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-
 _ONCE = ("from", "to", "cc", "subject", "date", "reply-to", "sender", "content-type")
 
 
-def read(octets: bytes) -> ReceivedMessage:
+def read(content: bytes) -> ReceivedMessage:
     """What stands in a mail, or in the one of ours that it forwards as an attachment.
 
     Raises:
@@ -36,38 +37,45 @@ def read(octets: bytes) -> ReceivedMessage:
     """
     from email import message_from_bytes, policy
 
-    octets = octets.removeprefix(b"\xef\xbb\xbf")
+    content = content.removeprefix(b"\xef\xbb\xbf")
     # Python's parser goes down into what lies in a part by calling itself.
-    if len(_BOUNDARY.findall(octets)) > _MOST_LEVELS:
+    if len(_BOUNDARY.findall(content)) > _MOST_LEVELS:
         raise _error(f"has parts in more than {_MOST_LEVELS} levels")
-    message = message_from_bytes(octets, policy=policy.compat32)
+    message = message_from_bytes(content, policy=policy.compat32)
     if not message.keys():
         raise _error("is not a mail: it has no header")
     parts = list(message.walk())
     if len(parts) > _MOST_PARTS:
         raise _error(f"has more than {_MOST_PARTS} parts")
-    mails = [message, *(mail for part in parts for mail in _inside(part))]
-    ours = next((mail for mail in mails if mail[f"{OURS}outcome"]), message)
-    shown = _shown(ours)
+    # RFC 2046 section 5.2.1: a message/rfc822 part holds one mail.
+    inner = (_children(part)[:1] for part in parts if part.get_content_maintype() == "message")
+    mails = [message, *chain.from_iterable(inner)]
+    ours = next((mail for mail in mails if mail[f"{PREFIX}outcome"]), message)
+    bodies = _bodies(ours)
     return ReceivedMessage(
         fields=tuple(_fields(ours)),
         subject=_words(ours["subject"] or ""),
-        text="\n".join(each.source for each in shown.plain),
-        html="\n".join("\n".join(seen(each.source).lines) for each in shown.pages),
+        text="\n".join(each.source for each in bodies.plain),
+        html="\n".join(map(_visible, bodies.pages)),
         files=tuple(
             File(name=name, content=_decoded(part))
             for part in _parts(ours)
             if (name := part.get_filename()) and not part.is_multipart()
         ),
         sender=_words(ours["from"] or ""),
-        plain=next(iter(shown.plain), None),
-        page=next(iter(shown.pages), None),
-        others=(*_others(shown), *(_mail(each) for each in mails if each is not ours)),
+        plain=next(iter(bodies.plain), None),
+        page=next(iter(bodies.pages), None),
+        others=(
+            *(("another text part", each.source) for each in bodies.plain[1:]),
+            *(("another HTML part", _visible(each)) for each in bodies.pages[1:]),
+            *(("another part", kind) for kind in bodies.others),
+            *(("another mail", _text(each)) for each in mails if each is not ours),
+        ),
         faults=tuple(_faults(ours)),
     )
 
 
-class _Shown(NamedTuple):
+class _Bodies(NamedTuple):
     """Parts that a mail program may show, those of the first alternative before the others."""
 
     plain: list[Body]
@@ -75,63 +83,48 @@ class _Shown(NamedTuple):
     others: list[str]
 
 
-def _inside(part: "Message") -> list["Message"]:
-    """The mail that a part holds (RFC 2046 section 5.2.1)."""
-    return _held(part)[:1] if part.get_content_maintype() == "message" else []
+def _children(part: "Message") -> list["Message"]:
+    return cast("list[Message]", part.get_payload()) if part.is_multipart() else []
 
 
 def _parts(mail: "Message") -> list["Message"]:
     """Those of this mail, and not of mails inside of it."""
-    held = _held(mail) if mail.get_content_maintype() == "multipart" else []
-    return [mail, *(part for each in held for part in _parts(each))]
+    children = _children(mail) if mail.get_content_maintype() == "multipart" else []
+    return [mail, *(part for each in children for part in _parts(each))]
 
 
-def _held(part: "Message") -> list["Message"]:
-    return cast("list[Message]", part.get_payload()) if part.is_multipart() else []
-
-
-def _shown(mail: "Message") -> _Shown:
+def _bodies(mail: "Message") -> _Bodies:
     parts = _parts(mail)
     first = _parts(next(filter(_is_alternative, parts), mail))
     inside = set(map(id, first))
-    shown = _Shown([], [], [])
+    bodies = _Bodies([], [], [])
     for part in (*first, *(each for each in parts if id(each) not in inside)):
-        kind = part.get_content_type()
-        if part.is_multipart() or _is_attached(part):
+        kind, name = part.get_content_type(), part.get_filename() or ""
+        # No mail program shows an attached file by itself.
+        if part.is_multipart() or (name and part.get_content_disposition() == "attachment"):
             continue
         if kind == "text/plain":
-            shown.plain.append(_body(part))
+            bodies.plain.append(_body(part))
         elif kind == "text/html":
-            shown.pages.append(_body(part))
+            bodies.pages.append(_body(part))
         else:
-            shown.others.append(f"{kind} {part.get_filename() or ''}".strip())
-    return shown
+            bodies.others.append(f"{kind} {name}".strip())
+    return bodies
 
 
 def _is_alternative(part: "Message") -> bool:
     return part.get_content_type() == "multipart/alternative"
 
 
-def _is_attached(part: "Message") -> bool:
-    """A file that no mail program shows by itself."""
-    return bool(part.get_filename()) and part.get_content_disposition() == "attachment"
+def _visible(page: Body) -> str:
+    return "\n".join(visible(page.source).lines)
 
 
-def _others(shown: _Shown) -> Iterator[tuple[str, str]]:
-    for each in shown.plain[1:]:
-        yield "another text part", each.source
-    for each in shown.pages[1:]:
-        yield "another HTML part", "\n".join(seen(each.source).lines)
-    for kind in shown.others:
-        yield "another part", kind
-
-
-def _mail(mail: "Message") -> tuple[str, str]:
+def _text(mail: "Message") -> str:
     """What another mail, around ours or inside of it, shows."""
-    shown = _shown(mail)
-    texts = [each.source for each in shown.plain]
-    texts += ["\n".join(seen(each.source).lines) for each in shown.pages]
-    return "another mail", "\n".join((_words(mail["subject"] or ""), *texts))
+    bodies = _bodies(mail)
+    texts = [each.source for each in bodies.plain]
+    return "\n".join((_words(mail["subject"] or ""), *texts, *map(_visible, bodies.pages)))
 
 
 def _faults(mail: "Message") -> Iterator[str]:
@@ -152,11 +145,11 @@ def _faults(mail: "Message") -> Iterator[str]:
 
 
 def _fields(message: "Message") -> Iterator[tuple[str, str]]:
-    found: dict[str, list[str]] = {}
+    fields: dict[str, list[str]] = {}
     for key, value in message.items():
-        if (name := key.lower()).startswith(OURS):
-            found.setdefault(name, []).append(_words(value))
-    for name, values in found.items():
+        if (name := key.lower()).startswith(PREFIX):
+            fields.setdefault(name, []).append(_words(value))
+    for name, values in fields.items():
         yield name, " and ".join(dict.fromkeys(values))
 
 
@@ -185,7 +178,7 @@ def _body(part: "Message") -> Body:
 
 
 def _decoded(part: "Message") -> bytes:
-    """A part's octets; none where it holds further parts."""
+    """A part's bytes; none where it holds further parts."""
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
 

@@ -1,6 +1,6 @@
-"""HTML -> the lines that a reader sees, and those that are there and not seen.
+"""HTML -> the lines that a reader sees, and those that are hidden.
 
-Only HTML that is ours to the letter counts as verified, so this may be wrong about other HTML in
+Only HTML that is identical to ours counts as verified, so this may be wrong about other HTML in
 one way: it may take a line for hidden that some mail program shows. It reads any input once.
 """
 
@@ -24,21 +24,22 @@ _NAMES = re.compile(r"[.#]?[\w-]++")
 _NUMBER = re.compile(r"([-+]?[0-9]*\.?[0-9]+)\s*([a-z%]*)")
 _HEX = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})")
 _SIZES = ("height", "max-height", "width", "max-width", "line-height")
-_PLACES = ("left", "right", "top", "bottom", "text-indent")
+_OFFSETS = ("left", "right", "top", "bottom", "text-indent")
 # They move or cover what is seen, or add to it.
 _MOVING = ("clip", "clip-path", "content", "filter", "position", "transform", "z-index")
 _SMALLEST = {"": 5, "px": 5, "pt": 4, "em": 0.4, "rem": 0.4, "%": 40, "vw": 0.5, "ex": 0.8}
 _NEAR = 48  # of 255 in each colour: too close to be told apart
 
 Colour = tuple[int, int, int]
+_Rules = dict[str, dict[str, str]]  # declarations by ``name``, ``.class``, ``#id`` or ``*``
 
 
-class Seen(NamedTuple):
-    """What stands in some HTML.
+class VisibleText(NamedTuple):
+    """The text of some HTML.
 
     Attributes:
-        lines: What is to be seen, a line for each block.
-        everything: The same with those that are not to be seen.
+        lines: What a reader sees, a line for each block.
+        everything: The same with what is hidden.
         tricks: Means that can show, to some readers, something else than `lines`.
     """
 
@@ -50,23 +51,18 @@ class Seen(NamedTuple):
 class _Element(NamedTuple):
     name: str
     is_hidden: bool
-    colour: Colour | None
-    ground: Colour | None
+    colour: Colour
+    background: Colour
 
 
-class _Sheet(NamedTuple):
-    """Declarations by what they are for: ``name``, ``.class``, ``#id``; ``*`` is everything."""
-
-    rules: dict[str, dict[str, str]]
-
-
-def seen(html: str) -> Seen:
+def visible(html: str) -> VisibleText:
     """Never raises, whatever it gets."""
     tokens = list(_tokens(html))
     tricks = {f"a conditional comment: {text[:60]}" for kind, text in tokens if kind == "comment"}
-    sheet = _sheet("\n".join(text for kind, text in tokens if kind == "style"))
-    tricks |= {f"{name}: {value}" for rule in sheet.rules.values() for name, value in _moving(rule)}
-    shown: list[str] = []
+    rules = _rules("\n".join(text for kind, text in tokens if kind == "style"))
+    for rule in rules.values():
+        tricks |= _moving(rule)
+    lines: list[str] = []
     everything: list[str] = []
     stack = [_Element("", False, (0, 0, 0), (255, 255, 255))]
     count: Counter[str] = Counter()
@@ -74,29 +70,30 @@ def seen(html: str) -> Seen:
         if kind == "text":
             everything.append(unescape(text))
             if not stack[-1].is_hidden:
-                shown.append(unescape(text))
+                lines.append(unescape(text))
         elif kind == "end":
-            gap = "" if text in _INLINE else "\n"
-            shown.append(gap)
-            everything.append(gap)
+            _break_line(text, lines, everything)
             if count[text]:
                 while stack[-1].name != text:
                     count[stack.pop().name] -= 1
                 count[stack.pop().name] -= 1
         elif kind == "tag":
             name, attributes = _attributes(text)
-            gap = "" if name in _INLINE else "\n"
-            shown.append(gap)
-            everything.append(gap)
-            style = _style(name, attributes, sheet)
-            tricks |= {f"{each}: {value}" for each, value in _moving(style)}
+            _break_line(name, lines, everything)
+            style = _style(name, attributes, rules)
+            tricks |= _moving(style)
             element = _element(name, attributes, style, stack[-1])
             if name == "img" and not element.is_hidden:
-                shown.append(f"[picture {attributes.get('alt', '')}]\n")
+                lines.append(f"[picture {attributes.get('alt', '')}]\n")
             if name not in _VOID:
                 stack.append(element)
                 count[name] += 1
-    return Seen(_lines(shown), _lines(everything), frozenset(tricks))
+    return VisibleText(_lines(lines), _lines(everything), frozenset(tricks))
+
+
+def _break_line(name: str, *texts: list[str]) -> None:
+    for each in texts:
+        each.append("" if name in _INLINE else "\n")
 
 
 def _tokens(html: str) -> Iterator[tuple[str, str]]:
@@ -129,27 +126,27 @@ def _tokens(html: str) -> Iterator[tuple[str, str]]:
 
 
 def _behind(html: str, end: str, at: int) -> int:
-    """The place behind the end; all of it where there is none."""
-    found = html.find(end, at)
-    return found + len(end) if found >= 0 else len(html)
+    """The position behind the end; that of the whole text where there is none."""
+    position = html.find(end, at)
+    return position + len(end) if position >= 0 else len(html)
 
 
 def _attributes(tag: str) -> tuple[str, dict[str, str]]:
     """Name and attributes of a tag; the first of a name counts."""
     name, _, rest = tag.partition(" ")
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for key, value in _ATTRIBUTE.findall(rest):
-        found.setdefault(key.lower(), unescape(value.strip("\"'")))
-    return name, found
+        attributes.setdefault(key.lower(), unescape(value.strip("\"'")))
+    return name, attributes
 
 
-def _style(name: str, attributes: Mapping[str, str], sheet: _Sheet) -> dict[str, str]:
-    """What the sheets and the element itself say of its looks."""
+def _style(name: str, attributes: Mapping[str, str], rules: _Rules) -> dict[str, str]:
+    """What the style sheets and the element itself declare."""
     keys = ["*", name, *(f".{each}" for each in attributes.get("class", "").split())]
     keys += [f"#{attributes['id']}"] if "id" in attributes else []
     merged: dict[str, str] = {}
     for key in keys:
-        merged |= sheet.rules.get(key, {})
+        merged |= rules.get(key, {})
     for attribute, property_ in (("bgcolor", "background-color"), ("color", "color")):
         if attribute in attributes:
             merged[property_] = attributes[attribute].lower()
@@ -157,17 +154,17 @@ def _style(name: str, attributes: Mapping[str, str], sheet: _Sheet) -> dict[str,
 
 
 def _declarations(text: str) -> dict[str, str]:
-    found = {}
-    for each in text.lower().split(";"):
-        name, _, value = each.partition(":")
-        if value.strip():
-            found[name.strip()] = value.replace("!important", "").strip()
-    return found
+    pairs = (each.partition(":") for each in text.lower().split(";"))
+    return {
+        name.strip(): value.replace("!important", "").strip()
+        for name, _, value in pairs
+        if value.strip()
+    }
 
 
-def _sheet(css: str) -> _Sheet:
-    """Each rule for everything that stands in its last step, which is more than it is for."""
-    rules: dict[str, dict[str, str]] = {}
+def _rules(css: str) -> _Rules:
+    """Each rule counts for all that the last step of its selector names, which is too much."""
+    rules: _Rules = {}
     is_dark = False
     pieces = re.split(r"([{}])", re.sub(r"/\*.*?(?:\*/|\Z)", " ", css, flags=re.DOTALL))
     for at in range(0, len(pieces) - 3, 2):
@@ -175,7 +172,7 @@ def _sheet(css: str) -> _Sheet:
         if brace == "}" and not selector.strip():
             is_dark = False
         if selector.strip().startswith("@"):
-            # Colours for a dark screen go with a dark ground.
+            # Colours for a dark screen go with a dark background.
             is_dark = "prefers-color-scheme" in selector
         if brace != "{" or end != "}":
             continue
@@ -187,37 +184,37 @@ def _sheet(css: str) -> _Sheet:
             names = ["*"] if "*" in last or "[" in last else _NAMES.findall(last)
             for name in names:
                 rules.setdefault(name, {}).update(declarations)
-    return _Sheet(rules)
+    return rules
 
 
 def _element(
     name: str, attributes: Mapping[str, str], style: Mapping[str, str], outer: _Element
 ) -> _Element:
-    ground = _colour(style.get("background-color", style.get("background", ""))) or outer.ground
+    painted = _colour(style.get("background-color", style.get("background", "")))
+    background = painted or outer.background
     colour = _colour(style.get("color", "")) or outer.colour
-    is_alike = colour is not None and ground is not None and _are_near(colour, ground)
     is_hidden = (
         outer.is_hidden
         or name in _UNSEEN
         or name in _RAW
         or "hidden" in attributes
-        or is_alike
+        or _are_near(colour, background)
         or _hides(style)
     )
-    return _Element(name, is_hidden, colour, ground)
+    return _Element(name, is_hidden, colour, background)
 
 
 def _hides(style: Mapping[str, str]) -> bool:
-    size = style.get("font-size", style.get("font", "16px"))
+    size, unit = _amount(style.get("font-size", style.get("font", "16px")))
     return (
         style.get("display", "").startswith("none")
         or style.get("visibility") in ("hidden", "collapse")
         or style.get("mso-hide") == "all"
         or style.get("color") == "transparent"
         or _amount(style.get("opacity", "1"))[0] < 0.3
-        or _is_tiny(size)
+        or size < _SMALLEST.get(unit, 0)
         or any(_amount(style.get(each, "1"))[0] <= 0 for each in _SIZES)
-        or any(_amount(style.get(each, "0"))[0] < 0 for each in _PLACES)
+        or any(_amount(style.get(each, "0"))[0] < 0 for each in _OFFSETS)
         or any(
             _amount(value)[0] < -20
             for each, values in style.items()
@@ -227,26 +224,21 @@ def _hides(style: Mapping[str, str]) -> bool:
     )
 
 
-def _is_tiny(size: str) -> bool:
-    number, unit = _amount(size)
-    return number < _SMALLEST.get(unit, 0)
-
-
 def _amount(value: str) -> tuple[float, str]:
     """Number and unit; a word is 16 pixels, which hides nothing."""
-    found = _NUMBER.match(value)
-    return (float(found[1]), found[2]) if found else (16.0, "px")
+    match = _NUMBER.match(value)
+    return (float(match[1]), match[2]) if match else (16.0, "px")
 
 
-def _moving(style: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    return ((each, style[each]) for each in _MOVING if each in style)
+def _moving(style: Mapping[str, str]) -> set[str]:
+    return {f"{each}: {style[each]}" for each in _MOVING if each in style}
 
 
 def _colour(value: str) -> Colour | None:
     """Of ``#rgb``, ``#rrggbb``, ``rgb(…)``, white and black; None for any other."""
     value = {"white": "#fff", "black": "#000"}.get(value, value)
-    if found := _HEX.match(value):
-        digits = found[1] if len(found[1]) == 6 else "".join(2 * each for each in found[1])
+    if match := _HEX.match(value):
+        digits = match[1] if len(match[1]) == 6 else "".join(2 * each for each in match[1])
         return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
     numbers = re.findall(r"[0-9]{1,3}", value[:60]) if value.startswith("rgb") else []
     return (int(numbers[0]), int(numbers[1]), int(numbers[2])) if len(numbers) > 2 else None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainloop_smtp.received import seen
+from chainloop_smtp.received import visible
 
 HIDDEN = {
     "display": '<p style="display:none">x</p>',
@@ -60,8 +60,8 @@ HIDDEN = {
 
 @pytest.mark.parametrize("html", HIDDEN.values(), ids=HIDDEN)
 def test_what_is_hidden_is_not_seen(html: str) -> None:
-    assert seen(f"before {html}").lines[0] == "before"
-    assert "x" not in seen(f"before {html}").lines
+    assert visible(f"before {html}").lines[0] == "before"
+    assert "x" not in visible(f"before {html}").lines
 
 
 SHOWN = {
@@ -85,15 +85,15 @@ SHOWN = {
 
 @pytest.mark.parametrize(("html", "line"), SHOWN.values(), ids=SHOWN)
 def test_what_is_shown_is_seen(html: str, line: str) -> None:
-    assert seen(html).lines == (line,)
+    assert visible(html).lines == (line,)
 
 
 def test_a_hidden_picture_is_none() -> None:
-    assert seen('<img alt="x" width=1 style="display:none">').lines == ()
+    assert visible('<img alt="x" width=1 style="display:none">').lines == ()
 
 
 def test_what_is_hidden_is_there_all_the_same() -> None:
-    found = seen("<p>a</p><p hidden>b</p><p>c</p>")
+    found = visible("<p>a</p><p hidden>b</p><p>c</p>")
     assert found.lines == ("a", "c")
     assert found.everything == ("a", "b", "c")
 
@@ -107,7 +107,7 @@ def test_what_is_hidden_is_there_all_the_same() -> None:
     ],
 )
 def test_what_moves_or_adds_is_a_trick(html: str, trick: str) -> None:
-    assert seen(html).tricks == {trick}
+    assert visible(html).tricks == {trick}
 
 
 PUMPS = ["<", "<a ", '<a "', "<a b='", "</a", "<!--", "<!", "<div>", "</div>", "<style>", "<p a=b>"]
@@ -125,15 +125,15 @@ PUMPS += [
 @pytest.mark.parametrize("piece", PUMPS)
 def test_a_lot_of_anything_is_read_once(piece: str) -> None:
     # Anything but linear time would keep this busy for hours.
-    seen(piece * (300_000 // len(piece)))
+    visible(piece * (300_000 // len(piece)))
 
 
 @given(st.lists(st.sampled_from([*PUMPS, *HIDDEN.values(), "x", '"', "'", ">", "}", ";", ":"])))
 def test_no_garbage_raises(pieces: list[str]) -> None:
-    found = seen("".join(pieces))
+    found = visible("".join(pieces))
     assert len(found.lines) <= len(found.everything) + len(pieces)
 
 
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
-    seen(text)
+    visible(text)
