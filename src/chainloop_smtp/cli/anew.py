@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from chainloop_smtp import message, received, verdict
-from chainloop_smtp.cli.evidence import UNREAD
+from chainloop_smtp.cli.run_facts import UNREAD
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Expected, ReceivedMessage
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chainloop_smtp import addressing, delivery, message
-from chainloop_smtp.cli import fork_policy, routes
+from chainloop_smtp.cli import routes
 from chainloop_smtp.cli.login import advise, authorised
 from chainloop_smtp.cli.post import shown
 from chainloop_smtp.cli.run import Run
@@ -71,14 +71,14 @@ def check(run: Run) -> int:
     """
     given = run.inputs()
     path = routes.file_of(run, given)
-    if not path and fork_policy.is_fork(run) and not fork_policy.can_log_in(run, given):
+    if not path and routes.is_fork(run) and not routes.can_log_in(run, given):
         return _skipped(run)
     targets = _targets(run, given, path) if path else [_own(run, given)]
-    if not targets and fork_policy.is_fork(run):
+    if not targets and routes.is_fork(run):
         return _skipped(run)
     if not targets:
         run.console.warning("nothing to check", f"There are no registrations in {path}.")
-    elif not any(each.is_attached for each in targets) and not fork_policy.is_fork(run):
+    elif not any(each.is_attached for each in targets) and not routes.is_fork(run):
         text = f"There are no attachments in {path}, so nothing is sent."
         run.console.warning("nothing is attached", text)
     checked = [_checked(run, target) for target in targets]
@@ -101,15 +101,15 @@ def check(run: Run) -> int:
 
 
 def _skipped(run: Run) -> int:
-    fork_policy.notice(run, "nothing is checked")
+    routes.notice_fork(run, "nothing is checked")
     if run.console.is_json:
-        run.console.data(json.dumps(_document([], fork_policy.REASON), indent=2))
+        run.console.data(json.dumps(_document([], routes.NO_SECRETS), indent=2))
     return 0
 
 
 def _own(run: Run, given: Mapping[str, str]) -> _Target:
     """The inputs' own server."""
-    parsed = routes.own(run, given)
+    parsed = routes.own_options(run, given)
     named = _recipients(parsed)
     return _Target(name="", options=parsed, recipients=named, hidden=_hidden(parsed))
 
@@ -121,7 +121,7 @@ def _targets(run: Run, given: Mapping[str, str], path: str) -> list[_Target]:
         OptionsError: With every problem.
     """
     targets: dict[object, _Target] = {}
-    for route in routes.routes(run, given, path, has_all=True):
+    for route in routes.from_file(run, given, path, has_all=True):
         parsed = route.options
         server = replace(parsed.registration, to=())
         rules = (parsed.require, parsed.fail_on_error, parsed.max_recipients, route.missing)

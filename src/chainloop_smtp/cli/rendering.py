@@ -1,16 +1,16 @@
-"""A story -> mails. What several of them say alike is worked out once."""
+"""A run's report and a route's options -> its mail. What several mails share is made once."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from chainloop_smtp import addressing, message
-from chainloop_smtp.cli import enclosures, routes
+from chainloop_smtp import addressing, inputfile, message
+from chainloop_smtp.cli import routes
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
-from chainloop_smtp.model.mail import Mail, Part, Templates
-from chainloop_smtp.model.settings import Options
+from chainloop_smtp.errors import OptionsError, Problem, quoted_path
+from chainloop_smtp.model.mail import File, Mail, Part, Templates
+from chainloop_smtp.model.settings import Composition, Enclosures, Evidence, Options
 
 _KEPT = 4  # forms of the mail, and sets of attachments; each may hold as much as one mail
 
@@ -18,18 +18,18 @@ Value = TypeVar("Value")
 
 
 class Renderer:
-    """One story, told in as many mails as are wanted."""
+    """Renders one run in as many mails as are wanted."""
 
-    def __init__(self, run: Run, story: RunReport) -> None:
+    def __init__(self, run: Run, report: RunReport) -> None:
         self._run = run
-        self._story = story
-        self._told: _Recent[message.RenderedParts] = _Recent()
+        self._report = report
+        self._rendered: _Recent[message.RenderedParts] = _Recent()
         self._enclosed: _Recent[tuple[Part, ...]] = _Recent()
 
     def mail(
         self, parsed: Options, templates: Templates, note: str = "", route_id: str = ""
     ) -> Mail:
-        """The story as one mail.
+        """Render one mail.
 
         Args:
             templates: The user's own, checked.
@@ -41,8 +41,8 @@ class Renderer:
                 secret.
             OptionsError: What is to be attached is not there, or too large.
         """
-        run, story = self._run, self._story
-        parsed = addressing.addressed(parsed, story.people)
+        run, facts = self._run, self._report.facts
+        parsed = addressing.addressed(parsed, self._report.people)
         hidden = [box.addr_spec for box in parsed.hidden]
         run.console.hide(*hidden)
         parsed, intended = addressing.redirected(parsed)
@@ -51,78 +51,143 @@ class Renderer:
             named = ", ".join(each for each in intended if each not in hidden)
             whom = " and ".join(filter(None, (named, f"{len(hidden)} in bcc" if hidden else "")))
             note = f"{note} A rehearsal: it would have gone to {whom}.".strip()
-        # Answers and header fields are no part of what is said.
-        said = replace(parsed.composition, reply_to=(), headers=())
-        told = self._told.of((said, note, templates), lambda: self._tell(parsed, templates, note))
+        # Answers and header fields are no part of what the mail says.
+        key = (replace(parsed.composition, reply_to=(), headers=()), note, templates)
+        rendered = self._rendered.get(key)
+        if rendered is None:
+            rendered = self._render(parsed, templates, note)
+            self._rendered.keep(key, rendered)
         message_id = message.message_id(
-            story.facts.job,
+            facts.job,
             parsed,
-            content=told.digest,
-            entropy=run.entropy(is_dry_run=story.is_rehearsal),
+            content=rendered.digest,
+            entropy=run.entropy(is_dry_run=self._report.is_dry_run),
             route_id=route_id,
         )
         composed = message.compose(
-            story.facts.attestation,
-            story.facts.job,
-            story.facts.verdict,
+            facts.attestation,
+            facts.job,
+            facts.verdict,
             parsed,
-            now=story.facts.now,
+            now=facts.now,
             message_id=message_id,
-            told=told,
+            told=rendered,
         )
         return replace(composed, intended=intended)
 
-    def _tell(self, parsed: Options, templates: Templates, note: str) -> message.RenderedParts:
-        story, composition = self._story, parsed.composition
+    def _render(self, parsed: Options, templates: Templates, note: str) -> message.RenderedParts:
+        composition = parsed.composition
         # The report, which is one of them, shows as much of the environment as the mail.
-        enclosed = self._enclosed.of(
-            (composition.enclosures, composition.env_values), lambda: self._enclose(parsed)
-        )
-        tell = partial(
-            message.tell,
-            story.facts.attestation,
-            story.facts.job,
-            story.facts.verdict,
-            parsed,
-            now=story.facts.now,
-            changes=story.facts.changes,
-            note=note,
-            enclosed=enclosed,
-        )
+        key = (composition.enclosures, composition.env_values)
+        enclosed = self._enclosed.get(key)
+        if enclosed is None:
+            enclosed = _enclosed(self._run, self._report, composition)
+            self._enclosed.keep(key, enclosed)
         try:
-            return tell(templates=templates)
+            return self._rendered_with(templates, parsed, note, enclosed)
         except message.TemplateError as error:
             # Such a run is rare, and may be the first for which the template is not made.
-            if story.facts.job.is_success:
+            if self._report.facts.job.is_success:
                 raise
-            routes.templates_left_out(self._run, error)
-            return tell()
+            routes.warn_templates_left_out(self._run, error)
+            return self._rendered_with(Templates(), parsed, note, enclosed)
 
-    def _enclose(self, parsed: Options) -> tuple[Part, ...]:
-        story, composition = self._story, parsed.composition
-        report = partial(
-            message.report,
-            story.facts.attestation,
-            story.facts.job,
-            story.facts.verdict,
-            story.facts.changes,
-            composition.env_values,
-            story.facts.now,
-        )
-        return enclosures.enclosed(
-            self._run, composition.enclosures, story.facts.job, story.found, report
+    def _rendered_with(
+        self, templates: Templates, parsed: Options, note: str, enclosed: tuple[Part, ...]
+    ) -> message.RenderedParts:
+        facts = self._report.facts
+        return message.tell(
+            facts.attestation,
+            facts.job,
+            facts.verdict,
+            parsed,
+            now=facts.now,
+            changes=facts.changes,
+            note=note,
+            enclosed=enclosed,
+            templates=templates,
         )
 
 
 class _Recent(Generic[Value]):
-    """The last few values by key, each made where it is not among them."""
+    """The last few values by key."""
 
     def __init__(self) -> None:
         self._values: dict[object, Value] = {}
 
-    def of(self, key: object, make: Callable[[], Value]) -> Value:
-        value = self._values.pop(key) if key in self._values else make()
+    def get(self, key: object) -> Value | None:
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._values[key] = value
+        return value
+
+    def keep(self, key: object, value: Value) -> None:
         self._values[key] = value
         if len(self._values) > _KEPT:
             del self._values[next(iter(self._values))]
-        return value
+
+
+# --- attachments -------------------------------------------------------------------------------
+
+
+def _enclosed(run: Run, report: RunReport, composition: Composition) -> tuple[Part, ...]:
+    """The evidence, the report and the files that the options name, ready to be attached.
+
+    The mail about a failed job does not wait for files that the job did not get to write.
+
+    Raises:
+        OptionsError: A pattern matches nothing, a file is not to be read, or all is too large.
+    """
+    wanted, facts = composition.enclosures, report.facts
+    if wanted == Enclosures(max_size=wanted.max_size):
+        return ()
+    # Imported here: most mails carry no files.
+    from chainloop_smtp.source import files
+
+    own = _documents(report.evidence) if wanted.has_evidence else []
+    if wanted.has_evidence and not own:
+        run.console.notice("nothing to attach", "There is no attestation that could be attached.")
+    if wanted.has_report:
+        content = message.report(
+            facts.attestation,
+            facts.job,
+            facts.verdict,
+            facts.changes,
+            composition.env_values,
+            facts.now,
+        )
+        own.append(File(name=message.REPORT_NAME, content=content))
+    matched, unmatched = files.collect(wanted.patterns, run.environ, wanted.max_size, own)
+    problems = [
+        Problem(f"attach {quoted_path(pattern)}", "matches no file", _hint(pattern))
+        for pattern in unmatched
+    ]
+    if problems and facts.job.is_success:
+        raise OptionsError(*problems)
+    for problem in problems:
+        run.console.warning("nothing to attach", str(problem))
+    return message.parts([*own, *matched])
+
+
+def _hint(pattern: str) -> str:
+    if "," in pattern:
+        return "Commas separate nothing here: write one thing a line."
+    name = Path(pattern).name
+    hint = inputfile.nearby(pattern, name if name.strip("*?.") else "")
+    dot = "A hidden name only matches with its dot."
+    return f"{hint} {dot}" if hint else f"Patterns are relative to the workspace. {dot}"
+
+
+def _documents(evidence: Evidence) -> list[File]:
+    """The documents exactly as they were given."""
+    files = [File(name=_name("attestation", each), content=each) for each in evidence.documents]
+    if evidence.policy_evaluations:
+        name = _name("policy-evaluations", evidence.policy_evaluations)
+        files.append(File(name=name, content=evidence.policy_evaluations))
+    return files
+
+
+def _name(stem: str, document: bytes) -> str:
+    """With the extension that its first character asks for: a policy may print before the JSON."""
+    is_json = document.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
+    return f"{stem}.json" if is_json else f"{stem}.txt"

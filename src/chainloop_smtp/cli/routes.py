@@ -1,12 +1,14 @@
-"""Inputs and configuration file -> every mail that may be sent, validated before anything is."""
+"""Inputs and configuration file -> every mail that may be sent, validated before anything is.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+Pull requests from forks, and whatever Dependabot starts, get no secrets: what cannot be done there
+is skipped, not failed, since nobody who sends such a pull request could mend it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from chainloop_smtp import config_file, delivery, options, routing, source
-from chainloop_smtp.cli import fork_policy
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import ChainloopSmtpError, MessageError, OptionsError, Problem
@@ -20,11 +22,12 @@ from chainloop_smtp.model.entries import (
 from chainloop_smtp.model.facts import Decision, Previous
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Templates
-from chainloop_smtp.model.settings import Lookup, Options, Secret
+from chainloop_smtp.model.settings import Auth, Lookup, Options, Secret
 
 if TYPE_CHECKING:
     from chainloop_smtp.options.configuration.resolving import Resolver
 
+NO_SECRETS = "no secrets in a pull request from a fork"
 # Inputs beside which a configuration file is read only if it is named.
 _ALONE = ("host", "user", "password", "to")
 # Events in which a job has secrets and may have checked out a stranger's code.
@@ -35,12 +38,12 @@ Listed = TypeVar("Listed", RegistrationEntry, AttachmentEntry)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One attachment with its options.
+    """One attachment with its options, or the inputs as a delivery of their own.
 
     Attributes:
-        name: Of the registration.
-        place: ``file:line`` of the attachment.
-        id: The attachment's.
+        name: Of the registration; empty: the inputs.
+        place: ``file:line`` of the attachment; empty: the inputs.
+        id: The attachment's; empty: the inputs.
         templates: The user's own, checked.
         missing: Variables that are not set; while there are any, nothing can be sent.
     """
@@ -53,14 +56,14 @@ class Route:
     templates: Templates
     missing: tuple[Problem, ...] = ()
 
-    def decide(self, story: RunReport, previous: Previous) -> Decision:
+    def decide(self, report: RunReport, previous: Previous) -> Decision:
         """Whether the route applies to the run."""
         return routing.decide(
             self.conditions,
             self.options.send_on,
-            story.facts.attestation,
-            story.facts.job,
-            story.facts.verdict,
+            report.facts.attestation,
+            report.facts.job,
+            report.facts.verdict,
             previous,
         )
 
@@ -81,8 +84,26 @@ def _distrust(run: Run, given: Mapping[str, str]) -> str:
     return f"on {event}, where a checkout may be a stranger's" if event in _STRANGERS else ""
 
 
-def own(run: Run, given: Mapping[str, str]) -> Options:
-    """The inputs as a delivery of their own, no configuration file being in charge.
+def own(run: Run, given: Mapping[str, str]) -> Route:
+    """Make a route of the inputs, where no configuration file is in charge.
+
+    Raises:
+        MessageError: A template is broken, and the jobs went well.
+        OptionsError: As `own_options`.
+    """
+    parsed = own_options(run, given)
+    return Route(
+        name="",
+        place="",
+        id="",
+        conditions=Conditions(),
+        options=parsed,
+        templates=_templates(run, given, parsed),
+    )
+
+
+def own_options(run: Run, given: Mapping[str, str]) -> Options:
+    """Validate the inputs as a delivery of their own.
 
     Raises:
         OptionsError: With every problem; where something is missing that a configuration file
@@ -110,10 +131,10 @@ def own(run: Run, given: Mapping[str, str]) -> Options:
         raise OptionsError(*error.problems, absence) from error
 
 
-def routes(
+def from_file(
     run: Run, given: Mapping[str, str], path: str, *, has_all: bool = False
 ) -> tuple[Route, ...]:
-    """The attachments of the file in their order, and all secrets that they name masked.
+    """Read the attachments of the file in their order, and mask all secrets that they name.
 
     In a pull request from a fork, those that would need a secret are left out.
 
@@ -128,55 +149,50 @@ def routes(
     from chainloop_smtp.options import configuration
     from chainloop_smtp.options.configuration.resolving import Resolver
 
-    found = configuration.parse(config_file.read(path), path)
-    registrations = {each.name: _listed(run, each) for each in found.registrations}
+    file = configuration.parse(config_file.read(path), path)
+    registrations = {each.name: _listed(run, each) for each in file.registrations}
     # A copy, since what is secret is taken out of the other before anything else can go wrong.
     resolver = Resolver(run.listed(given), dict(run.environ))
-    secrets = _secrets(given, found, resolver)
-    _hide(run, secrets, found.registrations)
-    unattached = tuple(_unattached(found, resolver))
-    if unattached and found.attachments and not has_all:
+    secrets = _secrets(given, file, resolver)
+    _hide(run, secrets, file.registrations)
+    unattached = tuple(_unattached(file, resolver))
+    if unattached and file.attachments and not has_all:
         names = ", ".join(each.registration for each in unattached)
         run.console.say(f"Nothing is attached in {path} to {names}.")
-    templates = cache(
-        partial(
-            own_templates,
-            run,
-            # What is checked are the templates, whatever became of the jobs.
-            lambda: has_all or run.validated(given, is_whole=False).is_success,
-        )
-    )
     problems: list[Problem] = []
-    made = []
-    is_fork = fork_policy.is_fork(run)
-    shut_out: set[str] = set()
-    further = unattached if has_all else ()
-    for attachment in (*found.attachments, *further):
+    routes = []
+    is_from_fork = is_fork(run)
+    without_secrets: set[str] = set()
+    templates: dict[tuple[str, str], Templates] = {}
+    for attachment in (*file.attachments, *(unattached if has_all else ())):
         registration = registrations[attachment.registration]
-        if is_fork and not fork_policy.can_log_in(run, resolver.raw(registration)):
-            shut_out.add(registration.name)
+        if is_from_fork and not can_log_in(run, resolver.raw(registration)):
+            without_secrets.add(registration.name)
             continue
         try:
             resolved = resolver.resolve(registration, _listed(run, attachment))
         except OptionsError as error:
             problems += error.problems
             continue
-        if is_fork and resolved.missing:
-            shut_out.add(registration.name)
+        if is_from_fork and resolved.missing:
+            without_secrets.add(registration.name)
             continue
         composition = resolved.options.composition
-        made.append(
+        own = (composition.template_dir, composition.subject)
+        if own not in templates:
+            templates[own] = _templates(run, given, resolved.options, is_strict=has_all)
+        routes.append(
             Route(
                 name=registration.name,
                 place=attachment.entry.place.rpartition(":")[0],
                 id=attachment.id,
                 conditions=attachment.conditions,
                 options=resolved.options,
-                templates=templates(composition.template_dir, composition.subject),
+                templates=templates[own],
                 missing=resolved.missing,
             )
         )
-    for transport in {each.options.transport for each in made}:
+    for transport in {each.options.transport for each in routes}:
         try:
             delivery.check_files(
                 transport.tls_ca_file, transport.tls_client_cert, transport.tls_client_key
@@ -185,16 +201,16 @@ def routes(
             problems += error.problems
     if problems:
         raise OptionsError(*dict.fromkeys(problems))
-    if made and shut_out:
-        fork_policy.notice(run, f"nothing goes through {', '.join(sorted(shut_out))}")
+    if routes and without_secrets:
+        notice_fork(run, f"nothing goes through {', '.join(sorted(without_secrets))}")
     # No mail is to hold the secret of another one's server either.
-    return tuple(replace(each, options=replace(each.options, secrets=secrets)) for each in made)
+    return tuple(replace(each, options=replace(each.options, secrets=secrets)) for each in routes)
 
 
-def _unattached(found: Configuration, resolver: "Resolver") -> Iterator[AttachmentEntry]:
+def _unattached(file: Configuration, resolver: "Resolver") -> Iterator[AttachmentEntry]:
     """What stands for an attachment where a registration has none."""
-    attached = {each.registration for each in found.attachments}
-    for each in found.registrations:
+    attached = {each.registration for each in file.attachments}
+    for each in file.registrations:
         if each.name not in attached:
             # Those who get the mails might be an attachment's to say; here nobody is.
             given = {} if resolver.raw(each).get("to") else {"to": Lookup.AUTHOR.value}
@@ -208,13 +224,13 @@ def _listed(run: Run, one: Listed) -> Listed:
     return replace(one, entry=replace(one.entry, given=run.listed(one.entry.given)))
 
 
-def own_templates(
-    run: Run, is_success: Callable[[], bool], template_dir: str, subject: str
+def _templates(
+    run: Run, given: Mapping[str, str], parsed: Options, *, is_strict: bool = False
 ) -> Templates:
     """The user's own templates, looked at as far as that needs no run.
 
     Args:
-        is_success: Whether the jobs went well. The mail about one that did not does without
+        is_strict: Also where the jobs did not go well. The mail about such a job does without
             templates that are broken or missing, and a warning says so.
 
     Raises:
@@ -222,22 +238,22 @@ def own_templates(
         OptionsError: The folder cannot be read.
     """
     try:
-        own = source.templates(template_dir, subject)
+        own = source.templates(parsed.composition.template_dir, parsed.composition.subject)
         if own != Templates():
             # Imported here: few have templates of their own.
             from chainloop_smtp import message
 
             message.check(own)
     except (MessageError, OptionsError) as error:
-        if is_success():
+        if is_strict or run.validated(given, is_whole=False).is_success:
             raise
-        templates_left_out(run, error)
+        warn_templates_left_out(run, error)
         return Templates()
     return own
 
 
-def templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
-    """Says that the mail about a job that did not go well is all ours, and why."""
+def warn_templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
+    """Say that the mail about a job that did not go well is all ours, and why."""
     why = (
         "The mail about a job that did not go well does without your templates, all of it is ours."
     )
@@ -245,11 +261,11 @@ def templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
 
 
 def _secrets(
-    given: Mapping[str, str], found: Configuration, resolver: "Resolver"
+    given: Mapping[str, str], file: Configuration, resolver: "Resolver"
 ) -> tuple[Secret, ...]:
     """Those of the step and of each registration of the file, each once."""
     known = {(each.value, each.user): each for each in options.secrets(given)}
-    for registration in found.registrations:
+    for registration in file.registrations:
         for each in options.secrets(resolver.raw(registration)):
             whose = replace(each, name=f"{each.name} of {registration.name}")
             known.setdefault((each.value, each.user), whose)
@@ -268,3 +284,28 @@ def _hide(run: Run, secrets: Iterable[Secret], registrations: Iterable[Registrat
     }
     for variable in variables:
         run.environ.pop(variable, None)
+
+
+# --- forks -------------------------------------------------------------------------------------
+
+
+def is_fork(run: Run) -> bool:
+    """The run gets no secrets."""
+    return source.job(run.environ, None, ()).is_fork
+
+
+def can_log_in(run: Run, given: Mapping[str, str]) -> bool:
+    """There is something to log in with, or no need to.
+
+    Args:
+        given: Inputs, normalised.
+    """
+    if given.get("auth") == Auth.NONE or any(given.get(name) for name in options.CREDENTIALS):
+        return True
+    has_identity = "ACTIONS_ID_TOKEN_REQUEST_URL" in run.environ
+    return given.get("oauth2-federated", "").lower() == "true" and has_identity
+
+
+def notice_fork(run: Run, what: str) -> None:
+    """Say what is left out, such as ``no mail is sent``."""
+    run.console.notice("skipped", f"A fork's pull request and Dependabot get no secrets; {what}.")

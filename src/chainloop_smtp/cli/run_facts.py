@@ -1,17 +1,30 @@
-"""What there is to tell of a run, read once."""
+"""Options -> everything that is known about one run, read once."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
 
-from chainloop_smtp import source, verdict
-from chainloop_smtp.cli import evidence, lookups
+from chainloop_smtp import addressing, attestation, difference, options, routing, source, verdict
 from chainloop_smtp.cli.run import Run
+from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Workflow
-from chainloop_smtp.model.facts import Job, RunFacts
+from chainloop_smtp.model.entries import Trigger
+from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options
 from chainloop_smtp.source import event
+
+UNREAD = (
+    "There is evidence of this run that cannot be read; the log of the step that sent this mail "
+    "says why."
+)
+_NO_ATTESTATION = "there is no attestation of an earlier run to compare with"
+_GIT_SECONDS = 10
+
+Person = tuple[str, str]
+"""Name and address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,51 +33,62 @@ class RunReport:
 
     Attributes:
         people: Those that some list of recipients asks for.
-        is_rehearsal: Nothing is sent.
+        is_dry_run: Nothing is sent.
     """
 
     facts: RunFacts
-    found: Evidence
+    evidence: Evidence
     people: Mapping[Lookup, tuple[Mailbox, ...]]
-    is_rehearsal: bool
+    is_dry_run: bool
 
 
-def read(run: Run, parsed: Options, wanted: Iterable[Lookup] = (), token: str = "") -> RunReport:
-    """The story that the options name.
+def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> RunReport:
+    """Read the run that the options name.
 
     Args:
-        wanted: People whom somebody asks for.
+        lookups: People whom some list of recipients asks for.
         token: For GitHub's API; empty: there is none.
 
     Raises:
-        AttestationError: The evidence cannot be read, or is none.
+        AttestationError: The evidence cannot be read, or is not Chainloop's.
     """
     own = source.job(run.environ, parsed.job_status, parsed.needs)
-    job = _reported(run, own) or own
+    job = _reported_job(run, own) or own
     parsed = replace(parsed, job_status=job.status)
-    found = evidence.read(run, parsed)
-    attested, doubt = evidence.attested(run, parsed, found)
+    evidence = _evidence(run, parsed)
+    attested, unread = _attestation(run, parsed, evidence)
     if origin.attested_run(attested) == (own.repository, own.run_id):
         # A workflow that follows another one may attest what it does itself.
         job = own
     job = _named(run, job, parsed, attested)
     judged = verdict.judge(attested, job)
-    wanted = frozenset(wanted)
-    return RunReport(
+    report = RunReport(
         facts=RunFacts(
             job=job,
-            verdict=replace(judged, doubt=" ".join(filter(None, (judged.doubt, doubt)))),
+            verdict=replace(judged, doubt=" ".join(filter(None, (judged.doubt, unread)))),
             attestation=attested,
-            changes=evidence.changes(run, parsed, found, attested),
+            changes=_changes(run, parsed, evidence, attested),
             now=run.now(is_dry_run=parsed.dry_run),
         ),
-        found=found,
-        people=lookups.found(run, parsed, job, attested, wanted, token) if wanted else {},
-        is_rehearsal=parsed.dry_run,
+        evidence=evidence,
+        people={
+            each: _people(run, parsed, each, job, attested, token) for each in sorted(set(lookups))
+        },
+        is_dry_run=parsed.dry_run,
     )
+    if judged.doubt:
+        run.console.warning(
+            "the evidence is in doubt",
+            f"{judged.doubt} Is the file left over from an earlier run? Let the step that pushes "
+            "write it anew, or remove it first.",
+        )
+    return report
 
 
-def _reported(run: Run, own: Job) -> Job | None:
+# --- the job -----------------------------------------------------------------------------------
+
+
+def _reported_job(run: Run, own: Job) -> Job | None:
     """The run that the job reports on; None where the job went wrong itself, and that run did not.
 
     It is then the job's own failure that somebody has to hear of.
@@ -76,16 +100,288 @@ def _reported(run: Run, own: Job) -> Job | None:
 
 def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) -> Job:
     """The job with the names that the inputs give, where no attestation says them."""
-    said = attested.workflow if attested else Workflow()
+    workflow = attested.workflow if attested else Workflow()
     for name, given, attested_names in (
-        ("project", parsed.project, (said.project,)),
-        ("workflow", parsed.workflow, (said.name, said.id)),
+        ("project", parsed.project, (workflow.project,)),
+        ("workflow", parsed.workflow, (workflow.name, workflow.id)),
     ):
         if given and attested_names[0] and given not in attested_names:
             text = f"{name} is given as {given}; the attestation says {attested_names[0]}"
             run.console.notice(f"another {name}", f"{text}, and that counts.")
     return replace(
         job,
-        chainloop_project="" if said.project else parsed.project,
-        chainloop_workflow="" if said.name else parsed.workflow,
+        chainloop_project="" if workflow.project else parsed.project,
+        chainloop_workflow="" if workflow.name else parsed.workflow,
     )
+
+
+# --- the evidence ------------------------------------------------------------------------------
+
+
+def _evidence(run: Run, parsed: Options) -> Evidence:
+    """What the options name. The mail about a failed job does without what cannot be read."""
+    evidence = source.read(parsed, run.environ, run.stdin)
+    for failure in evidence.failures:
+        run.console.warning(AttestationError.title, failure)
+    for absence in evidence.absences:
+        run.console.notice("nothing to compare with", absence)
+    return evidence
+
+
+def _attestation(run: Run, parsed: Options, evidence: Evidence) -> tuple[Attestation | None, str]:
+    """What the evidence says of the run, None where nothing was attested; and what is unread.
+
+    Raises:
+        AttestationError: It is damaged, or is not Chainloop's, and the jobs went well.
+    """
+    documents = evidence.documents
+    if not parsed.is_success:
+        # A push that failed may have printed no more than what its policies print.
+        documents = tuple(document for document in documents if _may_hold_a_document(document))
+    unread = UNREAD if evidence.failures else ""
+    if documents:
+        try:
+            attested = _joined("attestation", documents)
+            if evidence.policy_evaluations is not None:
+                attested = attestation.with_evaluations(attested, evidence.policy_evaluations)
+        except AttestationError as error:
+            if parsed.is_success:
+                raise
+            run.console.warning(error.title, str(error))
+            return None, UNREAD
+        return attested, unread
+    if parsed.attestation and parsed.is_success:
+        run.console.warning(
+            "the attestation is empty",
+            "The Chainloop command printed nothing, so the mail cannot say whether the run was "
+            "attested; the log of the step that ran it says why. Let `chainloop attestation push "
+            "-o json > attestation.json` stand on a line of its own: with a pipe or $(…) around "
+            "it, bash hides its exit code.",
+        )
+    elif parsed.is_success:
+        blind = "" if parsed.needs else ", and needs, without which a failed job is not known"
+        run.console.warning(
+            "no evidence is given",
+            "attestation and workflow-run-id are both empty, so the mail cannot say whether the "
+            "run was attested. In a job of its own, give workflow-run-id (has the job that attests "
+            f"the run's id among its outputs?){blind}.",
+        )
+    return None, unread
+
+
+def _may_hold_a_document(content: bytes) -> bool:
+    """There is an object in it, or it may be one in base64."""
+    return b"{" in content or content.lstrip().startswith((b"ey", b"ew"))
+
+
+def _joined(option: str, documents: tuple[bytes, ...]) -> Attestation:
+    """All documents of an option as one; errors name the option."""
+    try:
+        return reduce(attestation.join, map(attestation.parse, documents))
+    except AttestationError as error:
+        raise AttestationError(
+            *(replace(each, where=f"{option} {each.where}") for each in error.problems)
+        ) from error
+
+
+# --- the run before ----------------------------------------------------------------------------
+
+
+def _changes(
+    run: Run, parsed: Options, evidence: Evidence, attested: Attestation | None
+) -> Changes | None:
+    """What differs from the earlier run that the options name; None where nothing is compared.
+
+    Raises:
+        AttestationError: The earlier evidence is damaged, or is not Chainloop's, and the jobs
+            went well.
+    """
+    if not evidence.previous:
+        return None
+    try:
+        earlier = _joined("previous-attestation", evidence.previous)
+    except AttestationError as error:
+        if parsed.is_success:
+            raise
+        run.console.warning(error.title, str(error))
+        return None
+    refusal = (
+        difference.refusal(earlier, attested) if attested else "there is no evidence of this run"
+    )
+    if attested and not refusal:
+        return _compared(earlier, attested)
+    run.console.warning("nothing is compared", f"previous-attestation: {refusal}.")
+    return None
+
+
+def _compared(earlier: Attestation, attested: Attestation) -> Changes:
+    # Whether the job went well is not in the evidence, so it counts for neither of the two.
+    before, after = (verdict.judge(each, Job()).outcome for each in (earlier, attested))
+    return difference.compare(earlier, attested, before=before, after=after)
+
+
+def previous(
+    run: Run, report: RunReport, parsed: Options, triggers: Iterable[Trigger], token: str
+) -> Previous:
+    """Find out about the run before, as far as a trigger compares with it.
+
+    The first of three that knows it says so: the attestation that the options name, the
+    ``chainloop`` command, and GitHub's API, which only knows how its job ended.
+
+    Args:
+        triggers: Of all routes.
+        token: For GitHub's API; empty: there is none.
+    """
+    if changes := report.facts.changes:
+        return _known(changes, "previous-attestation")
+    comparing = set(triggers).intersection(routing.COMPARING)
+    if not comparing:
+        return Previous(source=_NO_ATTESTATION)
+    by_chainloop = _by_chainloop(run, report.facts.attestation, parsed)
+    if by_chainloop.outcome is None and comparing - {Trigger.NEW_VIOLATIONS}:
+        # Imported here: it is dear.
+        from chainloop_smtp.source import github
+
+        transport = parsed.transport
+        by_github = github.previous(
+            report.facts.job, run.environ, token, transport.timeout, transport.deadline
+        )
+        if by_github.has_succeeded is None:
+            return Previous(source=f"{by_chainloop.source}, and {by_github.source}")
+        return by_github
+    return by_chainloop
+
+
+def _known(changes: Changes, name: str) -> Previous:
+    outcome = verdict.judge(changes.previous, Job()).outcome
+    return Previous(source=name, outcome=outcome, changes=changes)
+
+
+def _by_chainloop(run: Run, attested: Attestation | None, parsed: Options) -> Previous:
+    """The last run of the same Chainloop workflow, described by the ``chainloop`` command."""
+    if attested is None or not attested.workflow.name:
+        return Previous(source=_NO_ATTESTATION)
+    try:
+        earlier = _described(run, attested, parsed)
+    except AttestationError as error:
+        return Previous(source=f"the chainloop command does not say ({error.problems[0].why})")
+    if earlier is None:
+        return Previous(source="Chainloop knows no earlier run of this workflow")
+    name = "chainloop workflow run list"
+    if difference.refusal(earlier, attested):
+        return Previous(source=name, outcome=verdict.judge(earlier, Job()).outcome)
+    return _known(_compared(earlier, attested), name)
+
+
+def _described(run: Run, attested: Attestation, parsed: Options) -> Attestation | None:
+    # Imported here: it is only for those who compare.
+    from chainloop_smtp.source import MAX_BYTES, command
+
+    deadline, workflow = parsed.transport.deadline, attested.workflow
+    listed = command.list_runs(workflow.name, workflow.project, run.environ, deadline, MAX_BYTES)
+    try:
+        runs = [(str(each["id"]), str(each["state"])) for each in json.loads(listed)]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    # The latest comes first, and others may have begun since this one did.
+    ids = [id_ for id_, _ in runs]
+    position = ids.index(attested.run.id) + 1 if attested.run.id in ids else 0
+    ended = (id_ for id_, state in runs[position:] if state != "in progress")
+    if (earlier := next(ended, None)) is None:
+        return None
+    return attestation.parse(command.describe(earlier, run.environ, deadline, MAX_BYTES))
+
+
+# --- people ------------------------------------------------------------------------------------
+
+
+def _people(
+    run: Run,
+    parsed: Options,
+    lookup: Lookup,
+    job: Job,
+    attested: Attestation | None,
+    token: str,
+) -> tuple[Mailbox, ...]:
+    """Those whom a word stands for; the log says who cannot be found or is left out."""
+    if lookup is Lookup.AUTHOR:
+        persons, why = _author(run, job, attested)
+    else:
+        persons, why = _contributors(run, parsed, job, attested, token)
+    if why:
+        run.console.notice(f"no {lookup}", f"{why[0].upper()}{why[1:]}.")
+    boxes = [options.mailbox(name, address) for name, address in persons]
+    people = tuple(box for box in boxes if box and addressing.is_unambiguous(box))
+    if left_out := len(boxes) - len(people):
+        # Not by the address, which may be one for bcc.
+        run.console.warning(
+            f"{lookup} left out",
+            f"{left_out} of {len(boxes)} looked-up addresses may lead elsewhere or cannot be "
+            "parsed, so no mail goes there. Name such a recipient in to, cc or bcc.",
+        )
+    return people
+
+
+def _author(run: Run, job: Job, attested: Attestation | None) -> tuple[list[Person], str]:
+    """The author of the commit: by the event, by the repository, by the attestation.
+
+    On the run that the job is about, GitHub's word and the commit itself go before the evidence,
+    which nobody has verified. On any other run, only the evidence can say.
+    """
+    commit = attested.commit if attested else None
+    by_evidence = (commit.author_name, commit.author_email) if commit else None
+    if not (by_evidence and by_evidence[1]):
+        by_evidence = None
+    attested_sha = commit.sha if commit else ""
+    by_event = next(iter(event.authors(run.environ)), None)
+    own = event.commits(job, run.environ)
+    # What is checked out to report on another run is not what that run was for.
+    head = "" if job.sender else "HEAD"
+    if job.run_id and not origin.is_same_run(attested, job):
+        person = by_evidence or _git_author(run, job, attested_sha)
+    elif job.run_id:
+        person = (
+            by_event
+            or _git_author(run, job, *own)
+            or by_evidence
+            or _git_author(run, job, attested_sha, head)
+        )
+    else:
+        person = by_evidence or by_event or _git_author(run, job, *own, attested_sha, head)
+    if person:
+        return [person], ""
+    return [], (
+        "neither the event nor the attestation names the author of the commit, nor is the commit "
+        "in the workspace, where a step with actions/checkout would bring it"
+    )
+
+
+def _git_author(run: Run, job: Job, *revisions: str) -> Person | None:
+    """The author of the first of these commits that the workspace has."""
+    # Imported here: few look for somebody, and starting processes is dear to load.
+    from chainloop_smtp.source import command
+
+    workspace = run.environ.get("GITHUB_WORKSPACE") or "."
+    for revision in revisions:
+        person = command.author(revision, workspace, job.repository, run.environ, _GIT_SECONDS)
+        if person:
+            return person
+    return None
+
+
+def _contributors(
+    run: Run, parsed: Options, job: Job, attested: Attestation | None, token: str
+) -> tuple[list[Person], str]:
+    """Those whom GitHub names; else those of the push, or the author of the commit."""
+    # Imported here: it is dear, and only for those who ask.
+    from chainloop_smtp.source import github
+
+    transport = parsed.transport
+    people, why = github.contributors(
+        job, run.environ, token, transport.timeout, transport.deadline
+    )
+    if people:
+        return people, ""
+    why = why or "no commit came since the last good run"
+    people = list(event.authors(run.environ)) or _author(run, job, attested)[0]
+    return people, f"{why}; {'who wrote the last commits' if people else 'nobody'} is taken instead"

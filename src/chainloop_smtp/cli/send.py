@@ -5,15 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from chainloop_smtp import outbox, verdict
-from chainloop_smtp.cli import fork_policy, routes
-from chainloop_smtp.cli import run_facts as run_facts
-from chainloop_smtp.cli.previous import previous
+from chainloop_smtp import outbox
+from chainloop_smtp.cli import routes, run_facts
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
-from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Options, mailbox_key
 
@@ -49,20 +46,13 @@ def _send(run: Run, outputs: dict[str, str]) -> int:
     given = run.inputs()
     if path := routes.file_of(run, given):
         return _send_all(run, given, path, outputs)
-    if fork_policy.is_fork(run) and not fork_policy.can_log_in(run, given):
+    if routes.is_fork(run) and not routes.can_log_in(run, given):
         return _skipped_fork(run, outputs)
-    parsed = routes.own(run, given)
-    # Looked at before anything is fetched or asked: what is wrong with them is wrong for any run.
-    own = routes.own_templates(
-        run,
-        lambda: parsed.is_success,
-        parsed.composition.template_dir,
-        parsed.composition.subject,
-    )
+    route = routes.own(run, given)
+    parsed = route.options
     token = given.get("github-token", "")
     story = _told(run, parsed, [parsed], token, outputs)
-    route = Route(name="", place="", id="", conditions=Conditions(), options=parsed, templates=own)
-    before = previous(run, story, parsed, token, parsed.send_on)
+    before = run_facts.previous(run, story, parsed, parsed.send_on, token)
     decision = route.decide(story, before)
     if not decision.applies:
         return _skipped(run, decision.reason, outputs)
@@ -73,7 +63,7 @@ def _send_one(run: Run, story: RunReport, route: Route, note: str, outputs: dict
     """The inputs' own mail, which is written while its server is being connected to."""
     # The deadline holds for everything that touches the network, fetching evidence included.
     transport = route.options.transport
-    rest = max(transport.deadline - story.found.network_seconds, 0.001)
+    rest = max(transport.deadline - story.evidence.network_seconds, 0.001)
     parsed = replace(route.options, transport=replace(transport, deadline=rest))
     folder = run.folder(parsed)
     receipt = outbox.read_receipt(folder)
@@ -138,14 +128,14 @@ def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, 
     # Imported here: most steps have no such file.
     from chainloop_smtp.cli import fanout
 
-    all_routes = routes.routes(run, given, path)
-    if fork_policy.is_fork(run) and not all_routes:
+    all_routes = routes.from_file(run, given, path)
+    if routes.is_fork(run) and not all_routes:
         return _skipped_fork(run, outputs)
     parsed = run.validated(given, is_whole=False)
     token = given.get("github-token", "")
     story = _told(run, parsed, [each.options for each in all_routes], token, outputs)
     triggers = {each for route in all_routes for each in route.options.send_on}
-    before = previous(run, story, parsed, token, triggers)
+    before = run_facts.previous(run, story, parsed, triggers, token)
     decided = [(route, route.decide(story, before)) for route in all_routes]
     return fanout.fan_out(run, parsed, story, path, decided, outputs)
 
@@ -157,12 +147,6 @@ def _told(
     lookups = {lookup for each in every for _, lookup in each.lookups}
     story = run_facts.read(run, parsed, lookups, token)
     judged = story.facts.verdict
-    if mistaken := verdict.doubt(story.facts.attestation, story.facts.job):
-        run.console.warning(
-            "the evidence is in doubt",
-            f"{mistaken} Is the file left over from an earlier run? Let the step that pushes "
-            "write it anew, or remove it first.",
-        )
     outputs["outcome"] = judged.outcome.value
     outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
     outputs["digest"] = story.facts.attestation.digest if story.facts.attestation else ""
@@ -176,6 +160,6 @@ def _skipped(run: Run, reason: str, outputs: dict[str, str]) -> int:
 
 
 def _skipped_fork(run: Run, outputs: dict[str, str]) -> int:
-    outputs["skipped"] = fork_policy.REASON
-    fork_policy.notice(run, "no mail is sent")
+    outputs["skipped"] = routes.NO_SECRETS
+    routes.notice_fork(run, "no mail is sent")
     return 0

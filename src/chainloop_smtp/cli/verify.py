@@ -8,8 +8,8 @@ from typing import Any
 
 from chainloop_smtp import __version__, attestation, message, received, source, verdict
 from chainloop_smtp.cli.anew import composed
-from chainloop_smtp.cli.evidence import UNREAD
 from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.run_facts import UNREAD
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
