@@ -66,13 +66,13 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The mails in the machine's own Chromium."""
-    session.run("pytest", "tests/browser", *session.posargs)
+    session.run(*_pytest(session, "browser"))
 
 
 @nox.session
 def e2e(session: nox.Session) -> None:
     """The Action under act, into real mail servers."""
-    session.run("pytest", "tests/e2e", *session.posargs)
+    session.run(*_pytest(session, "e2e"))
 
 
 @nox.session(default=False)
@@ -105,5 +105,23 @@ def lock(session: nox.Session) -> None:
 
 
 def _measured(session: nox.Session, kind: str) -> None:
-    command = ("coverage", "run", f"--data-file=.coverage.{kind}", "-m", "pytest", f"tests/{kind}")
-    session.run(*command, *session.posargs)
+    """Runs a folder of tests under coverage; a part of it, which proves no coverage, without."""
+    if session.posargs:
+        session.run(*_pytest(session, kind))
+        return
+    for data in Path().glob(f".coverage.{kind}*"):
+        data.unlink()
+    # Each worker adds its own suffix to the name; `coverage` combines them.
+    session.run(
+        *("coverage", "run", f"--data-file=.coverage.{kind}"),
+        *("-m", *_pytest(session, kind)),
+    )
+
+
+def _pytest(session: nox.Session, kind: str) -> tuple[str, ...]:
+    """The tests of a folder, or those that are named after ``--``, on every core."""
+    is_named = any(Path(each.partition("::")[0]).exists() for each in session.posargs)
+    folder = () if is_named else (f"tests/{kind}",)
+    # Each worker starts with a run of neighbours, which share what their session fixtures start.
+    # Later options win: `-- -n 0` runs in one process, and so does `-- --pdb`.
+    return ("pytest", "--numprocesses=auto", "--dist=worksteal", *folder, *session.posargs)

@@ -1,11 +1,18 @@
 """What the tests of every folder may ask for."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 import eximserver
 import mailserver
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_the_tests_themselves_are_measured() -> None:
+    """Coverage would slow down the programs that tests start, and import modules into them."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 @pytest.fixture(scope="session")

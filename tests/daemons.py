@@ -1,6 +1,7 @@
 """Servers as processes of one test run: started, waited for, and ended whatever happens."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -80,12 +81,19 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now."""
+    """Ports of 127.0.0.1 that nobody listens on now.
+
+    Drawn from below 32768, where Linux begins to number clients: until the server has started, a
+    port must not go to another test's client.
+    """
+    drawn: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(drawn) < count:
+            port = random.SystemRandom().randrange(20_000, 32_768)
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                drawn.append(port)
+    return drawn
 
 
 def within(timeout: float, holds: Callable[[], bool]) -> bool:
