@@ -11,18 +11,22 @@ from browser.studio import DESK, NAMES, PHONE, WIDTHS, Studio
 from states import STATES
 
 FLOOR = 4.5  # WCAG 2.2, success criterion 1.4.3
+# By module, so that pytest runs all tests of one mail before the next: what `Studio` has seen of it
+# is then there, in whichever worker.
+EVERY_MAIL = pytest.mark.parametrize("name", NAMES, scope="module")
+EVERY_STATE = pytest.mark.parametrize("name", [*STATES], scope="module")
 
 Colour = tuple[float, float, float]
 Change = Callable[[Colour, bool], Colour]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@EVERY_MAIL
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_everybody_can_read_it(studio: Studio, name: str, scheme: Scheme) -> None:
     assert studio.sight(name, scheme).problems == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@EVERY_MAIL
 @pytest.mark.parametrize("is_styled", [True, False], ids=["styled", "without its style sheet"])
 def test_nothing_is_wider_than_the_screen(studio: Studio, name: str, is_styled: bool) -> None:
     for width in WIDTHS:
@@ -69,7 +73,7 @@ def contrast(one: Colour, other: Colour) -> float:
     ids=["light", "dark", "forced dark", "mirrored"],
 )
 @pytest.mark.parametrize("is_styled", [True, False], ids=["styled", "without its style sheet"])
-@pytest.mark.parametrize("name", NAMES)
+@EVERY_MAIL
 def test_every_text_stands_out_from_its_ground(
     studio: Studio, name: str, scheme: Scheme, changed: Change, is_styled: bool
 ) -> None:
@@ -88,13 +92,13 @@ def test_every_text_stands_out_from_its_ground(
         assert ratio >= FLOOR, f"{ratio:.2f}: {each['text'][:60]}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@EVERY_MAIL
 def test_nothing_is_set_in_less_than_twelve_pixels(studio: Studio, name: str) -> None:
     texts = studio.sight(name).looks[320]["texts"]
     assert [each["text"] for each in texts if each["size"] < 12] == []
 
 
-@pytest.mark.parametrize("name", [*STATES])
+@EVERY_STATE
 def test_a_phone_shows_the_outcome_the_place_and_the_links_at_once(
     studio: Studio, name: str
 ) -> None:
@@ -108,7 +112,7 @@ def test_a_phone_shows_the_outcome_the_place_and_the_links_at_once(
     assert "View workflow run" in wanted
 
 
-@pytest.mark.parametrize("name", [*STATES])
+@EVERY_STATE
 def test_buttons_are_made_for_thumbs(studio: Studio, name: str) -> None:
     buttons = studio.sight(name).looks[PHONE]["buttons"]
 
@@ -118,13 +122,13 @@ def test_buttons_are_made_for_thumbs(studio: Studio, name: str) -> None:
         assert each["width"] == PHONE - 2 * 20
 
 
-@pytest.mark.parametrize("name", NAMES)
+@EVERY_MAIL
 def test_nothing_is_loaded_and_nothing_runs(studio: Studio, name: str) -> None:
     assert studio.sight(name).requests == []
     assert studio.sight(name).looks[DESK]["active"] == 0
 
 
-@pytest.mark.parametrize("name", ["passed", "blocked-by-gate"])
+@pytest.mark.parametrize("name", ["passed", "blocked-by-gate"], scope="module")
 def test_a_digest_stands_on_one_line_where_there_is_room(studio: Studio, name: str) -> None:
     texts = studio.sight(name).looks[DESK]["texts"]
     digests = [each for each in texts if re.fullmatch("sha256:[0-9a-f]{64}", each["text"])]
