@@ -188,17 +188,15 @@ def test_a_warm_runner_installs_nothing(warm: Runner, prepared: Prepared) -> Non
     assert (again.python, again.site) == (prepared.python, prepared.site)
 
 
-def test_another_lock_gets_another_folder(
-    tmp_path: Path, make_runner: Callable[..., Runner], prepared: Prepared
-) -> None:
-    assert prepared.site is not None
-    action = _copy_of_the_action(tmp_path)
+def test_another_lock_gets_another_folder(again: Runner, small: Prepared, tmp_path: Path) -> None:
+    action = shutil.copytree(again.action, tmp_path / "another action")
     with (action / "requirements.txt").open("a") as lock:
         lock.write("# one more line\n")
-    other = make_runner(action).prepare()
+    other = again.prepare(GITHUB_ACTION_PATH=str(action))
     assert other.status == 0, other.log
+    assert small.site is not None
     assert other.site is not None
-    assert other.site.name != prepared.site.name
+    assert other.site.name != small.site.name
 
 
 def test_what_pip_says_cannot_command_the_runner(prepared: Prepared) -> None:
@@ -211,18 +209,18 @@ def test_what_pip_says_cannot_command_the_runner(prepared: Prepared) -> None:
     assert any("Successfully installed" in line for line in lines[lines.index(commands[1]) :])
 
 
-def test_hostile_variables_change_nothing(runner: Runner) -> None:
-    (runner.workspace / "constraints.txt").write_text("jinja2==1.0\n")
-    hostile = runner.workspace / "hostile"
+def test_hostile_variables_change_nothing(again: Runner) -> None:
+    (again.workspace / "constraints.txt").write_text("jinja2==1.0\n")
+    hostile = again.workspace / "hostile"
     hostile.mkdir()
     (hostile / "sitecustomize.py").write_text("raise SystemExit('sitecustomize ran')\n")
     (hostile / "ast.py").write_text("raise SystemExit('ast of the workspace ran')\n")
-    result = runner.prepare(
+    result = again.prepare(
         PIP_REQUIRE_VIRTUALENV="1",
         PIP_USER="1",
-        PIP_PREFIX=str(runner.temp / "prefix"),
-        PIP_TARGET=str(runner.temp / "target"),
-        PIP_ROOT=str(runner.temp / "root"),
+        PIP_PREFIX=str(again.temp / "prefix"),
+        PIP_TARGET=str(again.temp / "target"),
+        PIP_ROOT=str(again.temp / "root"),
         PIP_CONSTRAINT="constraints.txt",
         PIP_REQUIREMENT="requirements of the workspace.txt",
         PIP_NO_BINARY=":all:",
@@ -230,7 +228,7 @@ def test_hostile_variables_change_nothing(runner: Runner) -> None:
         PIP_PYTHON="/nowhere/python",
         PIP_DRY_RUN="1",
         PIP_QUIET="3",
-        PIP_LOG=str(runner.temp / "pip.log"),
+        PIP_LOG=str(again.temp / "pip.log"),
         PYTHONPATH=str(hostile),
         PYTHONHOME="/nowhere",
         PYTHONSTARTUP=str(hostile / "sitecustomize.py"),
@@ -244,17 +242,17 @@ def test_hostile_variables_change_nothing(runner: Runner) -> None:
     assert result.status == 0, result.log
     assert result.site is not None
     assert (result.site / "jinja2").is_dir()
-    assert list(runner.temp.iterdir()) == []
+    assert list(again.temp.iterdir()) == []
 
 
 def test_pips_own_files_may_say_where_from_but_not_where_to(
-    runner: Runner, wheelhouse: Path, tmp_path: Path
+    again: Runner, wheelhouse: Path, tmp_path: Path
 ) -> None:
     for variable in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
-        del runner.environ[variable]
+        del again.environ[variable]
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("jinja2==1.0\n")
-    file = runner.home / ".config" / "pip" / "pip.conf"
+    file = again.home / ".config" / "pip" / "pip.conf"
     file.parent.mkdir(parents=True)
     file.write_text(
         "[global]\n"
@@ -265,15 +263,15 @@ def test_pips_own_files_may_say_where_from_but_not_where_to(
         "[install]\n"
         f"find-links = {wheelhouse.as_uri()}\n"
         "user = true\n"
-        f"prefix = {runner.temp / 'prefix'}\n"
+        f"prefix = {again.temp / 'prefix'}\n"
         "no-binary = :all:\n"
         "dry-run = true\n"
     )
-    result = runner.prepare()
+    result = again.prepare()
     assert result.status == 0, result.log
     assert result.site is not None
     assert (result.site / "jinja2").is_dir()
-    assert list(runner.temp.iterdir()) == []
+    assert list(again.temp.iterdir()) == []
 
 
 @pytest.fixture
@@ -350,18 +348,18 @@ def test_the_docs_list_what_pip_sees() -> None:
 
 
 def test_a_file_with_another_hash_is_refused(
-    tmp_path: Path, runner: Runner, wheelhouse: Path
+    tmp_path: Path, again: Runner, wheelhouse: Path
 ) -> None:
     tampered = tmp_path / "tampered"
     shutil.copytree(wheelhouse, tampered)
     (wheel,) = tampered.glob("jinja2-*.whl")
     wheel.write_bytes(wheel.read_bytes() + b"\0")
-    result = runner.prepare(PIP_FIND_LINKS=tampered.as_uri())
+    result = again.prepare(PIP_FIND_LINKS=tampered.as_uri())
     assert result.status == 1
     (error,) = result.errors
     assert error.startswith("::error title=A dependency was refused::jinja2==")
     assert result.site is None
-    assert list((runner.tools / "chainloop-smtp").iterdir()) == []
+    assert list((again.tools / "chainloop-smtp").iterdir()) == []
 
 
 def test_without_a_way_to_packages_the_error_says_what_to_do(runner: Runner) -> None:
@@ -372,18 +370,18 @@ def test_without_a_way_to_packages_the_error_says_what_to_do(runner: Runner) -> 
     assert "PIP_FIND_LINKS" in error
 
 
-def test_several_cold_jobs_at_once_share_one_folder(runner: Runner) -> None:
-    left_by_a_crash = runner.tools / "chainloop-smtp" / ".staging-crashed"
+def test_several_cold_jobs_at_once_share_one_folder(again: Runner) -> None:
+    left_by_a_crash = again.tools / "chainloop-smtp" / ".staging-crashed"
     (left_by_a_crash / "site" / "jinja2").mkdir(parents=True)
     jobs = [
-        runner.start(_script("prepare"), GITHUB_OUTPUT=str(runner.root / f"output {number}"))
+        again.start(_script("prepare"), GITHUB_OUTPUT=str(again.root / f"output {number}"))
         for number in range(4)
     ]
-    results = [runner.finish(job) for job in jobs]
+    results = [again.finish(job) for job in jobs]
     assert [result.status for result in results] == [0] * 4, results
-    sites = {(runner.root / f"output {number}").read_text() for number in range(4)}
+    sites = {(again.root / f"output {number}").read_text() for number in range(4)}
     assert len(sites) == 1
-    (site,) = set((runner.tools / "chainloop-smtp").iterdir()) - {left_by_a_crash}
+    (site,) = set((again.tools / "chainloop-smtp").iterdir()) - {left_by_a_crash}
     assert f"site={site}\n" in sites.pop()
     assert (site / "jinja2" / "environment.py").is_file()
 
@@ -605,24 +603,20 @@ def test_several_jobs_at_once_mend_a_damaged_folder(again: Runner, cached: Path)
 
 @pytest.mark.parametrize("tools", ["cannot be written", "is not there"])
 def test_without_a_tool_cache_the_temporary_folder_of_the_job_serves(
-    make_runner: Callable[..., Runner], tmp_path: Path, tools: str
+    again: Runner, tmp_path: Path, tools: str
 ) -> None:
     file = tmp_path / "a file"
     file.touch()
-    runner = make_runner(
+    result = again.prepare(
         RUNNER_TOOL_CACHE=str(file / "tool cache") if tools == "cannot be written" else ""
     )
-    result = runner.prepare()
     assert result.status == 0, result.log
     assert result.site is not None
-    assert result.site.parent == runner.temp / "chainloop-smtp-packages"
+    assert result.site.parent == again.temp / "chainloop-smtp-packages"
 
 
-def test_outside_of_a_runner_the_folder_is_new_each_time(
-    make_runner: Callable[..., Runner], tmp_path: Path
-) -> None:
-    runner = make_runner(RUNNER_TOOL_CACHE="", RUNNER_TEMP="", TMPDIR=str(tmp_path))
-    result = runner.prepare()
+def test_outside_of_a_runner_the_folder_is_new_each_time(again: Runner, tmp_path: Path) -> None:
+    result = again.prepare(RUNNER_TOOL_CACHE="", RUNNER_TEMP="", TMPDIR=str(tmp_path))
     assert result.status == 0, result.log
     assert result.site is not None
     assert result.site.parent.parent == tmp_path
@@ -702,9 +696,9 @@ def pipless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_cold_python_without_pip_makes_way_for_one_that_has_it(
-    runner: Runner, pipless: Path
+    again: Runner, pipless: Path
 ) -> None:
-    result = runner.prepare(PATH=f"{pipless}:{runner.environ['PATH']}")
+    result = again.prepare(PATH=f"{pipless}:{again.environ['PATH']}")
     assert result.status == 0, result.log
     assert Path(result.python).parent == Path(sys.executable).parent
 
