@@ -4,10 +4,11 @@ Speaks Postfix's policy delegation (SMTPD_POLICY_README), which Exim's readsocke
 """
 
 import socketserver
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from serving import serving
 
 REPLY = "450 4.2.0 Greylisted, come back later"
 
@@ -53,11 +54,5 @@ class _Policy(socketserver.StreamRequestHandler):
 @contextmanager
 def running() -> Iterator[Delays]:
     """A greylist that has seen nobody."""
-    with Delays() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Delays()) as server:
+        yield server

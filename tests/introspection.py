@@ -1,61 +1,49 @@
 """Who an access token is for, as a mail server asks its identity provider (RFC 7662)."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
+from website import answer, serve
 
-class Introspection(ThreadingHTTPServer):
-    """An endpoint on loopback that knows no token before it is told.
+
+@dataclass(slots=True)
+class Introspection:
+    """What an endpoint on loopback knows and was asked.
 
     Attributes:
         users: By the token that is theirs.
         asked: Every token that it was asked about, in the order of time.
+        port: Where ``/introspect`` is.
     """
 
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.users: dict[str, str] = {}
-        self.asked: list[str] = []
+    users: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
 
     def forget(self) -> None:
         """Every token, and what it was asked."""
         self.users.clear()
         self.asked.clear()
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Introspection
-
-    def do_POST(self) -> None:
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answers one request."""
+        form = parse_qs(handler.rfile.read(int(handler.headers["Content-Length"])).decode())
         (token,) = form["token"]
-        self.server.asked.append(token)
-        user = self.server.users.get(token)
-        octets = json.dumps({"active": True, "username": user} if user else {"active": False})
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(octets)))
-        self.end_headers()
-        self.wfile.write(octets.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.asked.append(token)
+        user = self.users.get(token)
+        document = {"active": True, "username": user} if user else {"active": False}
+        answer(json.dumps(document).encode(), Content_Type="application/json")(handler)
 
 
 @contextmanager
 def running() -> Iterator[Introspection]:
     """From here on it answers."""
-    with Introspection() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    endpoint = Introspection()
+    with serve(None) as site:
+        site.answers["/introspect"] = endpoint.respond
+        endpoint.port = site.port
+        yield endpoint

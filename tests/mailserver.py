@@ -261,7 +261,7 @@ def _dovecot(program: Path, server: MailServer) -> Iterator[None]:
     )
     passwords.chmod(0o640)
     shutil.chown(passwords, group="dovecot")
-    oauth2 = _OAUTH2_CONF.format(port=server.tokens.server_port)
+    oauth2 = _OAUTH2_CONF.format(port=server.tokens.port)
     (folder / "config" / "oauth2.conf").write_text(oauth2, encoding="utf-8")
     conf = folder / "config" / "dovecot.conf"
     conf.write_text(_DOVECOT_CONF.format(folder=folder, uid=_MAIL_UID), encoding="utf-8")

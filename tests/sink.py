@@ -32,7 +32,8 @@ class Fault:
         is_reset: The connection ends in a reset, and not in order.
         extra: Number of the reply before which one too many is said.
         mails: Mails after which the connection ends without a word.
-        answers: Replies that take the place of a command's own, by its first word.
+        answers: Replies that take the place of a command's own, by its first word; or what makes
+            one of the command's line.
     """
 
     said: int | None = None
@@ -41,7 +42,7 @@ class Fault:
     is_reset: bool = False
     extra: int | None = None
     mails: int | None = None
-    answers: Sequence[tuple[bytes, bytes]] = ()
+    answers: Sequence[tuple[bytes, bytes | Callable[[bytes], bytes]]] = ()
 
 
 GOOD = Fault()
@@ -180,8 +181,9 @@ class _Dialogue:
     def _obey(self, line: bytes) -> bool:
         """Answers one command; whether the session goes on."""
         word = line.split(b" ")[0].split(b":")[0].upper()
-        for start, reply in self._fault.answers:
+        for start, answer in self._fault.answers:
             if word == start:
+                reply = answer(line) if callable(answer) else answer
                 self._say(reply)
                 return not reply.startswith(b"421")
         if word == b"EHLO":

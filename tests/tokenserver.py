@@ -9,7 +9,6 @@ that it is being tested.
 import contextlib
 import json
 import ssl
-import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import trustme
+
+import website
+from serving import serving
 
 MICROSOFT = "https://login.microsoftonline.com/example.onmicrosoft.com/oauth2/v2.0/token"
 GOOGLE = "https://oauth2.googleapis.com/token"
@@ -165,11 +167,7 @@ def web(folder: Path, show: Callable[[trustme.CA], ssl.SSLContext] | None = None
                     answer(self)
                     return
                 status, document = answer
-                octets = json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(octets)))
-                self.end_headers()
-                self.wfile.write(octets)
+                website.answer(json.dumps(document).encode(), status)(self)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -177,11 +175,5 @@ def web(folder: Path, show: Callable[[trustme.CA], ssl.SSLContext] | None = None
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     served = Web(proxy=f"http://127.0.0.1:{server.server_port}", ca_file=str(ca_file))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(server):
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.socket.close()

@@ -1,11 +1,12 @@
 """A web server on loopback whose paths do what a test says."""
 
-import contextlib
 import ssl
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from serving import serving
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -15,22 +16,30 @@ class Site:
     """A server whose paths do what the test says, and what was asked of it."""
 
     base: str
+    port: int
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     credentials: list[str | None] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
 
+@contextmanager
 def serve(context: ssl.SSLContext | None) -> Iterator[Site]:
     """Runs until it is closed; TLS where there is a context."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self._respond()
+
+        def do_POST(self) -> None:
+            self._respond()
+
+        def _respond(self) -> None:
             served.asked.append(self.path)
             served.credentials.append(self.headers["Authorization"])
             served.headers.append({name.lower(): text for name, text in self.headers.items()})
             # The client may have left, which some of the tests are about.
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 served.answers[self.path.partition("?")[0]](self)
 
         def log_message(self, *_: object) -> None:
@@ -40,15 +49,10 @@ def serve(context: ssl.SSLContext | None) -> Iterator[Site]:
     server.daemon_threads = True
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    served = Site(base=f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    port = server.server_port
+    served = Site(base=f"{'https' if context else 'http'}://127.0.0.1:{port}", port=port)
+    with serving(server):
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.socket.close()
 
 
 def answer(body: bytes, status: int = 200, **headers: str) -> Answer:

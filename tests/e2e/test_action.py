@@ -11,10 +11,10 @@ import pytest
 
 import mailserver
 from builders import cli_push, encoded, evaluation, material, statement
-from e2e import scripted
 from e2e.act import Act, Record
 from e2e.received import as_sent, parsed, text_of
 from mailserver import MailServer
+from sink import Fault, Sink
 
 TO = "security@example.test"
 CC = "release@example.test"
@@ -92,7 +92,7 @@ def submitting(server: MailServer, **inputs: object) -> dict[str, object]:
 def relaying(port: int, **inputs: object) -> dict[str, object]:
     """The inputs of somebody whose relay on this machine knows no TLS."""
     return {
-        "host": scripted.HOST,
+        "host": "127.0.0.1",
         "port": port,
         "tls": "none",
         "auth": "none",
@@ -505,8 +505,8 @@ def test_a_password_that_the_server_repeats_is_not_in_the_log(act: Act) -> None:
             b"535 5.7.8 no: %s\r\n" % inside_json
         )
 
-    with scripted.running({b"AUTH": repeating}) as port:
-        inputs = relaying(port, auth="plain", user="ci", password="${{ secrets.PASSWORD }}")
+    with Sink(always=Fault(answers=[(b"AUTH", repeating)])) as server:
+        inputs = relaying(server.port, auth="plain", user="ci", password="${{ secrets.PASSWORD }}")
         record = act.run(
             {"jobs": {"ship": job(mail(inputs), KEEP)}},
             secrets={"PASSWORD": password},
@@ -580,10 +580,10 @@ def test_evidence_cannot_speak_to_the_runner_nor_write_headers(
 def test_a_server_cannot_speak_to_the_runner(act: Act) -> None:
     lines = INJECTION.encode().replace(b"\r\n", b"\n").split(b"\n")
     reply = b"".join(b"550-5.1.1 %s\r\n550-%s\r\n" % (line, line) for line in lines)
-    with scripted.running({b"RCPT": reply + b"550 %s\r\n" % lines[1]}) as port:
-        record = act.run(
-            {"jobs": {"ship": job(PATH_BEFORE, mail(relaying(port)), KEEP, PATH_AFTER)}}
-        )
+    refusing = Fault(answers=[(b"RCPT", reply + b"550 %s\r\n" % lines[1])])
+    with Sink(always=refusing, needs_login=False) as server:
+        step = mail(relaying(server.port))
+        record = act.run({"jobs": {"ship": job(PATH_BEFORE, step, KEEP, PATH_AFTER)}})
 
     assert record.exit_code() == 5
     assert_nobody_spoke_to_the_runner(record)

@@ -25,7 +25,8 @@ NOT_HTTPS = "Evidence is not read over plain http."
 
 @pytest.fixture
 def plain_site() -> Iterator[Site]:
-    yield from serve(None)
+    with serve(None) as served:
+        yield served
 
 
 @pytest.fixture(autouse=True)
