@@ -63,7 +63,7 @@ DOORS = {
     },
     "python_socks": {"delivery/dialing.py"},
     "scramp": {"delivery/sasl.py"},
-    "argparse": {"cli/arguments.py", "cli/run.py"},
+    "argparse": {"cli/parser.py", "cli/run.py"},
     "traceback": {"cli/__init__.py"},
 }
 NOWHERE = ("smtplib", "email.mime", "http", "urllib.request", "pickle", "asyncio")

@@ -7,8 +7,8 @@ from typing import BinaryIO, TextIO
 
 from chainloop_smtp import __version__, config_file, delivery, options
 from chainloop_smtp.ci import Console
-from chainloop_smtp.cli.arguments import Group, Parser
 from chainloop_smtp.cli.interrupts import INTERRUPTED
+from chainloop_smtp.cli.parser import Group, Parser
 from chainloop_smtp.cli.run import Connect, Deliver, DeliverAll, Run
 from chainloop_smtp.cli.send import send
 from chainloop_smtp.errors import ChainloopSmtpError
