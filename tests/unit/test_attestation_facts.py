@@ -479,12 +479,12 @@ def test_a_signature_of_the_wrong_kind_is_told() -> None:
     [(True, "true"), (False, "false"), (3, "3"), (3.0, "3"), (2.5, "2.5"), ("x", "x"), (None, "")],
 )
 def test_a_scalar_is_shown_as_chainloop_prints_it(value: object, text: str) -> None:
-    assert Node(value).plain() == text
+    assert Node(value).scalar() == text
 
 
 def test_no_text_is_no_octets() -> None:
-    assert Node("").octets() == b""
-    assert Node(None).octets() == b""
+    assert Node("").base64() == b""
+    assert Node(None).base64() == b""
 
 
 def test_a_moment_ends_where_it_ends() -> None:

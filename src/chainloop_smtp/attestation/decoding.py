@@ -1,7 +1,7 @@
 """Bytes -> the JSON document in them, in bounded time and memory.
 
-What a user captured is not always clean: Windows PowerShell writes UTF-16, policies print lines
-to standard output before the document, plugins around it.
+What a user captured is not always clean: Windows PowerShell writes UTF-16, and policies and
+plugins print lines to standard output around the document.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
-from chainloop_smtp.attestation.fields import Node
+from chainloop_smtp.attestation.fields import DAMAGE_HINT, Node
 from chainloop_smtp.errors import AttestationError
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -36,8 +36,8 @@ _EMPTY_HINT = (
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip, zip, zstd
 
 
-def text_of(evidence: bytes, root: Node) -> str:
-    """The characters of an input in UTF-8, UTF-16 or UTF-32, without its byte order mark.
+def decode_text(evidence: bytes, root: Node) -> str:
+    """Decode UTF-8, UTF-16 or UTF-32, without its byte order mark.
 
     Bytes that are not UTF-8 become half surrogates: they may stand in the noise around a document.
 
@@ -53,104 +53,96 @@ def text_of(evidence: bytes, root: Node) -> str:
         raise root.error("is a packed file, not a document", "Unpack it first.")
     encoding = json.detect_encoding(evidence)
     try:
-        text = evidence.decode(encoding, "surrogateescape" if "-8" in encoding else "strict")
+        return evidence.decode(encoding, "surrogateescape" if "-8" in encoding else "strict")
     except UnicodeDecodeError as error:
         raise root.error(
-            f"is not text: {encoding.upper()} breaks off at byte {error.start}",
-            "It is damaged or was cut short: write it anew, with nothing else in it.",
+            f"is not text: {encoding.upper()} breaks off at byte {error.start}", DAMAGE_HINT
         ) from error
-    return text
 
 
-def parse(text: str, node: Node) -> Node:
-    """The one JSON value that this text is, at the place of ``node``.
+def parse_document(text: str, node: Node) -> Node:
+    """Parse text that is one JSON document, in the place of ``node``.
 
     Raises:
-        AttestationError: It is not JSON, is cut short, nests too deep, holds too much, says one
-            key twice, or is followed by something else.
+        AttestationError: It is not JSON, is cut short, nests too deep, holds too much, repeats a
+            key in one object, or is followed by something else.
     """
     start = _NOT_SPACE.search(text)
     begin = start.start() if start else len(text)
     try:
-        end = _end_of(text, begin)
+        end = _find_end(text, begin)
         if (rest := _NOT_SPACE.search(text, end)) is not None:
             raise _DamageError(rest.start(), "something follows it")
         return _load(text, begin, end, node)
     except _DamageError as damage:
-        raise damage.located(text, node) from damage
+        raise damage.locate(text, node) from damage
 
 
-def parse_bytes(octets: bytes, node: Node) -> Node:
-    """The one JSON value in these bytes, which stand at the place of ``node``; as `parse`."""
-    return parse(text_of(octets, node), node)
-
-
-def string(text: str) -> str:
-    """What the one JSON string says that this text is; empty when it is something else."""
+def parse_string(text: str) -> str:
+    """Parse text that is one JSON string; empty when it is anything else."""
     try:
         return Node(json.loads(text.strip())).text()
     except ValueError:
         return ""
 
 
-def find(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
-    """The last document that is wanted, else the last, between any lines of noise.
+def find_document(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> Node:
+    """Return the last document that is wanted, else the last one, between any lines of noise.
 
-    A document is looked for where a line begins, so that what is inside of a damaged one never
-    passes for the whole.
+    Documents begin at the start of a line, so that the inside of a damaged one never passes for
+    the whole.
 
     Raises:
-        AttestationError: There is none, or one that is damaged.
+        AttestationError: There is none, or a damaged one.
     """
     if not text.strip(' \t\r\n"'):
         raise root.error("there is nothing in it", _EMPTY_HINT)
     wanted: Node | None = None
-    found: Node | AttestationError | _DamageError | None = None
+    last: Node | AttestationError | _DamageError | None = None
     start = _FIRST_START.match(text) or _LINE_START.search(text) or _ANY_START.search(text)
     attempts, work = 0, 0
     while start is not None and attempts < MAX_ATTEMPTS and work <= 4 * len(text):
         begin = end = start.end()
         attempts += 1
         try:
-            end = _end_of(text, begin)
+            end = _find_end(text, begin)
             work += end - begin
-            found = _load(text, begin, end, root)
+            last = _load(text, begin, end, root)
         except AttestationError as error:
-            found, end = error, begin + 1
+            last, end = error, begin + 1
         except _DamageError as damage:
             work += damage.position - end
-            found, end = damage, begin + 1
+            last, end = damage, begin + 1
         else:
-            wanted = found if is_wanted(found) else wanted
+            wanted = last if is_wanted(last) else wanted
         start = _LINE_START.search(text, end)
     if wanted is not None:
         return wanted
-    if found is None:
+    if last is None:
         raise root.error(
             "there is no JSON document in it",
             "Chainloop's commands print one with `-o json`; log lines and tables are not enough.",
         )
-    if isinstance(found, _DamageError):
-        raise found.located(text, root) from found
-    if isinstance(found, AttestationError):
-        raise found
-    return found
+    if isinstance(last, _DamageError):
+        raise last.locate(text, root) from last
+    if isinstance(last, AttestationError):
+        raise last
+    return last
 
 
 class _DamageError(Exception):
-    """What is wrong at a position of the text; its line is only looked up where it is told."""
+    """A fault at a position of the text; line and column are computed only for the message."""
 
     def __init__(self, position: int, why: str) -> None:
         super().__init__(position, why)
         self.position = position
         self.why = why
 
-    def located(self, text: str, node: Node) -> AttestationError:
+    def locate(self, text: str, node: Node) -> AttestationError:
         line = text.count("\n", 0, self.position) + 1
         column = self.position - text.rfind("\n", 0, self.position)
         return node.error(
-            f"is not JSON that can be read: {self.why} (line {line}, column {column})",
-            "It is damaged or was cut short: write it anew, with nothing else in it.",
+            f"is not JSON that can be read: {self.why} (line {line}, column {column})", DAMAGE_HINT
         )
 
 
@@ -164,20 +156,16 @@ _ANY_START = re.compile(r"(?=\{)")
 _STRUCTURE = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{},"]|\Z)', re.DOTALL)
 
 
-def _end_of(text: str, begin: int) -> int:
-    """Where the array or object that begins here ends.
+def _find_end(text: str, begin: int) -> int:
+    """Find where the array or object that begins here ends.
 
-    What stands between the brackets is not looked at: this only bounds depth and size, which
-    has to happen before a recursive parser sees them.
-
-    Raises:
-        _DamageError: It does not end, is too deep, or holds too much.
+    Only brackets are looked at, to bound depth and size before a recursive parser sees them.
     """
     if text[begin : begin + 1] not in ("[", "{"):
         raise _DamageError(begin, "an array or object should begin here")
     depth, end = 0, begin
-    for found in islice(_STRUCTURE.finditer(text, begin), MAX_VALUES):
-        mark, end = found[1], found.end()
+    for match in islice(_STRUCTURE.finditer(text, begin), MAX_VALUES):
+        mark, end = match[1], match.end()
         if mark in ("[", "{"):
             depth += 1
             if depth > MAX_DEPTH:
@@ -193,8 +181,8 @@ def _end_of(text: str, begin: int) -> int:
     raise _DamageError(end, f"it holds more than {MAX_VALUES:,} values")
 
 
-class _Unsaid:
-    """Stands for what JSON forbids, until its path is known."""
+class _Fault:
+    """Replaces a value that JSON forbids, until its path is known."""
 
     __slots__ = ("why",)
 
@@ -203,22 +191,22 @@ class _Unsaid:
 
 
 def _load(text: str, begin: int, end: int, node: Node) -> Node:
-    faults: list[_Unsaid] = []
+    faults: list[_Fault] = []
 
-    def fault(why: str) -> _Unsaid:
-        faults.append(_Unsaid(why))
+    def mark(why: str) -> _Fault:
+        faults.append(_Fault(why))
         return faults[-1]
 
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    def check_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
         if len(members) < len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            members[twice] = fault("the same name stands twice in one object")
+            repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            members[repeated] = mark("the same name stands twice in one object")
         return members
 
     decoder = json.JSONDecoder(
-        object_pairs_hook=unique,
-        parse_constant=lambda word: fault(f"{word} is not a JSON number"),
+        object_pairs_hook=check_names,
+        parse_constant=lambda word: mark(f"{word} is not a JSON number"),
     )
     # A JSONDecodeError counts lines from the beginning, which many small documents cannot afford.
     is_small = end - begin < len(text) // 2
@@ -230,9 +218,9 @@ def _load(text: str, begin: int, end: int, node: Node) -> Node:
     except ValueError as error:
         # CPython reads no whole number of more than 4300 digits.
         raise node.error("is not JSON that can be read: a number has too many digits") from error
-    document = node.decoded(value)
+    document = node.with_value(value)
     if faults:
-        raise _located(document, faults[0])
+        raise _locate(document, faults[0])
     if not text.isascii() and (escaped := _NOT_UTF_8.search(text, begin, end)):
         raise _DamageError(escaped.start(), "a byte is not UTF-8")
     return document
@@ -241,14 +229,15 @@ def _load(text: str, begin: int, end: int, node: Node) -> Node:
 _NOT_UTF_8 = re.compile(r"[\udc80-\udcff]")
 
 
-def _located(document: Node, fault: _Unsaid) -> AttestationError:
-    """The error at the path where the fault stands."""
+def _locate(document: Node, fault: _Fault) -> AttestationError:
+    """Make the error with the path of the fault."""
+    # The document's own path where the fault is inside a value that a repeated name has dropped.
+    place = document
     waiting = [document]
     while waiting:
         node = waiting.pop()
         if node.value is fault:
-            return node.error(fault.why, "The input is damaged, or was edited by hand.")
-        if isinstance(node.value, dict | list):
-            waiting.extend(node.members())
-    # It stood behind a name that stands twice itself.
-    return document.error(fault.why, "The input is damaged, or was edited by hand.")
+            place = node
+            break
+        waiting.extend(node.members())
+    return place.error(fault.why, "The input is damaged, or was edited by hand.")

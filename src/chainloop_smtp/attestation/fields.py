@@ -8,13 +8,22 @@ from datetime import UTC, datetime, timedelta
 
 from chainloop_smtp.errors import AttestationError, Problem
 
+PRINT_HINT = (
+    "Hand over what `chainloop attestation push -o json` printed, "
+    "or `chainloop workflow run describe --id RUN-ID -o json`."
+)
+DAMAGE_HINT = "It is damaged or was cut short: write it anew, with nothing else in it."
+
 
 class Node:
-    """One JSON value and where it stands. Missing fields and ``null`` are the same: not said.
+    """One JSON value and its position. A missing field and ``null`` are treated alike.
+
+    Methods that take names read the first of those fields that is present; without a name, the
+    value itself.
 
     Attributes:
-        value: What ``json`` made of it.
-        parent: The array or object that it stands in; None at the root.
+        value: What ``json`` decoded.
+        parent: The array or object that holds it; None at the root.
         key: Its name or index there; the root's is what paths begin with.
     """
 
@@ -31,70 +40,71 @@ class Node:
         steps: list[str] = []
         node: Node | None = self
         while node is not None:
-            steps.append(_step(node.key, is_root=node.parent is None))
+            steps.append(_format_step(node.key, is_root=node.parent is None))
             node = node.parent
         path = "".join(reversed(steps))
         return path if len(path) <= 300 else f"{path[:150]}...{path[-147:]}"
 
     @property
-    def is_said(self) -> bool:
+    def is_present(self) -> bool:
         """False for a missing field and for ``null``."""
         return self.value is not None
 
     def error(self, why: str, hint: str = "") -> AttestationError:
-        """An error about this value."""
+        """Make an error about this value."""
         return AttestationError(Problem(self.path, why, hint))
 
-    def decoded(self, value: object) -> "Node":
-        """The document inside this string; its paths go on from here."""
+    def with_value(self, value: object) -> "Node":
+        """Put the document that this string holds in its place; paths continue from here."""
         return Node(value, self.parent, self.key)
 
     def has(self, *names: str) -> bool:
-        """Whether this is an object that says all of these, be it ``null``."""
+        """Whether this is an object with all of these keys, ``null`` values included."""
         return isinstance(self.value, dict) and all(name in self.value for name in names)
 
     def get(self, *names: str) -> "Node":
-        """The field of the first of these names that says something.
+        """Return the first of these fields that is present, or an empty node.
 
         Raises:
-            AttestationError: This is something else than an object.
+            AttestationError: This is not an object.
         """
+        if not names:
+            return self
         if self.value is None:
             return Node(None, self, names[0])
         if not isinstance(self.value, dict):
             raise self.wrong_kind("an object")
         for name in names:
-            found = self.value.get(name)
-            if found is not None:
-                return Node(found, self, name)
+            value = self.value.get(name)
+            if value is not None:
+                return Node(value, self, name)
         return Node(None, self, names[0])
 
     def members(self) -> Iterator["Node"]:
-        """The values in this array or object, ``null`` among them; none in anything else."""
+        """Yield the values of an array or object, ``null`` included; none for anything else."""
         if isinstance(self.value, dict):
             yield from (Node(value, self, key) for key, value in self.value.items())
-            return
-        for index, value in enumerate(self.value if isinstance(self.value, list) else ()):
-            yield Node(value, self, index)
+        elif isinstance(self.value, list):
+            yield from (Node(value, self, index) for index, value in enumerate(self.value))
 
     def text(self, *names: str) -> str:
-        """A string; empty when not said. Half surrogate pairs become U+FFFD, as in Go."""
-        node = self.get(*names) if names else self
+        """Return a string; empty when missing. Half surrogate pairs become U+FFFD, as in Go."""
+        node = self.get(*names)
         if node.value is None:
             return ""
         if not isinstance(node.value, str):
             raise node.wrong_kind("a string")
-        return whole_characters(node.value)
+        return _replace_surrogates(node.value)
 
     def flag(self, *names: str) -> bool | None:
-        """A boolean; None when not said."""
+        """Return a boolean; None when missing."""
         node = self.get(*names)
         if node.value is None or isinstance(node.value, bool):
             return node.value
         raise node.wrong_kind("a boolean")
 
     def integer(self, *names: str) -> int | None:
-        """A count, revision or index; None when not said.
+        """Return a count, revision or index; None when missing.
 
         Protobuf's JSON writes 64-bit ones as strings.
         """
@@ -109,7 +119,7 @@ class Node:
         return value
 
     def number(self, *names: str) -> float | None:
-        """A finite number, in a string too; None when not said."""
+        """Return a finite number, which may stand in a string; None when missing."""
         node = self.get(*names)
         value = node.value
         if value is None:
@@ -120,52 +130,51 @@ class Node:
             raise node.wrong_kind("a number")
         return float(value)
 
-    def moment(self, *names: str) -> datetime | None:
-        """An RFC 3339 time in UTC, cut to microseconds; None when not said or not set."""
+    def timestamp(self, *names: str) -> datetime | None:
+        """Return an RFC 3339 time in UTC, cut to microseconds; None when missing or not set."""
         node = self.get(*names)
         text = node.text()
         if not text:
             return None
         try:
-            moment = _moment(text)
+            timestamp = _parse_timestamp(text)
         except (ValueError, OverflowError) as error:
             raise node.error(
-                f"should be an RFC 3339 time such as 2026-08-21T11:02:03Z, is {shown(text)}"
+                f"should be an RFC 3339 time such as 2026-08-21T11:02:03Z, is {excerpt(text)}"
             ) from error
-        # Protobuf's and Go's words for "not set".
-        return moment if moment > datetime(1970, 1, 1, tzinfo=UTC) else None
+        # For "not set", protobuf writes 1970 and Go year 1.
+        return timestamp if timestamp > datetime(1970, 1, 1, tzinfo=UTC) else None
 
     def items(self, *names: str) -> Iterator["Node"]:
-        """The members of an array; none when not said. None of them may be ``null``."""
-        node = self.get(*names) if names else self
+        """Yield the members of an array; none when missing. None of them may be ``null``."""
+        node = self.get(*names)
         if node.value is None:
             return
         if not isinstance(node.value, list):
             raise node.wrong_kind("an array")
-        for index, value in enumerate(node.value):
-            member = Node(value, node, index)
-            if value is None:
+        for member in node.members():
+            if member.value is None:
                 raise member.error("is null, where something should stand")
             yield member
 
     def entries(self, *names: str) -> Iterator[tuple[str, "Node"]]:
-        """The names and values of an object; none when not said."""
-        node = self.get(*names) if names else self
+        """Yield the names and values of an object; none when missing."""
+        node = self.get(*names)
         if node.value is None:
             return
         if not isinstance(node.value, dict):
             raise node.wrong_kind("an object")
         for key, value in node.value.items():
-            yield whole_characters(key), Node(value, node, key)
+            yield _replace_surrogates(key), Node(value, node, key)
 
     def texts(self, *names: str) -> Iterator[tuple[str, str]]:
-        """The names and values of an object of strings; none when not said."""
+        """Yield the names and values of an object of strings; none when missing."""
         for name, value in self.entries(*names):
             yield name, value.text()
 
-    def plain(self, *names: str) -> str:
-        """A string, boolean or number as Chainloop prints it; empty when not said."""
-        node = self.get(*names) if names else self
+    def scalar(self, *names: str) -> str:
+        """Return a string, boolean or number as Chainloop prints it; empty when missing."""
+        node = self.get(*names)
         match node.value:
             case bool():
                 return "true" if node.value else "false"
@@ -176,12 +185,12 @@ class Node:
             case _:
                 return node.text()
 
-    def octets(self, *names: str) -> bytes:
-        """The bytes of a base64 string, empty when not said.
+    def base64(self, *names: str) -> bytes:
+        """Decode a base64 string; empty when missing.
 
         Standard or URL-safe alphabet (the DSSE protocol allows both), padded or not.
         """
-        node = self.get(*names) if names else self
+        node = self.get(*names)
         text = node.text()
         if not text:
             return b""
@@ -190,21 +199,17 @@ class Node:
         try:
             return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
         except ValueError as error:
-            raise node.error(
-                "should be base64 and is not",
-                "It is damaged or was cut short: write it anew, with nothing else in it.",
-            ) from error
+            raise node.error("should be base64 and is not", DAMAGE_HINT) from error
 
     def wrong_kind(self, wanted: str) -> AttestationError:
-        """An error that tells the kinds only: the value may be a secret."""
-        return self.error(f"should be {wanted}, is {kind(self.value)}")
+        """Make an error that names the kinds only: the value may be a secret."""
+        return self.error(f"should be {wanted}, is {_name_kind(self.value)}")
 
 
 _BASE64 = str.maketrans({"-": "+", "_": "/", "\r": None, "\n": None})
 
 
-def kind(value: object) -> str:
-    """What JSON calls this; ``null`` never comes here, for it says nothing."""
+def _name_kind(value: object) -> str:
     match value:
         case bool():
             return "a boolean"
@@ -220,26 +225,26 @@ def kind(value: object) -> str:
             return "a number"
 
 
-def shown(text: str, limit: int = 60) -> str:
-    """The text for an error message: quoted, shortened, nothing unprintable."""
+def excerpt(text: str, limit: int = 60) -> str:
+    """Quote a text for an error message, cut to ``limit`` characters, nothing unprintable."""
     quoted = repr(text[:limit])
     return quoted if len(text) <= limit else f"{quoted}..."
 
 
-def whole_characters(text: str) -> str:
-    """The text without half surrogate pairs, which no encoding can carry."""
+def _replace_surrogates(text: str) -> str:
+    """Replace half surrogate pairs, which no encoding can carry."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def _step(key: "str | int", *, is_root: bool) -> str:
+def _format_step(key: "str | int", *, is_root: bool) -> str:
     if is_root:
         return str(key)
     if isinstance(key, int):
         return f"[{key}]"
-    return f".{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,59}", key) else f"[{shown(key)}]"
+    return f".{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,59}", key) else f"[{excerpt(key)}]"
 
 
 _RFC3339 = re.compile(
@@ -248,13 +253,13 @@ _RFC3339 = re.compile(
 )
 
 
-def _moment(text: str) -> datetime:
-    found = _RFC3339.fullmatch(text)
-    if found is None:
+def _parse_timestamp(text: str) -> datetime:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
         raise ValueError(text)
-    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-    microsecond = int((found[7] or "")[:6].ljust(6, "0"))
-    offset = timedelta(hours=int(found[9] or 0), minutes=int(found[10] or 0))
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    microsecond = int((match[7] or "")[:6].ljust(6, "0"))
+    offset = timedelta(hours=int(match[9] or 0), minutes=int(match[10] or 0))
     # Commits may carry an offset of days, which no `timezone` can.
-    there = datetime(year, month, day, hour, minute, second, microsecond, UTC)
-    return there + offset if found[8] == "-" else there - offset
+    local = datetime(year, month, day, hour, minute, second, microsecond, UTC)
+    return local + offset if match[8] == "-" else local - offset

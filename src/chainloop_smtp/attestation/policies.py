@@ -20,27 +20,23 @@ ATTESTATION_LEVEL = "CHAINLOOP.ATTESTATION"
 """Chainloop's key for the policies that look at the attestation as a whole."""
 
 
-def read_map(node: Node) -> tuple[Evaluation, ...]:
-    """Evaluations keyed by material name, sorted for showing; empty when not said."""
-    return arranged(
-        _evaluation(evaluation, "" if key == ATTESTATION_LEVEL else key)
+def read_map(node: Node) -> Policies:
+    """Read evaluations keyed by material name; no evaluations when it is missing."""
+    return _summarize(
+        _read_evaluation(evaluation, "" if key == ATTESTATION_LEVEL else key)
         for key, evaluations in node.entries()
         for evaluation in evaluations.items()
     )
 
 
-def read_list(node: Node) -> tuple[Evaluation, ...]:
-    """Evaluations in one flat array, as Chainloop's storage keeps them, sorted for showing."""
-    return arranged(_evaluation(evaluation, "") for evaluation in node.items())
+def read_list(node: Node) -> Policies:
+    """Read evaluations in one flat array, as Chainloop's storage keeps them."""
+    return _summarize(_read_evaluation(evaluation, "") for evaluation in node.items())
 
 
-def arranged(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
-    """What stopped the pipeline first, then what was violated, skipped, passed."""
-    return tuple(sorted(evaluations, key=_order))
-
-
-def counted(evaluations: tuple[Evaluation, ...]) -> Policies:
-    """Policies whose counts are those of the evaluations at hand."""
+def _summarize(unsorted: Iterable[Evaluation]) -> Policies:
+    """Sort for display (violated gates first, then violated, skipped, passed), and count."""
+    evaluations = tuple(sorted(unsorted, key=_sort_key))
     ranks = [_rank(evaluation) for evaluation in evaluations]
     violation_count = sum(len(one.active_violations) for one in evaluations)
     suppressed_count = sum(len(one.suppressed_violations) for one in evaluations)
@@ -56,8 +52,8 @@ def counted(evaluations: tuple[Evaluation, ...]) -> Policies:
     )
 
 
-def strategy_of(word: str) -> Strategy | None:
-    """Chainloop's word for the strategy; None when it says nothing that we know."""
+def parse_strategy(word: str) -> Strategy | None:
+    """Parse Chainloop's word for the blocking strategy; None when it is empty or unknown."""
     return Strategy.__members__.get(word)
 
 
@@ -70,13 +66,13 @@ def _rank(evaluation: Evaluation) -> int:
     return _SKIPPED if evaluation.is_skipped else _PASSED
 
 
-def _order(evaluation: Evaluation) -> tuple[int, str, str, tuple[str, ...]]:
+def _sort_key(evaluation: Evaluation) -> tuple[int, str, str, tuple[str, ...]]:
     # The messages only tell two runs of one policy on one material apart.
     messages = tuple(violation.message for violation in evaluation.violations)
     return _rank(evaluation), evaluation.name, evaluation.material, messages
 
 
-def _evaluation(node: Node, material: str) -> Evaluation:
+def _read_evaluation(node: Node, material: str) -> Evaluation:
     return Evaluation(
         name=node.text("name"),
         material=node.text("materialName", "material_name") or material,
@@ -84,70 +80,71 @@ def _evaluation(node: Node, material: str) -> Evaluation:
         is_gate=bool(node.flag("gate")),
         is_skipped=bool(node.flag("skipped")),
         skip_reasons=tuple(reason.text() for reason in node.items("skipReasons", "skip_reasons")),
-        violations=tuple(_violation(violation) for violation in node.items("violations")),
+        violations=tuple(_read_violation(violation) for violation in node.items("violations")),
     )
 
 
-def _violation(node: Node) -> Violation:
+def _read_violation(node: Node) -> Violation:
     return Violation(
         subject=node.text("subject"),
         message=node.text("message"),
         is_suppressed=bool(node.flag("suppress")),
-        finding=_finding(node),
+        finding=_read_finding(node),
     )
 
 
-def _finding(node: Node) -> Finding | None:
-    """At most one of PolicyEvaluation.Violation's structured findings is set."""
-    if (found := node.get("vulnerability")).is_said:
-        component, version = _package(found.text("packagePurl", "package_purl"))
+def _read_finding(node: Node) -> Finding | None:
+    """Read the one structured finding that PolicyEvaluation.Violation may hold."""
+    if (finding := node.get("vulnerability")).is_present:
+        component, version = _parse_purl(finding.text("packagePurl", "package_purl"))
         return Finding(
             kind=FindingKind.VULNERABILITY,
-            id=found.text("externalId", "external_id"),
-            message=found.text("message"),
-            severity=found.text("severity"),
-            score=found.number("cvssV3Score", "cvss_v3_score"),
+            id=finding.text("externalId", "external_id"),
+            message=finding.text("message"),
+            severity=finding.text("severity"),
+            score=finding.number("cvssV3Score", "cvss_v3_score"),
             component=component,
             component_version=version,
-            fixed_version=found.text("fixedVersion", "fixed_version"),
-            recommendation=found.text("recommendation"),
-            assessment=_assessment(found),
+            fixed_version=finding.text("fixedVersion", "fixed_version"),
+            recommendation=finding.text("recommendation"),
+            assessment=_read_assessment(finding),
         )
-    if (found := node.get("sast")).is_said:
-        location = found.text("location")
-        line = found.number("lineNumber", "line_number")
+    if (finding := node.get("sast")).is_present:
+        location = finding.text("location")
+        line = finding.number("lineNumber", "line_number")
         return Finding(
             kind=FindingKind.SAST,
-            id=found.text("ruleId", "rule_id"),
-            message=found.text("message"),
-            severity=found.text("severity"),
-            score=found.number("severityScore", "severity_score"),
+            id=finding.text("ruleId", "rule_id"),
+            message=finding.text("message"),
+            severity=finding.text("severity"),
+            score=finding.number("severityScore", "severity_score"),
             # Tools say 0 or -1 where they mean none.
             location=f"{location}:{line:.0f}" if location and line and line > 0 else location,
-            recommendation=found.text("recommendation"),
-            assessment=_assessment(found),
+            recommendation=finding.text("recommendation"),
+            assessment=_read_assessment(finding),
         )
-    if (found := node.get("licenseViolation", "license_violation")).is_said:
-        component, version = _package(found.text("packagePurl", "package_purl"))
+    if (finding := node.get("licenseViolation", "license_violation")).is_present:
+        component, version = _parse_purl(finding.text("packagePurl", "package_purl"))
         return Finding(
             kind=FindingKind.LICENSE,
-            id=found.text("licenseId", "license_id") or found.text("licenseName", "license_name"),
-            message=found.text("message"),
-            component=found.text("componentName", "component_name") or component,
-            component_version=found.text("componentVersion", "component_version") or version,
-            recommendation=found.text("recommendation"),
-            assessment=_assessment(found),
+            id=finding.text("licenseId", "license_id")
+            or finding.text("licenseName", "license_name"),
+            message=finding.text("message"),
+            component=finding.text("componentName", "component_name") or component,
+            component_version=finding.text("componentVersion", "component_version") or version,
+            recommendation=finding.text("recommendation"),
+            assessment=_read_assessment(finding),
         )
     return None
 
 
-def _assessment(node: Node) -> str:
+def _read_assessment(node: Node) -> str:
     status = node.get("assessment").text("effectiveStatus", "effective_status")
     return status.removeprefix("ASSESSMENT_STATUS_")
 
 
-def _package(purl: str) -> tuple[str, str]:
-    """Name and version in a package URL, shortened as Chainloop's command shortens it."""
+def _parse_purl(purl: str) -> tuple[str, str]:
+    """Split a package URL into name and version, as Chainloop's command shortens it."""
     if not purl:
         return "", ""
     from urllib.parse import unquote

@@ -1,4 +1,4 @@
-"""An in-toto statement of Chainloop's, or a predicate without one -> Attestation.
+"""Chainloop's in-toto statement, or a predicate without one -> Attestation.
 
 Sources: ProvenancePredicateV02 and its retired predecessor v0.1. Everything that came after the
 first v0.2 came as an optional key.
@@ -7,8 +7,7 @@ first v0.2 came as an optional key.
 from dataclasses import replace
 
 from chainloop_smtp.attestation import materials, policies
-from chainloop_smtp.attestation.fields import Node, shown
-from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.attestation.fields import PRINT_HINT, Node, excerpt
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -25,50 +24,48 @@ PREDICATE_TYPE_PREFIX = "chainloop.dev/attestation/"
 
 
 def read_statement(node: Node, shape: str) -> Attestation:
-    """A statement, with protobuf's JSON names or with those of ``-o statement``.
+    """Read a statement, with protobuf's JSON names or with those of ``-o statement``.
 
     Args:
-        shape: What the input was, in a reader's words.
+        shape: What the input is, in a reader's words.
 
     Raises:
-        AttestationError: It is somebody else's statement, says nothing, or is damaged.
+        AttestationError: It is not Chainloop's, has no predicate, or is damaged.
     """
-    kind = node.text("predicateType", "predicate_type")
-    if not kind.startswith(PREDICATE_TYPE_PREFIX):
-        raise _foreign(node, kind)
+    type_node = node.get("predicateType", "predicate_type")
+    predicate_type = type_node.text()
+    if not predicate_type:
+        raise node.error(
+            "this in-toto statement has no predicate type, so it is not a Chainloop attestation",
+            "`chainloop workflow run describe --id RUN-ID -o statement` prints one that is.",
+        )
+    if not predicate_type.startswith(PREDICATE_TYPE_PREFIX):
+        raise type_node.error(
+            f"this is an in-toto statement of type {excerpt(predicate_type)}, "
+            f"not a Chainloop attestation ({PREDICATE_TYPE_PREFIX}...)",
+            PRINT_HINT,
+        )
     predicate = node.get("predicate")
-    if not predicate.is_said:
+    if not predicate.is_present:
         raise predicate.error(
             "the statement has no predicate, so it says nothing about a run",
             "`chainloop workflow run describe --id RUN-ID -o statement` prints one that does.",
         )
-    return _read(predicate, node.get("subject"), shape, kind)
+    subjects = node.get("subject")
+    attestation = read_predicate(predicate, subjects, shape)
+    return replace(attestation, commit=_read_commit(subjects), predicate_type=predicate_type)
 
 
-def read_predicate(node: Node, shape: str) -> Attestation:
-    """A predicate whose statement is not at hand: nothing is known of commit and outputs."""
-    return _read(node, Node(None), shape, "")
+def read_predicate(node: Node, subjects: Node, shape: str) -> Attestation:
+    """Read a predicate.
 
-
-def _foreign(node: Node, kind: str) -> AttestationError:
-    if not kind:
-        return node.error(
-            "this in-toto statement has no predicate type, so it is not a Chainloop attestation",
-            "`chainloop workflow run describe --id RUN-ID -o statement` prints one that is.",
-        )
-    return node.get("predicateType", "predicate_type").error(
-        f"this is an in-toto statement of type {shown(kind)}, "
-        f"not a Chainloop attestation ({PREDICATE_TYPE_PREFIX}...)",
-        "Hand over what `chainloop attestation push -o json` printed, "
-        "or `chainloop workflow run describe --id RUN-ID -o json`.",
-    )
-
-
-def _read(node: Node, subjects: Node, shape: str, predicate_type: str) -> Attestation:
+    Args:
+        subjects: The statement's. Empty when there is no statement: outputs are then unknown.
+    """
     metadata = node.get("metadata")
     run_id = metadata.text("workflowRunID")
     # A dry run is attested with an empty run id; a missing one says nothing.
-    is_dry_run = not run_id if metadata.get("workflowRunID").is_said else None
+    is_dry_run = not run_id if metadata.get("workflowRunID").is_present else None
     attested, bad_count = materials.read_attested(node, subjects)
     return Attestation(
         shape=shape,
@@ -76,10 +73,10 @@ def _read(node: Node, subjects: Node, shape: str, predicate_type: str) -> Attest
         is_dry_run=is_dry_run,
         run=Run(
             id=run_id,
-            started_at=metadata.moment("initializedAt"),
-            finished_at=metadata.moment("finishedAt"),
+            started_at=metadata.timestamp("initializedAt"),
+            finished_at=metadata.timestamp("finishedAt"),
         ),
-        workflow=_workflow(metadata),
+        workflow=_read_workflow(metadata),
         runner=Runner(
             type=node.text("runnerType"),
             url=node.text("runnerURL"),
@@ -89,21 +86,19 @@ def _read(node: Node, subjects: Node, shape: str, predicate_type: str) -> Attest
         ),
         materials=attested,
         bad_material_count=bad_count,
-        annotations=materials.annotations_of(node.get("annotations")),
+        annotations=materials.read_annotations(node.get("annotations")),
         environment=tuple(
             Annotation(name=name, value=value) for name, value in sorted(node.get("env").texts())
         ),
-        policies=_policies(node),
-        commit=_commit(subjects),
+        policies=_read_policies(node),
         signing=Signing(
             authority=node.text("signingCA"), timestamp_authority=node.text("signingTSA")
         ),
         builder=node.get("builder").text("id"),
-        predicate_type=predicate_type,
     )
 
 
-def _workflow(metadata: Node) -> Workflow:
+def _read_workflow(metadata: Node) -> Workflow:
     version = metadata.text("projectVersion")
     return Workflow(
         name=metadata.text("workflowName") or metadata.text("name"),
@@ -119,82 +114,72 @@ def _workflow(metadata: Node) -> Workflow:
     )
 
 
-def _commit(subjects: Node) -> Commit | None:
+def _read_commit(subjects: Node) -> Commit | None:
     for subject in subjects.items():
         if subject.text("name") != "git.head":
             continue
-        digest, notes = subject.get("digest"), subject.get("annotations")
+        digest, annotations = subject.get("digest"), subject.get("annotations")
         return Commit(
             sha=digest.text("sha1") or digest.text("sha256"),
-            author_name=notes.text("author.name"),
-            author_email=notes.text("author.email"),
-            date=notes.moment("date"),
-            message=notes.text("message"),
-            verification=notes.text("author.verification_status"),
-            is_signed=bool(notes.text("signature")),
-            remotes=_remotes(notes.get("remotes")),
+            author_name=annotations.text("author.name"),
+            author_email=annotations.text("author.email"),
+            date=annotations.timestamp("date"),
+            message=annotations.text("message"),
+            verification=annotations.text("author.verification_status"),
+            is_signed=bool(annotations.text("signature")),
+            remotes=_read_remotes(annotations.get("remotes")),
         )
     return None
 
 
-def _remotes(node: Node) -> tuple[str, ...]:
-    """URLs, ``origin`` first, then by the remotes' names: git's own order is not kept."""
-    named = [(remote.text("name"), remote.text("url")) for remote in node.items()]
-    return tuple(
-        url for name, url in sorted(named, key=lambda one: (one[0] != "origin", one)) if url
-    )
+def _read_remotes(node: Node) -> tuple[str, ...]:
+    """Read URLs, ``origin`` first, then by the remotes' names: git's own order is not kept."""
+    remotes = [(remote.text("name"), remote.text("url")) for remote in node.items()]
+    remotes.sort(key=lambda remote: (remote[0] != "origin", remote))
+    return tuple(url for _, url in remotes if url)
 
 
-def _policies(node: Node) -> Policies:
+def _read_policies(node: Node) -> Policies:
     violation_count = node.integer("policyViolationsCount") or 0
     evaluation_count = node.integer("policyEvaluationsCount") or 0
     skipped_count = node.integer("policySkippedCount") or 0
+    passed_count = node.integer("policyPassedCount") or 0
     has_gated, is_blocked = node.flag("policyHasGatedViolations"), node.flag("policyAttBlocked")
     has_violations = bool(
         violation_count or node.flag("policyHasViolations") or has_gated or is_blocked
     )
-    passed_count = node.integer("policyPassedCount") or 0
     if not passed_count and (not has_violations or violation_count == 1):
-        # The count of the passed is younger than that of all: they are the ones that were not
-        # skipped, but for the one that the one violation is of.
+        # policyPassedCount is younger than the count of all: those passed that were not skipped,
+        # except for the one that has the one violation.
         passed_count = max(evaluation_count - skipped_count - violation_count, 0)
-    said = Policies(
-        reference=_reference(node.get("policyEvaluationsRef")),
-        evaluation_count=evaluation_count,
-        violation_count=violation_count,
-        passed_count=passed_count,
-        skipped_count=skipped_count,
+    counts = policies.read_map(node.get("policyEvaluations", "policy_evaluations"))
+    # The predicate's own counts are younger than inline evaluations, and 0 in old files; only
+    # suppressed violations are never inline. Its claims about violations count all the same.
+    if not counts.evaluations:
+        counts = Policies(
+            evaluation_count=evaluation_count,
+            violation_count=violation_count,
+            passed_count=passed_count,
+            skipped_count=skipped_count,
+        )
+    return replace(
+        counts,
+        reference=_read_reference(node.get("policyEvaluationsRef")),
         suppressed_count=node.integer("policySuppressedCount"),
-        strategy=policies.strategy_of(node.text("policyCheckBlockingStrategy")),
+        strategy=policies.parse_strategy(node.text("policyCheckBlockingStrategy")),
         is_bypassed=node.flag("policyBlockBypassEnabled"),
         is_blocked=is_blocked,
-        has_violations=has_violations,
-        has_gated_violations=bool(has_gated),
-    )
-    evaluations = policies.read_map(node.get("policyEvaluations", "policy_evaluations"))
-    if not evaluations:
-        return said
-    # The predicate's own counts are younger than inline evaluations, and 0 in old files; only
-    # suppressed violations never stand inline. What it says of violations counts all the same.
-    told = policies.counted(evaluations)
-    return replace(
-        told,
-        reference=said.reference,
-        suppressed_count=said.suppressed_count,
-        strategy=said.strategy,
-        is_bypassed=said.is_bypassed,
-        is_blocked=said.is_blocked,
-        has_violations=told.has_violations or said.has_violations,
-        has_gated_violations=told.has_gated_violations or said.has_gated_violations,
+        has_violations=counts.has_violations or has_violations,
+        has_gated_violations=counts.has_gated_violations or bool(has_gated),
     )
 
 
-def _reference(node: Node) -> str:
-    """What names the stored evaluations; empty when they are inline, or there are none.
+def _read_reference(node: Node) -> str:
+    """Read what names the stored evaluations; empty when they are inline, or there are none.
 
-    So far Chainloop gives their SHA-256. That there are some counts even where it does not.
+    So far Chainloop gives their SHA-256. Without it, the reference still proves that some exist.
     """
-    if not node.is_said:
+    if not node.is_present:
         return ""
     digests = [f"{name}:{value}" for name, value in node.get("digest").texts() if value]
     sha256 = next((each for each in digests if each.startswith("sha256:")), "")

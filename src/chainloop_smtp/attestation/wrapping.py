@@ -1,199 +1,105 @@
-"""A document of any shape that describes a run -> Attestation.
+"""What wraps a signed statement: DSSE envelope, Sigstore bundle, pre-authentication encoding.
 
-The order of the questions matters: each shape is told by keys that none before it has.
+Sources: DSSE v1 protocol and envelope; Sigstore bundle v0.3 as protobuf's JSON. Signatures are not
+verified here.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
-from chainloop_smtp.attestation import (
-    decoding,
-    describe,
-    joining,
-    policies,
-    predicate,
-    refusals,
-    signed,
-    status,
-)
-from chainloop_smtp.attestation.fields import Node, shown
-from chainloop_smtp.model.attested import Attestation, Run, Runner, Workflow
+from chainloop_smtp.attestation import predicate
+from chainloop_smtp.attestation.decoding import decode_text, parse_document
+from chainloop_smtp.attestation.fields import Node, excerpt
+from chainloop_smtp.model.attested import Attestation
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
-def read(evidence: bytes, root: Node) -> Attestation:
-    """Whatever a Chainloop command printed about one run.
-
-    Raises:
-        AttestationError: It describes no run, and a sentence says what it is instead; or it is
-            damaged.
-    """
-    text = decoding.text_of(evidence, root)
-    if inner := _bare(text, root):
-        return read(inner, root)
-    if start := _PRE_AUTHENTICATION_ENCODING.search(text):
-        shape = "workflow run describe -o payload-pae"
-        return signed.read_pre_authentication_encoding(text[start.start() :], root, shape)
-    document = decoding.find(text, root, lambda node: _reader_of(node) is not None)
-    reader = _reader_of(document)
-    if reader is None:
-        raise refusals.refusal(document)
-    return reader(document, evidence)
+def read_envelope(node: Node, shape: str) -> Attestation:
+    """Read a DSSE envelope around a statement."""
+    _check_payload_type(node.get("payloadType"))
+    for signature in node.items("signatures"):
+        signature.text("sig")
+    payload = node.get("payload")
+    statement = parse_document(decode_text(payload.base64(), payload), payload)
+    return predicate.read_statement(statement, shape)
 
 
-def _bare(text: str, root: Node) -> bytes:
-    """What stands in a JSON string, or in base64, and nothing else; empty when neither does.
-
-    ``toJSON(steps.push.outputs.attestation)`` in a workflow gives the first,
-    ``jq -r .attestation.bundle`` of a described run the second.
-    """
-    if _JSON_STRING.match(text):
-        inner = decoding.string(text)
-        return b"" if _JSON_STRING.match(inner) else inner.encode()
-    if _BASE64_OF_OBJECT.fullmatch(text):
-        return root.decoded(text.strip()).octets()
-    return b""
-
-
-_JSON_STRING = re.compile(r'\s*+"')
-# The first characters of `{"`, `{ ` and `{` with a line end.
-_BASE64_OF_OBJECT = re.compile(r"\s*+e[wy][A-Za-z0-9+/\r\n]++={0,2}\s*+")
-_PRE_AUTHENTICATION_ENCODING = re.compile(r"^DSSEv1 ", re.MULTILINE)
-
-_Reader = Callable[[Node, bytes], Attestation]
-
-
-def _reader_of(node: Node) -> _Reader | None:
-    """The reader of this shape; None when it does not describe a run."""
-    if node.has("attestationID") and (node.has("workflowMeta") or node.has("isPushed")):
-        return lambda node, _: status.read(node)
-    if node.has("envelope", "digest"):
-        return _read_described_attestation if _is_described(node) else _read_old_push
-    if node.has("workflowRun"):
-        return lambda node, _: describe.read(node)
-    if node.has("dsseEnvelope"):
-        return lambda node, raw: signed.read_bundle(node, raw, "Sigstore bundle")
-    if node.has("payload", "payloadType"):
-        return lambda node, _: signed.read_envelope(node, "DSSE envelope")
-    if node.has("predicate") and (node.has("predicateType") or node.has("predicate_type")):
-        return _read_statement
-    if node.has("Metadata", "Data", "Kind"):
-        return _read_webhook
-    if node.has("metadata", "builder", "buildType") and _is_chainloops(node.get("buildType")):
-        return lambda node, _: predicate.read_predicate(node, "predicate")
-    return None
-
-
-def _is_chainloops(build_type: Node) -> bool:
-    """SLSA's predicates have the same keys."""
-    return isinstance(build_type.value, str) and build_type.value.startswith("chainloop.dev/")
-
-
-def _is_described(node: Node) -> bool:
-    return any(node.has(key) for key in ("bundle", "policy_evaluation_status", "materials"))
-
-
-def _read_described_attestation(node: Node, _: bytes) -> Attestation:
-    return describe.read_item(node, f"attestation of {describe.SHAPE}")
-
-
-def _read_statement(node: Node, _: bytes) -> Attestation:
-    printed = node.has("predicate_type")
-    return predicate.read_statement(
-        node, "workflow run describe -o statement" if printed else "in-toto statement"
-    )
-
-
-def _read_old_push(node: Node, _: bytes) -> Attestation:
-    """What `attestation push` printed until the end of 2024.
-
-    Until May 2024 the envelope was JSON in a string, and there was no status beside it.
-    """
-    shape = "attestation push -o json (before 2025)"
-    envelope = node.get("envelope")
-    if isinstance(envelope.value, str):
-        envelope = decoding.parse(envelope.text(), envelope)
-    attested = signed.read_envelope(envelope, shape)
-    digest = node.text("digest")
-    # A dry run had no digest, and nothing else told it from a real one.
-    attested = replace(attested, digest=digest, is_recorded=bool(digest))
-    if not node.get("status").is_said:
-        return attested
-    said = status.read(node.get("status"))
-    joining.check_run(node.get("status").get("attestationID"), attested)
-    said = replace(said, shape=shape, is_recorded=bool(digest))
-    return joining.filled(said, attested)
-
-
-def _read_webhook(node: Node, _: bytes) -> Attestation:
-    """What Chainloop's webhook plugin posts.
-
-    ``Hash`` is that of the envelope, so it is not the attestation's digest.
-    """
-    shape = "webhook body"
-    kind, data = node.text("Kind"), node.get("Data")
-    if kind != "ATTESTATION":
-        raise refusals.webhook(node, kind)
-    body = decoding.parse_bytes(data.octets(), data)
-    if (envelope := body.get("Envelope")).is_said:
-        attested = signed.read_envelope(envelope, shape)
-    elif (statement := body.get("Statement")).is_said:
-        attested = predicate.read_statement(statement, shape)
-    else:
-        attested = predicate.read_predicate(body.get("Predicate"), shape)
-    workflow = node.get("Metadata").get("Workflow")
-    run = node.get("Metadata").get("WorkflowRun")
-    joining.check_run(run.get("ID"), attested)
-    told = Attestation(
-        shape=shape,
-        is_recorded=True,
-        digest=run.text("AttestationDigest"),
-        run=Run(
-            id=run.text("ID"),
-            state=describe.STATES.get(run.text("State")),
-            started_at=run.moment("StartedAt"),
-            finished_at=run.moment("FinishedAt"),
-        ),
-        workflow=Workflow(
-            name=workflow.text("Name"),
-            id=workflow.text("ID"),
-            project=workflow.text("Project"),
-            team=workflow.text("Team"),
-        ),
-        runner=Runner(type=run.text("RunnerType"), url=run.text("RunURL")),
-    )
-    return joining.filled(replace(attested, is_dry_run=None), told)
-
-
-def with_evaluations(attestation: Attestation, bundle: bytes) -> Attestation:
-    """The attestation with the policy evaluations that it refers to.
+def read_bundle(node: Node, raw: bytes, shape: str) -> Attestation:
+    """Read a Sigstore bundle, with or without its verification material.
 
     Args:
-        bundle: What ``chainloop artifact download --digest sha256:...`` fetches.
-
-    Raises:
-        AttestationError: They are damaged, or others than those it refers to.
+        raw: The bundle's bytes as they came.
     """
-    root = Node(None, key="policy-evaluations: $")
-    text = decoding.text_of(bundle, root)
-    document = decoding.find(text, root, lambda node: node.has("evaluations"))
-    if not document.has("evaluations"):
-        raise root.error(
-            "this is not a bundle of policy evaluations",
-            "`chainloop artifact download --digest sha256:...` fetches one.",
+    attestation = read_envelope(node.get("dsseEnvelope"), shape)
+    material = node.get("verificationMaterial")
+    timestamps = material.get("timestampVerificationData").items("rfc3161Timestamps")
+    indexes = [entry.integer("logIndex") for entry in material.items("tlogEntries")]
+    signing = replace(
+        attestation.signing,
+        key_hint=material.get("publicKey").text("hint"),
+        timestamp_count=sum(1 for each in timestamps if each.text("signedTimestamp")),
+        log_indexes=tuple(str(index) for index in indexes if index is not None),
+        bundle_digests=compute_digests(node, raw),
+    )
+    if certificate := _read_leaf_certificate(material):
+        # Imported here: most bundles are signed with a key.
+        from chainloop_smtp.attestation.certificate import read
+
+        subject, issuer, names = read(certificate)
+        signing = replace(
+            signing, certificate=subject, certificate_issuer=issuer, certificate_sans=names
         )
-    reference = attestation.policies.reference
-    digests = signed.digests_of(document, bundle)
-    if reference and reference.lower() not in digests:
+    return replace(attestation, signing=signing)
+
+
+def read_pre_authentication_encoding(text: str, root: Node, shape: str) -> Attestation:
+    """Read DSSE's ``DSSEv1 <length> <payload type> <length> <payload>``; lengths count bytes."""
+    header = re.match(r"DSSEv1 ([0-9]{1,9}) (\S{0,200}) ([0-9]{1,9}) ", text)
+    if header is None:
+        raise root.error("begins as a DSSE pre-authentication encoding and does not go on as one")
+    _check_payload_type(root.with_value(header[2]))
+    payload = text[header.end() :]
+    if len(payload.encode(errors="surrogatepass")) < int(header[3]):
         raise root.error(
-            f"hashes to {digests[0]}, but `{attestation.shape}` refers to {shown(reference, 80)}",
-            "`chainloop artifact download --digest` with the second fetches the right one.",
+            f"is cut short: the payload should have {int(header[3]):,} bytes",
+            "`chainloop workflow run describe --id RUN-ID -o payload-pae` prints all of it.",
         )
-    told = policies.counted(policies.read_list(document.get("evaluations")))
-    if not reference and (difference := joining.unlike(attestation.policies, told)):
-        raise root.error(
-            f"these are not the evaluations of `{attestation.shape}`: {difference}",
-            "It refers to no bundle, so nothing else says that this one is its own. Leave "
-            "policy-evaluations out, or give the bundle of this run.",
+    # Line ends may have been changed on the way, so the length is a lower bound only.
+    return predicate.read_statement(parse_document(payload, root), shape)
+
+
+def _check_payload_type(node: Node) -> None:
+    payload_type = node.text()
+    if payload_type != PAYLOAD_TYPE:
+        raise node.error(
+            f"the envelope holds {excerpt(payload_type)}, "
+            f"not an in-toto statement ({PAYLOAD_TYPE})",
+            "`chainloop workflow run describe --id RUN-ID -o attestation` prints one that does.",
         )
-    return replace(attestation, policies=joining.policies_filled(attestation.policies, told))
+
+
+def compute_digests(node: Node, raw: bytes) -> tuple[str, ...]:
+    """Compute SHA-256 of the bytes at hand and of the forms in which Chainloop stores a bundle.
+
+    A copy with other white space (``-o attestation`` indents) is still the same bundle. Protobuf's
+    compact JSON has a blank behind each comma, or none: it varies from build to build on purpose.
+    """
+    forms = [raw] + [
+        json.dumps(node.value, separators=separators, ensure_ascii=False).encode(
+            errors="surrogatepass"
+        )
+        for separators in ((",", ":"), (", ", ":"))
+    ]
+    return tuple(dict.fromkeys(f"sha256:{hashlib.sha256(form).hexdigest()}" for form in forms))
+
+
+def _read_leaf_certificate(material: Node) -> bytes:
+    """Read the DER of the certificate that signed; empty when the bundle has none."""
+    if (leaf := material.get("certificate")).is_present:
+        return leaf.base64("rawBytes")
+    for leaf in material.get("x509CertificateChain").items("certificates"):
+        return leaf.base64("rawBytes")
+    return b""
