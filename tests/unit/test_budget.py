@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainloop_smtp.message import budget, compose, view
-from chainloop_smtp.message.budget import Limits, fitted
+from chainloop_smtp.message import budget, clean, compose
+from chainloop_smtp.message.budget import (
+    FULL,
+    LEVELS,
+    MINIMAL,
+    SHORT_WORDS,
+    SHORTENED,
+    Limits,
+    fitted,
+)
+from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -97,12 +106,12 @@ def test_what_does_not_fit_is_cut_and_says_where_it_is() -> None:
     mail = written(stressed())
     html = Html(mail.html).text
 
-    assert len(mail.html.encode()) <= budget.HTML_OCTETS
+    assert len(mail.html.encode()) <= budget.HTML_BYTES
     assert mail.is_cut
     assert [part.name for part in mail.parts] == ["chainloop-report.json"]
     assert "material-79" in mail.parts[0].content.decode()
     assert "chainloop-report.json" in html
-    assert "and 40 more: see the attached report" in html  # of 60 variables
+    assert "and 50 more: see the attached report" in html  # of 60 variables
     assert "(cut, 400 characters)" in html
     assert "40 passed: good-0, good-1, good-2 and 37 more: see the attached report" in html
     assert "Not everything fits in here: see the attached report." in html
@@ -124,12 +133,11 @@ def test_more_than_any_form_has_room_for_is_not_even_written_out() -> None:
     few = replace(RECORDED, policies=policies(Evaluation(name="p", violations=(lines,))))
     mail = written(many)
 
-    assert view.is_bounded(few, Limits())
-    assert not view.is_bounded(many, Limits())
-    assert view.is_bounded(many, budget.STEPS[-1])
-    assert view.is_bounded(None, Limits())
+    assert Selection(FULL).size(few) <= budget.CHARACTERS
+    assert Selection(FULL).size(many) > budget.CHARACTERS
+    assert Selection(FULL).size(None) == 0
     assert mail.is_cut
-    assert "and 90 more violated policies" in mail.summary
+    assert re.search(r"and 9\d more violated policies", mail.summary)
     assert "has 1,000 policy violations" in mail.summary
 
 
@@ -165,8 +173,11 @@ def test_more_than_any_form_has_room_for_is_not_even_written_out() -> None:
     ],
 )
 def test_rows_of_every_kind_count(more: dict[str, Any]) -> None:
-    assert not view.is_bounded(replace(RECORDED, **more), Limits())
-    assert view.is_bounded(replace(RECORDED, **more), budget.STEPS[-1])
+    attestation = replace(RECORDED, **more)
+    least = clean(attestation, longest=SHORT_WORDS.value, longest_id=SHORT_WORDS.id)
+
+    assert Selection(FULL).size(attestation) > budget.CHARACTERS
+    assert Selection(SHORT_WORDS).size(least) <= budget.CHARACTERS
 
 
 def test_a_report_that_is_too_large_to_attach_does_not_keep_the_mail() -> None:
@@ -179,7 +190,7 @@ def test_a_report_that_is_too_large_to_attach_does_not_keep_the_mail() -> None:
     assert mail.parts == ()
     html = Html(mail.html).text
     assert "Not everything fits in here: the report is too large to attach." in html
-    assert "and 40 more: the report is too large to attach" in html
+    assert "and 50 more: the report is too large to attach" in html
     assert "attached report" not in html + mail.summary
 
 
@@ -189,7 +200,7 @@ def test_reasons_for_skipping_are_cut_as_lines_are() -> None:
     mail = written(replace(RECORDED, policies=policies(skipped)))
     html = Html(mail.html).text
 
-    assert len(mail.html.encode()) <= budget.HTML_OCTETS
+    assert len(mail.html.encode()) <= budget.HTML_BYTES
     assert "reason 19 why" in html
     assert "reason 20 why" not in html
     assert "and 1,980 more lines: see the attached report" in html
@@ -251,10 +262,10 @@ def test_the_text_is_cut_at_its_own_size_and_the_summary_at_its_own() -> None:
     )
     mail = written(huge)
 
-    assert len(mail.text.encode()) <= budget.TEXT_OCTETS
+    assert len(mail.text.encode()) <= budget.TEXT_BYTES
     assert "and 2,475 more materials: see the attached report" in " ".join(mail.text.split())
     assert "Not everything fits in here: see the attached report." in " ".join(mail.text.split())
-    assert len(mail.summary.encode()) <= budget.SUMMARY_OCTETS
+    assert len(mail.summary.encode()) <= budget.SUMMARY_BYTES
     assert "and 2,475 more materials: see the report in the mail" in mail.summary
 
 
@@ -276,7 +287,7 @@ def test_many_jobs_and_skipped_policies_fit_too() -> None:
     needs = tuple(JobResult(name=f"job-{each}", result=JobStatus.SUCCESS) for each in range(300))
     mail = written(stressed(policies=policies(*skipped)), Job(needs=needs))
 
-    assert len(mail.html.encode()) <= budget.HTML_OCTETS
+    assert len(mail.html.encode()) <= budget.HTML_BYTES
     html = Html(mail.html).text
     assert re.search(r"and 2\d\d more evaluations: see the attached report", html)
     assert re.search(r"and 2\d\d more: see the attached report", html)
@@ -292,7 +303,7 @@ WORDS = st.text(st.sampled_from("ab<&\"'\u4e16\U0001f600 _|"), max_size=1500)
     counts=st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)),
     is_gate=st.booleans(),
 )
-def test_no_html_is_ever_too_long(
+def test_no_form_is_ever_too_long(
     names: list[str], counts: tuple[int, int, int], is_gate: bool
 ) -> None:
     name = names[0] * 8
@@ -324,30 +335,36 @@ def test_no_html_is_ever_too_long(
         ),
     )
 
-    assert len(written(attestation).html.encode()) <= budget.HTML_OCTETS
+    mail = written(attestation)
+
+    assert len(mail.html.encode()) <= budget.HTML_BYTES
+    assert len(mail.text.encode()) <= budget.TEXT_BYTES
+    assert len(mail.summary.encode()) <= budget.SUMMARY_BYTES
 
 
-def test_the_fewest_cuts_that_fit_are_made() -> None:
-    seen: list[Limits] = []
-
+@pytest.mark.parametrize(
+    ("size", "level"),
+    [(150, FULL), (149, SHORTENED), (140, SHORTENED), (120, SHORT_WORDS), (1, SHORT_WORDS)],
+)
+def test_the_fewest_cuts_that_fit_are_made(size: int, level: Limits) -> None:
     def render(limits: Limits) -> str:
-        seen.append(limits)
-        return "x" * (150 - 10 * budget.STEPS.index(limits))
+        return "\u00e9" * (75 - 5 * LEVELS.index(limits))
 
-    for octets in (150, 145, 61, 60, 1):
-        fits = [step for step, each in enumerate(budget.STEPS) if len(render(each)) <= octets]
-        best = fits[0] if fits else len(budget.STEPS) - 1
-        for first in {None, 0, best}:
-            text, step = fitted(render, octets, first)
-            assert step == best
-            assert text == render(budget.STEPS[step])
+    assert fitted(render, size, LEVELS) == (render(level), level)
 
 
-@pytest.mark.parametrize("step", range(1, len(budget.STEPS)))
-def test_each_step_cuts_more(step: int) -> None:
-    before, after = budget.STEPS[step - 1], budget.STEPS[step]
+@pytest.mark.parametrize("level", range(1, len(LEVELS)))
+def test_each_level_cuts_more(level: int) -> None:
+    before, after = LEVELS[level - 1], LEVELS[level]
 
     assert before != after
     for name in Limits.__slots__:
         kept, left = getattr(before, name), getattr(after, name)
         assert left is None or kept is None or left <= kept
+
+
+def test_gates_are_cut_last_and_never_under_five_at_any_level() -> None:
+    assert SHORTENED.gated is None
+    for level in (MINIMAL, SHORT_WORDS):
+        assert level.gated is not None
+        assert level.gated >= 5

@@ -93,7 +93,7 @@ def test_only_what_every_mail_program_knows_is_used(name: str) -> None:
             assert attributes["style"].startswith("margin:0;padding:0;"), attributes
     assert not FORBIDDEN_STYLE.search(page.style.replace("max-width", ""))
     assert 0 < len(page.style.encode()) < 16 * 1024
-    assert len(mail.html.encode()) <= budget.HTML_OCTETS
+    assert len(mail.html.encode()) <= budget.HTML_BYTES
 
 
 @pytest.mark.parametrize("name", MAILS)

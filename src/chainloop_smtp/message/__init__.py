@@ -5,7 +5,7 @@ Both are pure: the time and the Message-ID are given.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.message import budget, headers, identity, mime, view, wording
-from chainloop_smtp.message.budget import STEPS, Limits, fitted
+from chainloop_smtp.message.budget import FULL, LEVELS, Limits, fitted
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.guard import body, guard, head
 from chainloop_smtp.message.identity import message_id, random_id
@@ -21,6 +21,7 @@ from chainloop_smtp.message.parts import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
+from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.message.templates import Renderer, TemplateError, check, md
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
 from chainloop_smtp.model.attested import Attestation
@@ -51,8 +52,6 @@ _SUBJECT = 200  # characters; our own has 78, and no list of mails shows more th
 _ATTACHED = "see the attached report"
 _MAILED = "see the report in the mail"
 _TOO_LARGE = "the report is too large to attach"
-# Materials, evaluations and violations that hardly ever fit into the HTML.
-_HEAVY = 200
 
 
 def compose(
@@ -139,9 +138,6 @@ def tell(
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     words = wording.word(attestation, job, verdict, options.composition.thread)
     words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
-    is_heavy = attestation is not None and view.weight(attestation) > _HEAVY
-    bounded = (step for step, each in enumerate(STEPS) if view.is_bounded(attestation, each))
-    least = next(bounded, len(STEPS) - 1)
     cleaned = cache(lambda value, id_: clean(raw, longest=value, longest_id=id_))
 
     def facts(limits: Limits, elsewhere: str) -> view.Facts:
@@ -150,8 +146,17 @@ def tell(
             shown, job, verdict, words, env_values, changes, enclosed, limits, elsewhere
         )
 
+    levels = budget.possible(
+        LEVELS,
+        lambda each: Selection(each).size(cleaned(each.value, each.id)) <= budget.CHARACTERS,
+    )
+    # What a template of the user's makes of a row is not known.
+    row = 0 if templates.files else budget.HTML_ROW
+    html_levels = budget.possible(
+        levels, lambda each: Selection(each).row_count(raw) * row <= budget.HTML_BYTES
+    )
     with Renderer(templates) as renderer:
-        rendered = _rendered(facts, renderer, None if is_heavy else least, least, least)
+        rendered = _rendered(facts, renderer, html_levels, levels, levels)
         if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
             whole = report(*known, now)
             others = sum(len(each.content) for each in enclosed)
@@ -159,8 +164,9 @@ def tell(
             if is_attached:
                 enclosed += parts([File(name=REPORT_NAME, content=whole)])
             places = (_ATTACHED, _MAILED) if is_attached else (_TOO_LARGE, _TOO_LARGE)
-            steps = (rendered.html_step, rendered.text_step, least)
-            rendered = _rendered(facts, renderer, *steps, places)
+            html_levels = LEVELS[LEVELS.index(rendered.html_limits) :]
+            text_levels = LEVELS[LEVELS.index(rendered.text_limits) :]
+            rendered = _rendered(facts, renderer, html_levels, text_levels, levels, places)
     _guard(rendered, enclosed, options)
     return RenderedParts(rendered, enclosed, digest)
 
@@ -196,7 +202,7 @@ def compose_registration(
         Fact("To", ", ".join(map(str, registration.to))),
     )
     facts = view.registration(words, tuple(row for row in registered if row.value))
-    rendered = _rendered(lambda *_: facts, Renderer(_OURS))
+    rendered = _rendered(lambda *_: facts, Renderer(_OURS), (FULL,), (FULL,), (FULL,))
     _guard(rendered, (), options)
     return _mail(rendered, [], options, now=now, message_id=message_id)
 
@@ -211,14 +217,14 @@ class _Rendered(NamedTuple):
 
     subject: str
     html: str
-    html_step: int
+    html_limits: Limits
     text: str
-    text_step: int
+    text_limits: Limits
     summary: str
 
     @property
     def is_cut(self) -> bool:
-        return self.html_step > 0 or self.text_step > 0
+        return self.html_limits is not FULL or self.text_limits is not FULL
 
 
 class RenderedParts(NamedTuple):
@@ -236,24 +242,22 @@ class RenderedParts(NamedTuple):
 def _rendered(
     facts: Callable[[Limits, str], view.Facts],
     renderer: Renderer,
-    html_first: int | None = 0,
-    text_first: int = 0,
-    least: int = 0,
+    html_levels: Sequence[Limits],
+    text_levels: Sequence[Limits],
+    summary_levels: Sequence[Limits],
     places: tuple[str, str] = (_ATTACHED, _MAILED),
 ) -> _Rendered:
     """Each form within its size.
 
     Args:
         facts: From limits, and the place where the rest is, to what a template may use.
-        html_first: The step of the budget to try first; None: nothing is known.
-        text_first: The same for the text.
-        least: The first step that may be tried at all.
+        html_levels: The levels of the budget to be tried, and so are the others.
         places: Where the mail and the job summary say that the rest is.
     """
     # The HTML and the text are mostly made of the same.
     facts = cache(facts)
     attached, mailed = places
-    subject = _subject(facts(STEPS[least], attached), renderer)
+    subject = _subject(facts(summary_levels[0], attached), renderer)
 
     def form(template: str, elsewhere: str) -> Callable[[Limits], str]:
         def rendered(limits: Limits) -> str:
@@ -267,10 +271,10 @@ def _rendered(
     def plain(template: str, elsewhere: str) -> Callable[[Limits], str]:
         return lambda limits: _blank_lines_once(form(template, elsewhere)(limits))
 
-    html, html_step = fitted(form("mail.html.j2", attached), budget.HTML_OCTETS, html_first, least)
-    text, text_step = fitted(plain("mail.txt.j2", attached), budget.TEXT_OCTETS, text_first, least)
-    summary, _ = fitted(plain("summary.md.j2", mailed), budget.SUMMARY_OCTETS, least, least)
-    return _Rendered(subject, html, html_step, text, text_step, summary)
+    html, html_limits = fitted(form("mail.html.j2", attached), budget.HTML_BYTES, html_levels)
+    text, text_limits = fitted(plain("mail.txt.j2", attached), budget.TEXT_BYTES, text_levels)
+    summary, _ = fitted(plain("summary.md.j2", mailed), budget.SUMMARY_BYTES, summary_levels)
+    return _Rendered(subject, html, html_limits, text, text_limits, summary)
 
 
 def _mail(

@@ -1,21 +1,23 @@
-"""How much of the facts is shown -> the first selection that fits.
+"""How much of the facts is shown -> the first of four levels that fits.
 
-Gmail clips what is longer than 102,400 octets, and takes the footer along. What does not fit is
+Gmail clips what is longer than 102,400 bytes, and takes the footer along. What does not fit is
 left out in a fixed order, said where it is left out, and whole in the attached report; counts and
 headings tell the truth whatever is shown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 
 from chainloop_smtp.model.frozen import dataclass
 
-HTML_OCTETS = 92_160
-TEXT_OCTETS = 200_000
-SUMMARY_OCTETS = 1_000_000  # GitHub drops a step's job summary of over 1 MiB
-# What may be chosen to be shown: more than a form has room for, and written within seconds.
-CHOSEN = 2_000_000  # characters
+HTML_BYTES = 92_160
+TEXT_BYTES = 200_000
+SUMMARY_BYTES = 1_000_000  # GitHub drops a step's job summary of over 1 MiB
+# A level with more than this is not even tried: it fits into no form, and takes minutes to write.
+CHARACTERS = 2_000_000
 ROW = 100  # characters that a row or line counts for besides its own
+HTML_ROW = 190  # bytes that a finding, evaluation or material takes at least in our own HTML
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,64 +51,58 @@ class Limits:
     id: int | None = None
 
 
-def _steps() -> tuple[Limits, ...]:
-    """All there is, and then a cut more each time."""
-    cuts: tuple[dict[str, int], ...] = (
-        {"environment": 20, "value": 300},
-        {"annotations": 3},
-        {"passed": 3},
-        {"materials": 25},
-        {"materials": 10},
-        {"messages": 5, "lines": 20},
-        {"messages": 2},
-        {"advisory": 10},
-        {"commit_message": 120},
-        {"gated": 20},
-        {"gated": 5},
-        # What is left can only be long because its words are, or its rows are many.
-        {"rows": 20, "value": 120},
-        {"rows": 10, "environment": 10},
-        {"rows": 8, "value": 40, "id": 160, "environment": 5, "materials": 5, "annotations": 1}
-        | {"advisory": 3, "messages": 1, "lines": 3},
-    )
-    steps = [Limits()]
-    for cut in cuts:
-        steps.append(replace(steps[-1], **cut))
-    return tuple(steps)
+FULL = Limits()
+SHORTENED = replace(
+    FULL, environment=20, value=300, annotations=3, passed=3, materials=25, messages=5, lines=20
+)
+# Gates are cut last, and never under five.
+MINIMAL = replace(
+    SHORTENED,
+    environment=10,
+    annotations=2,
+    materials=10,
+    messages=2,
+    lines=10,
+    advisory=3,
+    commit_message=120,
+    gated=8,
+    rows=10,
+)
+# For lists that are still too long because each of their words is.
+SHORT_WORDS = replace(
+    MINIMAL,
+    environment=5,
+    value=40,
+    annotations=1,
+    materials=5,
+    messages=1,
+    lines=3,
+    gated=5,
+    rows=8,
+    id=160,
+)
+LEVELS = (FULL, SHORTENED, MINIMAL, SHORT_WORDS)
 
 
-STEPS = _steps()
+def possible(
+    levels: tuple[Limits, ...], is_possible: Callable[[Limits], bool]
+) -> tuple[Limits, ...]:
+    """The levels from the first that is possible, else the last one."""
+    return tuple(dropwhile(lambda each: not is_possible(each), levels[:-1])) + levels[-1:]
 
 
 def fitted(
-    render: Callable[[Limits], str], octets: int, first: int | None = 0, least: int = 0
-) -> tuple[str, int]:
-    """The rendering with the fewest cuts that is at most so long, and its place in `STEPS`.
-
-    With every cut made, the last one is given however long it is.
+    render: Callable[[Limits], str], size: int, levels: Sequence[Limits]
+) -> tuple[str, Limits]:
+    """The rendering with the fewest cuts that is at most so long; else the last one.
 
     Args:
-        render: From limits to the text. Tighter limits make it shorter, or hardly longer.
-        octets: In UTF-8.
-        first: The step that will likely do and is tried first, since all before it are known not
-            to; None where nothing is known.
-        least: The first step that may be tried.
+        size: Bytes in UTF-8.
+        levels: Those to be tried, one at least.
     """
-    made: dict[int, str] = {}
-
-    def is_fit(step: int) -> bool:
-        made[step] = render(STEPS[step])
-        return len(made[step].encode("utf-8", "replace")) <= octets
-
-    low, high = least, len(STEPS) - 1
-    if first is not None:
-        if is_fit(first):
-            return made[first], first
-        low = min(first + 1, high)
-    while low < high:
-        middle = (low + high) // 2
-        if is_fit(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return made.get(low) or render(STEPS[low]), low
+    *others, last = levels
+    for limits in others:
+        text = render(limits)
+        if len(text.encode("utf-8", "replace")) <= size:
+            return text, limits
+    return render(last), last

@@ -7,7 +7,14 @@ from chainloop_smtp.message.comparison import comparison
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
 from chainloop_smtp.message.wording import Tone
-from chainloop_smtp.model.attested import Attestation, Evaluation, Material, Policies, Strategy
+from chainloop_smtp.model.attested import (
+    Attestation,
+    Evaluation,
+    Material,
+    Policies,
+    Strategy,
+    Violation,
+)
 from chainloop_smtp.model.facts import Changes
 
 
@@ -18,7 +25,7 @@ class Selection:
         note: Says that something is left out; empty when nothing is.
     """
 
-    def __init__(self, limits: Limits, elsewhere: str) -> None:
+    def __init__(self, limits: Limits, elsewhere: str = "") -> None:
         self._limits = limits
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
         self.note = f" Not everything fits in here{self._elsewhere}." if limits != Limits() else ""
@@ -62,50 +69,72 @@ class Selection:
         note = self._more(left, "more line", "more lines")
         return (*lines[: self._limits.lines], note) if note else lines
 
-    def size(self, attestation: Attestation) -> int:
-        """About how many characters there are to be written; see `CHOSEN`."""
-        policies, limits = attestation.policies, self._limits
-        prose = None if limits.value is None else limits.value * 10
-        size = 0
-        for evaluation in self._urgent(_violated(policies)):
-            for each in evaluation.active_violations[: limits.messages]:
-                message = each.message[:prose]
-                advice = each.finding.recommendation[:prose] if each.finding else ""
-                size += len(message) + len(advice)
-                size += ROW * (1 + message.count("\n") + advice.count("\n"))
+    def row_count(self, attestation: Attestation | None) -> int:
+        """How many findings, evaluations and materials are shown."""
+        if attestation is None:
+            return 0
+        violations = self._violations(attestation.policies)
+        evaluations = self._rows(attestation.policies)
+        return len(violations) + len(evaluations) + len(self._weighty(attestation))
+
+    def size(self, attestation: Attestation | None) -> int:
+        """About how many characters there are to be written.
+
+        They are counted and not timed, so that the same evidence makes the same mail everywhere.
+        """
+        if attestation is None:
+            return 0
+        limits = self._limits
+        violations = self._violations(attestation.policies)
+        texts = [each.message for each in violations]
+        texts += [each.finding.recommendation for each in violations if each.finding]
+        rows = (
+            self.row_count(attestation)
+            + sum(text.count("\n") for text in texts)
+            + sum(
+                len(each.skip_reasons[: limits.lines]) for each in self._rows(attestation.policies)
+            )
+            + sum(
+                len(material.annotations[: limits.annotations])
+                for material, _ in self._weighty(attestation)
+            )
+            + len(attestation.annotations[: limits.rows])
+            + len(attestation.environment[: limits.environment])
+        )
+        return sum(map(len, texts)) + ROW * rows
+
+    def _violations(self, policies: Policies) -> list[Violation]:
+        return [
+            violation
+            for each in self._urgent(_violated(policies))
+            for violation in each.active_violations[: self._limits.messages]
+        ]
+
+    def _rows(self, policies: Policies) -> list[Evaluation]:
+        """The evaluations with a row of their own."""
         rows = [
             each
             for each in policies.evaluations
-            if limits.passed is None or each.active_violations or each.is_skipped
+            if self._limits.passed is None or not _is_passed(each)
         ]
-        size += sum(
-            ROW * (1 + len(each.skip_reasons[: limits.lines])) for each in rows[: limits.rows]
-        )
-        size += sum(
-            ROW * (1 + len(material.annotations[: limits.annotations]))
-            for material, _ in self._weighty(attestation)
-        )
-        sections = (
-            attestation.annotations[: limits.rows],
-            attestation.environment[: limits.environment],
-        )
-        return size + sum(ROW * len(each) for each in sections)
+        return rows[: self._limits.rows]
 
     def evaluations(self, policies: Policies) -> tuple[tuple[Evaluated, ...], tuple[str, ...]]:
         """The rows, and a line for each kind of row that is left out."""
         is_enforced = policies.strategy is Strategy.ENFORCED
-        named = [_evaluated(each, is_enforced) for each in policies.evaluations]
-        notes = []
-        if self._limits.passed is not None:
-            passed = [each.name for each in named if each.tone is Tone.OK]
-            named = [each for each in named if each.tone is not Tone.OK]
-            notes = [self._passed(passed)] if passed else []
-        shown = [
-            each._replace(reasons=self._lines(each.reasons)) for each in named[: self._limits.rows]
-        ]
-        if left := len(named) - len(shown):
-            notes.insert(0, self._more(left, "more evaluation", "more evaluations"))
-        return tuple(shown), tuple(notes)
+        rows = self._rows(policies)
+        passed = [each.name for each in policies.evaluations if _is_passed(each)]
+        in_a_line = passed if self._limits.passed is not None else []
+        left = len(policies.evaluations) - len(in_a_line) - len(rows)
+        notes = (
+            self._more(left, "more evaluation", "more evaluations"),
+            self._passed(in_a_line) if in_a_line else "",
+        )
+        shown = (_evaluated(each, is_enforced) for each in rows)
+        return (
+            tuple(each._replace(reasons=self._lines(each.reasons)) for each in shown),
+            tuple(filter(None, notes)),
+        )
 
     def _passed(self, names: list[str]) -> str:
         """``38 passed: a, b, c and 35 more: see the attached report``."""
@@ -189,6 +218,10 @@ _VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
 
 def _violated(policies: Policies) -> list[Evaluation]:
     return [each for each in policies.evaluations if each.active_violations]
+
+
+def _is_passed(each: Evaluation) -> bool:
+    return not each.active_violations and not each.is_skipped
 
 
 def _evaluated(each: Evaluation, is_enforced: bool) -> Evaluated:

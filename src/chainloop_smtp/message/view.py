@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypedDict
 
 from chainloop_smtp.message import formatting, meaning, rows, wording
-from chainloop_smtp.message.budget import CHOSEN, Limits
+from chainloop_smtp.message.budget import Limits
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
@@ -149,21 +149,6 @@ def _link(words: str, url: str, home: str) -> str:
     """The words of a link. A host that nobody expects is named: the evidence may say any."""
     host = origin.host(url)
     return words if host in ("", home) else f"{words} on {host}"
-
-
-def weight(attestation: Attestation) -> int:
-    """How many things there are to show: materials, evaluations, violations."""
-    evaluations = attestation.policies.evaluations
-    violations = sum(len(each.violations) for each in evaluations)
-    return len(attestation.materials) + len(evaluations) + violations
-
-
-def is_bounded(attestation: Attestation | None, limits: Limits) -> bool:
-    """What the limits leave can be written in bounded time.
-
-    It is counted and not timed, so that the same evidence makes the same mail on every machine.
-    """
-    return attestation is None or Selection(limits, "").size(attestation) <= CHOSEN
 
 
 def _as_told(attestation: Attestation, env_values: EnvValues) -> Attestation:
