@@ -23,6 +23,7 @@ def lint(session: nox.Session) -> None:
     """Format, style, workflows, shell, and what the Action's files promise."""
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
+    session.run("python", "tests/generate.py", "--check")
     session.run("shellcheck", "action/prepare.sh", ".ci/run")
     session.run("actionlint", *WORKFLOWS, *EXAMPLES)
     session.run("zizmor", "--quiet", "--offline", "--persona", "pedantic", "action.yml", *WORKFLOWS)
@@ -73,6 +74,12 @@ def browser(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """The Action under act, into real mail servers."""
     session.run(*_pytest(session, "e2e"))
+
+
+@nox.session(default=False)
+def generate(session: nox.Session) -> None:
+    """Write what lists the inputs: action.yml, docs/inputs.md and the configuration schema."""
+    session.run("python", "tests/generate.py", *session.posargs)
 
 
 @nox.session(default=False)

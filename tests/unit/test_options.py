@@ -251,7 +251,7 @@ def test_a_missing_key_is_named_with_what_it_is_for(name: str) -> None:
     assert found.where == name
     if name not in ("user", "password"):
         (declared,) = (each for each in options.INPUTS if each.name == name)
-        assert found == Problem(name, "is missing", declared.help)
+        assert found == Problem(name, "is missing", declared.plain_help)
 
 
 def test_a_relay_without_login_needs_no_user_and_no_password() -> None:

@@ -243,7 +243,9 @@ def _add_inputs(parser: Parser, without: Collection[str] = ()) -> None:
     )
     for each in options.INPUTS:
         if not each.is_secret and each.name not in without:
-            text = each.help.replace("%", "%%") + (f" [{each.default}]" if each.default else "")
+            text = each.plain_help.replace("%", "%%") + (
+                f" [{each.default}]" if each.default else ""
+            )
             # A flag alone says true.
             alone = "?" if "true" in each.choices else None
             inputs.add_argument(

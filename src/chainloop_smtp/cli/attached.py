@@ -11,7 +11,7 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model.entries import AttachmentEntry, Configuration
 from chainloop_smtp.options import configuration
-from chainloop_smtp.options.configuration import editing, keys
+from chainloop_smtp.options.configuration import editing
 
 _HEAD = ("ID", "KIND", "CONFIG", "WORKFLOW", "ATTACHED AT")
 # Flags of their own, or written by the command.
@@ -96,9 +96,9 @@ def delete(run: Run) -> int:
 
 def _opts(run: Run, problems: list[Problem]) -> dict[str, editing.Value]:
     """``cc``, and whatever else an attachment of the file may say."""
-    known = [name for name in keys.attachment() if name not in _NOT_OPTS]
+    known = [name for name in configuration.ATTACHMENT_KEYS if name not in _NOT_OPTS]
     given = pairs(run.arguments.opt, known, "attachment", problems)
-    inputs = {name: text for name, text in given.items() if name not in keys.CONDITIONS}
+    inputs = {name: text for name, text in given.items() if name not in configuration.CONDITIONS}
     try:
         options.parse(inputs, is_whole=False)
     except OptionsError as error:

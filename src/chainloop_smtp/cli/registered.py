@@ -17,7 +17,7 @@ from chainloop_smtp.model.entries import Configuration, RegistrationEntry
 from chainloop_smtp.model.pem import pem
 from chainloop_smtp.model.settings import Options
 from chainloop_smtp.options import configuration
-from chainloop_smtp.options.configuration import editing, keys
+from chainloop_smtp.options.configuration import editing
 
 _REGISTRATION = ("to", "from", "user", "password", "host", "port")
 _PATHS = ("tls-ca-file", "tls-client-cert", "tls-client-key", "template-dir")
@@ -216,7 +216,7 @@ def _entry(
     entry: dict[str, editing.Value] = {"name": name}
     if run.arguments.description:
         entry["description"] = run.arguments.description
-    stored = set(keys.registration())
+    stored = set(configuration.REGISTRATION_KEYS)
     for each in options.INPUTS:
         if each.name not in given or each.name not in stored or given[each.name] == each.default:
             continue

@@ -27,12 +27,30 @@ RECIPIENTS = ("to", "cc", "bcc")
 Word = TypeVar("Word", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """One thing a user may say.
+class Scope(StrEnum):
+    """Where a configuration file may set an input; the step and the flags take them all.
 
     Attributes:
-        name: In kebab-case: the Action's input, the flag and the configuration key.
+        STEP: Nowhere: it is the same for every mail of a run.
+        REGISTRATION: In a registration: it is about the server and the way there.
+        MAIL: In a registration and in an attachment.
+    """
+
+    STEP = "step"
+    REGISTRATION = "registration"
+    MAIL = "mail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One input: of the Action, as a flag, and as a key of the configuration file.
+
+    ``nox -s generate`` writes `action.yml`, ``docs/inputs.md`` and the schema of the configuration
+    file from these.
+
+    Attributes:
+        name: In kebab-case.
+        help: What it means, in Markdown with nothing but code spans.
         default: What an empty value means; empty when empty means nothing.
         action_default: What `action.yml` fills in where that differs from ``default``.
         choices: All the words allowed; empty when the value is free.
@@ -44,84 +62,127 @@ class Input:
     default: str = ""
     action_default: str | None = None
     choices: tuple[str, ...] = ()
+    scope: Scope = Scope.MAIL
     is_secret: bool = False
+
+    @property
+    def plain_help(self) -> str:
+        """The help for a terminal."""
+        return self.help.replace("`", "")
 
 
 BOOLEAN = ("true", "True", "TRUE", "false", "False", "FALSE")
 
 INPUTS = (
     Input(
-        name="host", help="Host name or IP address of the mail server, such as smtp.example.com."
+        name="host",
+        help="Host name or IP address of the mail server, such as `smtp.example.com`.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="port",
         help="TCP port of the mail server; 587 or 465, as a rule.",
         action_default="587",
+        scope=Scope.REGISTRATION,
     ),
     Input(
-        name="user", help="User name for the mail server; a relay without login wants auth: none."
+        name="user",
+        help="User name for the mail server; a relay without login wants `auth: none`.",
+        scope=Scope.REGISTRATION,
     ),
-    Input(name="password", help="Password for the mail server.", is_secret=True),
+    Input(
+        name="password",
+        help="Password for the mail server, from a secret. May be empty only with `auth: none` and "
+        "`oauth2-…`.",
+        scope=Scope.REGISTRATION,
+        is_secret=True,
+    ),
     Input(
         name="from",
-        help="Sender: one address, such as ci@example.com or Attestation reports <ci@example.com>.",
+        help="Sender: one address, such as `ci@example.com` or `Attestation reports "
+        "<ci@example.com>`.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="to",
-        help="Recipients: one address or several (comma or newline), such as security@example.com; "
-        "file:PATH for a file of them, author or contributors for who wrote the code.",
+        help="Recipients: one address or several (comma or newline), such as "
+        "`security@example.com`; `file:PATH` for a file of them, `author` or `contributors` for "
+        "who wrote the code.",
     ),
-    Input(name="cc", help="Further recipients, shown in the mail."),
+    Input(name="cc", help="Further recipients, shown in the mail. They really receive it."),
     Input(name="bcc", help="Further recipients, shown to nobody."),
     Input(
         name="allowed-domains",
-        help="Domains that recipients have to be in, such as example.com or *.example.com.",
+        help="Domains that every recipient has to be in, such as `example.com` or "
+        "`*.example.com`. Empty: any.",
     ),
     Input(
         name="redirect-to",
         help="Gets every mail in place of all recipients, who are named in it: for rehearsals.",
     ),
     Input(name="reply-to", help="Where answers go, when not to the sender."),
-    Input(name="envelope-from", help="Where bounces go, when not to the sender."),
+    Input(
+        name="envelope-from",
+        help="Where bounces go. Empty: the address in `from`.",
+        scope=Scope.REGISTRATION,
+    ),
     Input(
         name="attestation",
-        help="What a Chainloop command printed: a file's path, '-' for standard input (command "
-        "only), an https:// URL, or the JSON itself. Several, one a line, are joined. Empty: the "
+        help="What a Chainloop command printed: a file's path, `-` for standard input (command "
+        "only), an `https://` URL, or the JSON itself. Several, one a line, are joined. Empty: the "
         "mail says that no evidence was given.",
+        scope=Scope.STEP,
     ),
     Input(
         name="workflow-run-id",
-        help="Instead of attestation: the run's id, for the chainloop command found on PATH.",
+        help="Instead of `attestation`: the id of the Chainloop workflow run, which the "
+        "`chainloop` command on PATH is asked for.",
+        scope=Scope.STEP,
     ),
     Input(
         name="previous-attestation",
-        help="An earlier attestation of the same workflow, of the same forms: the mail says what "
-        "changed since. Where there is none yet, nothing is compared.",
+        help="An earlier attestation of the same workflow, in any of the forms of `attestation`: "
+        "the mail says what changed since. Where there is none yet, nothing is compared.",
+        scope=Scope.STEP,
     ),
     Input(
         name="policy-evaluations",
-        help="The policy evaluations, where the attestation only refers to them.",
+        help="The policy evaluations, where the attestation only refers to them; in any of the "
+        "forms of `attestation`.",
+        scope=Scope.STEP,
     ),
     Input(
         name="project",
-        help="Chainloop's project, for a run whose attestation does not say it: one that was not "
-        "attested. It is shown, and attachments of a configuration file are chosen by it.",
+        help="Chainloop's project, for a run whose attestation does not say it, such as one that "
+        "was not attested: the mail shows it, and attachments of a configuration file are chosen "
+        "by it.",
+        scope=Scope.STEP,
     ),
-    Input(name="workflow", help="Chainloop's workflow, in the same way."),
+    Input(
+        name="workflow",
+        help="Chainloop's workflow, in the same way as `project`.",
+        scope=Scope.STEP,
+    ),
     Input(
         name="job-status",
-        help="How the job went, in GitHub's words for a conclusion.",
+        help="How the job has gone so far, in GitHub's words for a conclusion: `success`, "
+        "`failure`, `cancelled`, `skipped`, `neutral`, `timed_out`, `action_required`, `stale` or "
+        "`startup_failure`.",
         action_default="${{ job.status }}",
         choices=tuple(JobStatus),
+        scope=Scope.STEP,
     ),
     Input(
         name="needs",
-        help="Results of earlier jobs: ${{ toJSON(needs) }}, ${{ toJSON(needs.*.result) }}, or "
-        "words with commas.",
+        help="Results of earlier jobs, shown, and weighed like `job-status`: "
+        "`toJSON(needs.*.result)`, or words with commas. `toJSON(needs)` has the jobs' names too, "
+        "but also their outputs; all inputs together must stay under 128 KiB on Linux, 32 on "
+        "Windows, or the step cannot start.",
+        scope=Scope.STEP,
     ),
     Input(
         name="env-values",
-        help="Attested environment variables: show, names or hide.",
+        help="The attested environment variables: `show` them, their `names`, or `hide` them.",
         default="show",
         choices=tuple(EnvValues),
     ),
@@ -132,158 +193,210 @@ INPUTS = (
     ),
     Input(
         name="template-dir",
-        help="Folder with any of mail.html.j2, mail.txt.j2, subject.txt.j2 and summary.md.j2: each "
-        "one takes the place of ours, and may extend it.",
+        help="A folder with any of `mail.html.j2`, `mail.txt.j2`, `subject.txt.j2` and "
+        "`summary.md.j2`: each one takes the place of ours, and may extend it.",
     ),
     Input(
         name="thread",
-        help="What stands in one conversation: the attempts of one run (run), the runs of one "
-        "branch or tag (ref), or nothing (none).",
+        help="What stands in one conversation of a mail program: the attempts of one `run`, the "
+        "runs of one branch or tag (`ref`), or `none`.",
         default="run",
         choices=tuple(Thread),
     ),
-    Input(name="headers", help="Further header fields, one a line: 'Name: value'."),
+    Input(name="headers", help="Further header fields, one a line: `Name: value`."),
     Input(
         name="attach",
-        help="What is attached, one a line: attestation (the evidence as it was given), report "
-        "(all facts as JSON), or files of the workspace such as dist/*.json.",
+        help="What is attached, one a line: `attestation` (the evidence exactly as it was given), "
+        "`report` (all facts as JSON), or files of the workspace (`dist/*.json`, `**` for any "
+        "folders).",
     ),
     Input(
         name="attach-max-size",
-        help="The most of it, before its encoding: a number and B, kB, MB, GB, KiB, MiB or GiB.",
+        help="The most that is attached, before its encoding: a number and `B`, `kB`, `MB`, `GB`, "
+        "`KiB`, `MiB` or `GiB`.",
         default="10MB",
     ),
     Input(
         name="tls",
-        help="auto (implicit on ports 465, 2465, 8465, else STARTTLS), starttls, implicit or none.",
+        help="`auto` (implicit TLS on ports 465, 2465 and 8465, elsewhere STARTTLS, required), "
+        "`starttls`, `implicit` or `none`.",
         default="auto",
         choices=tuple(Tls),
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="tls-ca-file",
-        help="PEM file of certificate authorities to trust as well, or the PEM text itself.",
+        help="A PEM file with certificate authorities to trust besides the system's, or the PEM "
+        "text itself.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="tls-fingerprint",
-        help="SHA-256 fingerprint of the server's certificate, to trust that one and no authority.",
+        help="SHA-256 fingerprint of the server's certificate: that one is trusted, and no "
+        "authority.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="tls-client-cert",
-        help="PEM file with a certificate to show to the server, or the PEM text itself.",
+        help="A PEM file with a certificate to show to the server, or the PEM text itself.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="tls-client-key",
-        help="PEM file with its private key, or the PEM text itself, where tls-client-cert does "
-        "not hold it.",
+        help="A PEM file with its private key, or the PEM text itself from a secret (it is "
+        "masked), where `tls-client-cert` does not hold it.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="auth",
-        help="auto, plain, login, cram-md5, scram-sha-256, xoauth2, oauthbearer or none. No "
-        "credential crosses a connection without TLS, loopback excepted.",
+        help="`auto`, `plain`, `login`, `cram-md5`, `scram-sha-256`, `xoauth2`, `oauthbearer` or "
+        "`none`. No credential crosses a connection without TLS, loopback excepted.",
         default="auto",
         choices=tuple(Auth),
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-provider",
-        help="Fetch an access token instead of having a password: microsoft, google, or empty with "
-        "oauth2-token-url.",
+        help="Fetch an access token instead of having a password: `microsoft`, `google`, or empty "
+        "with `oauth2-token-url`.",
         choices=tuple(filter(None, OAuth2Provider)),
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-tenant",
-        help="microsoft: the directory's id or domain. google with oauth2-federated: the workload "
-        "identity provider, projects/.../providers/....",
+        help="`microsoft`: the directory's id or domain. `google` with `oauth2-federated`: the "
+        "workload identity provider, `projects/…/providers/…`.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-client-id",
-        help="The application's id. google with oauth2-federated: the service account's address.",
+        help="The application's id. `google` with `oauth2-federated`: the service account's "
+        "address.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-client-secret",
-        help="The application's secret. google: also a service account's key, as JSON.",
+        help="The application's secret, from a secret. `google`: also a service account's key, as "
+        "JSON.",
+        scope=Scope.REGISTRATION,
         is_secret=True,
     ),
     Input(
         name="oauth2-refresh-token",
-        help="A refresh token, for a mailbox whose owner has agreed.",
+        help="A refresh token, from a secret, for a mailbox whose owner has agreed.",
+        scope=Scope.REGISTRATION,
         is_secret=True,
     ),
-    Input(name="oauth2-scope", help="Empty: the provider's scope for sending mail."),
     Input(
-        name="oauth2-token-url", help="Token endpoint, where it is not the provider's usual one."
+        name="oauth2-scope",
+        help="Scope of the token. Empty: the provider's own for sending mail.",
+        scope=Scope.REGISTRATION,
+    ),
+    Input(
+        name="oauth2-token-url",
+        help="Token endpoint, where it is not the provider's usual one.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-federated",
-        help="true: the job's own GitHub identity (id-token: write) instead of a stored secret.",
+        help="`true`: the job's own GitHub identity instead of a stored secret. The job needs the "
+        "permission `id-token: write`.",
         default="false",
         choices=BOOLEAN,
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="proxy",
-        help="http:// (CONNECT) or socks5:// proxy to reach the mail server through.",
+        help="An `http://` (CONNECT) or `socks5://` proxy to reach the mail server through.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="ehlo-name",
-        help="Name that the client gives itself in EHLO. Empty: this machine's own where others "
-        "may know it, else its IP address in brackets.",
+        help="The name that the client gives itself in EHLO, such as `ci.example.com`. Empty: the "
+        "runner's own where others may know it, else its IP address in brackets, which any server "
+        "has to accept.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="dsn",
-        help="Delivery reports to ask for, where the server offers DSN: success, failure, delay, "
-        "separated by commas; or never.",
+        help="Delivery reports to ask for, where the server offers DSN: `success`, `failure`, "
+        "`delay`, separated by commas; or `never`.",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="require-tls",
-        help="true: every server on the way has to use TLS, or the mail comes back.",
+        help="`true`: every server on the way has to use TLS, or the mail comes back.",
         default="false",
         choices=BOOLEAN,
+        scope=Scope.REGISTRATION,
     ),
-    Input(name="timeout", help="Seconds for one network step.", default="30"),
-    Input(name="deadline", help="Seconds for everything that touches the network.", default="120"),
+    Input(
+        name="timeout",
+        help="Seconds for one network step.",
+        default="30",
+        scope=Scope.REGISTRATION,
+    ),
+    Input(
+        name="deadline",
+        help="Seconds for everything that touches the network.",
+        default="120",
+        scope=Scope.REGISTRATION,
+    ),
     Input(
         name="send-on",
-        help="When a mail is sent: any of these words that holds. always, passed, failed, "
-        "cancelled, violated, blocked, bypassed, not-attested, changed, fixed, new-violations.",
+        help="When a mail is sent, as a list of words of which one has to hold: `always`, "
+        "`passed`, `failed`, `cancelled`, `violated`, `blocked`, `bypassed`, `not-attested`, "
+        "`changed`, `fixed`, `new-violations`.",
         default="always",
     ),
     Input(
         name="config",
-        help="A configuration file: many registrations and attachments. Empty: "
-        ".github/chainloop-smtp.yml or chainloop-smtp.yml, where none of host, user, password and "
-        "to is given, and not on pull_request_target, workflow_run or issue_comment.",
+        help="A configuration file with many registrations and attachments; the other inputs are "
+        "the defaults of every mail, but credentials only for registrations at the input `host`. "
+        "Empty: `.github/chainloop-smtp.yml` or `chainloop-smtp.yml`, where there is one, none of "
+        "`host`, `user`, `password` and `to` is given, and the event is not `pull_request_target`, "
+        "`workflow_run` or `issue_comment`.",
+        scope=Scope.STEP,
     ),
     Input(
         name="github-token",
-        help="For look-ups of the GitHub API, where send-on compares with the run before.",
+        help="For read-only look-ups of the GitHub API (`actions: read`), where `send-on` compares "
+        "with the run before.",
         action_default="${{ github.token }}",
+        scope=Scope.STEP,
         is_secret=True,
     ),
     Input(
         name="max-recipients",
         help="Recipients of one transaction; a mail to more is sent in several.",
         default="50",
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="require",
-        help="all: a refused recipient fails the step; any: one accepted recipient is enough.",
+        help="`all`: a refused recipient fails the step. `any`: one accepted recipient is enough.",
         default="all",
         choices=tuple(Require),
     ),
     Input(
         name="fail-on-error",
-        help="false: a failed delivery is a warning and sent=false, and the step passes.",
+        help="`false`: a failed delivery is a warning and `sent` is `false`, and the step passes.",
         default="true",
         choices=BOOLEAN,
+        scope=Scope.REGISTRATION,
     ),
     Input(
         name="dry-run",
-        help="true: do all but connect; the mail is written to output-dir.",
+        help="`true`: do everything but connect, and leave the mail in `output-dir`.",
         default="false",
         choices=BOOLEAN,
+        scope=Scope.STEP,
     ),
     Input(
         name="output-dir",
-        help="Folder for the mail and the receipt. Empty: $RUNNER_TEMP/chainloop-smtp.",
+        help="Folder for the mail and its receipt. A mail that could not be delivered is always "
+        "left here. Empty: `$RUNNER_TEMP/chainloop-smtp`, or a new temporary folder.",
+        scope=Scope.STEP,
     ),
 )
 
@@ -297,23 +410,7 @@ BY_NAME = {each.name: each for each in INPUTS}
 SECRETS = tuple(each.name for each in INPUTS if each.is_secret)
 # What a mail server may be logged in to with.
 CREDENTIALS = tuple(name for name in SECRETS if name != "github-token")
-# The same for every mail of a run, so never in a configuration file.
-ABOUT_THE_RUN = frozenset(
-    (
-        "attestation",
-        "config",
-        "dry-run",
-        "github-token",
-        "job-status",
-        "needs",
-        "output-dir",
-        "policy-evaluations",
-        "previous-attestation",
-        "project",
-        "workflow",
-        "workflow-run-id",
-    )
-)
+ABOUT_THE_RUN = frozenset(each.name for each in INPUTS if each.scope is Scope.STEP)
 
 
 class Values:

@@ -240,8 +240,8 @@ def _missing(name: str) -> Problem:
         )
     if name == "user":
         hint = (
-            f"{BY_NAME[name].help} Where it comes from a secret: is that secret set for this "
+            f"{BY_NAME[name].plain_help} Where it comes from a secret: is that secret set for this "
             "repository, and is its name spelt right?"
         )
         return Problem(name, "is missing", hint)
-    return Problem(name, "is missing", BY_NAME[name].help)
+    return Problem(name, "is missing", BY_NAME[name].plain_help)

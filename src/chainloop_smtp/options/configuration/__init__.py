@@ -22,10 +22,23 @@ from chainloop_smtp.model.entries import (
     RegistrationEntry,
 )
 from chainloop_smtp.model.facts import Outcome
-from chainloop_smtp.options.configuration import keys
 from chainloop_smtp.options.configuration.document import Node, Scalar, Sequence, Table, compose
+from chainloop_smtp.options.inputs import ABOUT_THE_RUN, INPUTS, Scope
 
-__all__ = ["is_label", "is_variable", "parse"]
+__all__ = ["ATTACHMENT_KEYS", "CONDITIONS", "REGISTRATION_KEYS", "is_label", "is_variable", "parse"]
+
+# Words of an entry's own come before the inputs that it may set.
+_REGISTRATION_WORDS = ("name", "description", "created-at")
+CONDITIONS = ("workflow", "project", "branch", "tag", "event", "outcome", "policy", "findings")
+_ATTACHMENT_WORDS = ("registration", *CONDITIONS, "created-at")
+REGISTRATION_KEYS = (
+    *_REGISTRATION_WORDS,
+    *(each.name for each in INPUTS if each.scope is not Scope.STEP),
+)
+_ATTACHMENT_INPUTS = tuple(each.name for each in INPUTS if each.scope is Scope.MAIL)
+ATTACHMENT_KEYS = tuple(
+    dict.fromkeys(("registration", *CONDITIONS, "send-on", "created-at", *_ATTACHMENT_INPUTS))
+)
 
 _LISTS = ("registrations", "attachments")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -106,7 +119,7 @@ class _Reader:
         """The registrations, each with a name of its own."""
         found: dict[str, RegistrationEntry] = {}
         for item in items:
-            entry, words = self._entry(item, keys.registration(), keys.REGISTRATION_WORDS)
+            entry, words = self._entry(item, REGISTRATION_KEYS, _REGISTRATION_WORDS)
             name = _only(words.get("name", ()))
             if not all(map(is_label, name.split("."))) or len(name) > 253:
                 why = f"{quoted(name)} is no name for a registration" if name else "has no name"
@@ -132,8 +145,7 @@ class _Reader:
         found = []
         twins: dict[str, int] = {}
         for item in items:
-            own = (*keys.CONDITIONS, "registration", "created-at")
-            entry, words = self._entry(item, keys.attachment(), own)
+            entry, words = self._entry(item, ATTACHMENT_KEYS, _ATTACHMENT_WORDS)
             registration = _only(words.get("registration", ()))
             if not registration:
                 hint = "Write registration: and the name of one."
@@ -191,7 +203,7 @@ class _Reader:
                 words[name] = texts if name in _FREE else _split(texts)
             elif texts:
                 given[name] = "\n".join(texts)
-            if name in keys.CONDITIONS and not words.get(name) and _is_empty(value):
+            if name in CONDITIONS and not words.get(name) and _is_empty(value):
                 hint = "Leave the key out where any will do."
                 self._wrong(value, f"{name} is empty, and would match every run", hint)
         entry = Entry(place=self._place(item), given=given, variables=variables, places=places)
@@ -246,7 +258,7 @@ class _Reader:
 
     def _unknown(self, key: Scalar, known: Collection[str], what: str) -> None:
         name = key.text or ""
-        hint = keys.home(name) or nearest_hint(name, known)
+        hint = _home(name) or nearest_hint(name, known)
         self._wrong(key, f"{quoted(name)} is no key of {what}", hint)
 
     def _wrong(self, node: Node, why: str, hint: str = "") -> None:
@@ -257,6 +269,15 @@ class _Reader:
 
 
 _FREE = ("description",)
+
+
+def _home(name: str) -> str:
+    """Where a known key belongs that is not taken; empty when it is not known."""
+    if name in _ATTACHMENT_WORDS or name == "send-on":
+        return "It belongs into an attachment."
+    if name in ABOUT_THE_RUN:
+        return "It is an input of the step, the same for every mail."
+    return "It belongs into a registration." if name in REGISTRATION_KEYS else ""
 
 
 def _is_empty(value: Node) -> bool:

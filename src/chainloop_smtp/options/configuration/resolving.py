@@ -8,7 +8,6 @@ from chainloop_smtp.model.entries import AttachmentEntry, Entry, RegistrationEnt
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Options
 from chainloop_smtp.options import addresses
-from chainloop_smtp.options.configuration import keys
 from chainloop_smtp.options.transport import without_login
 
 _ADDRESS = "unknown@chainloop-smtp.test"
@@ -50,7 +49,9 @@ class Resolver:
             inputs: Of the step, normalised: the defaults of every mail.
             variables: The environment.
         """
-        self._inputs = {name: text for name, text in inputs.items() if keys.is_of_mail(name)}
+        self._inputs = {
+            name: text for name, text in inputs.items() if name not in options.ABOUT_THE_RUN
+        }
         self._variables = variables
         self._parsed: dict[tuple[tuple[str, str], ...], Options] = {}
 
