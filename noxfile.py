@@ -118,10 +118,15 @@ def _measured(session: nox.Session, kind: str) -> None:
         return
     for data in Path().glob(f".coverage.{kind}*"):
         data.unlink()
-    # Each worker adds its own suffix to the name; `coverage` combines them.
+    # Workers are subprocesses: coverage starts with each Python that sees this variable, as its own
+    # .pth file has it. `tests/conftest.py` hides it from what tests start.
     session.run(
-        *("coverage", "run", f"--data-file=.coverage.{kind}"),
-        *("-m", *_pytest(session, kind)),
+        *_pytest(session, kind),
+        env={
+            "COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve()),
+            "COVERAGE_PARALLEL": "true",
+            "COVERAGE_FILE": f".coverage.{kind}",
+        },
     )
 
 

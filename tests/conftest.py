@@ -12,7 +12,7 @@ import mailserver
 @pytest.fixture(scope="session", autouse=True)
 def only_the_tests_themselves_are_measured() -> None:
     """Coverage would slow down the programs that tests start, and import modules into them."""
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    os.environ.pop("COVERAGE_PROCESS_START", None)
 
 
 @pytest.fixture(scope="session")
