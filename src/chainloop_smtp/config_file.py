@@ -36,12 +36,15 @@ def read(path: str, *, is_required: bool = True) -> str:
         raise _error(path, error.why, error.hint) from error
 
 
-def update(path: str, change: Callable[[str], str], *, patience: float = _PATIENCE) -> None:
+def update(path: str, change: Callable[[str], str], *, patience: float = _PATIENCE) -> str:
     """Rewrites the file as a whole, so that nobody ever reads half of it or loses an edit.
 
     Args:
         change: Old text to new text; called while no other program edits the file.
         patience: Seconds.
+
+    Returns:
+        The new text.
 
     Raises:
         OptionsError: It cannot be written, another program keeps it locked, or ``change`` says so.
@@ -59,6 +62,7 @@ def update(path: str, change: Callable[[str], str], *, patience: float = _PATIEN
         after = change(before)
         if after != before:
             _replace(path, target, after)
+        return after
     finally:
         lock.unlink(missing_ok=True)
 

@@ -1,12 +1,11 @@
 """The commands of attachments: ``integration attached add``, ``list``, ``delete``."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from chainloop_smtp import config_file, options
-from chainloop_smtp.cli import registered
-from chainloop_smtp.cli.integration import pairs, print_table
+from chainloop_smtp.cli import integration
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model.entries import AttachmentEntry, Configuration
@@ -20,33 +19,25 @@ _NOT_OPTS = ("registration", "workflow", "project", "created-at")
 
 def add(run: Run) -> int:
     """Attaches a registration to the workflows that match."""
-    found = registered.load(run)
+    file = integration.load(run)
     problems: list[Problem] = []
     opts = _opts(run, problems)
     for name in ("workflow", "project"):
-        given = getattr(run.arguments, name)
-        if given is not None and not given.strip(", "):
+        flag = getattr(run.arguments, name)
+        if flag is not None and not flag.strip(", "):
             # What a shell makes of a variable that is not set; in the file it would mean any.
             problems.append(Problem(name, "is empty", f"Write '*' for any {name}."))
     if problems:
         raise OptionsError(*problems)
     entry: dict[str, editing.Value] = {
-        "registration": registered.by_name(found, run.arguments.integration).name,
+        "registration": integration.find_registration(file, run.arguments.integration).name,
         "workflow": run.arguments.workflow,
     }
     if run.arguments.project:
         entry["project"] = run.arguments.project
-    stamp = {"created-at": registered.stamp(run.now())}
-    after: list[Configuration] = []
-
-    def change(text: str) -> str:
-        changed = editing.add(text, found.path, "attachments", entry | opts | stamp)
-        after.append(configuration.parse(changed, found.path))
-        return changed
-
-    config_file.update(found.path, change)
-    (stored,) = after
-    registered.warn_of_paths(run, opts)
+    entry |= opts | {"created-at": integration.created_at(run)}
+    stored = integration.store(file.path, "attachments", entry)
+    integration.warn_of_paths(run, opts)
     if run.console.is_json:
         run.console.data(json.dumps([_item(stored, stored.attachments[-1])], indent=3))
     else:
@@ -56,48 +47,46 @@ def add(run: Run) -> int:
 
 def list_(run: Run) -> int:
     """Lists the attachments of the file: all, or those that a workflow or project would meet."""
-    found = registered.load(run)
+    file = integration.load(run)
     attachments = [
         each
-        for each in found.attachments
+        for each in file.attachments
         if _meets(run.arguments.workflow, each.conditions.workflows)
         and _meets(run.arguments.project, each.conditions.projects)
     ]
     if run.console.is_json:
-        run.console.data(json.dumps([_item(found, each) for each in attachments], indent=3))
+        run.console.data(json.dumps([_item(file, each) for each in attachments], indent=3))
     elif attachments:
-        _print(run, found, attachments)
+        _print(run, file, attachments)
     else:
-        which = "such attachments" if found.attachments else "attachments"
-        run.console.say(f"There are no {which} in {found.path}.")
+        which = "such attachments" if file.attachments else "attachments"
+        run.console.say(f"There are no {which} in {file.path}.")
     return 0
 
 
 def delete(run: Run) -> int:
     """Takes one attachment out of the file."""
-    found = registered.load(run)
-    wanted = run.arguments.id
-
-    def change(text: str) -> str:
-        now = configuration.parse(text, found.path).attachments
-        positions = [at for at, each in enumerate(now) if each.id == wanted]
-        if not positions:
-            ids = ", ".join(each.id for each in now)
-            there_are = f"There are: {ids}." if ids else "There are none."
-            hint = f"{there_are} Editing an attachment changes its id."
-            why = f"there is no attachment {quoted(wanted)} in {found.path}"
-            raise OptionsError(Problem("id", why, hint))
-        return editing.remove(text, found.path, "attachments", positions)
-
-    config_file.update(found.path, change)
+    path = integration.load(run).path
+    config_file.update(path, lambda text: _without(text, path, run.arguments.id))
     run.console.aside("integration detached!")
     return 0
+
+
+def _without(text: str, path: str, id_: str) -> str:
+    ids = [each.id for each in configuration.parse(text, path).attachments]
+    if id_ not in ids:
+        there_are = f"There are: {', '.join(ids)}." if ids else "There are none."
+        hint = f"{there_are} Editing an attachment changes its id."
+        why = f"there is no attachment {quoted(id_)} in {path}"
+        raise OptionsError(Problem("id", why, hint))
+    positions = [at for at, each in enumerate(ids) if each == id_]
+    return editing.remove(text, path, "attachments", positions)
 
 
 def _opts(run: Run, problems: list[Problem]) -> dict[str, editing.Value]:
     """``cc``, and whatever else an attachment of the file may say."""
     known = [name for name in configuration.ATTACHMENT_KEYS if name not in _NOT_OPTS]
-    given = pairs(run.arguments.opt, known, "attachment", problems)
+    given = integration.pairs(run.arguments.opt, known, "attachment", problems)
     inputs = {name: text for name, text in given.items() if name not in configuration.CONDITIONS}
     try:
         options.parse(inputs, is_whole=False)
@@ -110,14 +99,14 @@ def _meets(name: str | None, globs: Sequence[str]) -> bool:
     return not name or not globs or any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _item(found: Configuration, attachment: AttachmentEntry) -> dict[str, object]:
+def _item(file: Configuration, attachment: AttachmentEntry) -> dict[str, object]:
     """As ``chainloop integration attached list -o json`` prints one."""
-    registration = registered.by_name(found, attachment.registration)
+    registration = integration.find_registration(file, attachment.registration)
     return {
         "id": attachment.id,
         "createdAt": attachment.created_at or None,
         "config": _config(attachment) or None,
-        "integration": registered.item(registration),
+        "integration": integration.registration_item(registration),
         "workflow": {
             "name": ", ".join(attachment.conditions.workflows) or "*",
             "project": ", ".join(attachment.conditions.projects) or "*",
@@ -135,24 +124,24 @@ def _config(attachment: AttachmentEntry) -> dict[str, str]:
         "policy": conditions.policies,
         "findings": conditions.findings,
     }
-    said = {name: ", ".join(words) for name, words in further.items() if words}
-    return said | registered.config(attachment.entry.given, attachment.entry.variables)
+    words = {name: ", ".join(values) for name, values in further.items() if values}
+    return words | integration.public_inputs(attachment.entry)
 
 
-def _print(run: Run, found: Configuration, attachments: Sequence[AttachmentEntry]) -> None:
+def _print(run: Run, file: Configuration, attachments: Sequence[AttachmentEntry]) -> None:
     rows = []
     for each in attachments:
-        entry = registered.by_name(found, each.registration).entry
-        merged: Mapping[str, str] = registered.config(entry.given, entry.variables) | _config(each)
+        registration = integration.find_registration(file, each.registration)
+        inputs = integration.public_inputs(registration.entry) | _config(each)
         workflow = ", ".join(each.conditions.workflows) or "*"
         project = ", ".join(each.conditions.projects) or "*"
         rows.append(
             (
                 each.id,
                 options.plugin().id,
-                registered.lines({"integration": each.registration} | dict(merged)),
+                integration.config_cell({"integration": each.registration} | inputs),
                 f"{project}/{workflow}",
                 each.created_at,
             )
         )
-    print_table(run, _HEAD, rows)
+    integration.print_table(run, _HEAD, rows)

@@ -1,36 +1,50 @@
-"""The commands ``integration available``, and how all that read like Chainloop's own print."""
+"""``integration available``, and what ``integration registered`` and ``attached`` share with it."""
 
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
 from itertools import zip_longest
+from pathlib import Path
 from typing import cast
 
-from chainloop_smtp import options
+from chainloop_smtp import config_file, options
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted
-from chainloop_smtp.model.settings import Plugin
+from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted, quoted_path
+from chainloop_smtp.model.entries import Configuration, Entry, RegistrationEntry
+from chainloop_smtp.model.pem import pem
+from chainloop_smtp.options import configuration
+from chainloop_smtp.options.configuration import editing
+
+_PATHS = ("tls-ca-file", "tls-client-cert", "tls-client-key", "template-dir")
 
 
 def available(run: Run) -> int:
     """Lists the integrations; there is one."""
     plugin = options.plugin()
     if run.console.is_json:
-        run.console.data(json.dumps([_item(plugin)], indent=3))
+        item = {
+            "name": plugin.id,
+            "version": plugin.version,
+            "description": plugin.description,
+            "registration": {"schema": json.dumps(plugin.registration_schema)},
+            "attachment": {"schema": json.dumps(plugin.attachment_schema)},
+            "subscribedInputs": None,
+        }
+        run.console.data(json.dumps([item], indent=3))
     else:
-        _print_plugin(run, plugin)
+        head = ("NAME", "VERSION", "MATERIAL REQUIREMENT", "DESCRIPTION")
+        print_table(run, head, [(plugin.id, plugin.version, "None", plugin.description)])
     return 0
 
 
 def describe(run: Run) -> int:
     """Shows one integration with its inputs, and its schemas when asked."""
-    problems = unavailable(run.arguments.id or run.arguments.name or "")
-    if problems:
+    if problems := unavailable(run.arguments.id or run.arguments.name or ""):
         raise OptionsError(*problems)
-    plugin = options.plugin()
+    available(run)
     if run.console.is_json:
-        run.console.data(json.dumps([_item(plugin)], indent=3))
         return 0
-    _print_plugin(run, plugin)
+    plugin = options.plugin()
     schemas = (
         ("Registration", plugin.registration_schema),
         ("Attachment", plugin.attachment_schema),
@@ -44,7 +58,7 @@ def describe(run: Run) -> int:
 
 
 def unavailable(identifier: str) -> list[Problem]:
-    """What to say of an integration that there is not; nothing for the one that there is."""
+    """What to say of an integration that does not exist; nothing for the one that does."""
     if identifier == "smtp":
         return []
     if not identifier:
@@ -58,10 +72,10 @@ def pairs(
     """What ``--opt key=value`` says, split at the first ``=``; the last of the same key wins.
 
     Args:
-        kind: Of what these are inputs.
+        kind: What these are inputs of.
         problems: Added to.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for opt in opts:
         key, equals, value = opt.partition("=")
         if not equals:
@@ -71,33 +85,74 @@ def pairs(
             why = f"{quoted(key)} is no {kind} input"
             problems.append(Problem("opt", why, nearest_hint(key, known)))
         else:
-            found[key] = value
-    return found
+            values[key] = value
+    return values
 
 
-def _item(plugin: Plugin) -> dict[str, object]:
-    """As ``chainloop integration available list -o json`` prints it."""
+def load(run: Run, path: str = "") -> Configuration:
+    """The configuration file that the command is about; with nothing in it where there is none.
+
+    Args:
+        path: Of the input ``config``, for commands that take inputs.
+    """
+    path = config_file.find(run.arguments.config or path) or config_file.DEFAULTS[0]
+    return configuration.parse(config_file.read(path, is_required=False), path)
+
+
+def store(path: str, kind: str, entry: Mapping[str, editing.Value]) -> Configuration:
+    """Adds an entry to the configuration file, and returns what the file then says.
+
+    Raises:
+        OptionsError: The file cannot be written, or cannot take the entry.
+    """
+    text = config_file.update(path, lambda text: editing.add(text, path, kind, entry))
+    return configuration.parse(text, path)
+
+
+def find_registration(file: Configuration, name: str) -> RegistrationEntry:
+    """The registration of that name or id.
+
+    Raises:
+        OptionsError: There is none.
+    """
+    for each in file.registrations:
+        if name in (each.name, each.id):
+            return each
+    names = ", ".join(each.name for each in file.registrations)
+    hint = f"There are: {names}." if names else "There are none: integration registered add smtp."
+    if not name:
+        raise OptionsError(Problem("name", "is missing", hint))
+    why = f"there is no registration {quoted(name)} in {file.path}"
+    raise OptionsError(Problem("integration", why, hint))
+
+
+def registration_item(registration: RegistrationEntry) -> dict[str, object]:
+    """As ``chainloop integration registered list -o json`` prints one; never a secret."""
     return {
-        "name": plugin.id,
-        "version": plugin.version,
-        "description": plugin.description,
-        "registration": {"schema": json.dumps(plugin.registration_schema)},
-        "attachment": {"schema": json.dumps(plugin.attachment_schema)},
-        "subscribedInputs": None,
+        "id": registration.id,
+        "name": registration.name,
+        "kind": options.plugin().id,
+        "description": registration.description,
+        "createdAt": registration.created_at or None,
+        "config": public_inputs(registration.entry) or None,
     }
 
 
-def _fields(schema: Mapping[str, object]) -> Iterable[tuple[str, ...]]:
-    properties = cast("dict[str, dict[str, str]]", schema["properties"])
-    required = cast("list[str]", schema.get("required", []))
-    for name, field in sorted(properties.items()):
-        kind = field["type"] + (f" ({field['format']})" if "format" in field else "")
-        yield name, kind, "Yes" if name in required else "No", field["description"]
+def public_inputs(entry: Entry) -> dict[str, str]:
+    """Inputs as both lists show them: a variable by its name, a secret not at all."""
+    variables = {name: f"${{{variable}}}" for name, variable in entry.variables.items()}
+    inputs = dict(entry.given) | variables
+    return {name: text for name, text in inputs.items() if not options.is_secret(name, text)}
 
 
-def _print_plugin(run: Run, plugin: Plugin) -> None:
-    row = (plugin.id, plugin.version, "None", plugin.description)
-    print_table(run, ("NAME", "VERSION", "MATERIAL REQUIREMENT", "DESCRIPTION"), [row])
+def config_cell(inputs: Mapping[str, str]) -> str:
+    """``key: value``, one a line, as Chainloop shows a configuration."""
+    return "\n".join(f"{name}: {', '.join(text.splitlines())}" for name, text in inputs.items())
+
+
+def created_at(run: Run) -> str:
+    """The current time as the file has it (RFC 3339, UTC, to the second)."""
+    return run.now().isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def print_table(run: Run, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
@@ -110,3 +165,50 @@ def print_table(run: Run, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]
         for line in zip_longest(*row, fillvalue=""):
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             run.console.say("  ".join(cells))
+
+
+def warn_of_paths(run: Run, entry: Mapping[str, editing.Value]) -> None:
+    """Says which paths of an entry a workflow will not find in its checkout of the repository.
+
+    Outside a repository nothing is said: the file may be for this machine alone.
+    """
+    here = Path.cwd()
+    root = next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+    paths = [(name, path) for name, value in entry.items() for path in _paths(name, value)]
+    for name, path in paths if root else ():
+        there = _in_repository(path, str(root))
+        if not there:
+            why = "which is outside the repository. Copy it there, and give its path from there."
+        elif there != Path(path).as_posix():
+            why = f"since paths are relative to the repository. Write {quoted_path(there)}."
+        else:
+            continue
+        text = f"{name}: a workflow does not find {quoted_path(path)}, {why}"
+        run.console.warning("not in a checkout", text)
+
+
+def _in_repository(path: str, root: str) -> str:
+    """The path relative to the repository; empty when it is outside, or a link that leads out."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100  # without following any link
+    real = Path(os.path.realpath(path))
+    is_inside = absolute.is_relative_to(root) and real.is_relative_to(os.path.realpath(root))
+    return absolute.relative_to(root).as_posix() if is_inside else ""
+
+
+def _paths(name: str, value: editing.Value) -> list[str]:
+    """The paths that an input holds."""
+    if not isinstance(value, str):
+        return []
+    if name in _PATHS:
+        return [] if pem(value) else [value]
+    members = [each.strip() for line in value.splitlines() for each in line.split(",")]
+    lists = members if name in ("to", "cc", "bcc") else []
+    return [each.removeprefix("file:").strip() for each in lists if each.startswith("file:")]
+
+
+def _fields(schema: Mapping[str, object]) -> Iterable[tuple[str, ...]]:
+    properties = cast("dict[str, dict[str, str]]", schema["properties"])
+    required = cast("list[str]", schema.get("required", []))
+    for name, field in sorted(properties.items()):
+        kind = field["type"] + (f" ({field['format']})" if "format" in field else "")
+        yield name, kind, "Yes" if name in required else "No", field["description"]
