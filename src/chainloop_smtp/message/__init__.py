@@ -12,12 +12,12 @@ from functools import cache
 from typing import NamedTuple
 
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.message import budget, headers, identity, mime, view, wording
+from chainloop_smtp.message import budget, headers, mime, view, wording
 from chainloop_smtp.message.budget import FULL, LEVELS, Limits, fitted
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.message.guard import body, guard, head
-from chainloop_smtp.message.identity import message_id, random_id
-from chainloop_smtp.message.parts import parts
+from chainloop_smtp.message.headers import message_id, random_id
+from chainloop_smtp.message.mime import parts
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
@@ -99,7 +99,7 @@ def compose(
         )
     attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
     fields = [
-        *headers.threading(identity.thread(attestation, job, options)),
+        *headers.threading(headers.thread(attestation, job, options)),
         *headers.about(attestation, job, verdict, options),
     ]
     return _mail(
@@ -131,7 +131,7 @@ def tell(
     # Of the evidence as it came: a program that reads it does its own cleaning.
     env_values = options.composition.env_values
     known = (attestation, job, verdict, changes, env_values)
-    digest = identity.content_digest(
+    digest = headers.content_digest(
         facts_digest(*known), note, enclosed, options.composition, templates
     )
     raw = attestation

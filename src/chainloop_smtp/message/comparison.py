@@ -1,6 +1,6 @@
 """Changes -> what the mail says of them: three lines first, then each change."""
 
-from chainloop_smtp.message import findings, formatting, links
+from chainloop_smtp.message import findings, formatting
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.model.attested import Material, Run
 from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
@@ -104,7 +104,7 @@ def _details(changes: Changes) -> tuple[Fact, ...]:
 
 
 def _link(url: str) -> str:
-    return url if links.is_web(url) else ""
+    return url if formatting.is_web(url) else ""
 
 
 def _counted(number: int, word: str) -> list[str]:

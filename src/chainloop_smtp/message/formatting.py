@@ -1,13 +1,20 @@
-"""Facts -> names and numbers in the words of the mail: commits, branches, times, counts."""
+"""Facts -> names, numbers, times and links as the mail writes them."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.facts import Job
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# No login, which looks like the host, and no letters that look like others (IDNA: `xn--`).
+_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
+_WEB = re.compile(rf"(?ai:https?)://{_HOST}(?:[/?#][^\s<>\"'`\\]*)?")
+# Lines break behind a hyphen anyway, so a name of many short words needs no help.
+_UNBROKEN = re.compile(r"[^\s-]{21}")
 
 
 def moment(value: datetime) -> str:
@@ -92,3 +99,18 @@ def known_workflow(attestation: Attestation | None, job: Job) -> str:
 def cut(text: str, length: int) -> str:
     """At most so many characters, with dots where some are left out."""
     return text if len(text) <= length else text[: length - 3].rstrip() + "..."
+
+
+def is_web(url: str) -> bool:
+    """A link that may be a link: ``http`` or ``https``, and nothing that ends an attribute."""
+    return bool(_WEB.fullmatch(url))
+
+
+def stretches(text: str) -> tuple[str, ...]:
+    """The text in pieces: each is one word or more that may break anywhere, or that need not."""
+    return tuple(" ".join(words) for _, words in groupby(text.split(" "), is_unbroken))
+
+
+def is_unbroken(text: str) -> bool:
+    """Holds over 20 characters without a blank or hyphen, which may have to break anywhere."""
+    return bool(_UNBROKEN.search(text))

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from chainloop_smtp.message import formatting
-from chainloop_smtp.message.links import is_web
 from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Runner
 from chainloop_smtp.model.facts import Job
@@ -64,7 +63,7 @@ def commit_url(attestation: Attestation | None, job: Job) -> str:
     repository = origin.attested_run(attestation)[0] or job.repository
     sha = formatting.sha(attestation, job)
     url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
-    return url if repository and sha and is_web(url) else ""
+    return url if repository and sha and formatting.is_web(url) else ""
 
 
 def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
@@ -142,7 +141,7 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         if name
     ]
     repository = job.repository
-    url = job.run_url if is_web(job.run_url) else ""
+    url = job.run_url if formatting.is_web(job.run_url) else ""
     attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""
     rows += [
         Fact("CI workflow", " in ".join(filter(None, (job.workflow, repository)))),
@@ -152,7 +151,7 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     ]
     if sender := job.sender:
         by = _by(sender.name, sender.workflow)
-        url = sender.url if is_web(sender.url) else ""
+        url = sender.url if formatting.is_web(sender.url) else ""
         rows.append(Fact("Mailed by", f"{by}, run {sender.run_id}", "", url))
     return tuple(row for row in rows if row.value)
 

@@ -15,7 +15,7 @@ from jinja2.bccache import Bucket
 
 from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.message import formatting, links, view
+from chainloop_smtp.message import formatting, view
 from chainloop_smtp.message.meter import Meter
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, problem
@@ -133,11 +133,11 @@ def _environment(own: Templates) -> Sandbox:
             "code": code,
             "joined": joined,
             "md": md,
-            "stretches": links.stretches,
+            "stretches": formatting.stretches,
             "wrap": wrap,
         },
         filters={"count": formatting.count, "fact": fact, "grouped": grouped, "noun": noun},
-        tests={"unbroken": links.is_unbroken, "web": links.is_web},
+        tests={"unbroken": formatting.is_unbroken, "web": formatting.is_web},
         is_measured=bool(own.files or own.subject),
         bytecode_cache=_bytecode_cache(),
     )

@@ -6,11 +6,17 @@ Every part of the mail is made of the same names, so that all of them say the sa
 from dataclasses import replace
 from typing import TypedDict
 
-from chainloop_smtp.message import formatting, meaning, rows, wording
+from chainloop_smtp.message import formatting, lead, rows, wording
 from chainloop_smtp.message.budget import Limits
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.message.selection import Selection
-from chainloop_smtp.message.shown import Attention, Changed, Evaluated, Section, Shown
+from chainloop_smtp.message.selection import (
+    Attention,
+    Changed,
+    Evaluated,
+    Section,
+    Selection,
+    Shown,
+)
 from chainloop_smtp.message.wording import Wording
 from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Policies
@@ -120,7 +126,7 @@ def facts(
         "evaluations": evaluations,
         "evaluations_more": passed,
         "footer": rows.footer(job) + cut.note,
-        "gated_note": meaning.gated(policies),
+        "gated_note": lead.gated(policies),
         "job": job,
         "jobs": cut.section("Jobs", _jobs(job), limits.rows),
         "material_count": formatting.material_count(whole) if whole else 0,

@@ -3,13 +3,15 @@
 import re
 from enum import StrEnum
 
-from chainloop_smtp.message import findings, formatting, meaning, subject
+from chainloop_smtp.message import findings, formatting, lead
 from chainloop_smtp.model.attested import Annotation, Attestation, Policies
 from chainloop_smtp.model.facts import Job, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Thread
 
 _HEADLINE = 400
+_LONGEST = 78  # characters; what a desktop client shows in a list
+_PROJECT = 24
 _QUOTED = 110
 # Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.
 _RUN_ID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
@@ -89,21 +91,21 @@ def word(
 ) -> Wording:
     """The words for one run, from cleaned facts."""
     # That nothing was violated says little where nothing was checked.
-    is_unchecked = attestation is not None and meaning.is_unchecked(attestation.policies)
+    is_unchecked = attestation is not None and lead.is_unchecked(attestation.policies)
     is_idle = verdict.outcome is Outcome.PASSED and is_unchecked
     tone = Tone.IDLE if is_idle else _TONES[verdict.outcome]
     badge = _badge(attestation, verdict)
-    lead = meaning.lead(attestation, job, verdict)
+    sentences = lead.sentences(attestation, job, verdict)
     return Wording(
         tone=tone,
         glyph=_GLYPHS[tone],
         badge=badge,
-        subject=(subject.by_ref if thread is Thread.REF else subject.by_outcome)(
+        subject=(subject_by_ref if thread is Thread.REF else subject_by_outcome)(
             attestation, job, verdict, badge
         ),
         headline=formatting.cut(_headline(attestation, job, verdict), _HEADLINE),
-        lead=lead,
-        preheader=_preheader(attestation, verdict, lead),
+        lead=sentences,
+        preheader=_preheader(attestation, verdict, sentences),
         byline=_byline(attestation, job),
         describe=_describe(attestation),
         doubt=verdict.doubt,
@@ -147,7 +149,7 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
         case _:
             return (
                 f"{what} is not attested yet"
-                if meaning.is_open(attestation)
+                if lead.is_open(attestation)
                 else f"{what} was not attested"
             )
 
@@ -170,17 +172,17 @@ def _blockers(attestation: Attestation | None) -> list[str]:
     return list(dict.fromkeys(each.name for each in gated or violated))
 
 
-def _preheader(attestation: Attestation | None, verdict: Verdict, lead: str) -> str:
+def _preheader(attestation: Attestation | None, verdict: Verdict, sentences: str) -> str:
     """30 to 150 characters: the first violation's message where there is one, else the lead."""
     policies = attestation.policies if attestation else Policies()
     worst = next((e for e in policies.evaluations if e.active_violations), None)
     if worst and verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
         message = findings.lines(worst.active_violations[0])[0].rstrip(".")
         end = "." if len(message) <= _QUOTED else ""
-        return f"{formatting.cut(message, _QUOTED)}{end} {meaning.score(policies)}."
+        return f"{formatting.cut(message, _QUOTED)}{end} {lead.score(policies)}."
     if verdict.outcome is Outcome.PASSED and attestation:
         return formatting.cut(_account(attestation), 150)
-    return formatting.cut(lead, 150)
+    return formatting.cut(sentences, 150)
 
 
 def _account(attestation: Attestation) -> str:
@@ -190,7 +192,7 @@ def _account(attestation: Attestation) -> str:
     lasted = f" in {formatting.lapse(duration)}" if duration is not None else ""
     author = attestation.commit.author_name if attestation.commit else ""
     by = f" by {author}" if author else ""
-    return f"{meaning.passed(attestation.policies)}, {materials} attested{lasted}{by}."
+    return f"{lead.passed(attestation.policies)}, {materials} attested{lasted}{by}."
 
 
 def _byline(attestation: Attestation | None, job: Job) -> str:
@@ -233,3 +235,80 @@ def results(job: Job) -> tuple[Annotation, ...]:
         rows.append((job.name or ("the run" if job.sender else "this job"), job.status))
     rows.sort(key=lambda row: (not row[1].is_failure, not row[1].is_cancellation))
     return tuple(Annotation(name=name, value=status.value) for name, status in rows)
+
+
+def subject_by_outcome(
+    attestation: Attestation | None, job: Job, verdict: Verdict, badge: str
+) -> str:
+    """``[project] Outcome: workflow ref@sha7 (detail)``, cut from its end backwards to fit."""
+    head = f"[{formatting.cut(formatting.project_name(attestation, job), _PROJECT)}] {badge}: "
+    workflow, branch = formatting.workflow_name(attestation, job), formatting.ref(attestation, job)
+    commit = formatting.sha(attestation, job)[:7]
+    detail = _detail(attestation, verdict)
+    commit = f"@{commit}" if branch and commit else commit
+    tail = f" {branch}{commit}" if branch or commit else ""
+    if detail and len(head + workflow + tail) + len(detail) + 3 <= _LONGEST:
+        tail += f" ({detail})"
+    elif len(head + workflow + tail) > _LONGEST:
+        room = _LONGEST - len(head) - len(commit) - 1
+        branch = formatting.cut(branch, max(room - min(len(workflow), 16), 4))
+        workflow = formatting.cut(workflow, max(room - len(branch), 4))
+        tail = f" {branch}{commit}" if branch or commit else ""
+    return " ".join(f"{head}{workflow}{tail}".split())
+
+
+def subject_by_ref(attestation: Attestation | None, job: Job, verdict: Verdict, badge: str) -> str:
+    """``[project] [Outcome, sha7, detail] workflow ref``: what changes stands in brackets.
+
+    Mail programs that look at subjects before they join a thread leave out leading brackets (RFC
+    5256 section 2.1, and Gmail), so ``workflow ref`` is cut by what all mails of a thread share.
+    """
+    project = _unbracketed(formatting.cut(formatting.project_name(attestation, job), _PROJECT))
+    head = f"[{project}] "
+    room = _LONGEST - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
+    workflow, branch = (
+        _unbracketed(formatting.workflow_name(attestation, job)),
+        formatting.ref(attestation, job),
+    )
+    if len(f"{workflow} {branch}".strip()) > room:
+        branch = formatting.cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
+        workflow = formatting.cut(workflow, room - 1 - len(branch) if branch else room)
+    stem = " ".join(f"{workflow} {_unbracketed(branch)}".split()) or "the run"
+    changing = ", ".join(filter(None, (badge, formatting.sha(attestation, job)[:7])))
+    detail = _unbracketed(_detail(attestation, verdict))
+    if detail and len(f"{head}[{changing}, {detail}] {stem}") <= _LONGEST:
+        changing += f", {detail}"
+    return " ".join(f"{head}[{changing}] {stem}".split())
+
+
+_LONGEST_BADGE = "Blocked by policy"
+
+
+def _unbracketed(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")")
+
+
+def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
+    policies = attestation.policies if attestation else Policies()
+    match verdict.outcome:
+        case Outcome.PASSED:
+            total = formatting.count(policies.evaluation_count, *_POLICY)
+            passed, skipped = f"{policies.passed_count:,} of {total}", policies.skipped_count
+            return f"{passed}, {skipped:,} skipped" if skipped else passed
+        case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
+            return (
+                formatting.count(policies.violation_count, "violation")
+                if policies.violation_count
+                else ""
+            )
+        case Outcome.FAILED | Outcome.NOT_ATTESTED:
+            return verdict.reason
+        case Outcome.ATTESTED if attestation:
+            known = "policies not shown" if policies.reference else "no policies"
+            return (
+                f"{formatting.count(formatting.material_count(attestation), 'material')}, {known}"
+            )
+    return ""
+
+
+_POLICY = ("policy", "policies")

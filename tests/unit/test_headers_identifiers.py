@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chainloop_smtp.message import REPORT_NAME, identity, parts, report, tell
+from chainloop_smtp.message import REPORT_NAME, headers, parts, report, tell
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -105,14 +105,12 @@ def message_id(
         enclosed=enclosed,
         templates=templates,
     )
-    return identity.message_id(
-        job, options, content=told.digest, entropy=entropy, route_id=route_id
-    )
+    return headers.message_id(job, options, content=told.digest, entropy=entropy, route_id=route_id)
 
 
 def thread(mode: Thread, attestation: Attestation | None = ATTESTATION, job: Job = JOB) -> str:
     options = replace(OPTIONS, composition=Composition(thread=mode))
-    return identity.thread(attestation, job, options)
+    return headers.thread(attestation, job, options)
 
 
 def composed(composition: Composition) -> Options:
@@ -247,7 +245,7 @@ def test_how_the_route_is_written_makes_no_other_mail() -> None:
 
 def test_an_attachment_of_no_configuration_file_adds_nothing_to_the_id() -> None:
     assert message_id(route_id="") == message_id()
-    assert len(identity.random_id("a.test", bytes(40))) == 32 + len("@a.test")
+    assert len(headers.random_id("a.test", bytes(40))) == 32 + len("@a.test")
 
 
 def test_an_id_proves_no_blind_copy_to_whoever_guesses_it() -> None:
@@ -336,13 +334,13 @@ def test_by_a_fixed_clock_the_same_mail_has_the_same_id_outside_a_ci_run_too() -
 
     assert message_id(job=Job(), entropy=b"") == first
     assert message_id(job=Job(), verdict=Verdict(outcome=Outcome.BLOCKED), entropy=b"") != first
-    assert identity.random_id("example.test", b"") == f"{'0' * 32}@example.test"
+    assert headers.random_id("example.test", b"") == f"{'0' * 32}@example.test"
 
 
 def test_a_thread_that_an_earlier_version_began_goes_on() -> None:
     def thread(kind: Thread, job: Job = JOB) -> str:
         options = replace(OPTIONS, composition=Composition(thread=kind))
-        return identity.thread(ATTESTATION, job, options)
+        return headers.thread(ATTESTATION, job, options)
 
     assert thread(Thread.RUN) == "thread-aa80a73599691bfa4cab27a5f1c07c0d@example.test"
     assert thread(Thread.RUN, Job()) == "thread-9c9c1c4e9bae5897415cc77893ca83a0@example.test"

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp.message import mime
-from chainloop_smtp.message.parts import parts, safe_name
+from chainloop_smtp.message.mime import parts, safe_name
 from chainloop_smtp.model.mail import File, Part
 
 names = st.one_of(

@@ -5,7 +5,7 @@ from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, Run
 from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, Verdict
 
 
-def lead(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
+def sentences(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
     """What stands under the headline, from cleaned facts."""
     policies = attestation.policies if attestation else Policies()
     is_recorded = attestation is not None and attestation.is_recorded

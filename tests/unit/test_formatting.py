@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainloop_smtp.message.links import is_web
+from chainloop_smtp.message.formatting import is_web
 
 
 @pytest.mark.parametrize(
