@@ -1,8 +1,8 @@
 """The runs whose mails are kept as golden ones, any other attestation, and a reader of HTML."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -353,15 +353,18 @@ def registration_mail(name: str = "smtp.example.test", options: Options = OPTION
     )
 
 
-def golden_mails() -> Iterator[tuple[str, Mail]]:
-    for name, (attestation, job, _) in STATES.items():
-        yield name, written(attestation, job)
-    yield "registration", registration_mail()
+@cache
+def golden_mails() -> dict[str, Mail]:
+    """By name: those of `STATES`, and `OTHERS`."""
     after = with_policies(GATE, SKIPPED, *PASSED, strategy=Strategy.ENFORCED)
-    yield "changed", written(after, JOB, changes=compared(EARLIER, after))
-    yield "nothing-changed", written(RECORDED, JOB, changes=compared(RECORDED, RECORDED))
     files = [File(name="attestation.json", content=b"{}\n"), File(name="größe.txt", content=b"1")]
-    yield "attached", written(RECORDED, JOB, enclosed=parts(files))
+    return {
+        **{name: written(attestation, job) for name, (attestation, job, _) in STATES.items()},
+        "registration": registration_mail(),
+        "changed": written(after, JOB, changes=compared(EARLIER, after)),
+        "nothing-changed": written(RECORDED, JOB, changes=compared(RECORDED, RECORDED)),
+        "attached": written(RECORDED, JOB, enclosed=parts(files)),
+    }
 
 
 OTHERS = ("registration", "changed", "nothing-changed", "attached")

@@ -1,6 +1,7 @@
 """Mails of runs that ask a lot of a layout: too much, too long, too foreign, or hostile."""
 
 from dataclasses import replace
+from functools import cache
 
 from chainloop_smtp.model.attested import (
     Annotation,
@@ -141,6 +142,7 @@ def crowd() -> Attestation:
     )
 
 
+@cache
 def mails() -> dict[str, Mail]:
     """The golden states and the ones that ask a lot, by name."""
     job = replace(JOB, needs=(JobResult(name="build", result=JobStatus.SUCCESS),))
@@ -167,4 +169,4 @@ def mails() -> dict[str, Mail]:
             ),
         ),
     }
-    return dict(golden_mails()) | hard
+    return golden_mails() | hard

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from browser.chromium import Scheme, showing
-from chainloop_smtp.model.mail import Mail
 from stress import mails
 
 WIDTHS = (320, 375, 600, 800)
@@ -20,12 +18,6 @@ NAMES = tuple(mails())
 _LOOKS = Path(__file__).with_name("looks.js").read_text("utf-8")
 # What these rules ask of a page, a mail program has around the mail.
 _NOT_FOR_MAILS = {"landmark-one-main", "region"}
-
-
-@cache
-def mail(name: str) -> Mail:
-    """A mail of `NAMES`."""
-    return mails()[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +46,7 @@ class Studio:
         """A mail of `NAMES`, with its style sheet or as it is where that is taken out."""
         key = (name, scheme, is_styled)
         if key not in self._seen:
-            self._seen[key] = self._look(mail(name).html, scheme, is_styled)
+            self._seen[key] = self._look(mails()[name].html, scheme, is_styled)
         return self._seen[key]
 
     def _look(self, html: str, scheme: Scheme, is_styled: bool) -> Sight:

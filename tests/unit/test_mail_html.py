@@ -18,7 +18,7 @@ from states import attestations, golden_mails, hostile, written
 from stress import mails
 
 MAILS = mails()
-GOLDEN = dict(golden_mails())
+GOLDEN = golden_mails()
 
 # What no mail program is sure to show, or what none should.
 FORBIDDEN_TAGS = {

@@ -67,7 +67,7 @@ GOLDEN = Path(__file__).parent.parent / "data" / "mails"
 
 @pytest.mark.parametrize("name", [*STATES, *OTHERS])
 def test_a_mail_is_its_golden_one_byte_for_byte(name: str) -> None:
-    mail = dict(golden_mails())[name]
+    mail = golden_mails()[name]
     forms = {
         "eml": mail.content,
         "txt": mail.text.encode(),
@@ -116,7 +116,7 @@ def test_violations_that_nobody_counted_are_no_zero() -> None:
 
 @pytest.mark.parametrize("name", [*STATES, *OTHERS])
 def test_text_keeps_to_78_columns_and_one_blank_line_in_a_row(name: str) -> None:
-    mail = dict(golden_mails())[name]
+    mail = golden_mails()[name]
 
     for line in mail.text.split("\n"):
         assert len(line) <= 78 or len(line.split()) == 1
@@ -361,7 +361,7 @@ def test_a_violation_says_each_thing_once_and_loses_none(
 def template_elements() -> set[tuple[str, frozenset[str]]]:
     """Every element that the templates make by themselves, with the names of its attributes."""
     found = set()
-    for _, mail in golden_mails():
+    for mail in golden_mails().values():
         found |= {(tag, frozenset(attributes)) for tag, attributes in Html(mail.html).elements}
     return found
 

@@ -37,11 +37,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "no port": (
         {"port": ""},
-        Problem(
-            "port",
-            "is missing",
-            "TCP port of the mail server; 587 or 465, as a rule.",
-        ),
+        Problem("port", "is missing", "TCP port of the mail server; 587 or 465, as a rule."),
     ),
     "no user": (
         {"user": ""},
@@ -69,11 +65,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a misspelt input": (
         {"pasword": "x"},
-        Problem(
-            "pasword",
-            "there is no such input",
-            "Did you mean password?",
-        ),
+        Problem("pasword", "there is no such input", "Did you mean password?"),
     ),
     "an unknown input with a long name": (
         {"z" * 61: "x"},
@@ -85,18 +77,12 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a switch": (
         {"dry-run": "yes"},
-        Problem(
-            "dry-run",
-            "'yes' is not one of its words",
-            "Write one of: true, false.",
-        ),
+        Problem("dry-run", "'yes' is not one of its words", "Write one of: true, false."),
     ),
     "a word": (
         {"tls": "yes"},
         Problem(
-            "tls",
-            "'yes' is not one of its words",
-            "Write one of: auto, starttls, implicit, none.",
+            "tls", "'yes' is not one of its words", "Write one of: auto, starttls, implicit, none."
         ),
     ),
     "no address": (
@@ -109,35 +95,19 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a copy's address": (
         {"cc": "x"},
-        Problem(
-            "cc",
-            "'x' is not an address: An email address must have an @-sign.",
-            ADDRESS,
-        ),
+        Problem("cc", "'x' is not an address: An email address must have an @-sign.", ADDRESS),
     ),
     "a hidden copy's address": (
         {"bcc": "x"},
         Problem(
-            "bcc",
-            "number 1 is not an address: An email address must have an @-sign.",
-            ADDRESS,
+            "bcc", "number 1 is not an address: An email address must have an @-sign.", ADDRESS
         ),
     ),
     "the second address": (
         {"to": "a@example.com, b"},
-        Problem(
-            "to",
-            "'b' is not an address: An email address must have an @-sign.",
-            ADDRESS,
-        ),
+        Problem("to", "'b' is not an address: An email address must have an @-sign.", ADDRESS),
     ),
-    "separators alone": (
-        {"to": ", ;"},
-        Problem(
-            "to",
-            "', ;' holds no address",
-        ),
-    ),
+    "separators alone": ({"to": ", ;"}, Problem("to", "', ;' holds no address")),
     "two senders": (
         {"from": "a@example.com, b@example.com"},
         Problem(
@@ -156,56 +126,31 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a NUL in the password": (
         {"password": "a\x00b"},
-        Problem(
-            "password",
-            "holds a NUL character, or is not valid UTF-8",
-        ),
+        Problem("password", "holds a NUL character, or is not valid UTF-8"),
     ),
     "a lone surrogate in the user": (
         {"user": "a\ud800b"},
-        Problem(
-            "user",
-            "holds a NUL character, or is not valid UTF-8",
-        ),
+        Problem("user", "holds a NUL character, or is not valid UTF-8"),
     ),
     "the last surrogate": (
         {"user": "a\udfffb"},
-        Problem(
-            "user",
-            "holds a NUL character, or is not valid UTF-8",
-        ),
+        Problem("user", "holds a NUL character, or is not valid UTF-8"),
     ),
     "a URL as host": (
         {"host": "smtp://smtp.example.com"},
-        Problem(
-            "host",
-            "'smtp://smtp.example.com' has the form of a URL",
-            HOST,
-        ),
+        Problem("host", "'smtp://smtp.example.com' has the form of a URL", HOST),
     ),
     "a port in the host": (
         {"host": "smtp.example.com:25"},
-        Problem(
-            "host",
-            "'smtp.example.com:25' has a port or a colon in it",
-            HOST,
-        ),
+        Problem("host", "'smtp.example.com:25' has a port or a colon in it", HOST),
     ),
     "a blank in the host": (
         {"host": "smtp example.com"},
-        Problem(
-            "host",
-            "'smtp example.com' holds white space or what cannot be printed",
-            HOST,
-        ),
+        Problem("host", "'smtp example.com' holds white space or what cannot be printed", HOST),
     ),
     "no host name": (
         {"host": "192.0.2.999"},
-        Problem(
-            "host",
-            "'192.0.2.999' is no host name or IP address",
-            HOST,
-        ),
+        Problem("host", "'192.0.2.999' is no host name or IP address", HOST),
     ),
     "no port number": (
         {"port": "65536"},
@@ -225,11 +170,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "seconds": (
         {"timeout": "soon"},
-        Problem(
-            "timeout",
-            "'soon' is not a number",
-            "Write seconds, such as 30 or 2.5.",
-        ),
+        Problem("timeout", "'soon' is not a number", "Write seconds, such as 30 or 2.5."),
     ),
     "no seconds": (
         {"deadline": "0"},
@@ -241,24 +182,15 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "no number": (
         {"max-recipients": "many"},
-        Problem(
-            "max-recipients",
-            "'many' is no whole number from 1 to 10000",
-        ),
+        Problem("max-recipients", "'many' is no whole number from 1 to 10000"),
     ),
     "a number too large": (
         {"max-recipients": "10001"},
-        Problem(
-            "max-recipients",
-            "'10001' is no whole number from 1 to 10000",
-        ),
+        Problem("max-recipients", "'10001' is no whole number from 1 to 10000"),
     ),
     "a number with a remainder": (
         {"max-recipients": "1000000"},
-        Problem(
-            "max-recipients",
-            "'1000000' is no whole number from 1 to 10000",
-        ),
+        Problem("max-recipients", "'1000000' is no whole number from 1 to 10000"),
     ),
     "no size": (
         {"attach-max-size": "10"},
@@ -286,19 +218,11 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "two evidences": (
         {"workflow-run-id": "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90", "attestation": "a.json"},
-        Problem(
-            "workflow-run-id",
-            "attestation is given too",
-            "Give one of them.",
-        ),
+        Problem("workflow-run-id", "attestation is given too", "Give one of them."),
     ),
     "a name of two lines": (
         {"workflow": "a\nb"},
-        Problem(
-            "workflow",
-            "'a b' is no name",
-            "A name is one line of text.",
-        ),
+        Problem("workflow", "'a b' is no name", "A name is one line of text."),
     ),
     "a glob for a name": (
         {"project": "a-*"},
@@ -308,14 +232,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
             "Here stands the one that the run is of; globs stand in a configuration file.",
         ),
     ),
-    "needs that are not JSON": (
-        {"needs": "{"},
-        Problem(
-            "needs",
-            "is not JSON",
-            NEEDS,
-        ),
-    ),
+    "needs that are not JSON": ({"needs": "{"}, Problem("needs", "is not JSON", NEEDS)),
     "needs without result": (
         {"needs": '{"build": {}}'},
         Problem(
@@ -362,19 +279,9 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a misspelt trigger": (
         {"send-on": "block"},
-        Problem(
-            "send-on",
-            "'block' is not one of its words",
-            "Did you mean blocked?",
-        ),
+        Problem("send-on", "'block' is not one of its words", "Did you mean blocked?"),
     ),
-    "no trigger": (
-        {"send-on": ","},
-        Problem(
-            "send-on",
-            "',' holds no word",
-        ),
-    ),
+    "no trigger": ({"send-on": ","}, Problem("send-on", "',' holds no word")),
     "no domain": (
         {"allowed-domains": "http://x", "to": "author"},
         Problem(
@@ -402,9 +309,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     "a hidden copy outside": (
         {"allowed-domains": "example.com", "bcc": "a@evil.test"},
         Problem(
-            "bcc",
-            "number 1: not in the domains of allowed-domains",
-            "Allowed are: example.com.",
+            "bcc", "number 1: not in the domains of allowed-domains", "Allowed are: example.com."
         ),
     ),
     "redirected outside": (
@@ -434,120 +339,66 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     "a header with an input": (
         {"headers": "Return-Path: x"},
         Problem(
-            "headers",
-            "Return-Path has an input of its own",
-            "Write it as the input envelope-from.",
+            "headers", "Return-Path has an input of its own", "Write it as the input envelope-from."
         ),
     ),
     "a header of ours": (
         {"headers": "Date: x"},
-        Problem(
-            "headers",
-            "Date is written by this program",
-            "Leave it out.",
-        ),
+        Problem("headers", "Date is written by this program", "Leave it out."),
     ),
     "a header of the servers": (
         {"headers": "Received: x"},
-        Problem(
-            "headers",
-            "Received belongs to the mail servers",
-            "Leave it out.",
-        ),
+        Problem("headers", "Received belongs to the mail servers", "Leave it out."),
     ),
     "a MIME header": (
         {"headers": "Content-Type: x"},
-        Problem(
-            "headers",
-            "Content-Type belongs to the mail's MIME structure",
-            "Leave it out.",
-        ),
+        Problem("headers", "Content-Type belongs to the mail's MIME structure", "Leave it out."),
     ),
     "a MIME version": (
         {"headers": "MIME-Version: x"},
-        Problem(
-            "headers",
-            "MIME-Version belongs to the mail's MIME structure",
-            "Leave it out.",
-        ),
+        Problem("headers", "MIME-Version belongs to the mail's MIME structure", "Leave it out."),
     ),
     "resending": (
         {"headers": "Resent-To: x"},
-        Problem(
-            "headers",
-            "Resent-To belongs to whoever sends a mail on",
-            "Leave it out.",
-        ),
+        Problem("headers", "Resent-To belongs to whoever sends a mail on", "Leave it out."),
     ),
     "a signature": (
         {"headers": "DKIM-Signature: x"},
         Problem(
-            "headers",
-            "DKIM-Signature belongs to the servers that sign the mail",
-            "Leave it out.",
+            "headers", "DKIM-Signature belongs to the servers that sign the mail", "Leave it out."
         ),
     ),
     "a seal": (
         {"headers": "ARC-Seal: x"},
-        Problem(
-            "headers",
-            "ARC-Seal belongs to the servers that sign the mail",
-            "Leave it out.",
-        ),
+        Problem("headers", "ARC-Seal belongs to the servers that sign the mail", "Leave it out."),
     ),
     "our own family": (
         {"headers": "X-Chainloop-Run: x"},
-        Problem(
-            "headers",
-            "X-Chainloop-Run is written by this program",
-            "Leave it out.",
-        ),
+        Problem("headers", "X-Chainloop-Run is written by this program", "Leave it out."),
     ),
     "an empty header": (
         {"headers": "X-Y:"},
-        Problem(
-            "headers",
-            "X-Y has no value",
-            "Write 'X-Y: value'.",
-        ),
+        Problem("headers", "X-Y has no value", "Write 'X-Y: value'."),
     ),
     "a control character": (
         {"headers": "X-Y: a\x00b"},
-        Problem(
-            "headers",
-            "X-Y holds a control character",
-            "A value is one line of text.",
-        ),
+        Problem("headers", "X-Y holds a control character", "A value is one line of text."),
     ),
     "a long header": (
         {"headers": "X-Y: " + "a" * 994},
-        Problem(
-            "headers",
-            "X-Y is longer than the 998 octets of one line",
-            "Shorten it.",
-        ),
+        Problem("headers", "X-Y is longer than the 998 octets of one line", "Shorten it."),
     ),
     "a long header name": (
         {"headers": "X-" + "Y" * 75 + ": a"},
-        Problem(
-            "headers",
-            ("X-" + "Y" * 74 + " is longer than 76 characters"),
-        ),
+        Problem("headers", ("X-" + "Y" * 74 + " is longer than 76 characters")),
     ),
     "a header twice": (
         {"headers": "X-Y: a\nx-y: b"},
-        Problem(
-            "headers",
-            "x-y stands there twice",
-            "Give each name once.",
-        ),
+        Problem("headers", "x-y stands there twice", "Give each name once."),
     ),
     "too many headers": (
         {"headers": "\n".join(f"X-{number}: a" for number in range(51))},
-        Problem(
-            "headers",
-            "51 header fields are more than 50",
-        ),
+        Problem("headers", "51 header fields are more than 50"),
     ),
     "reports": (
         {"dsn": "sometimes"},
@@ -583,81 +434,37 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a certificate without TLS": (
         {"tls": "none", "tls-client-cert": "a.pem"},
-        Problem(
-            "tls-client-cert",
-            "tls is none, so there are no certificates",
-        ),
+        Problem("tls-client-cert", "tls is none, so there are no certificates"),
     ),
     "a key alone": (
         {"tls-client-key": "a.pem"},
-        Problem(
-            "tls-client-cert",
-            "is missing, and tls-client-key is given",
-        ),
+        Problem("tls-client-cert", "is missing, and tls-client-key is given"),
     ),
-    "no proxy": (
-        {"proxy": "http://[::1"},
-        Problem(
-            "proxy",
-            "is not a URL",
-            PROXY,
-        ),
-    ),
+    "no proxy": ({"proxy": "http://[::1"}, Problem("proxy", "is not a URL", PROXY)),
     "another scheme": (
         {"proxy": "https://proxy.test:1"},
-        Problem(
-            "proxy",
-            "its scheme is not one of http, socks5, socks5h",
-            PROXY,
-        ),
+        Problem("proxy", "its scheme is not one of http, socks5, socks5h", PROXY),
     ),
-    "a proxy without host": (
-        {"proxy": "http://:80"},
-        Problem(
-            "proxy",
-            "it names no host",
-            PROXY,
-        ),
-    ),
+    "a proxy without host": ({"proxy": "http://:80"}, Problem("proxy", "it names no host", PROXY)),
     "a proxy without port": (
         {"proxy": "http://proxy.test"},
-        Problem(
-            "proxy",
-            "it names no port",
-            PROXY,
-        ),
+        Problem("proxy", "it names no port", PROXY),
     ),
     "a path behind a proxy": (
         {"proxy": "http://proxy.test:80/a"},
-        Problem(
-            "proxy",
-            "something stands behind its port",
-            PROXY,
-        ),
+        Problem("proxy", "something stands behind its port", PROXY),
     ),
     "a query behind a proxy": (
         {"proxy": "http://proxy.test:80?a"},
-        Problem(
-            "proxy",
-            "something stands behind its port",
-            PROXY,
-        ),
+        Problem("proxy", "something stands behind its port", PROXY),
     ),
     "a fragment behind a proxy": (
         {"proxy": "http://proxy.test:80#a"},
-        Problem(
-            "proxy",
-            "something stands behind its port",
-            PROXY,
-        ),
+        Problem("proxy", "something stands behind its port", PROXY),
     ),
     "a SOCKS5 login": (
         {"proxy": "socks5://é:a@proxy.test:80"},
-        Problem(
-            "proxy",
-            "SOCKS5 carries a login of ASCII only, 255 characters at most",
-            PROXY,
-        ),
+        Problem("proxy", "SOCKS5 carries a login of ASCII only, 255 characters at most", PROXY),
     ),
     "a way to log in without a token": (
         MICROSOFT | FEDERATED | {"auth": "plain"},
@@ -694,17 +501,12 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     "no token endpoint": (
         {"oauth2-client-id": "a", "oauth2-client-secret": "b", "password": ""},
         Problem(
-            "oauth2-provider",
-            "is missing",
-            "Write microsoft or google, or give oauth2-token-url.",
+            "oauth2-provider", "is missing", "Write microsoft or google, or give oauth2-token-url."
         ),
     ),
     "no client": (
         MICROSOFT | FEDERATED | {"oauth2-client-id": ""},
-        Problem(
-            "oauth2-client-id",
-            "is missing",
-        ),
+        Problem("oauth2-client-id", "is missing"),
     ),
     "no client secret": (
         MICROSOFT,
@@ -732,10 +534,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "no tenant": (
         MICROSOFT | FEDERATED | {"oauth2-tenant": ""},
-        Problem(
-            "oauth2-tenant",
-            "is missing",
-        ),
+        Problem("oauth2-tenant", "is missing"),
     ),
     "a tenant that is none": (
         MICROSOFT | FEDERATED | {"oauth2-tenant": "a/b"},
