@@ -51,14 +51,16 @@ class ChainloopSmtpError(Exception):
 
     Attributes:
         problems: At least one.
+        title: What is wrong as a whole; that of the class unless given.
     """
 
     exit_code: int
     title: str
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: Problem, title: str = "") -> None:
         super().__init__(*problems)
         self.problems = problems
+        self.title = title or self.title
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
@@ -95,8 +97,8 @@ class DeliveryError(ChainloopSmtpError):
     exit_code = 5
     title = "The mail was not delivered"
 
-    def __init__(self, *problems: Problem, is_temporary: bool = False) -> None:
-        super().__init__(*problems)
+    def __init__(self, *problems: Problem, title: str = "", is_temporary: bool = False) -> None:
+        super().__init__(*problems, title=title)
         self.is_temporary = is_temporary
 
 

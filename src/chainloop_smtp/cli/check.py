@@ -95,9 +95,7 @@ def check(run: Run) -> int:
         return 0
     problems = dict.fromkeys(problem for failure in required for problem in failure.problems)
     first = next((each for each in required if isinstance(each, DeliveryError)), required[0])
-    failure = type(first)(*problems)
-    failure.title = first.title
-    raise failure
+    raise type(first)(*problems, title=first.title)
 
 
 def _skipped(run: Run) -> int:
@@ -233,11 +231,8 @@ def _failure(target: _Target, steps: Sequence[Step]) -> Failure | None:
     accepted = _accepted(steps)
     if not wrong or (accepted and target.options.require is Require.ANY):
         return None
-    failure = DeliveryError(*(_problem(each, target.options) for each in wrong))
-    failure.title = (
-        "A mail would not reach everybody" if accepted else "A mail would not be delivered"
-    )
-    return failure
+    title = "A mail would not reach everybody" if accepted else "A mail would not be delivered"
+    return DeliveryError(*(_problem(each, target.options) for each in wrong), title=title)
 
 
 def _problem(step: Step, parsed: Options) -> Problem:

@@ -61,9 +61,10 @@ def verify(run: Run) -> int:
             "up in Chainloop."
         )
     if wrong:
-        failure = AttestationError(*(Problem(each.name, each.detail) for each in wrong))
-        failure.title = "The mail does not show what its evidence says"
-        raise failure
+        raise AttestationError(
+            *(Problem(each.name, each.detail) for each in wrong),
+            title="The mail does not show what its evidence says",
+        )
     return 0
 
 
