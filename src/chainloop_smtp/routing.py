@@ -3,10 +3,17 @@
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, FindingKind, Violation, Workflow
 from chainloop_smtp.model.entries import Conditions, Trigger
-from chainloop_smtp.model.facts import Decision, Job, Outcome, PolicyStatus, Previous, Verdict
+from chainloop_smtp.model.facts import (
+    Decision,
+    Job,
+    Outcome,
+    PolicyStatus,
+    Previous,
+    Verdict,
+    run_fact,
+)
 
 COMPARING = (Trigger.CHANGED, Trigger.FIXED, Trigger.NEW_VIOLATIONS)
 _GOOD = (Outcome.PASSED, Outcome.ATTESTED)
@@ -62,12 +69,12 @@ def is_on(trigger: Trigger, attestation: Attestation | None, job: Job, verdict: 
 
 def ref(attestation: Attestation | None, job: Job) -> tuple[str, str]:
     """Branch and tag, as far as they are known; of a pull request the branch of its head."""
-    full = origin.fact(attestation, job, "GITHUB_REF", job.ref)
+    full = run_fact(attestation, job, "GITHUB_REF", job.ref)
     if full.startswith("refs/tags/"):
         return "", full.removeprefix("refs/tags/")
     if full.startswith("refs/heads/"):
         return full.removeprefix("refs/heads/"), ""
-    return origin.fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref), ""
+    return run_fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref), ""
 
 
 def _names(

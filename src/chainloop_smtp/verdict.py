@@ -2,9 +2,18 @@
 
 from dataclasses import replace
 
-from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Material, RunState, Strategy
-from chainloop_smtp.model.facts import NO_EVIDENCE, Job, JobStatus, Outcome, PolicyStatus, Verdict
+from chainloop_smtp.model.facts import (
+    GITHUB_HOST,
+    NO_EVIDENCE,
+    Job,
+    JobStatus,
+    Outcome,
+    PolicyStatus,
+    Verdict,
+    attested_run,
+    url_host,
+)
 
 
 def judge(attestation: Attestation | None, job: Job) -> Verdict:
@@ -60,13 +69,13 @@ def doubt(attestation: Attestation | None, job: Job) -> str:
 def _elsewhere(attestation: Attestation | None, job: Job) -> str:
     """That the page which the evidence names for this very run is not there."""
     home, page = (
-        origin.host(job.server_url),
-        origin.host(attestation.runner.url) if attestation else "",
+        url_host(job.server_url),
+        url_host(attestation.runner.url) if attestation else "",
     )
     # Chainloop writes github.com on GitHub Enterprise Server, too.
-    if not home or page in ("", home, origin.GITHUB):
+    if not home or page in ("", home, GITHUB_HOST):
         return ""
-    if origin.attested_run(attestation) != (job.repository, job.run_id):
+    if attested_run(attestation) != (job.repository, job.run_id):
         return ""
     return f"The evidence places this run on {page}, and it is on {home}."
 
@@ -83,7 +92,7 @@ def _leftover(attestation: Attestation | None, job: Job) -> str:
 
     A file of an earlier run that was left on the runner is easily taken for this one's.
     """
-    repository, run_id = origin.attested_run(attestation)
+    repository, run_id = attested_run(attestation)
     is_same_place = repository == job.repository != ""
     if not is_same_place or not run_id or run_id == job.run_id or not job.run_id:
         return ""

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from chainloop_smtp.model.pem import pem, private_keys
+from chainloop_smtp.secrets.pem import pem, private_keys
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\nMzEfYyjiWA4R4="
 KEY = f"-----BEGIN PRIVATE KEY-----\n{BODY}\n-----END PRIVATE KEY-----\n"

@@ -11,9 +11,9 @@ from chainloop_smtp import config_file, options
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted, quoted_path
 from chainloop_smtp.model.entries import Configuration, Entry, RegistrationEntry
-from chainloop_smtp.model.pem import pem
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing
+from chainloop_smtp.secrets.pem import pem
 
 _PATHS = ("tls-ca-file", "tls-client-cert", "tls-client-key", "template-dir")
 

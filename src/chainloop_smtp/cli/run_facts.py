@@ -8,10 +8,9 @@ from functools import reduce
 from chainloop_smtp import addressing, attestation, difference, options, routing, source, verdict
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Workflow
 from chainloop_smtp.model.entries import Trigger
-from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts
+from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts, attested_run, is_same_run
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options
 from chainloop_smtp.source import event
@@ -57,7 +56,7 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> Ru
     parsed = replace(parsed, job_status=job.status)
     evidence = _evidence(run, parsed)
     attested, unread = _attestation(run, parsed, evidence)
-    if origin.attested_run(attested) == (own.repository, own.run_id):
+    if attested_run(attested) == (own.repository, own.run_id):
         # A workflow that follows another one may attest what it does itself.
         job = own
     job = _named(run, job, parsed, attested)
@@ -337,7 +336,7 @@ def _author(run: Run, job: Job, attested: Attestation | None) -> tuple[list[Pers
     own = event.commits(job, run.environ)
     # What is checked out to report on another run is not what that run was for.
     head = "" if job.sender else "HEAD"
-    if job.run_id and not origin.is_same_run(attested, job):
+    if job.run_id and not is_same_run(attested, job):
         person = by_evidence or _git_author(run, job, attested_sha)
     elif job.run_id:
         person = (

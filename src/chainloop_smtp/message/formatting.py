@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation
-from chainloop_smtp.model.facts import Job
+from chainloop_smtp.model.facts import Job, run_fact
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # No login, which looks like the host, and no letters that look like others (IDNA: `xn--`).
@@ -55,14 +54,14 @@ def ref(attestation: Attestation | None, job: Job) -> str:
 
 def full_ref(attestation: Attestation | None, job: Job) -> str:
     """The git ref as the CI names it, such as ``refs/heads/main``. Empty when not known."""
-    return origin.fact(attestation, job, "GITHUB_REF", job.ref)
+    return run_fact(attestation, job, "GITHUB_REF", job.ref)
 
 
 def sha(attestation: Attestation | None, job: Job) -> str:
     """The commit's full hash; empty when not known."""
     if attestation and attestation.commit:
         return attestation.commit.sha
-    return origin.fact(attestation, job, "GITHUB_SHA", job.sha)
+    return run_fact(attestation, job, "GITHUB_SHA", job.sha)
 
 
 def material_count(attestation: Attestation) -> int:

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 from chainloop_smtp.message import formatting
-from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Runner
-from chainloop_smtp.model.facts import Job
+from chainloop_smtp.model.facts import Job, attested_run, is_same_run, run_fact
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.settings import EnvValues
 
@@ -43,8 +42,8 @@ def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
             Fact("Author", author),
             Fact("Signature", _signature(commit.verification, signed)),
         ]
-    actor = origin.fact(attestation, job, "GITHUB_ACTOR", job.actor)
-    event = origin.fact(attestation, job, "GITHUB_EVENT_NAME", job.event)
+    actor = run_fact(attestation, job, "GITHUB_ACTOR", job.actor)
+    event = run_fact(attestation, job, "GITHUB_EVENT_NAME", job.event)
     rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
     return tuple(row for row in rows if row.value)
 
@@ -54,13 +53,13 @@ def _ref(attestation: Attestation | None, job: Job) -> Fact:
     ref = formatting.ref(attestation, job)
     if not formatting.full_ref(attestation, job).startswith("refs/pull/"):
         return Fact("Branch or tag", ref)
-    head = origin.fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref)
+    head = run_fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref)
     return Fact("Pull request", f"{ref} from {head}" if head else ref)
 
 
 def commit_url(attestation: Attestation | None, job: Job) -> str:
     """The commit's page; empty when it is not known."""
-    repository = origin.attested_run(attestation)[0] or job.repository
+    repository = attested_run(attestation)[0] or job.repository
     sha = formatting.sha(attestation, job)
     url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
     return url if repository and sha and formatting.is_web(url) else ""
@@ -159,7 +158,7 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
 def _other_commit(attestation: Attestation | None, job: Job) -> str:
     """The commit that the CI ran for, where the same run attested another one."""
     attested = attestation.commit.sha if attestation and attestation.commit else ""
-    is_other = attested not in ("", job.sha) and origin.is_same_run(attestation, job)
+    is_other = attested not in ("", job.sha) and is_same_run(attestation, job)
     return job.sha if is_other else ""
 
 

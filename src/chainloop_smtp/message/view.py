@@ -18,9 +18,16 @@ from chainloop_smtp.message.selection import (
     Shown,
 )
 from chainloop_smtp.message.wording import Wording
-from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Attestation, Policies
-from chainloop_smtp.model.facts import Changes, Job, Outcome, Verdict
+from chainloop_smtp.model.facts import (
+    GITHUB_HOST,
+    Changes,
+    Job,
+    Outcome,
+    Verdict,
+    run_page,
+    url_host,
+)
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.settings import EnvValues
 
@@ -104,7 +111,7 @@ def facts(
     whole = attestation
     cut = Selection(limits, elsewhere)
     policies = whole.policies if whole else Policies()
-    run_url, view_url = origin.run_url(whole, job), whole.view_url if whole else ""
+    run_url, view_url = run_page(whole, job), whole.view_url if whole else ""
     evaluations, passed = cut.evaluations(policies)
     commit = tuple(cut.commit(row) for row in rows.commit(whole, job))
     sections = (
@@ -136,9 +143,7 @@ def facts(
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
-        "run_link": _link(
-            "View workflow run", run_url, origin.host(job.server_url) or origin.GITHUB
-        ),
+        "run_link": _link("View workflow run", run_url, url_host(job.server_url) or GITHUB_HOST),
         "run_url": run_url,
         "sections": tuple(section for section in sections if section.rows),
         "verdict": verdict,
@@ -153,7 +158,7 @@ _CHAINLOOP = "app.chainloop.dev"
 
 def _link(words: str, url: str, home: str) -> str:
     """The words of a link. A host that nobody expects is named: the evidence may say any."""
-    host = origin.host(url)
+    host = url_host(url)
     return words if host in ("", home) else f"{words} on {host}"
 
 

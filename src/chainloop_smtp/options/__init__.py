@@ -18,7 +18,6 @@ from chainloop_smtp.errors import (
 )
 from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.model.facts import JobResult, JobStatus
-from chainloop_smtp.model.pem import private_keys
 from chainloop_smtp.model.settings import Mailbox, Options, Plugin, Require, Secret
 from chainloop_smtp.options import addresses
 from chainloop_smtp.options.composition import composition
@@ -46,6 +45,7 @@ from chainloop_smtp.options.transport import (
     service_account_keys,
     transport,
 )
+from chainloop_smtp.secrets.pem import private_keys
 
 __all__ = [
     "ABOUT_THE_RUN",

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from chainloop_smtp.message import formatting, rows, view, wording
-from chainloop_smtp.model import origin
 from chainloop_smtp.model.attested import Annotation, Attestation, Commit, Runner
-from chainloop_smtp.model.facts import Job, Sender
+from chainloop_smtp.model.facts import Job, Sender, run_fact, run_page, url_host
 from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.routing import ref
 from chainloop_smtp.verdict import doubt, judge
@@ -77,13 +76,13 @@ def page(server: str, repository: str = "lakeside/harbour", run_id: str = "42") 
 def test_the_link_of_this_repositorys_runs_is_the_runners(
     evidence: Attestation | None, url: str
 ) -> None:
-    assert origin.run_url(evidence, JOB) == url
+    assert run_page(evidence, JOB) == url
 
 
 def test_on_an_enterprise_server_the_link_is_to_that_server() -> None:
     job = replace(JOB, server_url="https://ghes.example.com")
     evidence = attested(OWN, page(OURS))
-    assert origin.run_url(evidence, job) == page("https://ghes.example.com")
+    assert run_page(evidence, job) == page("https://ghes.example.com")
     assert doubt(evidence, job) == ""
     assert rows.commit_url(evidence, job) == (
         f"https://ghes.example.com/lakeside/harbour/commit/{'a' * 40}"
@@ -92,9 +91,9 @@ def test_on_an_enterprise_server_the_link_is_to_that_server() -> None:
 
 def test_outside_of_ci_only_the_evidence_knows() -> None:
     nowhere = Job()
-    assert origin.run_url(attested(OWN, page(EVIL)), nowhere) == page(EVIL)
-    assert origin.fact(attested(FORGED), nowhere, "GITHUB_ACTOR", "") == "mallory"
-    assert origin.run_url(None, nowhere) == ""
+    assert run_page(attested(OWN, page(EVIL)), nowhere) == page(EVIL)
+    assert run_fact(attested(FORGED), nowhere, "GITHUB_ACTOR", "") == "mallory"
+    assert run_page(None, nowhere) == ""
 
 
 @pytest.mark.parametrize("named", [{}, OWN, {"GITHUB_RUN_ID": "42"}], ids=["none", "own", "id"])
@@ -167,7 +166,7 @@ def test_another_commit_than_the_runs_is_shown_beside_the_attested_one() -> None
     ],
 )
 def test_a_host_is_what_stands_between_the_slashes(url: str, host: str) -> None:
-    assert origin.host(url) == host
+    assert url_host(url) == host
 
 
 @pytest.mark.parametrize(
