@@ -113,7 +113,7 @@ import fs from "node:fs"
 const e = process.env
 const transport = nodemailer.createTransport({
   host: "127.0.0.1", port: e.PORT, auth: {user: e.USER, pass: e.PASSWORD},
-  pool: true, maxConnections: +e.CONNECTIONS, maxMessages: Infinity,
+  pool: true, maxConnections: 1, maxMessages: Infinity,
 })
 const envelope = {from: e.SENDER, to: e.RECIPIENT}
 const text = fs.readFileSync(e.BODY, "latin1"), raw = fs.readFileSync(e.EML)
@@ -140,8 +140,7 @@ def mails():
         yield Mail(sender=e["SENDER"], recipients=(e["RECIPIENT"],), subject="", content=content,
                    message_id=f"<{number}@bench.test>", text="", html="", summary="")
 started = time.perf_counter()
-done = list(delivery.send_all(mails(), parsed.registration, parsed.transport,
-                              connections=int(e["CONNECTIONS"])))
+done = list(delivery.send_all(mails(), parsed.registration, parsed.transport))
 print(time.perf_counter() - started)
 assert all(each.accepted for each in done) and len(done) == int(e["NUMBER"])
 """
@@ -265,9 +264,9 @@ def main() -> None:
         ):
             if arguments.runs:
                 one_mail(bench, title, options, arguments.runs, arguments.only)
-        for connections, rtt, number, theirs in ((1, RTT, 1000, 100), (4, 0.0, 1000, 1000)):
+        for rtt, number, theirs in ((RTT, 1000, 100), (0.0, 1000, 1000)):
             if arguments.fan_out:
-                many_mails(bench, connections, rtt, (number, theirs), arguments.fan_out)
+                many_mails(bench, rtt, (number, theirs), arguments.fan_out)
 
 
 def prepare(folder: Path) -> Bench:
@@ -375,10 +374,8 @@ def _timed(
     return wall, usage.ru_utime + usage.ru_stime
 
 
-def many_mails(
-    bench: Bench, connections: int, rtt: float, numbers: tuple[int, int], runs: int
-) -> None:
-    """Prints mails a second, ours and those of nodemailer's pool.
+def many_mails(bench: Bench, rtt: float, numbers: tuple[int, int], runs: int) -> None:
+    """Prints mails a second over one connection, ours and those of nodemailer's pool.
 
     Mails are whole before they are sent; nodemailer's way is to compose each, `raw` is to have it
     whole as well.
@@ -399,7 +396,6 @@ def many_mails(
             for name, (command, number, raw) in clients.items():
                 environment = bench.environment(port) | {
                     "NUMBER": str(number),
-                    "CONNECTIONS": str(connections),
                     "BODY": str(bench.folder / "body"),
                     "EML": str(bench.folder / "30k.eml"),
                     "RAW": raw,
@@ -408,10 +404,7 @@ def many_mails(
                     command, env=environment, check=True, capture_output=True, text=True
                 )
                 rates[name].append(number / float(done.stdout))
-    print(
-        f"\nmails of {len(header + body):,} octets, {connections} connections, "
-        f"{rtt * 1000:.0f} ms, medians of {runs}"
-    )
+    print(f"\nmails of {len(header + body):,} octets, {rtt * 1000:.0f} ms, medians of {runs}")
     theirs = statistics.median(rates["nodemailer's pool"])
     for name, each in rates.items():
         rate = statistics.median(each)

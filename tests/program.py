@@ -74,9 +74,9 @@ class Post:
         transport: Transport,
         *,
         notify: Callable[[str], None] = print,
-        ahead: EarlyConnection | None = None,
+        early: EarlyConnection | None = None,
     ) -> Delivery:
-        del notify, ahead
+        del notify, early
         self.mails.append(mail)
         self.registrations.append(registration)
         self.transports.append(transport)
@@ -167,10 +167,10 @@ def never(
     transport: Transport,
     *,
     notify: Callable[[str], None] = print,
-    ahead: EarlyConnection | None = None,
+    early: EarlyConnection | None = None,
 ) -> Delivery:
     """Where nothing may be delivered."""
-    raise AssertionError((mail, registration, transport, notify, ahead))
+    raise AssertionError((mail, registration, transport, notify, early))
 
 
 def flags(inputs: Mapping[str, str]) -> list[str]:

@@ -67,9 +67,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             transport: Transport,
             *,
             notify: Callable[[str], None],
-            ahead: delivery.EarlyConnection | None = None,
+            early: delivery.EarlyConnection | None = None,
         ) -> Iterator[Delivery]:
-            del ahead
+            del early
             for mail in mails:
                 yield deliver(mail, registration, transport, notify=notify)
 

@@ -49,11 +49,11 @@ def inputs_for(port: int, **changes: str) -> dict[str, str]:
 
 
 def test_the_connection_stands_before_there_is_a_mail_and_nothing_is_said_over_it() -> None:
-    with Sink() as server, EarlyConnection(registration(server), PLAIN) as ahead:
+    with Sink() as server, EarlyConnection(registration(server), PLAIN) as early:
         until_connected(server)
         time.sleep(0.05)
         assert server.sessions == [b""]
-        sent = send(a_mail(), registration(server), PLAIN, ahead=ahead)
+        sent = send(a_mail(), registration(server), PLAIN, early=early)
     assert state(sent) is RecipientStatus.ACCEPTED
     assert sent.attempts == 1
     assert len(server.taken) == len(server.sessions) == 1
@@ -80,17 +80,17 @@ def test_parts_of_a_mail_share_the_connection(program: Program) -> None:
 
 
 def test_an_attempt_begins_when_connecting_does() -> None:
-    with Sink() as server, EarlyConnection(registration(server), PLAIN) as ahead:
+    with Sink() as server, EarlyConnection(registration(server), PLAIN) as early:
         time.sleep(0.2)
-        sent = send(a_mail(), registration(server), PLAIN, ahead=ahead)
+        sent = send(a_mail(), registration(server), PLAIN, early=early)
     assert sent.duration >= 0.2
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_a_server_that_is_not_there_is_told_as_it_always_was(attempts: int) -> None:
-    def told(ahead: EarlyConnection | None) -> object:
+    def told(early: EarlyConnection | None) -> object:
         sent = send(
-            a_mail(), to, PLAIN, attempts=attempts, clock=HASTE, ahead=ahead, notify=said.append
+            a_mail(), to, PLAIN, attempts=attempts, clock=HASTE, early=early, notify=said.append
         )
         tries = [
             (each.server, each.address, each.why, each.hint, each.recipients) for each in sent.tries
@@ -100,18 +100,18 @@ def test_a_server_that_is_not_there_is_told_as_it_always_was(attempts: int) -> N
     said: list[str] = []
     with absent() as server:
         to = registration(server)
-        with EarlyConnection(to, PLAIN) as ahead:
-            assert told(ahead) == told(None)
+        with EarlyConnection(to, PLAIN) as early:
+            assert told(early) == told(None)
     assert said[: attempts - 1] == said[attempts - 1 :]
 
 
 def test_a_connection_that_has_ended_meanwhile_is_tried_again() -> None:
     with (
         Sink(faults=[Fault(said=0)]) as server,
-        EarlyConnection(registration(server), PLAIN) as ahead,
+        EarlyConnection(registration(server), PLAIN) as early,
     ):
         until_connected(server)
-        sent = send(a_mail(), registration(server), PLAIN, clock=HASTE, ahead=ahead)
+        sent = send(a_mail(), registration(server), PLAIN, clock=HASTE, early=early)
     assert state(sent) is RecipientStatus.ACCEPTED
     assert sent.attempts == len(server.sessions) == 2
     assert len(server.taken) == 1
@@ -122,11 +122,11 @@ def test_the_deadline_counts_from_where_connecting_begins() -> None:
     clock = Clock(seconds=lambda: now[0], sleep=lambda _: None)
     with (
         Sink(always=SILENT) as server,
-        EarlyConnection(registration(server), PLAIN, clock) as ahead,
+        EarlyConnection(registration(server), PLAIN, clock) as early,
     ):
         until_connected(server)
         now[0] = PLAIN.deadline + 1
-        sent = send(a_mail(), registration(server), PLAIN, clock=clock, ahead=ahead)
+        sent = send(a_mail(), registration(server), PLAIN, clock=clock, early=early)
     assert state(sent) is RecipientStatus.DEFERRED
     assert "the deadline of 8 seconds is over" in sent.tries[-1].why
     assert server.sessions == [b""]

@@ -1,7 +1,6 @@
 """How a delivery ends that does not end by itself: by the user, by the clock, after many tries."""
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from chainloop_smtp.delivery import Clock, send, send_all
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
-from interrupts import interrupt_when, main_is_in, until
+from interrupts import interrupt_when
 from program import INPUTS, Post, Program
 from sink import GOOD, Fault, Sink, absent
 from submission import FULL, HASTE, a_mail, registration, state, submit
@@ -26,14 +25,13 @@ def interrupting(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def all_of(server: Sink, mails: list[Mail], connections: int = 1, **clock: Any) -> list[Delivery]:
+def all_of(server: Sink, mails: list[Mail], **clock: Any) -> list[Delivery]:
     transport = Transport(tls=Tls.NONE, timeout=20.0, deadline=20.0)
     return list(
         send_all(
             mails,
             registration(server),
             transport,
-            connections=connections,
             clock=Clock(**clock) if clock else HASTE,
         )
     )
@@ -60,16 +58,12 @@ def test_an_interrupted_delivery_says_where_it_was(
     assert bool(server.taken) is (replies == 6)
 
 
-@pytest.mark.parametrize("connections", [1, 2])
-def test_what_nobody_has_taken_up_yet_is_told_too(connections: int) -> None:
+def test_what_nobody_has_taken_up_yet_is_told_too() -> None:
     silent = Fault(mails=None, replies=9)
     with Sink(always=silent) as server:
-        # Each connection has had one mail answered, and its second mail not.
-        interrupt_when(
-            lambda: len(server.taken) == 2 * connections,
-            waiting_in="_wait" if connections == 1 else "_side_by_side",
-        )
-        found = all_of(server, [a_mail(number) for number in range(40)], connections)
+        # The connection has had one mail answered, and its second mail not.
+        interrupt_when(lambda: len(server.taken) == 2)
+        found = all_of(server, [a_mail(number) for number in range(40)])
     assert len({each.mail.message_id for each in found}) == 40
     assert all(each.is_interrupted for each in found if state(each) is not RecipientStatus.ACCEPTED)
     assert {state(each) for each in found} == {
@@ -212,7 +206,7 @@ def test_an_attempt_after_several_transactions_is_the_second() -> None:
 
 def test_a_server_that_is_not_there_fails_every_mail_and_says_so_once_each() -> None:
     with absent() as server:
-        found = all_of(server, [a_mail(number) for number in range(3)], connections=2)
+        found = all_of(server, [a_mail(number) for number in range(3)])
     assert {state(each) for each in found} == {RecipientStatus.DEFERRED}
     assert {each.tries[-1].why for each in found} == {"the connection was refused"}
 
@@ -267,39 +261,13 @@ def test_a_goodbye_that_nobody_asked_for_is_understood() -> None:
     assert delivery.attempts == 2
 
 
-# --- several connections -----------------------------------------------------------------------
-
-
 def test_a_bug_in_what_makes_the_mails_reaches_the_caller() -> None:
     def mails() -> Iterator[Mail]:
         yield a_mail(1)
         raise ZeroDivisionError
 
     with Sink() as server, pytest.raises(ZeroDivisionError):
-        list(send_all(mails(), registration(server), Transport(tls=Tls.NONE), connections=2))
-
-
-def test_an_interrupt_does_not_wait_for_a_line_that_does_not_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("chainloop_smtp.delivery.submission._PARTING", 0.1)
-
-    is_making = threading.Event()
-
-    def mails() -> Iterator[Mail]:
-        yield a_mail(1)
-        is_making.set()
-        # The interrupt is over, and the rest is asked for.
-        until(lambda: main_is_in("rest"))
-        yield a_mail(2)
-
-    with Sink(always=Fault(replies=3)) as server:
-        interrupt_when(is_making.is_set, waiting_in="_side_by_side")
-        found = list(
-            send_all(mails(), registration(server), Transport(tls=Tls.NONE), connections=2)
-        )
-    assert {each.mail.message_id for each in found} == {"<1@example.test>", "<2@example.test>"}
-    assert all(each.is_interrupted for each in found)
+        list(send_all(mails(), registration(server), Transport(tls=Tls.NONE)))
 
 
 def test_what_was_put_off_before_an_interrupt_is_not_tried_again() -> None:

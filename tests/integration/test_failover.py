@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp.delivery import Clock, EarlyConnection, send, send_all
+from chainloop_smtp.delivery import Clock, EarlyConnection, send
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
 from chainloop_smtp.model.settings import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from proxies import Tunnel
@@ -335,34 +335,17 @@ def test_a_session_made_ahead_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     with Front(LATER) as bad, Sink() as good:
         resolve(monkeypatch, bad.address, at(good))
-        with EarlyConnection(registration("ci"), transport) as ahead:
+        with EarlyConnection(registration("ci"), transport) as early:
             delivery = send(
                 a_mail(),
                 registration("ci"),
                 transport,
                 clock=Clock(sleep=pauses.append),
-                ahead=ahead,
+                early=early,
             )
         assert bad.visits == 1
     assert state(delivery) is RecipientStatus.ACCEPTED
     assert pauses == [0.0]
-
-
-def test_all_of_several_connections_move_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Front(LATER) as bad, Sink() as good:
-        resolve(monkeypatch, bad.address, at(good))
-        found = list(
-            send_all(
-                [a_mail(number) for number in range(6)],
-                registration("ci"),
-                Transport(tls=Tls.NONE, timeout=5.0, deadline=20.0),
-                connections=3,
-                clock=HASTE,
-            )
-        )
-        assert bad.visits <= 3
-    assert {state(each) for each in found} == {RecipientStatus.ACCEPTED}
-    assert len(good.taken) == 6
 
 
 def test_a_proxys_addresses_take_turns_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,9 @@ MODES: list[tuple[str, ...]] = [FULL, ("PIPELINING", "AUTH PLAIN"), ("AUTH PLAIN
 IDS = ["whole mails ahead", "content apart", "one by one"]
 
 
-def submit_all(server: Sink, mails: Iterable[Mail], connections: int = 1) -> dict[str, Delivery]:
+def submit_all(server: Sink, mails: Iterable[Mail]) -> dict[str, Delivery]:
     transport = Transport(tls=Tls.NONE, timeout=5.0, deadline=20.0)
-    sent = send_all(
-        mails, registration(server), transport, connections=connections, attempts=4, clock=HASTE
-    )
+    sent = send_all(mails, registration(server), transport, attempts=4, clock=HASTE)
     found = list(sent)
     assert len({each.mail.message_id for each in found}) == len(found)
     return {each.mail.message_id: each for each in found}
@@ -215,33 +213,31 @@ def consistent(server: Sink, found: dict[str, Delivery]) -> int:
     return unknown
 
 
-def most_lost(server: Sink, connections: int = 1) -> int:
-    """Mails that may be on their way when a server leaves: a window of each connection.
+def most_lost(server: Sink) -> int:
+    """Mails that may be on their way when a server leaves: a window.
 
     After that one mail at a time, which may cross with the end of its connection.
     """
     if "CHUNKING" not in server.extensions:
         return 0
-    return WINDOW * connections + len(server.sessions) - connections
+    return WINDOW + len(server.sessions) - 1
 
 
-@pytest.mark.parametrize("connections", [1, 4])
 @pytest.mark.parametrize("extensions", MODES, ids=IDS)
-def test_many_mails_arrive_once_each(extensions: tuple[str, ...], connections: int) -> None:
+def test_many_mails_arrive_once_each(extensions: tuple[str, ...]) -> None:
     mails = [a_mail(number) for number in range(MANY)]
     with Sink(extensions=extensions) as server:
-        found = submit_all(server, mails, connections)
+        found = submit_all(server, mails)
     assert sorted(content for _, content in server.taken) == sorted(m.content for m in mails)
     assert {state(each) for each in found.values()} == {RecipientStatus.ACCEPTED}
-    assert len(server.sessions) <= connections
+    assert len(server.sessions) == 1
     assert all(session.endswith(b"QUIT\r\n") for session in server.sessions)
     trips = sum(each.round_trips for each in found.values())
     if "PIPELINING" in extensions:
         # TCP, greeting, EHLO; what follows is at most one for each mail.
-        assert trips <= MANY + 4 * connections
+        assert trips <= MANY + 4
 
 
-@pytest.mark.parametrize("connections", [1, 4])
 @pytest.mark.parametrize("extensions", MODES, ids=IDS)
 @pytest.mark.parametrize(
     "full",
@@ -249,13 +245,13 @@ def test_many_mails_arrive_once_each(extensions: tuple[str, ...], connections: i
     ids=["421", "4xx"],
 )
 def test_a_server_that_takes_ten_mails_a_connection_is_visited_again(
-    extensions: tuple[str, ...], full: bytes, connections: int
+    extensions: tuple[str, ...], full: bytes
 ) -> None:
     with Sink(extensions=extensions, most_mails=10, full=full) as server:
-        found = submit_all(server, (a_mail(number) for number in range(MANY)), connections)
+        found = submit_all(server, (a_mail(number) for number in range(MANY)))
     unknown = consistent(server, found)
     # 421 with mails on their way ends in a reset, and that may swallow replies.
-    assert unknown <= (most_lost(server, connections) if b"421" in full else 0)
+    assert unknown <= (most_lost(server) if b"421" in full else 0)
 
 
 @pytest.mark.parametrize("extensions", MODES, ids=IDS)
@@ -286,5 +282,4 @@ def test_a_mail_that_nobody_wants_does_not_hold_up_the_next(extensions: tuple[st
 def test_no_mails_are_no_connection() -> None:
     with Sink() as server:
         assert submit_all(server, []) == {}
-        assert submit_all(server, [], connections=3) == {}
     assert server.sessions == []

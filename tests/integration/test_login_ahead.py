@@ -25,11 +25,9 @@ def open_to_all(reply: bytes = BAD, faults: Sequence[Fault] = ()) -> Sink:
     return Sink(needs_login=False, faults=faults, always=Fault(answers=[(b"AUTH", reply)]))
 
 
-def submit_all(server: Sink, mails: Sequence[Mail], connections: int = 1) -> list[Delivery]:
+def submit_all(server: Sink, mails: Sequence[Mail]) -> list[Delivery]:
     transport = Transport(tls=Tls.NONE, timeout=5.0, deadline=20.0)
-    sent = send_all(
-        mails, registration(server), transport, connections=connections, attempts=4, clock=HASTE
-    )
+    sent = send_all(mails, registration(server), transport, attempts=4, clock=HASTE)
     return sorted(sent, key=lambda each: each.mail.message_id)
 
 
@@ -73,13 +71,6 @@ def test_a_password_that_is_refused_is_given_once_however_many_mails_there_are(
     states = [state(each) for each in found]
     assert states == [RecipientStatus.ACCEPTED] * taken + [RecipientStatus.REFUSED] * (5 - taken)
     assert {each.tries[-1].why for each in found} == {REFUSED}
-
-
-def test_each_of_several_connections_gives_a_refused_password_once() -> None:
-    with Sink(password="another") as server:
-        found = submit_all(server, [a_mail(number) for number in range(12)], connections=3)
-    assert len(server.sessions) <= 3
-    assert {state(each) for each in found} == {RecipientStatus.REFUSED}
 
 
 @pytest.mark.parametrize("reply", [BAD, LATER], ids=["535", "454"])

@@ -36,12 +36,12 @@ def why(
     content: bytes, *extensions: str, transport: Transport | None = None, is_secure: bool = True
 ) -> str:
     """What keeps the mail from everybody; empty when nothing does."""
-    letter = QueuedMessage(a_mail(content))
+    message = QueuedMessage(a_mail(content))
     offered = dict.fromkeys(extensions, "")
-    found = envelope.carried(offered, transport or Transport(), letter, is_secure=is_secure)
-    results = letter.delivery().results
+    found = envelope.deliverable(offered, transport or Transport(), message, is_secure=is_secure)
+    results = message.delivery().results
     if found:
-        assert found == letter.mail.recipients
+        assert found == message.mail.recipients
         return ""
     assert {each.state for each in results} == {RecipientStatus.REFUSED}
     return results[0].why
@@ -101,10 +101,10 @@ def test_an_address_beyond_ascii_is_announced_and_goes_to_no_server_that_takes_n
     assert (b" BODY=8BITMIME" in sender) is not mail.content.isascii()
     assert recipients == [f"RCPT TO:<{each}>".encode() for each in mail.recipients]
 
-    letter = QueuedMessage(mail)
-    assert envelope.carried(offered, Transport(), letter, is_secure=True) == mail.recipients
-    assert envelope.carried({"8BITMIME": ""}, Transport(), letter, is_secure=True) == ()
-    for result in letter.delivery().results:
+    message = QueuedMessage(mail)
+    assert envelope.deliverable(offered, Transport(), message, is_secure=True) == mail.recipients
+    assert envelope.deliverable({"8BITMIME": ""}, Transport(), message, is_secure=True) == ()
+    for result in message.delivery().results:
         assert result.state is RecipientStatus.REFUSED
         assert result.why == (
             f"{whose} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)"
@@ -210,8 +210,8 @@ def test_an_id_keeps_to_xtext() -> None:
 )
 def test_what_cannot_be_asked_for_is_noted(dsn: tuple[Dsn, ...], note: str) -> None:
     wanted = (f"the server offers no DSN, so {note}",) if note else ()
-    assert envelope.notes({}, Transport(dsn=dsn)) == wanted
-    assert envelope.notes({"DSN": ""}, Transport(dsn=dsn)) == ()
+    assert envelope.warnings({}, Transport(dsn=dsn)) == wanted
+    assert envelope.warnings({"DSN": ""}, Transport(dsn=dsn)) == ()
 
 
 def a_part(name: str, size: int) -> Part:
@@ -226,11 +226,11 @@ def test_a_size_that_the_server_names_is_kept(limit: str, is_taken: bool) -> Non
     sizes = {"a.txt": 1000, "b.txt": 3000, "c.txt": 2, "d.txt": 2000}
     mail = replace(a_mail(), parts=tuple(a_part(*each) for each in sizes.items()))
     assert len(mail.content) == 21
-    letter = QueuedMessage(mail)
-    taken = envelope.carried({"SIZE": limit}, Transport(), letter, is_secure=True)
+    message = QueuedMessage(mail)
+    taken = envelope.deliverable({"SIZE": limit}, Transport(), message, is_secure=True)
     assert bool(taken) is is_taken
     if not is_taken:
-        (result, _) = letter.delivery().results
+        (result, _) = message.delivery().results
         assert result.why == "the mail has 21 octets, the server takes 20"
         assert result.hint == (
             "The heaviest attachments: b.txt (3,000 octets), d.txt (2,000 octets), a.txt (1,000 "
@@ -239,6 +239,6 @@ def test_a_size_that_the_server_names_is_kept(limit: str, is_taken: bool) -> Non
 
 
 def test_a_mail_that_is_too_large_without_attachments_has_none_to_leave_out() -> None:
-    letter = QueuedMessage(a_mail())
-    assert envelope.carried({"SIZE": "1"}, Transport(), letter, is_secure=True) == ()
-    assert {result.hint for result in letter.delivery().results} == {""}
+    message = QueuedMessage(a_mail())
+    assert envelope.deliverable({"SIZE": "1"}, Transport(), message, is_secure=True) == ()
+    assert {result.hint for result in message.delivery().results} == {""}

@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainloop_smtp.delivery.hints import Phase
-from chainloop_smtp.delivery.replies import Answers, Replies, severity, state
+from chainloop_smtp.delivery.replies import (
+    ReplyParser,
+    TransactionReplies,
+    status_of,
+    status_of_error,
+)
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import RecipientStatus, Reply
 
@@ -15,7 +20,7 @@ SAID = b"250-2.0.0 one\r\n250 2.0.0 two\r\n421\r\n"
 
 @given(st.sets(st.integers(1, len(SAID) - 1)))
 def test_replies_are_the_same_however_they_are_cut(cuts: set[int]) -> None:
-    replies = Replies("server:25", str)
+    replies = ReplyParser("server:25", str)
     found = []
     last = 0
     for cut in [*sorted(cuts), len(SAID)]:
@@ -28,14 +33,14 @@ def test_replies_are_the_same_however_they_are_cut(cuts: set[int]) -> None:
 
 
 def test_half_a_reply_is_not_nothing() -> None:
-    replies = Replies("server:25", str)
+    replies = ReplyParser("server:25", str)
     replies.feed(b"250-one\r\n")
     assert replies.take() is None
     assert not replies.is_empty
 
 
 def taken(said: bytes) -> Reply:
-    replies = Replies("server:25", str.upper)
+    replies = ReplyParser("server:25", str.upper)
     replies.feed(said)
     reply = replies.take()
     assert reply is not None
@@ -76,14 +81,14 @@ def test_an_enhanced_code_is_what_rfc_3463_calls_so(said: bytes, enhanced: str, 
 
 
 def test_lines_are_kept_as_they_came() -> None:
-    replies = Replies("server:25", str.upper)
+    replies = ReplyParser("server:25", str.upper)
     replies.feed(b"250-one\r\n250\n")
     replies.take()
     assert replies.lines == [b"one", b""]
 
 
 def refusal(said: bytes) -> Problem:
-    replies = Replies("server:25", str.upper)
+    replies = ReplyParser("server:25", str.upper)
     replies.feed(said)
     with pytest.raises(DeliveryError) as caught:
         replies.take()
@@ -122,14 +127,14 @@ def test_lines_and_replies_are_bounded_where_they_are_said_to_be() -> None:
 
 
 def test_the_bound_is_each_replys_own() -> None:
-    replies = Replies("server:25", str)
+    replies = ReplyParser("server:25", str)
     whole = (b"250-" + b"x" * 4000 + b"\r\n") * 10 + b"250 end\r\n"
     replies.feed(whole * 3)
     assert [replies.take() is not None for _ in range(4)] == [True, True, True, False]
 
 
 def test_the_beginning_of_a_line_is_seen_before_its_end() -> None:
-    replies = Replies("server:25", str)
+    replies = ReplyParser("server:25", str)
     replies.feed(b"\x15\x03\x01")
     assert replies.starts_with(b"\x15\x03")
     assert not replies.starts_with(b"\x03\x01")
@@ -139,28 +144,28 @@ def test_the_beginning_of_a_line_is_seen_before_its_end() -> None:
 
 
 def answers(
-    sender: int = 250, *recipients: int, before_content: int = 0, content: int = 0
-) -> Answers:
+    sender: int = 250, *recipients: int, data: int = 0, content: int = 0
+) -> TransactionReplies:
     """Codes; 0: not answered."""
-    made = Answers((A, B, C))
-    made.sender = Reply(code=sender) if sender else None
-    made.to_recipients = tuple(Reply(code=code) for code in recipients)
-    made.before_content = Reply(code=before_content) if before_content else None
+    made = TransactionReplies((A, B, C))
+    made.mail_from = Reply(code=sender) if sender else None
+    made.rcpt_to = tuple(Reply(code=code) for code in recipients)
+    made.data = Reply(code=data) if data else None
     made.content = Reply(code=content) if content else None
     return made
 
 
 def test_who_was_let_pass_takes_the_mail_where_the_sender_was_too() -> None:
     said = answers(250, 250, 550, 450)
-    assert said.let_pass == said.takers == said.undecided == (A,)
-    assert [(who, phase, reply.code) for who, phase, reply in said.refused] == [
+    assert said.rcpt_accepted == said.accepted == said.undecided == (A,)
+    assert [(who, phase, reply.code) for who, phase, reply in said.refusals] == [
         ((B,), Phase.RCPT, 550),
         ((C,), Phase.RCPT, 450),
     ]
     refused = answers(550, 250, 503, 503)
-    assert refused.let_pass == (A,)
-    assert refused.takers == refused.undecided == ()
-    assert [(who, phase, reply.code) for who, phase, reply in refused.refused] == [
+    assert refused.rcpt_accepted == (A,)
+    assert refused.accepted == refused.undecided == ()
+    assert [(who, phase, reply.code) for who, phase, reply in refused.refusals] == [
         ((A, B, C), Phase.MAIL, 550)
     ]
 
@@ -168,48 +173,50 @@ def test_who_was_let_pass_takes_the_mail_where_the_sender_was_too() -> None:
 def test_who_is_not_answered_is_not_decided() -> None:
     assert answers(0).undecided == (A, B, C)
     assert answers(250, 550).undecided == (B, C)
-    assert list(answers(0).refused) == []
+    assert list(answers(0).refusals) == []
 
 
 def test_a_mail_is_taken_by_a_yes_to_its_content_and_to_a_recipient() -> None:
-    assert answers(250, 250, 550, 550, content=250).is_taken
-    assert not answers(250, 550, 550, 550, content=250).is_taken
-    assert not answers(250, 250, 250, 250, content=554).is_taken
-    assert not answers(250, 250, 250, 250).is_taken
+    assert answers(250, 250, 550, 550, content=250).is_content_accepted
+    assert not answers(250, 550, 550, 550, content=250).is_content_accepted
+    assert not answers(250, 250, 250, 250, content=554).is_content_accepted
+    assert not answers(250, 250, 250, 250).is_content_accepted
 
 
 def test_what_came_last_about_the_whole_mail_decides() -> None:
     for said, phase, code in (
         (answers(550), Phase.MAIL, 550),
-        (answers(250, 250, before_content=552), Phase.DATA, 552),
+        (answers(250, 250, data=552), Phase.DATA, 552),
         (answers(250, 250, content=554), Phase.DATA, 554),
     ):
-        assert said.decisive == (phase, Reply(code=code))
-    assert answers(0).decisive is None
+        assert said.last_about_all == (phase, Reply(code=code))
+    assert answers(0).last_about_all is None
 
 
 @pytest.mark.parametrize("code", [500, 502, 503, 504])
 def test_a_command_that_is_not_known_makes_a_lie_of_the_extension_it_is_of(code: int) -> None:
     both = {"PIPELINING", "CHUNKING"}
-    assert answers(code).lies(is_chunked=True) == both
-    assert answers(250, 250, code, 250).lies(is_chunked=True) == both
-    assert answers(250, 250, before_content=code).lies(is_chunked=False) == both
-    assert answers(250, 250, 250, 250, content=code).lies(is_chunked=True) == {"CHUNKING"}
+    assert answers(code).broken_extensions(is_chunked=True) == both
+    assert answers(250, 250, code, 250).broken_extensions(is_chunked=True) == both
+    assert answers(250, 250, data=code).broken_extensions(is_chunked=False) == both
+    assert answers(250, 250, 250, 250, content=code).broken_extensions(is_chunked=True) == {
+        "CHUNKING"
+    }
 
 
 def test_a_rule_of_the_server_is_no_unknown_command() -> None:
     said = answers(0)
-    said.sender = Reply(code=502, enhanced="5.7.0", text="Please authenticate first")
-    assert said.lies(is_chunked=True) == set()
+    said.mail_from = Reply(code=502, enhanced="5.7.0", text="Please authenticate first")
+    assert said.broken_extensions(is_chunked=True) == set()
 
 
 def test_what_a_mail_may_be_refused_by_is_no_lie() -> None:
-    assert answers(0).lies(is_chunked=True) == set()
+    assert answers(0).broken_extensions(is_chunked=True) == set()
     # Behind a refused sender, 503 is what RCPT gets.
-    assert answers(550, 503, 503, 503).lies(is_chunked=True) == set()
-    assert answers(250, 550, 550, 550, content=503).lies(is_chunked=True) == set()
-    assert answers(250, 250, 250, 250, content=503).lies(is_chunked=False) == set()
-    assert answers(250, 250, 503, 250, content=250).lies(is_chunked=True) == set()
+    assert answers(550, 503, 503, 503).broken_extensions(is_chunked=True) == set()
+    assert answers(250, 550, 550, 550, content=503).broken_extensions(is_chunked=True) == set()
+    assert answers(250, 250, 250, 250, content=503).broken_extensions(is_chunked=False) == set()
+    assert answers(250, 250, 503, 250, content=250).broken_extensions(is_chunked=True) == set()
 
 
 @pytest.mark.parametrize(
@@ -227,19 +234,19 @@ def test_what_a_mail_may_be_refused_by_is_no_lie() -> None:
     ],
 )
 def test_the_first_digit_says_what_becomes_of_it(code: int, means: RecipientStatus) -> None:
-    assert state(Reply(code=code)) is means
-    assert answers(code).is_put_off is (means is RecipientStatus.DEFERRED)
+    assert status_of(Reply(code=code)) is means
+    assert answers(code).is_deferred is (means is RecipientStatus.DEFERRED)
 
 
 def test_who_is_not_asked_yet_is_not_put_off() -> None:
-    assert not answers(0).is_put_off
-    assert not answers(0, 450, 450, 450).is_put_off
+    assert not answers(0).is_deferred
+    assert not answers(0, 450, 450, 450).is_deferred
 
 
 @pytest.mark.parametrize("code", [499, 501, 505, 550])
 def test_another_code_makes_no_lie(code: int) -> None:
-    assert answers(code).lies(is_chunked=True) == set()
-    assert answers(250, 250, 250, 250, content=code).lies(is_chunked=True) == set()
+    assert answers(code).broken_extensions(is_chunked=True) == set()
+    assert answers(250, 250, 250, 250, content=code).broken_extensions(is_chunked=True) == set()
 
 
 @pytest.mark.parametrize(
@@ -248,4 +255,4 @@ def test_another_code_makes_no_lie(code: int) -> None:
 def test_an_error_keeps_from_the_mail_for_now_or_for_good(
     is_temporary: bool, means: RecipientStatus
 ) -> None:
-    assert severity(DeliveryError(is_temporary=is_temporary)) is means
+    assert status_of_error(DeliveryError(is_temporary=is_temporary)) is means

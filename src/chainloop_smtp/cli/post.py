@@ -22,13 +22,13 @@ def post(
     folder: Path,
     outputs: dict[str, str],
     earlier: Sequence[Mapping[str, object]] = (),
-    ahead: EarlyConnection | None = None,
+    early: EarlyConnection | None = None,
 ) -> int:
     """Delivers the mail, and tells the workflow what became of it.
 
     Args:
         earlier: What the receipt says already of this very mail, and is to say further.
-        ahead: A session with the server that is connected already, or is about to be.
+        early: A session with the server that is connected already, or is about to be.
 
     Returns:
         The exit code, where nothing is raised.
@@ -39,7 +39,7 @@ def post(
     if parsed.transport.tls is Tls.NONE:
         run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
     advise(run, parsed)
-    result, failure = _delivered(run, parsed, mail, ahead)
+    result, failure = _delivered(run, parsed, mail, early)
     outputs["accepted"] = json.dumps(result.accepted)
     outputs["refused"] = json.dumps([each.recipient for each in result.refused])
     outputs["attempts"] = str(result.attempts)
@@ -81,24 +81,24 @@ def post(
 
 
 def _delivered(
-    run: Run, parsed: Options, mail: Mail, ahead: EarlyConnection | None
+    run: Run, parsed: Options, mail: Mail, early: EarlyConnection | None
 ) -> tuple[Delivery, DeliveryError | None]:
     """What became of the mail, and the failure that this is."""
     try:
         parsed = authorised(run, parsed)
     except DeliveryError as error:
         return Delivery(mail=mail, results=()), error
-    result = _deliver(run, parsed, mail, ahead)
+    result = _deliver(run, parsed, mail, early)
     return result, failure_of(result, parsed.require)
 
 
-def _deliver(run: Run, parsed: Options, mail: Mail, ahead: EarlyConnection | None) -> Delivery:
+def _deliver(run: Run, parsed: Options, mail: Mail, early: EarlyConnection | None) -> Delivery:
     """One transaction, or several where `parts` makes more of it."""
     size, notify = parsed.max_recipients, run.console.say
     server = (parsed.registration, parsed.transport)
     if len(mail.recipients) <= size and not mail.international:
-        return run.deliver(mail, *server, notify=notify, ahead=ahead)
-    deliveries = run.deliver_all(parts(mail, size), *server, notify=notify, ahead=ahead)
+        return run.deliver(mail, *server, notify=notify, early=early)
+    deliveries = run.deliver_all(parts(mail, size), *server, notify=notify, early=early)
     return together(mail, list(deliveries))
 
 

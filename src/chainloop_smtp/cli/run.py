@@ -35,7 +35,7 @@ class Deliver(Protocol):
         transport: Transport,
         *,
         notify: Callable[[str], None],
-        ahead: EarlyConnection | None = None,
+        early: EarlyConnection | None = None,
     ) -> Delivery:
         """Submits one mail; what becomes of it is data."""
 
@@ -50,13 +50,13 @@ class DeliverAll(Protocol):
         transport: Transport,
         *,
         notify: Callable[[str], None],
-        ahead: EarlyConnection | None = None,
+        early: EarlyConnection | None = None,
     ) -> Iterator[Delivery]:
         """Submits mails to one server, each taken as there is room for it."""
 
 
 Connect = Callable[[Registration, Transport], EarlyConnection]
-"""`delivery.Ahead`."""
+"""`delivery.EarlyConnection`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def _send_one(run: Run, story: RunReport, route: Route, note: str, outputs: dict
     receipt = outbox.read_receipt(folder)
     # Outside of a CI run, every mail is another one.
     is_new = not receipt or not story.facts.job.run_id
-    with _connecting(run, parsed, is_new=is_new) as ahead:
+    with _connecting(run, parsed, is_new=is_new) as early:
         # Imported here: it takes about as long to load what writes a mail as to connect.
         from chainloop_smtp.cli.post import post
         from chainloop_smtp.cli.rendering import Renderer
@@ -90,7 +90,7 @@ def _send_one(run: Run, story: RunReport, route: Route, note: str, outputs: dict
         run.console.say(mail.subject)
         if parsed.dry_run:
             return _rehearsed(run, story, parsed, mail, folder, outputs)
-        return post(run, parsed, mail, folder, outputs, earlier, ahead)
+        return post(run, parsed, mail, folder, outputs, earlier, early)
 
 
 def _connecting(

@@ -23,10 +23,10 @@ from chainloop_smtp.delivery.dialing import (
     Rotation,
     dial,
     failure,
+    host_port,
     own_name,
-    place,
 )
-from chainloop_smtp.delivery.replies import Replies
+from chainloop_smtp.delivery.replies import ReplyParser
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Reply
 from chainloop_smtp.model.settings import Proxy
@@ -89,7 +89,7 @@ class Connection:
         Raises:
             DeliveryError: No address, or not the proxy, could be reached.
         """
-        self.where = place(host, port)
+        self.where = host_port(host, port)
         self.round_trips = 1
         self.tls = ""
         self.cipher = ""
@@ -100,7 +100,7 @@ class Connection:
         self._deadline = deadline
         self._redactor = Redactor()
         self.conceal(*secrets)
-        self._replies = Replies(self.where, self.printable)
+        self._parser = ReplyParser(self.where, self.printable)
         self._awaited = 1  # the greeting comes without being asked for
         self._outgoing: deque[memoryview] = deque()
         self._broken: OSError | None = None
@@ -153,7 +153,7 @@ class Connection:
     @property
     def lines(self) -> list[bytes]:
         """The last reply's lines without their codes, as they came: for parsing, not showing."""
-        return self._replies.lines
+        return self._parser.lines
 
     def conceal(self, *secrets: bytes) -> None:
         """Blots these out of replies too, from here on."""
@@ -175,7 +175,7 @@ class Connection:
             DeliveryError: The handshake failed, the certificate is another one, or the server sent
                 bytes ahead of it.
         """
-        if not self._replies.is_empty:
+        if not self._parser.is_empty:
             # RFC 3207 section 5: what came in clear must not count as said inside TLS.
             raise self._error(
                 "the server sent more than its reply to STARTTLS before TLS began",
@@ -262,7 +262,7 @@ class Connection:
         """
         until = None if patience is None else self._deadline.after(patience)
         self._socket.setblocking(False)
-        while (reply := self._replies.take()) is None:
+        while (reply := self._parser.take()) is None:
             self._wait(until, silence)
         self._awaited -= 1
         return reply
@@ -270,9 +270,9 @@ class Connection:
     def _check_unasked(self) -> None:
         """A server that speaks unasked says goodbye, or is out of step with us."""
         self._pull()
-        if self._replies.is_empty:
+        if self._parser.is_empty:
             return
-        reply = self._replies.take()
+        reply = self._parser.take()
         if reply and reply.code == 421:
             raise GoodbyeError(self.where, reply)
         raise self._error(f"the server speaks without being asked: {reply or 'half a line'}")
@@ -287,11 +287,11 @@ class Connection:
             return
         wants_out = [self._socket] if self._outgoing and not self._broken else []
         seconds = self._deadline.step(until)
-        if silence is not None and self._replies.is_empty:
+        if silence is not None and self._parser.is_empty:
             seconds = min(seconds, silence)
         ready = select.select([self._socket], wants_out, [], seconds)
         if not any(ready):
-            self.is_silent = not self.lines and self._replies.is_empty
+            self.is_silent = not self.lines and self._parser.is_empty
             raise self._network_error(self._doing, TimeoutError())
 
     def _push(self) -> bool:
@@ -328,7 +328,7 @@ class Connection:
         if not octets:
             self.is_closed = True
             raise self._closed()
-        self._replies.feed(octets)
+        self._parser.feed(octets)
         return True
 
     @property
@@ -341,7 +341,7 @@ class Connection:
         """What it means that nothing more will come."""
         if self._broken:
             return self._network_error(self._doing, self._broken)
-        if self._replies.starts_with(_ALERT) and not self.tls:
+        if self._parser.starts_with(_ALERT) and not self.tls:
             return self._error("the server speaks TLS, and not in clear", IMPLICIT_HINT)
         why = "the server closed the connection" + (", sending" if self._outgoing else "")
         hint = "Its log says why; too many connections or a block list are usual."

@@ -139,13 +139,13 @@ def dial(
         DeliveryError: No address of the host, or not the proxy, could be reached.
     """
     if proxy is None:
-        return _direct(host, port, place(host, port), deadline, rotation)
-    where = f"proxy {place(proxy.host, proxy.port)}"
+        return _direct(host, port, host_port(host, port), deadline, rotation)
+    where = f"proxy {host_port(proxy.host, proxy.port)}"
     if proxy.kind is ProxyKind.SOCKS5:
         return OpenSocket(_through_socks(proxy, where, host, port, deadline))
     line = _direct(proxy.host, proxy.port, where, deadline, rotation)
     try:
-        _ask_http(line.socket, proxy, where, place(host, port), deadline)
+        _ask_http(line.socket, proxy, where, host_port(host, port), deadline)
     except (DeliveryError, OSError) as error:
         line.socket.close()
         rotation.record_failure(line.address, is_temporary=True)
@@ -168,7 +168,7 @@ def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]
         raise failure(where, host, LOOKUP, error) from error
 
 
-def place(host: str, port: int) -> str:
+def host_port(host: str, port: int) -> str:
     """``host:port``, the host in brackets where it is an IPv6 literal."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -14,8 +14,8 @@ _LONGEST_ENVID = 100  # characters: RFC 3461 section 4.4
 _LONGEST_ORCPT = 500  # characters: RFC 3461 section 4.2
 
 
-def carried(
-    extensions: Mapping[str, str], transport: Transport, letter: QueuedMessage, *, is_secure: bool
+def deliverable(
+    extensions: Mapping[str, str], transport: Transport, message: QueuedMessage, *, is_secure: bool
 ) -> tuple[str, ...]:
     """Recipients, of those still waiting, whom a server with these extensions can be asked for.
 
@@ -24,10 +24,10 @@ def carried(
     Args:
         is_secure: The connection has TLS.
     """
-    waiting = letter.waiting
-    why, hint = _obstacle(extensions, transport, letter.mail, is_secure=is_secure)
+    waiting = message.waiting
+    why, hint = _obstacle(extensions, transport, message.mail, is_secure=is_secure)
     if why:
-        letter.settle(waiting, RecipientStatus.REFUSED, why=why, hint=hint)
+        message.record(waiting, RecipientStatus.REFUSED, why=why, hint=hint)
         return ()
     return waiting
 
@@ -63,7 +63,7 @@ def commands(
     ]
 
 
-def notes(extensions: Mapping[str, str], transport: Transport) -> tuple[str, ...]:
+def warnings(extensions: Mapping[str, str], transport: Transport) -> tuple[str, ...]:
     """What the user asked for and a server with these extensions cannot be asked for."""
     if not transport.dsn or "DSN" in extensions:
         return ()

@@ -10,7 +10,7 @@ from typing import cast
 
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.clock import Clock, Deadline
-from chainloop_smtp.delivery.dialing import addresses, place
+from chainloop_smtp.delivery.dialing import addresses, host_port
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.session import Login, Session
 from chainloop_smtp.errors import DeliveryError, Problem
@@ -66,7 +66,7 @@ class _Rehearsal:
         self._registration = registration
         self._transport = transport
         self._clock = clock
-        where = place(registration.host, registration.port)
+        where = host_port(registration.host, registration.port)
         self._deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
         self._session: Session | None = None
         self._is_over = False
@@ -181,7 +181,7 @@ class _Rehearsal:
         host = self._registration.host
         if self._transport.proxy:
             return StepState.SKIPPED, "the proxy looks the host up"
-        where = place(host, self._registration.port)
+        where = host_port(host, self._registration.port)
         found = addresses(host, self._registration.port, where, self._deadline)
         named = [address for *_, address in found]
         numbers = ", ".join(dict.fromkeys(str(address[0]) for address in named))
@@ -193,7 +193,7 @@ class _Rehearsal:
         self._session = session
         address = self._session.connection.address
         proxy = self._transport.proxy
-        through = f" through the proxy {place(proxy.host, proxy.port)}" if proxy else ""
+        through = f" through the proxy {host_port(proxy.host, proxy.port)}" if proxy else ""
         port = self._registration.port
         return StepState.OK, f"{address or self._registration.host}, port {port}{through}"
 
@@ -243,9 +243,9 @@ class _Rehearsal:
             trips = "a mail goes in 2 round trips"
         else:
             trips = "every command waits for its reply"
-        notes = envelope.notes(session.extensions, self._transport)
-        state = StepState.WARNING if notes else StepState.OK
-        return state, "; ".join((f"{offered}: {trips}", *notes))
+        warnings = envelope.warnings(session.extensions, self._transport)
+        state = StepState.WARNING if warnings else StepState.OK
+        return state, "; ".join((f"{offered}: {trips}", *warnings))
 
     def _log_in(self) -> Found:
         if not self._registration.user:

@@ -15,7 +15,7 @@ from chainloop_smtp.delivery import hints, sasl
 from chainloop_smtp.delivery import tls as tls_
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
-from chainloop_smtp.delivery.dialing import Rotation, dial, place
+from chainloop_smtp.delivery.dialing import Rotation, dial, host_port
 from chainloop_smtp.delivery.hints import Advice, Credential, Phase
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Attempt, Reply
@@ -508,7 +508,7 @@ class EarlyConnection:
     ) -> None:
         """Raises OptionsError where a file of the TLS options is not usable."""
         clock = clock or Clock()
-        where = place(registration.host, registration.port)
+        where = host_port(registration.host, registration.port)
         self.deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
         self.is_taken = False
         self.rotation = Rotation()
