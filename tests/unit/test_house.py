@@ -28,7 +28,7 @@ STAGES = (
     "received",
     "ci",
 )
-GROUND = ("errors", "model", "background", "inputfile", "secrets")
+GROUND = ("errors", "model", "background", "inputfile", "secrets", "https")
 
 # Each dependency, and each dear or dangerous part of the standard library, has one door.
 DOORS = {
@@ -46,8 +46,8 @@ DOORS = {
     "markupsafe": {"message/sandbox.py"},
     "aiosmtpd": {"cli/demo.py"},
     "trustme": {"cli/demo.py"},
-    "requests": {"source/url.py", "token/endpoint.py"},
-    "Cryptodome": {"token/signature.py"},
+    "requests": {"https.py"},
+    "Cryptodome": {"token/google.py"},
     "subprocess": {"source/command.py"},
     "ssl": {
         "delivery/connection.py",

@@ -134,7 +134,7 @@ def _shown(name: str) -> str:
         return name
     from chainloop_smtp.source import url
 
-    return url.shown(name)
+    return url.strip_secrets(name)
 
 
 class _Network:

@@ -1,214 +1,163 @@
-"""Request -> JSON answer. Here, secrets leave for token endpoints; the door for requests.
+"""Request -> JSON answer of a token endpoint, or a refusal explained to people who know no OAuth.
 
-Only over https, never after a redirect, and with a bound on the answer and on the time.
+Secrets leave for token endpoints here: only over https, never after a redirect, and with a bound
+on the answer and on the time.
 """
 
 import json as json_
 import re
 import time
-from base64 import b64encode
-from collections.abc import Mapping
-from threading import Thread
-from urllib.parse import urljoin, urlsplit
+from collections.abc import Callable, Mapping
+from functools import partial
+from urllib.parse import urlsplit
 
-import requests
-
+from chainloop_smtp import https
+from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.errors import DeliveryError, Problem, quoted
+from chainloop_smtp.https import Failure
 from chainloop_smtp.secrets import Redactor
-from chainloop_smtp.token import explanation
 
-_LARGEST_ANSWER = 256 * 1024
-_PAUSES = (0.5, 2.0)  # seconds before the second and the third time
-_PASSING = (429, 500, 502, 503, 504)
+_LARGEST_ANSWER = 256 * 1024  # bytes
+_LONGEST_TEXT = 300  # characters of an endpoint's own text
+_PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+_TEMPORARY = (429, 500, 502, 503, 504)
 # RFC 6750 section 2.1; wider, since it matters only that the SASL message stays in one piece.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Client:
-    """One exchange with its token endpoints.
+    """One exchange with the token endpoints of a provider.
 
     Attributes:
-        redactor: Takes the exchange's secrets out of answers that are shown.
         subject: Whom the job's own token names; empty: none was asked for.
     """
 
-    def __init__(self, timeout: float, deadline: float, secrets: tuple[str, ...] = ()) -> None:
-        self.redactor = Redactor()
-        self.redactor.add(*(secret.encode(errors="replace") for secret in secrets))
+    def __init__(self, timeout: float, deadline: float) -> None:
+        """Start the clock.
+
+        Args:
+            timeout: Seconds for each step of a request.
+            deadline: Seconds for the whole exchange.
+        """
         self.subject = ""
+        self._redactor = Redactor()
         self._timeout = timeout
         self._deadline = deadline
         self._ends = time.monotonic() + deadline
 
-    def token(self, url: str, form: Mapping[str, str], login: tuple[str, str] | None = None) -> str:
-        """The access token that a token endpoint gives for a form (RFC 6749 section 5).
+    def redact(self, *secrets: str) -> None:
+        """Redact these secrets from now on, should an answer that is shown repeat them."""
+        self._redactor.add(*(secret.encode(errors="replace") for secret in secrets))
+
+    def fetch_token(
+        self, url: str, form: Mapping[str, str], login: tuple[str, str] | None = None
+    ) -> str:
+        """Return the access token that an endpoint grants for a form (RFC 6749 section 5).
 
         Args:
             login: The client's id and secret, where the form does not hold them.
 
         Raises:
-            DeliveryError: It gives none.
+            DeliveryError: It grants none.
         """
-        answer = self.ask(url, form=form, login=login)
+        answer = self.ask(url, https.basic(*login) if login else "", form=form)
         kind = answer.get("token_type", "Bearer")
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise _error(
                 url, f"the token is of the kind {quoted(str(kind))}, and not a bearer token"
             )
-        return self.secret(answer, "access_token", url)
+        return self.read_secret(url, answer, "access_token")
 
-    def secret(self, answer: Mapping[str, object], name: str, url: str = "") -> str:
-        """A secret in an answer, which is redacted from now on.
+    def read_secret(self, url: str, answer: Mapping[str, object], name: str) -> str:
+        """Return a secret of an answer, and redact it from now on.
 
         Raises:
-            DeliveryError: It is not there, or could not be carried on.
+            DeliveryError: It is missing, or would not fit into a header.
         """
         value = answer.get(name)
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-            raise _error(url or self._url, f"the answer holds no {name}")
-        self.redactor.add(value.encode())
+            raise _error(url, f"the answer holds no {name}")
+        self.redact(value)
         return value
 
     def ask(
         self,
         url: str,
+        authorization: str = "",
         *,
         form: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
-        bearer: str = "",
-        login: tuple[str, str] | None = None,
     ) -> Mapping[str, object]:
-        """The JSON object that an endpoint answers: to a POST of what is given, else to a GET.
+        """Return the JSON object that an endpoint answers to a POST of form or JSON, or to a GET.
 
         Raises:
-            DeliveryError: It refuses, cannot be reached in time, or does not speak JSON.
+            DeliveryError: It refuses, cannot be reached in time, or does not answer in JSON.
         """
-        self._url = url
         if urlsplit(url).scheme != "https":
             raise _error(url, "is not https, and secrets go nowhere else")
-        self.redactor.add(bearer.encode(errors="replace"))
-        request = requests.Request(
-            "GET" if form is None and json is None else "POST",
-            url,
-            headers={"Accept": "application/json"},
-            data=dict(form) if form is not None else None,
-            json=json,
-            auth=_Authorization(bearer, login),
-        )
-        status, octets = self._settled(request)
+        send = partial(_send, url, self._timeout, authorization, form, json)
+        status, body = self._attempt(url, send)
+        for pause in _PAUSES:
+            if status not in _TEMPORARY or self._ends - time.monotonic() <= pause:
+                break
+            time.sleep(pause)
+            status, body = self._attempt(url, send)
         try:
-            answer = json_.loads(octets)
+            answer = json_.loads(body)
         except (ValueError, RecursionError):
             answer = None
-        if status == requests.codes.ok and isinstance(answer, dict):
+        if status == 200 and isinstance(answer, dict):
             return answer
-        raise _error(
-            url, *explanation.explained(status, answer, self.subject, self.redactor.redact)
-        )
+        raise _error(url, *explain_refusal(status, answer, self.subject, self._redactor.redact))
 
-    def _settled(self, request: requests.Request) -> tuple[int, bytes]:
-        """Status and body; asked again where the endpoint is busy, or out of order for a moment."""
-        for pause in _PAUSES:
-            status, octets = self._answered(request)
-            is_passing = status in _PASSING and self._ends - time.monotonic() > pause
-            if not is_passing:
-                return status, octets
-            time.sleep(pause)
-        return self._answered(request)
-
-    def _answered(self, request: requests.Request) -> tuple[int, bytes]:
-        """Status and body."""
-        left = max(self._ends - time.monotonic(), 0.0)
+    def _attempt(self, url: str, send: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
         try:
-            return _within(left, request, self._timeout)
+            # In the background, since a server that drips may keep each step within its time.
+            return BackgroundCall(send).result(max(self._ends - time.monotonic(), 0.0))
         except TimeoutError as error:
             raise _error(
-                request.url,
+                url,
                 f"the deadline of {self._deadline:g} seconds is over",
                 "The token endpoint is slow or silent; if it is known to be slow, raise deadline.",
             ) from error
-        except (requests.RequestException, ValueError) as error:
-            raise _error(request.url, *_unreachable(error)) from error
+        except https.HttpsError as error:
+            raise _error(url, *_FAILURES.get(error.failure, (error.failure, ""))) from error
 
 
-class _Authorization(requests.auth.AuthBase):
-    """The header, or none; given in any case, since requests would else look into ``.netrc``."""
-
-    def __init__(self, bearer: str, login: tuple[str, str] | None) -> None:
-        self._bearer = bearer
-        self._login = login
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._bearer:
-            request.headers["Authorization"] = f"Bearer {self._bearer}"
-        if self._login:
-            pair = b64encode(":".join(self._login).encode()).decode("ascii")
-            request.headers["Authorization"] = f"Basic {pair}"
-        return request
-
-
-def _within(seconds: float, request: requests.Request, timeout: float) -> tuple[int, bytes]:
-    """Status and body. A server that drips is left behind in a thread of its own.
-
-    Raises:
-        TimeoutError: It takes too long.
-    """
-    outcome: list[tuple[int, bytes] | Exception] = []
-
-    def run() -> None:
-        try:
-            outcome.append(_sent(request, timeout))
-        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
-            outcome.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise TimeoutError
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+def _send(
+    url: str,
+    timeout: float,
+    authorization: str,
+    form: Mapping[str, str] | None,
+    json: Mapping[str, object] | None,
+) -> tuple[int, bytes]:
+    """Return status and body; the body is empty where it is too large."""
+    with https.request(
+        url, timeout, authorization, accept="application/json", form=form, json=json
+    ) as response:
+        if response.location:
+            host = quoted(urlsplit(response.location).hostname or "nowhere")
+            why = f"redirects to {host}, and no secret follows it there"
+            raise _error(url, why, "Check oauth2-token-url.")
+        return response.status, response.read(_LARGEST_ANSWER) or b""
 
 
-def _sent(request: requests.Request, timeout: float) -> tuple[int, bytes]:
-    with requests.Session() as session:
-        prepared = session.prepare_request(request)
-        settings = session.merge_environment_settings(
-            prepared.url, {}, stream=True, verify=None, cert=None
-        )
-        with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:
-            if target := session.get_redirect_target(response):
-                raise requests.TooManyRedirects(urljoin(response.url, target))
-            body = bytearray()
-            for chunk in response.iter_content(16 * 1024):
-                body += chunk
-                if len(body) > _LARGEST_ANSWER:
-                    return response.status_code, b""
-            return response.status_code, bytes(body)
-
-
-def _unreachable(error: requests.RequestException | ValueError) -> tuple[str, str]:
-    """A few words for what requests raises; its own texts quote whole URLs."""
-    if isinstance(error, requests.exceptions.SSLError):
-        hint = "A private authority belongs into the environment variable REQUESTS_CA_BUNDLE."
-        return "its certificate is not trusted", hint
-    if isinstance(error, requests.exceptions.ProxyError):
-        return (
-            "the proxy of HTTPS_PROXY refused",
-            "Is the host allowed there? NO_PROXY leaves it out.",
-        )
-    if isinstance(error, requests.exceptions.Timeout):
-        return "no answer in time", ""
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return "no connection", "Is the host right, and reachable from this runner?"
-    if isinstance(error, requests.TooManyRedirects):
-        host = urlsplit(str(error)).hostname or "nowhere"
-        why = f"redirects to {quoted(host)}, and no secret follows it there"
-        return why, "Check oauth2-token-url."
-    if isinstance(error, ValueError):
-        return "it is not a URL, or what goes there does not fit into HTTP", ""
-    return "the answer breaks off or cannot be decoded", ""
+# Where there is more to say than the failure itself: why, and a hint.
+_FAILURES = {
+    Failure.CERTIFICATE: (
+        Failure.CERTIFICATE,
+        "A private authority belongs into the environment variable REQUESTS_CA_BUNDLE.",
+    ),
+    Failure.PROXY: (
+        "the proxy of HTTPS_PROXY refused",
+        "Is the host allowed there? NO_PROXY leaves it out.",
+    ),
+    Failure.CONNECTION: (
+        Failure.CONNECTION,
+        "Is the host right, and reachable from this runner?",
+    ),
+    Failure.URL: ("it is not a URL, or what goes there does not fit into HTTP", ""),
+}
 
 
 def _error(url: str, why: str, hint: str = "") -> DeliveryError:
@@ -217,3 +166,98 @@ def _error(url: str, why: str, hint: str = "") -> DeliveryError:
     return DeliveryError(
         Problem(f"token from {quoted(f'https://{parts.netloc}{parts.path}')}", why, hint)
     )
+
+
+def explain_refusal(
+    status: int, answer: object, subject: str, redact: Callable[[str], str]
+) -> tuple[str, str]:
+    """Say why there is no token, and what to do.
+
+    Args:
+        status: Of HTTP.
+        answer: The decoded JSON; None where it was none.
+        subject: Of the job's own token; empty where that plays no part.
+        redact: Takes our secrets out, before anything is cut.
+    """
+    error, description = _read_refusal(answer, redact)
+    refusal = ": ".join(filter(None, (error, description)))
+    if not refusal:
+        why = f"the answer is HTTP {status} and no token"
+        return why, "Check oauth2-token-url." if status < 500 else "Try again later."
+    return f"refused: {refusal}", _find_hint(error, description, status, subject)
+
+
+def _read_refusal(answer: object, redact: Callable[[str], str]) -> tuple[str, str]:
+    """Read code and text, of RFC 6749 section 5.2, of Google's APIs, or of GitHub's."""
+    if not isinstance(answer, dict):
+        return "", ""
+    error = answer.get("error")
+    if isinstance(error, dict):
+        return _first_line(error.get("status"), redact), _first_line(error.get("message"), redact)
+    text = answer.get("error_description") or answer.get("message")
+    return _first_line(error, redact), _first_line(text, redact)
+
+
+def _find_hint(error: str, description: str, status: int, subject: str) -> str:
+    if code := re.search(r"AADSTS(\d+)", description):
+        hint = _ENTRA.get(code[1], "")
+        return hint.format(subject=subject or "(it has none)")
+    words = f"{error}: {description}".lower()
+    for sign, hint in _GENERAL:
+        if sign in words:
+            return hint
+    if "invalid_grant" in words:
+        return (
+            "The provider's attribute mapping or condition refuses this job, or its audience is "
+            f"not the default one. The job's subject: {subject}"
+            if subject
+            else "The refresh token is expired or withdrawn, or belongs to another client."
+        )
+    return "Try again later." if status >= 500 else ""
+
+
+def _first_line(text: object, redact: Callable[[str], str]) -> str:
+    """Return the first line, printable: Entra's further ones are ids of its own log."""
+    if not isinstance(text, str):
+        return ""
+    line = "".join(c if c.isprintable() else "\n" for c in redact(text).strip()).partition("\n")[0]
+    line = line.partition(" Trace ID:")[0].strip()
+    return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 3] + "..."
+
+
+_SUBJECT = "The federated credential must name this job's subject, letter by letter: {subject}"
+# https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+_ENTRA = {
+    "50034": "The mailbox's directory is another one: check oauth2-tenant.",
+    "53003": "A Conditional Access policy blocks it: let an administrator exempt the application.",
+    "65001": "An administrator has to consent: Entra, App registrations, API permissions, Grant "
+    "admin consent for SMTP.SendAsApp.",
+    "70011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
+    "70021": _SUBJECT,
+    "90002": "There is no such directory: check oauth2-tenant.",
+    "500011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
+    "700016": "The directory knows no such application: check oauth2-client-id and oauth2-tenant.",
+    "700024": "The runner's clock is wrong, or the job waited too long.",
+    "700082": "The refresh token has expired: have the mailbox's owner sign in again.",
+    "700211": "The federated credential's issuer must be https://token.actions.githubusercontent.com.",
+    "700212": "The federated credential's audience must be api://AzureADTokenExchange.",
+    "700213": _SUBJECT,
+    "900023": "This is no directory's id or domain: check oauth2-tenant.",
+    "1002012": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
+    "7000215": "Give the secret's value, and not its id: Entra, App registrations, Certificates & "
+    "secrets. Or use none: oauth2-federated.",
+    "7000222": "The secret has expired: make a new one, or use none: oauth2-federated.",
+}
+# RFC 6749 section 5.2, and Google's own words behind the same codes.
+_GENERAL = (
+    ("permission_denied", "Grant the workload identity (principalSet) the role Service Account "
+     "Token Creator on the service account, and enable the IAM Service Account Credentials API."),
+    ("unauthorized_client", "Let an administrator allow the client: in Google's admin console, "
+     "Security, API controls, Domain-wide delegation, with the scope https://mail.google.com/."),
+    ("invalid email or user id", "user must be a mailbox of the Workspace domain."),
+    ("invalid jwt signature", "The key was deleted or belongs to another account: make a new one."),
+    ("invalid_client", "Check oauth2-client-id and oauth2-client-secret."),
+    ("invalid_scope", "Leave out oauth2-scope, or write what the provider asks for sending mail."),
+    ("invalid_target", "Check oauth2-tenant: is it the provider's own resource name?"),
+    ("unsupported_grant_type", "The endpoint does not know this grant: check oauth2-token-url."),
+)  # fmt: skip

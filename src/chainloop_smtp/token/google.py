@@ -1,13 +1,14 @@
-"""Google: a token for one mailbox.
+"""Google: a token for one mailbox. The only module that knows pycryptodomex.
 
 A service account acts for the mailbox by domain-wide delegation: it signs a JWT that says so, with
-its key or, holding none, through the IAM credentials service.
+its key or, without one, through the IAM credentials service.
 https://developers.google.com/identity/protocols/oauth2/service-account
 https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines
 """
 
 import json
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
 from chainloop_smtp.errors import DeliveryError, Problem
@@ -24,10 +25,13 @@ _CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LIFETIME = 3600  # seconds; the most that Google allows
 
 
-def access_token(client: Client, oauth2: OAuth2, user: str, environ: Mapping[str, str]) -> str:
-    """By a refresh token, by a service account's key, or by the job's identity."""
+def fetch(client: Client, oauth2: OAuth2, user: str, environ: Mapping[str, str]) -> str:
+    """Fetch a token by a refresh token, a service account's key, or the job's identity.
+
+    Raises:
+        DeliveryError: No token is issued, or the key is not one.
+    """
     url = oauth2.token_url or _ENDPOINT
-    scope = oauth2.scope or _SCOPE
     if oauth2.refresh_token:
         form = {
             "grant_type": "refresh_token",
@@ -36,41 +40,32 @@ def access_token(client: Client, oauth2: OAuth2, user: str, environ: Mapping[str
             "refresh_token": oauth2.refresh_token,
         }
         # What the refresh token was made for, unless less is asked for.
-        return client.token(url, form | ({"scope": oauth2.scope} if oauth2.scope else {}))
-    if oauth2.is_federated:
-        claims = _claims(oauth2.client_id, user, scope, url)
-        assertion = _signed_remotely(client, oauth2, claims, environ)
-    else:
-        key = _service_account(oauth2.client_secret)
-        # Imported here: it is dear, and only a stored key needs it.
-        from chainloop_smtp.token import signature
-
-        claims = _claims(key["client_email"], user, scope, url)
-        client.redactor.add(key["private_key"].encode())
-        assertion = signature.signed(claims, key["private_key"], key.get("private_key_id", ""))
-    grant = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
-    return client.token(url, grant)
-
-
-def _claims(account: str, user: str, scope: str, audience: str) -> dict[str, object]:
-    """RFC 7523 section 3: who speaks, for whom, to whom, for how long."""
+        return client.fetch_token(url, form | ({"scope": oauth2.scope} if oauth2.scope else {}))
+    # RFC 7523 section 3: who speaks, for whom, to whom, for how long.
     now = int(time.time())
-    return {
-        "iss": account,
+    claims = {
         "sub": user,
-        "scope": scope,
-        "aud": audience,
+        "scope": oauth2.scope or _SCOPE,
+        "aud": url,
         "iat": now,
         "exp": now + _LIFETIME,
     }
+    if oauth2.is_federated:
+        assertion = _sign_remotely(client, oauth2, claims, environ)
+    else:
+        assertion = _sign_with_key(client, oauth2.client_secret, claims)
+    grant = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
+    return client.fetch_token(url, grant)
 
 
-def _signed_remotely(
+def _sign_remotely(
     client: Client, oauth2: OAuth2, claims: Mapping[str, object], environ: Mapping[str, str]
 ) -> str:
-    """The job's identity -> a token of Google's cloud (RFC 8693) -> a JWT that Google signs."""
-    job_token = identity.job_token(client, environ, f"https://iam.googleapis.com/{oauth2.tenant}")
-    cloud_token = client.token(
+    """Exchange the job's identity for a cloud token (RFC 8693), by which Google signs a JWT."""
+    job_token = identity.fetch_job_token(
+        client, environ, f"https://iam.googleapis.com/{oauth2.tenant}"
+    )
+    cloud_token = client.fetch_token(
         _EXCHANGE_URL,
         {
             "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -81,27 +76,51 @@ def _signed_remotely(
             "subject_token": job_token,
         },
     )
-    answer = client.ask(
-        _SIGN_URL.format(account=oauth2.client_id),
-        json={"payload": json.dumps(claims)},
-        bearer=cloud_token,
-    )
-    return client.secret(answer, "signedJwt")
+    url = _SIGN_URL.format(account=oauth2.client_id)
+    payload = json.dumps({"iss": oauth2.client_id, **claims})
+    answer = client.ask(url, f"Bearer {cloud_token}", json={"payload": payload})
+    return client.read_secret(url, answer, "signedJwt")
 
 
-def _service_account(text: str) -> dict[str, str]:
-    """The parts of a service account's key that are used, each a text that is there.
+def _sign_with_key(client: Client, text: str, claims: Mapping[str, object]) -> str:
+    """Sign a compact JWT (RFC 7515, RS256) with a service account's key, the JSON file's text."""
+    key = _parse_key(text)
+    private_key = key["private_key"]
+    client.redact(private_key)
+    header = {"alg": "RS256", "typ": "JWT"}
+    if key_id := key.get("private_key_id"):
+        header["kid"] = key_id
+    claims = {"iss": key["client_email"], **claims}
+    message = f"{_encode(json.dumps(header))}.{_encode(json.dumps(claims))}"
+    # Imported here: it is slow to load, and only a stored key needs it.
+    from Cryptodome.Hash import SHA256
+    from Cryptodome.PublicKey import RSA
+    from Cryptodome.Signature import pkcs1_15
 
-    Raises:
-        DeliveryError: This is not such a key.
-    """
+    try:
+        signer = pkcs1_15.new(RSA.import_key(private_key))
+        signature = signer.sign(SHA256.new(message.encode()))
+    except (ValueError, IndexError, TypeError) as error:
+        # In this order: no key or one too short, damaged, public.
+        raise DeliveryError(
+            Problem(
+                "oauth2-client-secret",
+                "its private_key is not an RSA key in PEM",
+                "Give the whole JSON file that Google Cloud made, unchanged.",
+            )
+        ) from error
+    return f"{message}.{_encode(signature)}"
+
+
+def _parse_key(text: str) -> dict[str, str]:
+    """Parse a service account's key into its members that are strings."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
-    key = document if isinstance(document, dict) else {}
-    texts = {name: value for name, value in key.items() if isinstance(value, str)}
-    if not (texts.get("client_email") and texts.get("private_key")):
+    members = document.items() if isinstance(document, dict) else ()
+    key = {name: value for name, value in members if isinstance(value, str)}
+    if not (key.get("client_email") and key.get("private_key")):
         raise DeliveryError(
             Problem(
                 "oauth2-client-secret",
@@ -109,4 +128,10 @@ def _service_account(text: str) -> dict[str, str]:
                 "Give the whole JSON file that Google Cloud made.",
             )
         )
-    return texts
+    return key
+
+
+def _encode(part: str | bytes) -> str:
+    """Encode in base64url without padding (RFC 7515 section 2)."""
+    raw = part.encode() if isinstance(part, str) else part
+    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

@@ -13,16 +13,22 @@ from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.token.endpoint import Client
 
 
-def client_assertion(client: Client, environ: Mapping[str, str], audience: str) -> dict[str, str]:
-    """What stands in a form instead of ``client_secret`` (RFC 7523 section 2.2)."""
+def make_client_assertion(
+    client: Client, environ: Mapping[str, str], audience: str
+) -> dict[str, str]:
+    """Make the form fields that replace ``client_secret`` (RFC 7523 section 2.2).
+
+    Raises:
+        DeliveryError: As `fetch_job_token`.
+    """
     return {
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": job_token(client, environ, audience),
+        "client_assertion": fetch_job_token(client, environ, audience),
     }
 
 
-def job_token(client: Client, environ: Mapping[str, str], audience: str) -> str:
-    """The job's token for one audience; the client remembers whom it names, for its errors.
+def fetch_job_token(client: Client, environ: Mapping[str, str], audience: str) -> str:
+    """Fetch the job's token for one audience; the client keeps its subject for error messages.
 
     Raises:
         DeliveryError: The job may not have one, or this is no GitHub job.
@@ -38,17 +44,18 @@ def job_token(client: Client, environ: Mapping[str, str], audience: str) -> str:
                 "have none, nor has anything outside GitHub Actions.",
             )
         )
-    joint = "&" if "?" in url else "?"
-    answer = client.ask(f"{url}{joint}audience={quote(audience, safe='')}", bearer=bearer)
-    token = client.secret(answer, "value")
-    client.subject = _subject(token)
+    separator = "&" if "?" in url else "?"
+    url = f"{url}{separator}audience={quote(audience, safe='')}"
+    client.redact(bearer)
+    token = client.read_secret(url, client.ask(url, f"Bearer {bearer}"), "value")
+    client.subject = _read_subject(token)
     return token
 
 
-def _subject(token: str) -> str:
-    """The claim by which others know the job, such as ``repo:octo/app:ref:refs/heads/main``.
+def _read_subject(token: str) -> str:
+    """Read the claim that identifies the job, such as ``repo:octo/app:ref:refs/heads/main``.
 
-    Nobody checks the signature here: it only goes into the text of an error.
+    The signature is not verified: the subject is only shown in error messages.
     """
     payload = token.split(".")[1] if token.count(".") == 2 else ""
     try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainloop_smtp.token.explanation import explained
+from chainloop_smtp.token.endpoint import explain_refusal
 
 SUBJECT = "repo:octo/app:ref:refs/heads/main"
 SUBJECT_HINT = f"The federated credential must name this job's subject, letter by letter: {SUBJECT}"
@@ -91,7 +91,7 @@ GENERAL = [
 
 
 def said(answer: object, status: int = 400, subject: str = "") -> tuple[str, str]:
-    return explained(status, answer, subject, lambda text: text.replace("s3cret", "***"))
+    return explain_refusal(status, answer, subject, lambda text: text.replace("s3cret", "***"))
 
 
 @pytest.mark.parametrize("code", ENTRA)
@@ -168,7 +168,7 @@ def test_300_characters_of_a_text_are_shown(length: int, is_cut: bool) -> None:
     assert said({"error_description": text})[0] == f"refused: {shown}"
 
 
-def test_a_text_is_blotted_before_it_is_cut_and_shown_on_one_line() -> None:
+def test_a_text_is_redacted_before_it_is_cut_and_shown_on_one_line() -> None:
     assert said({"message": " \x07\n"})[0] == "the answer is HTTP 400 and no token"
     assert said({"message": " a s3cret\x07b\nc "})[0] == "refused: a ***"
     assert said({"message": "x" * 296 + "s3cret"})[0] == "refused: " + "x" * 296 + "***"
