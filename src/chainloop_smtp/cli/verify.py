@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from chainloop_smtp import __version__, attestation, message, received, source, verdict
-from chainloop_smtp.cli.anew import composed
+from chainloop_smtp.cli.reconstruction import reconstruct
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import UNREAD
 from chainloop_smtp.errors import AttestationError, Problem, quoted
@@ -19,6 +19,12 @@ from chainloop_smtp.model.settings import EnvValues
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")
 _EVALUATIONS = re.compile(r"policy-evaluations\.(json|txt)")
+# What the report says of both in camelCase.
+_SENDER = ("name", "workflow", "repository", "run_id", "run_attempt", "event", "url")
+_JOB = (
+    *("name", "workflow", "repository", "server_url", "run_id", "run_attempt", "ref", "head_ref"),
+    *("sha", "actor", "event", "chainloop_project", "chainloop_workflow"),
+)
 _MARKS = {CheckResult.OK: "ok     ", CheckResult.WRONG: "WRONG  ", CheckResult.UNKNOWN: "unknown"}
 
 
@@ -26,33 +32,31 @@ def verify(run: Run) -> int:
     """Prints what agrees and what does not.
 
     Raises:
-        AttestationError: Something does not agree, the mail is none, or has no evidence in it.
+        AttestationError: Something does not agree, or the file is not a mail with evidence in it.
     """
-    name = run.arguments.mail
-    mail = received.read(source.mail(name, run.stdin))
+    mail = received.read(source.mail(run.arguments.mail, run.stdin))
     attested = _attested(mail)
-    judged = verdict.judge(attested, Job())
     report, job = _report(mail)
+    by_evidence = verdict.judge(attested, Job())
     cleaned = message.clean(attested)
-    outcomes = frozenset({judged.outcome, *_by_the_job(mail)})
-    shown = [
-        *received.compare(
-            mail, composed(mail, attested, job, run.now()), outcomes, cleaned.policies
-        )
+    outcomes = frozenset({by_evidence.outcome, *_outcomes_of_the_job(mail)})
+    expected = reconstruct(mail, attested, job, run.now())
+    comparison = list(received.compare(mail, expected, outcomes, cleaned.policies))
+    checks = [
+        *received.check_claims(mail, cleaned, by_evidence, message.BADGES),
+        *comparison,
+        *_compare_report(run, attested, job, report),
     ]
-    found = [
-        *received.check_claims(mail, cleaned, judged, message.BADGES),
-        *shown,
-        *_reported(run, attested, job, report),
+    doubts = [
+        each for each in comparison if each.result is not CheckResult.OK and each.name != "sender"
     ]
-    wrong = [each for each in found if each.result is CheckResult.WRONG]
-    doubts = [each for each in shown if each.result is not CheckResult.OK and each.name != "sender"]
+    wrong = [each for each in checks if each.result is CheckResult.WRONG]
     if run.console.is_json:
-        told = [{"name": c.name, "result": c.result.value, "detail": c.detail} for c in found]
-        is_ok = not wrong and not doubts
-        run.console.data(json.dumps({"mail": name, "ok": is_ok, "checks": told}, indent=2))
+        items = [{"name": c.name, "result": c.result.value, "detail": c.detail} for c in checks]
+        document = {"mail": run.arguments.mail, "ok": not wrong and not doubts, "checks": items}
+        run.console.data(json.dumps(document, indent=2))
     else:
-        for each in found:
+        for each in checks:
             run.console.say(f"{_MARKS[each.result]} {each.name}: {each.detail}")
         for each in doubts if not wrong else ():
             run.console.say(f"NOT CONFIRMED: {each.name}. Read it yourself, or see docs/mail.md.")
@@ -97,84 +101,65 @@ def _parsed(file: File) -> Attestation:
         ) from error
 
 
-def _by_the_job(mail: ReceivedMessage) -> Iterator[Outcome]:
+def _outcomes_of_the_job(mail: ReceivedMessage) -> Iterator[Outcome]:
     """The outcome that the header names, where a job may end so whatever the evidence says."""
     claimed = dict(mail.fields).get("x-chainloop-outcome")
     yield from (each for each in (Outcome.FAILED, Outcome.CANCELLED) if each == claimed)
 
 
 def _report(mail: ReceivedMessage) -> tuple[dict[str, Any] | None, Job | None]:
-    """The attached report, and its job; no job where it is no report of ours."""
+    """The attached report, and its job; no job where it is not a report of this program."""
     file = next((file for file in mail.files if file.name == message.REPORT_NAME), None)
     if file is None:
         return None, None
     try:
-        shown = json.loads(file.content)
-        said = shown["job"]
-        job = Job(
-            status=JobStatus(said["status"]) if said["status"] else None,
-            needs=tuple(
-                JobResult(name=str(each["name"]), result=JobStatus(each["result"]))
-                for each in said["needs"]
-            ),
-            name=str(said["name"]),
-            sender=_sender(said["sender"]) if said.get("sender") else None,
-            workflow=str(said["workflow"]),
-            repository=str(said["repository"]),
-            server_url=str(said["serverUrl"]),
-            run_id=str(said["runId"]),
-            run_attempt=str(said["runAttempt"]),
-            ref=str(said["ref"]),
-            head_ref=str(said["headRef"]),
-            sha=str(said["sha"]),
-            actor=str(said["actor"]),
-            event=str(said["event"]),
-            chainloop_project=str(said["chainloopProject"]),
-            chainloop_workflow=str(said["chainloopWorkflow"]),
-        )
-        EnvValues(shown["envValues"])
+        report = json.loads(file.content)
+        job = _job(report["job"])
+        EnvValues(report["envValues"])
         # That there was more, which could not be read, is not in what could be.
-        shown["verdict"]["doubt"] = shown["verdict"]["doubt"].replace(UNREAD, "").strip()
-        shown = {
-            "version": shown["generator"]["version"],
-            **{each: shown[each] for each in ("attestation", "verdict", "envValues")},
-        }
+        report["verdict"]["doubt"] = report["verdict"]["doubt"].replace(UNREAD, "").strip()
+        compared = {each: report[each] for each in ("attestation", "verdict", "envValues")}
+        return {"version": report["generator"]["version"], **compared}, job
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}, None
-    return shown, job
 
 
-def _sender(said: Mapping[str, Any]) -> Sender:
-    return Sender(
-        name=str(said["name"]),
-        workflow=str(said["workflow"]),
-        repository=str(said["repository"]),
-        run_id=str(said["runId"]),
-        run_attempt=str(said["runAttempt"]),
-        event=str(said["event"]),
-        url=str(said["url"]),
+def _job(facts: Mapping[str, Any]) -> Job:
+    needs = [
+        JobResult(name=str(each["name"]), result=JobStatus(each["result"]))
+        for each in facts["needs"]
+    ]
+    return Job(
+        status=JobStatus(facts["status"]) if facts["status"] else None,
+        needs=tuple(needs),
+        sender=Sender(**_texts(facts["sender"], _SENDER)) if facts.get("sender") else None,
+        **_texts(facts, _JOB),
     )
 
 
-def _reported(
-    run: Run, attested: Attestation, job: Job | None, shown: Mapping[str, Any] | None
+def _texts(facts: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: str(facts[re.sub("_(.)", lambda m: m[1].upper(), name)]) for name in names}
+
+
+def _compare_report(
+    run: Run, attested: Attestation, job: Job | None, report: Mapping[str, Any] | None
 ) -> Iterator[Check]:
-    """The attached report against one made anew of the evidence."""
-    if shown is None:
+    """The attached report against the one that the evidence makes."""
+    if report is None:
         return
     if job is None:
         yield Check(name="report", result=CheckResult.WRONG, detail="is no report of ours")
         return
-    if shown["version"] != __version__:
-        version = quoted(str(shown["version"]))
+    if report["version"] != __version__:
+        version = quoted(str(report["version"]))
         detail = f"made by version {version}, which another one cannot make anew"
         yield Check(name="report", result=CheckResult.UNKNOWN, detail=detail)
         return
     judged = verdict.judge(attested, job)
-    env_values = EnvValues(shown["envValues"])
-    anew = json.loads(message.report(attested, job, judged, None, env_values, run.now()))
+    env_values = EnvValues(report["envValues"])
+    expected = json.loads(message.report(attested, job, judged, None, env_values, run.now()))
     for part in ("attestation", "verdict"):
-        is_same = anew[part] == shown[part]
+        is_same = expected[part] == report[part]
         yield Check(
             name=f"{part} in the report",
             result=CheckResult.OK if is_same else CheckResult.WRONG,

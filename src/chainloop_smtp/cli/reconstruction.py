@@ -1,7 +1,7 @@
-"""Received mail and its evidence -> the same mail, composed anew.
+"""Received mail and its evidence -> Expected: the mail that the evidence makes.
 
-What the evidence does not say, the job's facts, is read from the report where there is one, else
-from the mail's own tables; what is wrong there makes a mail that is not the mail one.
+The job's facts, which the evidence does not say, come from the report where there is one, else
+from the mail's own tables; a mail with false ones differs from the mail that they make.
 """
 
 import re
@@ -35,12 +35,12 @@ _RESULTS = {each.value for each in JobStatus}
 _STEP = " (as the step says)"
 # What stands in a subject where threads are those of a branch: the outcome in brackets.
 _BY_REF = re.compile(rf"\] \[(?:{'|'.join(map(re.escape, message.BADGES))})[,\]]")
-# What `routing` and a rehearsal put behind the lead.
+# What `routing` and `redirect-to` put behind the lead.
 _NOTES = re.compile(
     r"(?:Sent although nobody knows whether it [a-z, ]{1,200}: [^<>]{1,300}\.)? ?"
     r"(?:A rehearsal: it would have gone to \S{1,320}(?:, \S{1,320}){0,200}\.)?"
 )
-# Which statuses a job may have had that is not among others.
+# What the one job of a run may have ended as.
 _ALONE = (
     None,
     JobStatus.FAILURE,
@@ -52,7 +52,7 @@ _ALONE = (
 )
 
 
-def composed(
+def reconstruct(
     mail: ReceivedMessage, attested: Attestation, job: Job | None, now: datetime
 ) -> Expected:
     """The mail that this evidence makes.
@@ -72,21 +72,21 @@ def composed(
     )
     enclosed = message.parts(mail.files)
 
-    def tell(job: Job, note: str = "") -> message.RenderedParts:
+    def render(job: Job, note: str = "") -> message.RenderedParts:
         judged = verdict.judge(attested, job)
         if UNREAD in " ".join(mail.text.split()):
             judged = replace(judged, doubt=" ".join(filter(None, (judged.doubt, UNREAD))))
         options = Options(registration=_NOBODY, composition=composition)
         return message.tell(attested, job, judged, options, now=now, note=note, enclosed=enclosed)
 
-    told = tell(job)
-    if note := _note(lines, told.rendered.html):
-        told = tell(job, note)
-    bare = tell(Job()).rendered
+    whole = render(job).rendered
+    if note := _note(lines, whole.html):
+        whole = render(job, note).rendered
+    bare = render(Job()).rendered
     return Expected(
-        subject=told.rendered.subject,
-        text=told.rendered.text,
-        html=told.rendered.html,
+        subject=whole.subject,
+        text=whole.text,
+        html=whole.html,
         bare_text=bare.text,
         bare_html=bare.html,
     )
@@ -110,7 +110,7 @@ def _env_values(lines: list[str]) -> EnvValues:
 
 
 def _note(lines: list[str], html: str) -> str:
-    """What stands behind the lead; empty where it is nothing that this program writes there."""
+    """What follows the lead; empty where it is nothing that this program writes there."""
     for ours in received.visible(html).lines[:4]:
         for line in lines[:6]:
             rest = line.removeprefix(f"{ours} ")
@@ -150,40 +150,50 @@ def _job(lines: list[str], mail: ReceivedMessage, attested: Attestation) -> Job:
         sha=values.get("CI commit", values.get("Commit", "")),
         actor=actor,
         event=event,
-        chainloop_project=_given(values.get("Project", "")),
-        chainloop_workflow=_given(values.get("Workflow", "")),
+        chainloop_project=_from_step(values.get("Project", "")),
+        chainloop_workflow=_from_step(values.get("Workflow", "")),
     )
     needs, status = _results(lines, job.name or ("the run" if sender else "this job"))
     if needs or status:
         return replace(job, needs=needs, status=status)
+    return _guessed(job, lines, mail, attested)
+
+
+def _guessed(job: Job, lines: list[str], mail: ReceivedMessage, attested: Attestation) -> Job:
+    """The job with the result that fits the outcome in the header.
+
+    One earlier job makes no table, and is only named where it went wrong.
+    """
     text = "\n".join(lines).lower()
-    claimed = dict(mail.fields).get("x-chainloop-outcome")
-    # One earlier job makes no table, and is only named where it went wrong.
-    found = re.search(r"^job (.{1,200}?) [a-z]", text, re.MULTILINE)
-    name = found[1] if found else ""
-    tries = [replace(job, status=alone) for alone in _ALONE]
+    match = re.search(r"^job (.{1,200}?) [a-z]", text, re.MULTILINE)
+    tries = [replace(job, status=status) for status in _ALONE]
     tries += [
-        replace(job, needs=(JobResult(name=each, result=result),))
-        for each in (name, "")
+        replace(job, needs=(JobResult(name=name, result=result),))
+        for name in (match[1] if match else "", "")
         for result in _ALONE
         if result
     ]
-    judged = [(tried, verdict.judge(attested, tried)) for tried in tries]
-    fitting = [(tried, each.reason) for tried, each in judged if each.outcome.value == claimed]
+    claimed = dict(mail.fields).get("x-chainloop-outcome")
+    fitting = []
+    for each in tries:
+        judged = verdict.judge(attested, each)
+        if judged.outcome.value == claimed:
+            if not judged.reason or f"{judged.reason.lower()}." in text:
+                return each
+            fitting.append(each)
     # The first that fits is better than none where the reason cannot be found out.
-    fitting.sort(key=lambda each: bool(each[1]) and f"{each[1].lower()}." not in text)
-    return fitting[0][0] if fitting else job
+    return fitting[0] if fitting else job
 
 
-def _given(value: str) -> str:
+def _from_step(value: str) -> str:
     return value.removesuffix(_STEP) if value.endswith(_STEP) else ""
 
 
 def _server(mail: ReceivedMessage, path: str) -> str:
     """What stands before the path of the run's page."""
     source = f"{mail.page.source if mail.page else ''}\n{mail.text}"
-    found = re.search(rf'(https?://[^\s"<>]{{1,300}}?){re.escape(path)}["\s]', source)
-    return found[1] if found else ""
+    match = re.search(rf'(https?://[^\s"<>]{{1,300}}?){re.escape(path)}["\s]', source)
+    return match[1] if match else ""
 
 
 def _results(lines: list[str], name: str) -> tuple[tuple[JobResult, ...], JobStatus | None]:
