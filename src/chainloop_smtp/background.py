@@ -1,4 +1,4 @@
-"""Work -> what it gives, from a thread of its own that can be left behind."""
+"""Call -> its result, from a thread of its own that can be abandoned."""
 
 from collections.abc import Callable
 from threading import Lock, Thread
@@ -8,62 +8,59 @@ Result = TypeVar("Result")
 
 
 class BackgroundCall(Generic[Result]):
-    """Work that is under way from here on."""
+    """A call that is running in a daemon thread, which the end of the program does not wait for."""
 
     def __init__(
-        self, work: Callable[[], Result], discard: Callable[[Result], object] = lambda _: None
+        self, call: Callable[[], Result], discard: Callable[[Result], object] = lambda _: None
     ) -> None:
-        """Starts the work.
+        """Start the call.
 
         Args:
-            discard: Gets the result if nobody waits for it any more.
+            discard: Called with the result if the call was abandoned.
         """
-        self._work = work
+        self._call = call
         self._discard = discard
-        self._outcome: list[Result | Exception] = []
-        self._is_left = False
+        self._results: list[Result] = []
+        self._error: Exception | None = None
+        self._is_abandoned = False
         self._lock = Lock()
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def result(self, seconds: float | None = None) -> Result:
-        """What the work gives, or what it raises.
+        """Wait for what the call returns or raises.
 
         Args:
-            seconds: How long to wait for it; None: as long as it takes.
+            seconds: How long to wait; None: as long as it takes.
 
         Raises:
-            TimeoutError: It takes longer, and is left behind.
+            TimeoutError: It takes longer, and is abandoned.
         """
         self._thread.join(seconds)
         with self._lock:
-            self._is_left = not self._outcome
-        if self._is_left:
+            self._is_abandoned = not self._results and self._error is None
+        if self._is_abandoned:
             raise TimeoutError
-        (outcome,) = self._outcome
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        if self._error:
+            raise self._error
+        return self._results[0]
 
-    def leave(self) -> None:
-        """Waits for nothing: the result is discarded, now or when it comes."""
+    def abandon(self) -> None:
+        """Wait no longer: the result is discarded, now or when it comes."""
         with self._lock:
-            self._is_left = True
-            outcomes = list(self._outcome)
-        self._dispose(outcomes)
+            self._is_abandoned = True
+            results = list(self._results)
+        for result in results:
+            self._discard(result)
 
     def _run(self) -> None:
-        outcome: Result | Exception
         try:
-            outcome = self._work()
+            result = self._call()
         except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
-            outcome = error
+            self._error = error
+            return
         with self._lock:
-            self._outcome.append(outcome)
-            outcomes = list(self._outcome) if self._is_left else []
-        self._dispose(outcomes)
-
-    def _dispose(self, outcomes: list[Result | Exception]) -> None:
-        for each in outcomes:
-            if not isinstance(each, Exception):
-                self._discard(each)
+            self._results.append(result)
+            is_abandoned = self._is_abandoned
+        if is_abandoned:
+            self._discard(result)

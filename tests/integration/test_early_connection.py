@@ -1,7 +1,6 @@
 """The server is connected to while the mail is being written: what it sees, and when it sees it."""
 
 import socket
-import threading
 import time
 from contextlib import ExitStack
 
@@ -9,11 +8,10 @@ import pytest
 
 from builders import cli_push, encoded, statement
 from chainloop_smtp import delivery
-from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.delivery import Clock, EarlyConnection, send
 from chainloop_smtp.model.mail import RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
-from interrupts import PATIENCE, until
+from interrupts import until
 from program import INPUTS, Program
 from sink import Fault, Sink, absent
 from smtpserver import Certificates, Scripted, script
@@ -223,55 +221,7 @@ def test_whoever_ends_it_all_waits_for_no_server() -> None:
         assert server.sessions == [b""]
 
 
-# --- work that is left behind ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_done", [True, False])
-def test_what_work_gives_to_nobody_is_discarded(is_done: bool) -> None:
-    discarded: list[str] = []
-    go_on = threading.Event()
-
-    def work() -> str:
-        go_on.wait(PATIENCE)
-        return "a connection"
-
-    errand = BackgroundCall(work, discarded.append)
-    if is_done:
-        go_on.set()
-        assert errand.result() == "a connection"
-        errand.leave()
-    else:
-        with pytest.raises(TimeoutError):
-            errand.result(0)
-        assert discarded == []
-        go_on.set()
-    until(lambda: discarded)
-    assert discarded == ["a connection"]
-
-
-@pytest.mark.parametrize("is_done", [True, False])
-def test_what_goes_wrong_with_work_that_is_left_concerns_nobody(is_done: bool) -> None:
-    discarded: list[object] = []
-    go_on, is_over = threading.Event(), threading.Event()
-
-    def work() -> None:
-        go_on.wait(PATIENCE)
-        is_over.set()
-        raise OSError("no route")
-
-    errand = BackgroundCall(work, discarded.append)
-    if is_done:
-        go_on.set()
-        with pytest.raises(OSError, match="no route"):
-            errand.result()
-        errand.leave()
-    else:
-        errand.leave()
-        go_on.set()
-        assert is_over.wait(PATIENCE)
-        with pytest.raises(OSError, match="no route"):
-            errand.result()
-    assert discarded == []
+# --- without a mail ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

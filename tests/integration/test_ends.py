@@ -211,6 +211,16 @@ def test_a_server_that_is_not_there_fails_every_mail_and_says_so_once_each() -> 
     assert {each.tries[-1].why for each in found} == {"the connection was refused"}
 
 
+def test_mails_that_are_never_tried_say_why_too() -> None:
+    with absent() as server:
+        found = all_of(server, [a_mail(number) for number in range(14)])
+    assert len({each.mail.message_id for each in found}) == len(found) == 14
+    assert {state(each) for each in found} == {RecipientStatus.DEFERRED}
+    assert [[attempt.why for attempt in each.tries] for each in found] == [
+        ["the connection was refused"]
+    ] * 14
+
+
 def test_a_refused_login_fails_every_mail_and_is_tried_once() -> None:
     with Sink(password="another", extensions=("AUTH PLAIN",)) as server:
         found = all_of(server, [a_mail(number) for number in range(3)])

@@ -123,12 +123,6 @@ class Connection:
     ) -> None:
         self._socket.close()
 
-    def cut(self) -> None:
-        """Ends the connection from another thread; who waits for it waits no longer."""
-        # It may have ended by itself. Not the TLS socket's own shutdown: that goes on in clear.
-        with suppress(OSError):
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
     @property
     def is_loopback(self) -> bool:
         """The other end is this machine; nobody knows that of what is behind a proxy."""

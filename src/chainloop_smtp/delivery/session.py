@@ -544,7 +544,7 @@ class EarlyConnection:
         if self.is_taken:
             return
         if not (error is None or isinstance(error, Exception)):
-            self._connecting.leave()
+            self._connecting.abandon()
             return
         self.deadline.shorten(_LEAVE_PATIENCE)
         with (
