@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp.errors import Problem
-from chainloop_smtp.options.registration import Schema
+from chainloop_smtp.options.registration import check, explain
 
 REGISTRATION = {
     "host": "smtp.example.com",
@@ -23,7 +23,7 @@ REGISTRATION = {
 
 
 def problems(name: str, document: Mapping[str, object]) -> list[tuple[str, Problem]]:
-    return list(Schema(name).problems(cast("Mapping[str, str]", document)))
+    return list(check(name, cast("Mapping[str, str]", document)))
 
 
 @pytest.mark.parametrize(
@@ -118,5 +118,5 @@ def test_what_is_told_is_what_jsonschema_would_tell(
     case: tuple[str, Mapping[str, object]],
 ) -> None:
     name, document = case
-    explained = Schema(name).explained(cast("Mapping[str, str]", document))
+    explained = explain(name, cast("Mapping[str, str]", document))
     assert problems(name, document) == list(explained)

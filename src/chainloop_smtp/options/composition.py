@@ -1,6 +1,7 @@
 """Inputs -> Composition: the form of the mail, its further header fields and what is attached."""
 
 import re
+from collections.abc import Mapping
 
 from chainloop_smtp.errors import quoted, quoted_word
 from chainloop_smtp.model.settings import Composition, Enclosures, EnvValues, Header, Thread
@@ -73,66 +74,65 @@ _FAMILIES = {
 }
 
 
-def composition(values: Values) -> Composition:
-    """What the mail shows, and how."""
+def parse_composition(values: Values) -> Composition:
+    """Validate what the user says about the form of the mail."""
     return Composition(
         reply_to=values.mailboxes("reply-to"),
         env_values=values.word("env-values", EnvValues),
         thread=values.word("thread", Thread),
-        headers=_headers(values),
-        enclosures=_enclosures(values),
+        headers=_parse_headers(values),
+        enclosures=_parse_enclosures(values),
         subject=values.text("subject"),
         template_dir=values.text("template-dir"),
     )
 
 
-def _enclosures(values: Values) -> Enclosures:
-    """``attach``, one thing a line, and ``attach-max-size``."""
+def _parse_enclosures(values: Values) -> Enclosures:
     lines = tuple(filter(None, map(str.strip, values.text("attach").splitlines())))
     return Enclosures(
         has_evidence=_EVIDENCE in lines,
         has_report=_REPORT in lines,
         patterns=tuple(dict.fromkeys(each for each in lines if each not in (_EVIDENCE, _REPORT))),
-        max_size=_size(values, "attach-max-size"),
+        max_size=_parse_size(values, "attach-max-size"),
     )
 
 
-def _size(values: Values, name: str) -> int:
-    """Octets; ``10MB`` are ten million."""
-    value, hint = values.text(name), "Write a number and a unit, such as 10MB or 512KiB."
-    found = _SIZE.fullmatch(value)
-    if not found:
-        values.wrong(name, f"{quoted_word(value)} is not a size", hint)
+def _parse_size(values: Values, name: str) -> int:
+    """Bytes; ``10MB`` are ten million."""
+    text, hint = values.text(name), "Write a number and a unit, such as 10MB or 512KiB."
+    match = _SIZE.fullmatch(text)
+    if not match:
+        values.report(name, f"{quoted_word(text)} is not a size", hint)
         return 0
-    whole, fraction, unit = found[1], found[2] or "", found[3]
-    octets = int(whole + fraction.ljust(3, "0")) * _UNITS[unit] // 1000
-    if not 0 < octets <= _LARGEST:
-        values.wrong(name, f"{quoted_word(value)} is not more than none and at most 1GB", hint)
-    return octets
+    whole, fraction, unit = match[1], match[2] or "", match[3]
+    size = int(whole + fraction.ljust(3, "0")) * _UNITS[unit] // 1000
+    if not 0 < size <= _LARGEST:
+        values.report(name, f"{quoted_word(text)} is not more than none and at most 1GB", hint)
+    return size
 
 
-def _headers(values: Values) -> tuple[Header, ...]:
-    """``headers``: one ``Name: value`` a line; those that are wrong are reported, each by name."""
-    found: dict[str, Header] = {}
+def _parse_headers(values: Values) -> tuple[Header, ...]:
+    headers: dict[str, Header] = {}
     # Line feeds only: another line break inside a value is one of the things to report.
     lines = [line.strip(" \t\r") for line in values.text("headers").split("\n")]
     for line in filter(None, lines):
         name, colon, value = (part.strip(" \t") for part in line.partition(":"))
         if not (colon and _NAME.fullmatch(name)):
-            # A value might be a secret; what is no name is shown, since it cannot be found else.
+            # A value might be a secret; an invalid name is shown, or nobody could find the line.
             hint = "Write one 'Name: value' a line; a name is printable ASCII without blanks."
-            values.wrong("headers", f"{quoted(name)} is not a header's name", hint)
-        elif (why := _refusal(name.lower())) or (why := _fault(name, value, found)):
-            values.wrong("headers", f"{name[:_LONGEST_NAME]} {why[0]}", why[1])
+            values.report("headers", f"{quoted(name)} is not a header's name", hint)
+        elif refusal := _reserved(name.lower()) or _invalid(name, value, headers):
+            why, hint = refusal
+            values.report("headers", f"{name[:_LONGEST_NAME]} {why}", hint)
         else:
-            found[name.lower()] = Header(name=name, value=" ".join(value.split()))
-    if len(found) > _MOST_HEADERS:
-        values.wrong("headers", f"{len(found)} header fields are more than {_MOST_HEADERS}")
-    return tuple(found.values())
+            headers[name.lower()] = Header(name=name, value=" ".join(value.split()))
+    if len(headers) > _MOST_HEADERS:
+        values.report("headers", f"{len(headers)} header fields are more than {_MOST_HEADERS}")
+    return tuple(headers.values())
 
 
-def _refusal(name: str) -> tuple[str, str] | None:
-    """Why this name is not the user's to set, and what to do; None where it is."""
+def _reserved(name: str) -> tuple[str, str] | None:
+    """Why the user may not set this header, and what to do."""
     if name in _INPUTS:
         return "has an input of its own", f"Write it as the input {_INPUTS[name]}."
     if name in _OURS:
@@ -145,9 +145,9 @@ def _refusal(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _fault(name: str, value: str, found: dict[str, Header]) -> tuple[str, str] | None:
-    """What is wrong with a field of the user's own, and what to do; None where nothing is."""
-    if name.lower() in found:
+def _invalid(name: str, value: str, earlier: Mapping[str, Header]) -> tuple[str, str] | None:
+    """What is wrong with one of the user's own headers, and what to do."""
+    if name.lower() in earlier:
         return "stands there twice", "Give each name once."
     if len(name) > _LONGEST_NAME:
         return f"is longer than {_LONGEST_NAME} characters", ""

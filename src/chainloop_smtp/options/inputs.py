@@ -446,12 +446,12 @@ class Values:
         try:
             seconds = float(value)
         except ValueError:
-            self.wrong(name, f"{quoted_word(value)} is not a number", hint)
+            self.report(name, f"{quoted_word(value)} is not a number", hint)
             return 0.0
         # Written so that NaN fails too.
         if not 0 < seconds <= _LONGEST_WAIT:
             why = f"{quoted_word(value)} is not more than 0 and at most {_LONGEST_WAIT}"
-            self.wrong(name, why, hint)
+            self.report(name, why, hint)
         return seconds
 
     def number(self, name: str) -> int:
@@ -459,7 +459,7 @@ class Values:
         value = self._given[name]
         if value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= _LARGEST:
             return int(value)
-        self.wrong(name, f"{quoted_word(value)} is no whole number from 1 to {_LARGEST}")
+        self.report(name, f"{quoted_word(value)} is no whole number from 1 to {_LARGEST}")
         return 1
 
     def lookups(self, name: str) -> tuple[Lookup, ...]:
@@ -478,7 +478,7 @@ class Values:
         """The mailboxes of one input, each once; those that are none are reported and left out."""
         members = self.members(name)
         if not members and name in self and not self.lookups(name):
-            self.wrong(name, f"{quoted(self.text(name))} holds no address")
+            self.report(name, f"{quoted(self.text(name))} holds no address")
         found = []
         for number, member in enumerate(members, 1):
             display_name, addr_spec = addresses.name_and_addr_spec(member)
@@ -494,13 +494,13 @@ class Values:
         """The one mailbox of an input; None when there is none."""
         members = addresses.split(self.text(name))
         if len(members) > 1:
-            self.wrong(
+            self.report(
                 name,
                 f"{len(members)} addresses are given where one belongs",
                 'A display name with a comma stands in quotes: "Doe, Jane" <jane@example.com>.',
             )
         return next(iter(self.mailboxes(name)), None)
 
-    def wrong(self, name: str, why: str, hint: str = "") -> None:
+    def report(self, name: str, why: str, hint: str = "") -> None:
         """Reports a problem of one input."""
         self.problems.append(Problem(name, why, hint))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from chainloop_smtp.errors import quoted, quoted_path, quoted_word
 from chainloop_smtp.model.settings import (
@@ -47,34 +47,34 @@ _IDENTITY_PROVIDER = re.compile(
 _IDENTITY_PROVIDER_URL = re.compile(r"(https:)?//iam\.googleapis\.com/")
 
 
-def transport(values: Values) -> Transport:
-    """TLS, login, proxy and patience."""
+def parse_transport(values: Values) -> Transport:
+    """Validate TLS, login, proxy and time limits."""
     _check_tls(values)
     return Transport(
         tls=values.word("tls", Tls),
         tls_ca_file=values.text("tls-ca-file"),
-        tls_fingerprint=_fingerprint(values),
+        tls_fingerprint=_parse_fingerprint(values),
         tls_client_cert=values.text("tls-client-cert"),
         tls_client_key=values.text("tls-client-key"),
         auth=values.word("auth", Auth),
         has_token=fetches_token(values),
-        proxy=_proxy(values),
-        ehlo_name=_ehlo_name(values),
-        dsn=_dsn(values),
+        proxy=_parse_proxy(values),
+        ehlo_name=_parse_ehlo_name(values),
+        dsn=_parse_dsn(values),
         require_tls=values.is_true("require-tls"),
         timeout=values.seconds("timeout"),
         deadline=values.seconds("deadline"),
     )
 
 
-def _ehlo_name(values: Values) -> str:
+def _parse_ehlo_name(values: Values) -> str:
     """A host name with A-labels, or an address literal (RFC 5321 section 4.1.3)."""
-    given = values.text("ehlo-name")
-    if not given:
+    text = values.text("ehlo-name")
+    if not text:
         return ""
     import ipaddress
 
-    inner = given[1:-1] if given[0] + given[-1] == "[]" else given
+    inner = text[1:-1] if text[0] + text[-1] == "[]" else text
     try:
         address = ipaddress.ip_address(re.sub("(?i)^ipv6:", "", inner))
     except ValueError:
@@ -84,73 +84,70 @@ def _ehlo_name(values: Values) -> str:
         if "%" not in inner:
             return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
     try:
-        name = addresses.ascii_name(given.removesuffix("."))
+        name = addresses.ascii_name(text.removesuffix("."))
     except ValueError:
         name = ""
     if addresses.is_host_name(name) and "_" not in name:
         return name
-    values.wrong(
+    values.report(
         "ehlo-name",
-        f"{quoted(given)} is no host name and no IP address in brackets",
+        f"{quoted(text)} is no host name and no IP address in brackets",
         "Write a name that DNS knows, such as ci.example.com, or leave it out.",
     )
     return ""
 
 
-def _dsn(values: Values) -> tuple[Dsn, ...]:
+def _parse_dsn(values: Values) -> tuple[Dsn, ...]:
     """Words of NOTIFY (RFC 3461 section 4.1): `never` stands alone."""
-    words = [each.strip().lower() for each in values.text("dsn").split(",")]
-    known = {each.value: each for each in Dsn}
-    wanted = tuple(dict.fromkeys(known[word] for word in words if word in known))
-    unknown = [word for word in words if word and word not in known]
-    if unknown or (Dsn.NEVER in wanted and len(wanted) > 1):
-        why = (
-            f"{quoted_word(unknown[0])} is not one of its words"
-            if unknown
-            else "never stands alone"
-        )
-        values.wrong("dsn", why, "Write success, failure, delay, separated by commas; or never.")
-    return wanted
+    words = list(filter(None, (each.strip().lower() for each in values.text("dsn").split(","))))
+    unknown = [word for word in words if word not in tuple(Dsn)]
+    reports = tuple(dict.fromkeys(Dsn(word) for word in words if word not in unknown))
+    hint = "Write success, failure, delay, separated by commas; or never."
+    if unknown:
+        values.report("dsn", f"{quoted_word(unknown[0])} is not one of its words", hint)
+    elif Dsn.NEVER in reports and len(reports) > 1:
+        values.report("dsn", "never stands alone", hint)
+    return reports
 
 
 def proxy_secrets(proxy: str) -> tuple[str, ...]:
-    """The password of a proxy's URL, as it is written there and as it is meant."""
-    _, _, behind = proxy.partition("://")
-    # As `urlsplit` does: the last `@` ends it, and the first colon divides it.
-    credentials, _, _ = behind.rpartition("@")
-    _, _, password = credentials.partition(":")
+    """Return the password in a proxy's URL, as it is written and decoded."""
+    _, _, rest = proxy.partition("://")
+    # As `urlsplit` does: the last `@` ends the login, and its first colon divides it.
+    login, _, _ = rest.rpartition("@")
+    _, _, password = login.partition(":")
     return tuple(dict.fromkeys(filter(None, (password, unquote(password)))))
 
 
 def without_login(proxy: str) -> str:
-    """A proxy's URL without user and password."""
-    scheme, separator, behind = proxy.partition("://")
-    return f"{scheme}{separator}{behind.rpartition('@')[2]}"
+    """Return a proxy's URL without user and password."""
+    scheme, separator, rest = proxy.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def _check_tls(values: Values) -> None:
-    """Options that ask for more than others leave to them."""
+    """Report TLS options that contradict each other."""
     if values.word("tls", Tls) is Tls.NONE:
         for name in ("tls-ca-file", "tls-fingerprint", "tls-client-cert", "tls-client-key"):
             if name in values:
-                values.wrong(name, "tls is none, so there are no certificates")
+                values.report(name, "tls is none, so there are no certificates")
     elif "tls-ca-file" in values and "tls-fingerprint" in values:
         hint = "Leave out one: a fingerprint trusts one certificate and no authority."
-        values.wrong("tls-fingerprint", "tls-ca-file is given too", hint)
+        values.report("tls-fingerprint", "tls-ca-file is given too", hint)
     if "tls-client-key" in values and "tls-client-cert" not in values:
-        values.wrong("tls-client-cert", "is missing, and tls-client-key is given")
+        values.report("tls-client-cert", "is missing, and tls-client-key is given")
 
 
-def _fingerprint(values: Values) -> str:
+def _parse_fingerprint(values: Values) -> str:
     """As `openssl x509 -fingerprint -sha256` prints it, or only its digits."""
-    given = values.text("tls-fingerprint")
-    digits = re.sub(r"(?i)^sha-?256( fingerprint)?[=:]", "", given)
+    text = values.text("tls-fingerprint")
+    digits = re.sub(r"(?i)^sha-?256( fingerprint)?[=:]", "", text)
     digits = re.sub(r"[:\s]", "", digits).lower()
-    if given and not re.fullmatch(rf"[0-9a-f]{{{_SHA256_DIGITS}}}", digits):
-        # A fingerprint is public, but in its place may stand something else.
-        is_hexadecimal = re.fullmatch(r"[0-9A-Fa-f:]+", given)
-        shown = quoted(given) if is_hexadecimal else quoted_path(given)
-        values.wrong(
+    if text and not re.fullmatch(rf"[0-9a-f]{{{_SHA256_DIGITS}}}", digits):
+        # A fingerprint is public, but a secret may stand in its place by mistake.
+        is_hexadecimal = re.fullmatch(r"[0-9A-Fa-f:]+", text)
+        shown = quoted(text) if is_hexadecimal else quoted_path(text)
+        values.report(
             "tls-fingerprint",
             f"{shown} is not a SHA-256 fingerprint, which has {_SHA256_DIGITS} hexadecimal digits",
             "openssl x509 -noout -fingerprint -sha256 prints it.",
@@ -158,56 +155,51 @@ def _fingerprint(values: Values) -> str:
     return digits
 
 
-def _proxy(values: Values) -> Proxy | None:
-    """A problem never quotes the URL, in which a password may stand."""
-    given = values.text("proxy")
-    if not given:
+def _parse_proxy(values: Values) -> Proxy | None:
+    """A problem never quotes the URL, which may hold a password."""
+    text = values.text("proxy")
+    if not text:
         return None
     try:
-        url = urlsplit(given)
+        url = urlsplit(text)
         port, host = url.port, addresses.ascii_name(url.hostname or "")
     except ValueError:
-        values.wrong("proxy", "is not a URL", _PROXY_HINT)
+        values.report("proxy", "is not a URL", _PROXY_HINT)
         return None
-    why = _flaw(url, port)
-    if why or port is None:
-        values.wrong("proxy", why, _PROXY_HINT)
-        return None
-    return Proxy(
-        kind=_PROXY_KINDS[url.scheme],
-        host=host,
-        port=port,
-        user=unquote(url.username or ""),
-        password=unquote(url.password or ""),
-    )
-
-
-def _flaw(url: SplitResult, port: int | None) -> str:
-    """What is wrong with a proxy's URL; empty when nothing."""
+    user, password = unquote(url.username or ""), unquote(url.password or "")
+    why = ""
     if url.scheme not in _PROXY_KINDS:
-        return f"its scheme is not one of {', '.join(_PROXY_KINDS)}"
-    if not url.hostname or any(c.isspace() for c in url.netloc):
-        return "it names no host"
-    if not port:
-        return "it names no port"
-    if url.path.strip("/") or url.query or url.fragment:
-        return "something stands behind its port"
-    login = (unquote(url.username or ""), unquote(url.password or ""))
-    if url.scheme != "http" and any(not each.isascii() or len(each) > 255 for each in login):
-        return "SOCKS5 carries a login of ASCII only, 255 characters at most"
-    return ""
+        why = f"its scheme is not one of {', '.join(_PROXY_KINDS)}"
+    elif not url.hostname or any(character.isspace() for character in url.netloc):
+        why = "it names no host"
+    elif not port:
+        why = "it names no port"
+    elif url.path.strip("/") or url.query or url.fragment:
+        why = "something stands behind its port"
+    elif url.scheme != "http" and not (_fits_socks5(user) and _fits_socks5(password)):
+        why = "SOCKS5 carries a login of ASCII only, 255 characters at most"
+    if why or port is None:
+        values.report("proxy", why, _PROXY_HINT)
+        return None
+    kind = _PROXY_KINDS[url.scheme]
+    return Proxy(kind=kind, host=host, port=port, user=user, password=password)
+
+
+def _fits_socks5(text: str) -> bool:
+    # RFC 1929 section 2: one byte holds the length.
+    return text.isascii() and len(text) <= 255
 
 
 def fetches_token(values: Values) -> bool:
-    """Some input asks for a token to be fetched, so that there need be no password."""
+    """Whether the inputs ask for an access token, which makes a password unnecessary."""
     return any(name in values for name in _OAUTH2_NAMES) or values.is_true("oauth2-federated")
 
 
-def oauth2(values: Values) -> OAuth2 | None:
-    """How to get an access token; None where the inputs do not ask for one."""
+def parse_oauth2(values: Values) -> OAuth2 | None:
+    """Validate how to get an access token; None when the inputs do not ask for one."""
     if not fetches_token(values):
         return None
-    found = OAuth2(
+    oauth2 = OAuth2(
         provider=OAuth2Provider(values.text("oauth2-provider")),
         tenant=_IDENTITY_PROVIDER_URL.sub("", values.text("oauth2-tenant")),
         client_id=values.text("oauth2-client-id"),
@@ -217,46 +209,45 @@ def oauth2(values: Values) -> OAuth2 | None:
         token_url=_ascii_url(values.text("oauth2-token-url")),
         is_federated=values.is_true("oauth2-federated"),
     )
-    _check_beside(values)
-    _check_endpoint(values, found)
-    _check_grant(values, found)
-    _check_tenant(values, found)
-    return found
+    _check_login(values)
+    _check_endpoint(values, oauth2)
+    _check_grant(values, oauth2)
+    _check_tenant(values, oauth2)
+    return oauth2
 
 
 def service_account_keys(client_secret: str) -> tuple[str, ...]:
-    """What is secret by itself in a service account's key: somebody may have it apart from that."""
+    """Return the private key inside a service account's key: it is a secret by itself."""
     try:
         key = json.loads(client_secret)
     except (ValueError, RecursionError):
         return ()
-    found = key.get("private_key") if isinstance(key, dict) else None
-    return (found,) if isinstance(found, str) and found else ()
+    private_key = key.get("private_key") if isinstance(key, dict) else None
+    return (private_key,) if isinstance(private_key, str) and private_key else ()
 
 
-def _check_beside(values: Values) -> None:
-    """What else is given must not contradict a token."""
+def _check_login(values: Values) -> None:
+    """Report login options that contradict a token."""
     if values.text("auth") not in _TOKEN_MECHANISMS:
         words = ", ".join(_TOKEN_MECHANISMS)
-        values.wrong("auth", "does not take the token that oauth2-… asks for", f"Write: {words}.")
+        why = "does not take the token that oauth2-… asks for"
+        values.report("auth", why, f"Write: {words}.")
     elif "password" in values:
         hint = "Leave out password, or all of oauth2-…; a token of your own is a password for "
-        values.wrong("password", "oauth2-… fetches a token in its place", f"{hint}auth: xoauth2.")
+        values.report("password", "oauth2-… fetches a token in its place", f"{hint}auth: xoauth2.")
 
 
-def _check_endpoint(values: Values, found: OAuth2) -> None:
-    if found.token_url and not _is_https(found.token_url):
-        hint = "Secrets go there; write it without a user."
-        values.wrong(
-            "oauth2-token-url", f"{quoted_path(found.token_url)} is not an https:// URL", hint
-        )
-    if found.provider is OAuth2Provider.OTHER and not found.token_url:
+def _check_endpoint(values: Values, oauth2: OAuth2) -> None:
+    if oauth2.token_url and not _is_https(oauth2.token_url):
+        why = f"{quoted_path(oauth2.token_url)} is not an https:// URL"
+        values.report("oauth2-token-url", why, "Secrets go there; write it without a user.")
+    if oauth2.provider is OAuth2Provider.OTHER and not oauth2.token_url:
         hint = "Write microsoft or google, or give oauth2-token-url."
-        values.wrong("oauth2-provider", "is missing", hint)
+        values.report("oauth2-provider", "is missing", hint)
 
 
 def _ascii_url(url: str) -> str:
-    """The URL with its host in ASCII; one without a host that can be comes back as it is."""
+    """The URL with its host in ASCII; unchanged when it has none that can be converted."""
     try:
         parts = urlsplit(url)
         host = addresses.ascii_name(parts.hostname or "")
@@ -268,7 +259,7 @@ def _ascii_url(url: str) -> str:
 
 
 def _is_https(url: str) -> bool:
-    """A URL that secrets may go to."""
+    """A URL that secrets may be sent to."""
     try:
         parts = urlsplit(url)
         is_usable = bool(parts.hostname) and parts.netloc.isascii() and parts.port != 0
@@ -278,52 +269,54 @@ def _is_https(url: str) -> bool:
     return parts.scheme == "https" and is_usable and is_bare
 
 
-def _check_grant(values: Values, found: OAuth2) -> None:
+def _check_grant(values: Values, oauth2: OAuth2) -> None:
     """One of three: the job's identity, a refresh token, or the client's own secret."""
-    is_google = found.provider is OAuth2Provider.GOOGLE
-    has_key = is_google and not found.is_federated and not found.refresh_token
+    is_google = oauth2.provider is OAuth2Provider.GOOGLE
+    has_key = is_google and not oauth2.is_federated and not oauth2.refresh_token
     if not has_key:
         _require(values, "oauth2-client-id")
-    if found.is_federated:
+    if oauth2.is_federated:
         for name in ("oauth2-client-secret", "oauth2-refresh-token"):
             if name in values:
                 hint = "Leave out one of the two: oauth2-federated needs no stored secret."
-                values.wrong(name, "oauth2-federated is true too", hint)
-        if is_google and found.client_id and "@" not in found.client_id:
+                values.report(name, "oauth2-federated is true too", hint)
+        if is_google and oauth2.client_id and "@" not in oauth2.client_id:
             hint = "Write the service account's address: name@project.iam.gserviceaccount.com."
-            values.wrong("oauth2-client-id", f"{quoted_path(found.client_id)} is no address", hint)
-    elif not found.client_secret and (is_google or not found.refresh_token):
-        values.wrong(
+            values.report(
+                "oauth2-client-id", f"{quoted_path(oauth2.client_id)} is no address", hint
+            )
+    elif not oauth2.client_secret and (is_google or not oauth2.refresh_token):
+        values.report(
             "oauth2-client-secret",
             "is missing, or its secret is empty",
             "Give it, or oauth2-refresh-token, or use the job's identity: oauth2-federated."
-            if not found.refresh_token
+            if not oauth2.refresh_token
             else "Google's clients have one each.",
         )
-    elif has_key and not found.client_secret.startswith("{"):
-        values.wrong(
+    elif has_key and not oauth2.client_secret.startswith("{"):
+        values.report(
             "oauth2-client-secret",
             "is no service account's key, and there is no oauth2-refresh-token",
             "Give the key's whole JSON file, or a refresh token with the client's id and secret.",
         )
 
 
-def _check_tenant(values: Values, found: OAuth2) -> None:
-    if found.provider is OAuth2Provider.MICROSOFT and not found.token_url:
+def _check_tenant(values: Values, oauth2: OAuth2) -> None:
+    if oauth2.provider is OAuth2Provider.MICROSOFT and not oauth2.token_url:
         _require(values, "oauth2-tenant")
-        if found.tenant and not _TENANT.fullmatch(found.tenant):
+        if oauth2.tenant and not _TENANT.fullmatch(oauth2.tenant):
             hint = "Write the directory's id (a UUID) or one of its domains."
-            values.wrong("oauth2-tenant", f"{quoted_path(found.tenant)} is neither", hint)
-    if found.provider is OAuth2Provider.GOOGLE and found.is_federated:
+            values.report("oauth2-tenant", f"{quoted_path(oauth2.tenant)} is neither", hint)
+    if oauth2.provider is OAuth2Provider.GOOGLE and oauth2.is_federated:
         _require(values, "oauth2-tenant")
-        if found.tenant and not _IDENTITY_PROVIDER.fullmatch(found.tenant):
-            values.wrong(
+        if oauth2.tenant and not _IDENTITY_PROVIDER.fullmatch(oauth2.tenant):
+            values.report(
                 "oauth2-tenant",
-                f"{quoted_path(found.tenant)} is no workload identity provider",
+                f"{quoted_path(oauth2.tenant)} is no workload identity provider",
                 "Write projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME.",
             )
 
 
 def _require(values: Values, name: str) -> None:
     if name not in values:
-        values.wrong(name, "is missing")
+        values.report(name, "is missing")
