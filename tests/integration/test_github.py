@@ -24,7 +24,7 @@ def asked(
         LISTED: answer(json.dumps(listed or {"workflow_runs": earlier}).encode()),
     }
     environ = {"GITHUB_API_URL": site.base}
-    return github.previous(JOB, environ, "t0k3n", 5, 20)
+    return github.find_previous(JOB, environ, "t0k3n", 5, 20)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_refusal_says_which_permission_is_lacking(site: Site) -> None:
     path = "/repos/lakeside/harbour/actions/runs/100"
     site.answers[path] = answer(b"{}", status=403)
     environ = {"GITHUB_API_URL": site.base}
-    found = github.previous(JOB, environ, "t0k3n", 5, 20)
+    found = github.find_previous(JOB, environ, "t0k3n", 5, 20)
     assert found.source == (
         "GitHub does not say (the server answers 403). Give the job permissions: actions: read "
         "and contents: read"
@@ -81,21 +81,21 @@ def test_what_is_not_understood_is_said_to_be(site: Site, this: Any, listed: Any
 def test_what_is_not_json_is_not_understood_either(site: Site, body: bytes) -> None:
     asked(site)
     site.answers[LISTED] = answer(body)
-    found = github.previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
+    found = github.find_previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
     assert found.source == "what GitHub answers is not understood"
 
 
 def test_a_run_is_one_part_of_the_path(site: Site) -> None:
     site.answers["/repos/lakeside/harbour/actions/runs/1%2F2"] = answer(b"{}", status=404)
     job = replace(JOB, run_id="1/2")
-    github.previous(job, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
+    github.find_previous(job, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
     assert site.asked == ["/repos/lakeside/harbour/actions/runs/1%2F2"]
 
 
 def test_a_repository_that_has_moved_to_another_host_gets_no_token(site: Site) -> None:
     path = "/repos/lakeside/harbour/actions/runs/100"
     site.answers[path] = answer(b"", 301, Location="https://other.example.com/x")
-    found = github.previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
+    found = github.find_previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
     assert found.source == (
         "GitHub does not say (redirects to another host, 'other.example.com:443'). Give the job "
         "permissions: actions: read and contents: read"
@@ -113,7 +113,7 @@ def test_a_list_that_is_none_holds_no_run(site: Site) -> None:
     ids=["repository", "run id", "token"],
 )
 def test_without_a_run_or_a_token_nobody_is_asked(site: Site, job: Job, token: str) -> None:
-    found = github.previous(job, {"GITHUB_API_URL": site.base}, token, 5, 20)
+    found = github.find_previous(job, {"GITHUB_API_URL": site.base}, token, 5, 20)
     assert found.source == "there is no GitHub run, or no github-token to ask for it"
     assert site.asked == []
 
@@ -126,7 +126,7 @@ def wrote(site: Site, compared: Any, end: str = "success") -> tuple[list[tuple[s
         "/repos/lakeside/harbour/compare/aaa...bbb": answer(json.dumps(compared).encode()),
     }
     environ = {"GITHUB_API_URL": site.base}
-    return github.contributors(replace(JOB, sha="bbb"), environ, "t0k3n", 5, 20)
+    return github.find_contributors(replace(JOB, sha="bbb"), environ, "t0k3n", 5, 20)
 
 
 def test_contributors_are_those_who_wrote_since_the_last_good_run(site: Site) -> None:
@@ -145,7 +145,7 @@ def test_a_comparison_that_is_refused_says_why(site: Site) -> None:
     wrote(site, {})
     site.answers["/repos/lakeside/harbour/compare/aaa...bbb"] = answer(b"{}", status=404)
     environ = {"GITHUB_API_URL": site.base}
-    assert github.contributors(replace(JOB, sha="bbb"), environ, "t0k3n", 5, 20) == (
+    assert github.find_contributors(replace(JOB, sha="bbb"), environ, "t0k3n", 5, 20) == (
         [],
         "GitHub does not say (the server answers 404). Give the job permissions: actions: read "
         "and contents: read",

@@ -14,6 +14,7 @@ from chainloop_smtp import source
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus
 from chainloop_smtp.model.settings import Evidence, Mailbox, Options, Registration
+from chainloop_smtp.source.job import read_job
 from refusal import error_of
 
 PUSHED = encoded(cli_push(statement()))
@@ -329,7 +330,7 @@ RUNNER = {
 
 def test_the_job_is_what_the_runner_says() -> None:
     needs = (JobResult(name="build", result=JobStatus.SUCCESS),)
-    assert source.job(RUNNER, JobStatus.FAILURE, needs) == Job(
+    assert read_job(RUNNER, JobStatus.FAILURE, needs) == Job(
         status=JobStatus.FAILURE,
         needs=needs,
         name="mail",
@@ -348,7 +349,7 @@ def test_the_job_is_what_the_runner_says() -> None:
 
 
 def test_without_a_runner_nothing_is_known() -> None:
-    assert source.job({}, None, ()) == Job()
+    assert read_job({}, None, ()) == Job()
 
 
 def is_fork(folder: Path, payload: object, *, event: str = "pull_request", actor: str = "") -> bool:
@@ -360,7 +361,7 @@ def is_fork(folder: Path, payload: object, *, event: str = "pull_request", actor
         "GITHUB_EVENT_PATH": str(path),
         "GITHUB_ACTOR": actor,
     }
-    return source.job(environ, None, ()).is_fork
+    return read_job(environ, None, ()).is_fork
 
 
 def pull_request(head: object, base: object = "lakeside/harbour") -> object:
@@ -432,4 +433,4 @@ def test_an_event_of_any_other_shape_leaves_the_fact_unknown(
 @pytest.mark.parametrize("path", ["", "missing.json", ".", "a\0b"], ids=ascii)
 def test_an_event_file_that_cannot_be_read_leaves_the_fact_unknown(path: str) -> None:
     environ = RUNNER | {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": path}
-    assert not source.job(environ, None, ()).is_fork
+    assert not read_job(environ, None, ()).is_fork

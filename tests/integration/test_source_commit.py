@@ -21,7 +21,7 @@ def author(
     deadline: float = 30,
     repository: str = "lakeside/harbour",
 ) -> tuple[str, str] | None:
-    return command.author(revision, str(workspace), repository, environ, deadline)
+    return command.find_author(revision, str(workspace), repository, environ, deadline)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from chainloop_smtp import config_file, delivery, options, routing, source
+from chainloop_smtp import config_file, delivery, options, routing
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import ChainloopSmtpError, MessageError, OptionsError, Problem
@@ -23,6 +23,8 @@ from chainloop_smtp.model.facts import Decision, Previous
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Templates
 from chainloop_smtp.model.settings import Auth, Lookup, Options, Secret
+from chainloop_smtp.source.job import read_job
+from chainloop_smtp.source.paths import read_templates
 
 if TYPE_CHECKING:
     from chainloop_smtp.options.configuration.resolving import Resolver
@@ -238,7 +240,7 @@ def _templates(
         OptionsError: The folder cannot be read.
     """
     try:
-        own = source.templates(parsed.composition.template_dir, parsed.composition.subject)
+        own = read_templates(parsed.composition.template_dir, parsed.composition.subject)
         if own != Templates():
             # Imported here: few have templates of their own.
             from chainloop_smtp import message
@@ -291,7 +293,7 @@ def _hide(run: Run, secrets: Iterable[Secret], registrations: Iterable[Registrat
 
 def is_fork(run: Run) -> bool:
     """The run gets no secrets."""
-    return source.job(run.environ, None, ()).is_fork
+    return read_job(run.environ, None, ()).is_fork
 
 
 def can_log_in(run: Run, given: Mapping[str, str]) -> bool:

@@ -16,6 +16,7 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Options, Registration, Transport
+from chainloop_smtp.source.paths import expand_list
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -134,13 +135,10 @@ class Run:
         Raises:
             OptionsError: One cannot be read.
         """
-        # Imported here: few lists are files.
-        from chainloop_smtp.source import lists
-
         wanted = {name: text for name, text in given.items() if name in ("to", "cc", "bcc")}
         workspace = self.environ.get("GITHUB_WORKSPACE", "")
         return dict(given) | {
-            name: lists.expanded(name, text, workspace) for name, text in wanted.items()
+            name: expand_list(name, text, workspace) for name, text in wanted.items()
         }
 
     def folder(self, parsed: Options) -> Path:

@@ -13,7 +13,7 @@ from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts, attested_run, is_same_run
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options
-from chainloop_smtp.source import event
+from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 UNREAD = (
     "There is evidence of this run that cannot be read; the log of the step that sent this mail "
@@ -51,7 +51,7 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> Ru
     Raises:
         AttestationError: The evidence cannot be read, or is not Chainloop's.
     """
-    own = source.job(run.environ, parsed.job_status, parsed.needs)
+    own = read_job(run.environ, parsed.job_status, parsed.needs)
     job = _reported_job(run, own) or own
     parsed = replace(parsed, job_status=job.status)
     evidence = _evidence(run, parsed)
@@ -92,7 +92,7 @@ def _reported_job(run: Run, own: Job) -> Job | None:
 
     It is then the job's own failure that somebody has to hear of.
     """
-    other = event.reported(own, run.environ)
+    other = read_reported_run(own, run.environ)
     is_own_failure = not own.is_success and other and Job(status=other.status).is_success
     return None if is_own_failure else other
 
@@ -242,7 +242,7 @@ def previous(
         from chainloop_smtp.source import github
 
         transport = parsed.transport
-        by_github = github.previous(
+        by_github = github.find_previous(
             report.facts.job, run.environ, token, transport.timeout, transport.deadline
         )
         if by_github.has_succeeded is None:
@@ -332,8 +332,8 @@ def _author(run: Run, job: Job, attested: Attestation | None) -> tuple[list[Pers
     if not (by_evidence and by_evidence[1]):
         by_evidence = None
     attested_sha = commit.sha if commit else ""
-    by_event = next(iter(event.authors(run.environ)), None)
-    own = event.commits(job, run.environ)
+    by_event = next(iter(list_authors(run.environ)), None)
+    own = list_commits(job, run.environ)
     # What is checked out to report on another run is not what that run was for.
     head = "" if job.sender else "HEAD"
     if job.run_id and not is_same_run(attested, job):
@@ -362,7 +362,7 @@ def _git_author(run: Run, job: Job, *revisions: str) -> Person | None:
 
     workspace = run.environ.get("GITHUB_WORKSPACE") or "."
     for revision in revisions:
-        person = command.author(revision, workspace, job.repository, run.environ, _GIT_SECONDS)
+        person = command.find_author(revision, workspace, job.repository, run.environ, _GIT_SECONDS)
         if person:
             return person
     return None
@@ -376,11 +376,11 @@ def _contributors(
     from chainloop_smtp.source import github
 
     transport = parsed.transport
-    people, why = github.contributors(
+    people, why = github.find_contributors(
         job, run.environ, token, transport.timeout, transport.deadline
     )
     if people:
         return people, ""
     why = why or "no commit came since the last good run"
-    people = list(event.authors(run.environ)) or _author(run, job, attested)[0]
+    people = list(list_authors(run.environ)) or _author(run, job, attested)[0]
     return people, f"{why}; {'who wrote the last commits' if people else 'nobody'} is taken instead"

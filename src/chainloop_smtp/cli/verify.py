@@ -34,7 +34,7 @@ def verify(run: Run) -> int:
     Raises:
         AttestationError: Something does not agree, or the file is not a mail with evidence in it.
     """
-    mail = received.read(source.mail(run.arguments.mail, run.stdin))
+    mail = received.read(source.read_message(run.arguments.mail, run.stdin))
     attested = _attested(mail)
     report, job = _report(mail)
     by_evidence = verdict.judge(attested, Job())

@@ -1,6 +1,6 @@
 """Questions about runs and commits -> answers of ``chainloop`` and ``git``.
 
-Nothing else starts a process.
+The only module that starts a process.
 """
 
 import os
@@ -10,13 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from chainloop_smtp.errors import AttestationError, Problem
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP")
 _GIT = {
-    # Nobody's configuration but the repository's, which cannot be left out.
+    # No configuration but the repository's, which cannot be left out.
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     # A commit that a partial clone lacks is not fetched: the remote's helper could be any program.
@@ -31,7 +31,7 @@ _SHOWN_BYTES = 4096
 
 
 def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: int) -> bytes:
-    """What ``chainloop workflow run describe --id … -o json`` prints.
+    """Return what ``chainloop workflow run describe --id … -o json`` prints.
 
     Args:
         run_id: A UUID.
@@ -42,81 +42,65 @@ def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: in
     Raises:
         AttestationError: The command is not there, fails, or prints nothing.
     """
-    command = ("workflow", "run", "describe", "--id", run_id, "-o", "json")
-    return _ask(command, environ, deadline, limit)
+    arguments = ("workflow", "run", "describe", "--id", run_id, "-o", "json")
+    return _run_chainloop(arguments, environ, deadline, limit)
 
 
 def list_runs(
     workflow: str, project: str, environ: Mapping[str, str], deadline: float, limit: int
 ) -> bytes:
-    """What ``chainloop workflow run list … -o json`` prints of a workflow's latest runs.
+    """Return what ``chainloop workflow run list … -o json`` prints of a workflow's latest runs.
 
-    Args:
-        environ: As for `describe`, and so are the others.
-
-    Raises:
-        AttestationError: As for `describe`.
+    Takes and raises what `describe` does.
     """
     # With a sign of equality, so that no name can be a flag.
     names = (f"--workflow={workflow}", f"--project={project}")
-    command = ("workflow", "run", "list", *names, "--limit=10", "-o", "json")
-    return _ask(command, environ, deadline, limit)
+    arguments = ("workflow", "run", "list", *names, "--limit=10", "-o", "json")
+    return _run_chainloop(arguments, environ, deadline, limit)
 
 
-def _ask(
+def _run_chainloop(
     arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
 ) -> bytes:
-    program = _program("chainloop", environ)
+    program = _find_program("chainloop", environ)
     if program is None:
         raise _error(
             "there is no chainloop command on PATH",
             "Install it in a step before this one, or give attestation instead.",
         )
-    command = (program, *arguments)
     # nektos/act puts the inputs, the password among them, into every step's environment.
     inherited = {name: value for name, value in environ.items() if not name.startswith("INPUT_")}
-    # Files, since a pipe would be read into memory however much comes.
-    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
-        try:
-            done = subprocess.run(  # noqa: S603  # a list, no shell; the id is a UUID
-                command,
-                env=inherited,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=said,
-                timeout=deadline,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise _error(
-                f"chainloop did not answer within {deadline:g} seconds",
-                "Chainloop's control plane may be out of reach from here.",
-            ) from error
-        except OSError as error:
-            raise _error(f"chainloop cannot be started: {error.strerror}", "") from error
-        words = " / ".join(_last_lines(said)) or "no message"
-        # Describing prints its document or fails; only pushing does both (exit codes 3 and 4).
-        if done.returncode:
-            raise _error(
-                f"chainloop ended with exit code {done.returncode}: {words}",
-                "Is the run in this organization, and CHAINLOOP_TOKEN set for this step?",
-            )
-        printed.seek(0)
-        document = printed.read(limit + 1)
+    try:
+        exit_code, document, log = _run((program, *arguments), inherited, deadline, limit + 1)
+    except subprocess.TimeoutExpired as error:
+        raise _error(
+            f"chainloop did not answer within {deadline:g} seconds",
+            "Chainloop's control plane may be out of reach from here.",
+        ) from error
+    except OSError as error:
+        raise _error(f"chainloop cannot be started: {error.strerror}") from error
+    lines = log.decode("utf-8", "replace").strip().splitlines()[-_SHOWN_LINES:]
+    message = " / ".join(lines) or "no message"
+    # Describing prints its document or fails; only pushing does both (exit codes 3 and 4).
+    if exit_code:
+        raise _error(
+            f"chainloop ended with exit code {exit_code}: {message}",
+            "Is the run in this organization, and CHAINLOOP_TOKEN set for this step?",
+        )
     if not document.strip():
-        raise _error(f"chainloop printed nothing: {words}", "")
+        raise _error(f"chainloop printed nothing: {message}")
     if len(document) > limit:
-        raise _error(f"chainloop printed more than {limit // 1024**2} MiB", "")
+        raise _error(f"chainloop printed more than {limit // 1024**2} MiB")
     return document
 
 
-def author(
+def find_author(
     revision: str, workspace: str, repository: str, environ: Mapping[str, str], deadline: float
 ) -> tuple[str, str] | None:
-    """Name and address of a commit's author, from the repository in the workspace.
+    """Find name and address of a commit's author, in the repository in the workspace.
 
-    The repository's configuration is a stranger's: the plumbing that is asked runs nothing that it
-    names, fetches nothing, and has a time limit.
+    The repository's configuration is a stranger's: the plumbing commands used run nothing that it
+    names, fetch nothing, and have a time limit.
 
     Args:
         revision: A full hash; or ``HEAD``, which is only asked for in a checkout of the repository.
@@ -127,62 +111,62 @@ def author(
         None where there is no such commit, no repository, or no git.
     """
     folder = Path(workspace, ".git")
-    program = _program("git", environ)
     is_hash = _HASH.fullmatch(revision)
-    if program is None or not (is_hash or revision == "HEAD") or not folder.exists():
+    if not (is_hash or revision == "HEAD") or not folder.exists():
         return None
-    inherited = ("PATH", "SYSTEMROOT", "TEMP", "TMP")
-    variables = {name: environ[name] for name in inherited if name in environ} | _GIT
-
-    def ask(*arguments: str) -> str:
-        with tempfile.TemporaryFile() as printed:
-            try:
-                subprocess.run(  # noqa: S603  # a list, no shell; the revision is a hash or HEAD
-                    (program, *arguments),
-                    env=variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=subprocess.DEVNULL,
-                    timeout=deadline,
-                    check=False,
-                )
-            except (subprocess.TimeoutExpired, OSError):
-                return ""
-            printed.seek(0)
-            return printed.read(_SHOWN_BYTES).decode("utf-8", "replace")
-
     if not is_hash:
         # As data: an explicit file, whose includes are not followed.
-        config = str(folder / "config")
-        url = ask("config", "--file", config, "--no-includes", "--get", "remote.origin.url").strip()
-        place = url.lower().removesuffix("/").removesuffix(".git")
-        if url and not place.endswith((f"/{repository.lower()}", f":{repository.lower()}")):
+        config = ("config", "--file", str(folder / "config"), "--no-includes")
+        url = _run_git((*config, "--get", "remote.origin.url"), environ, deadline).strip()
+        path = url.lower().removesuffix("/").removesuffix(".git")
+        if url and not path.endswith((f"/{repository.lower()}", f":{repository.lower()}")):
             return None
-    found = ask(
-        f"--git-dir={folder}",
-        "rev-list",
-        "--no-walk",
-        "--max-count=1",
-        "--encoding=UTF-8",
-        "--format=%an%x00%ae",
-        revision,
-        "--",
-    )
+    arguments = (f"--git-dir={folder}", "rev-list", "--no-walk", "--max-count=1")
+    encoding = ("--encoding=UTF-8", "--format=%an%x00%ae")
+    printed = _run_git((*arguments, *encoding, revision, "--"), environ, deadline)
     # The first line names the commit.
-    name, _, address = found.partition("\n")[2].strip("\n").partition("\0")
+    name, _, address = printed.partition("\n")[2].strip("\n").partition("\0")
     return (name, address) if address else None
 
 
-def _program(name: str, environ: Mapping[str, str]) -> str | None:
+def _run_git(arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float) -> str:
+    """Return what git prints; empty where it does not run."""
+    program = _find_program("git", environ)
+    if program is None:
+        return ""
+    variables = {name: environ[name] for name in _INHERITED if name in environ} | _GIT
+    try:
+        _, printed, _ = _run((program, *arguments), variables, deadline, _SHOWN_BYTES)
+    except (subprocess.TimeoutExpired, OSError):
+        return ""
+    return printed.decode("utf-8", "replace")
+
+
+def _run(
+    command: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
+) -> tuple[int, bytes, bytes]:
+    """Return exit code, the beginning of what is printed, and the end of what is logged."""
+    # Files, since a pipe would be read into memory however much comes.
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as log:
+        done = subprocess.run(  # noqa: S603  # a list, no shell; ids and hashes are checked
+            command,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=log,
+            timeout=deadline,
+            check=False,
+        )
+        printed.seek(0)
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _SHOWN_BYTES))
+        return done.returncode, printed.read(limit), log.read()
+
+
+def _find_program(name: str, environ: Mapping[str, str]) -> str | None:
     # An empty or relative element of PATH means the workspace, whose files are not ours to run.
     folders = filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
     return shutil.which(name, path=os.pathsep.join(folders) or os.devnull)
 
 
-def _last_lines(log: BinaryIO) -> list[str]:
-    log.seek(max(0, log.seek(0, os.SEEK_END) - _SHOWN_BYTES))
-    return log.read().decode("utf-8", "replace").strip().splitlines()[-_SHOWN_LINES:]
-
-
-def _error(why: str, hint: str) -> AttestationError:
+def _error(why: str, hint: str = "") -> AttestationError:
     return AttestationError(Problem("workflow-run-id", why, hint))

@@ -1,42 +1,53 @@
-"""A path that an input names -> the file there, and not one that a stranger's link leads to.
+"""A path that an input names -> what is there: a file, a list of recipients, or templates.
 
 A pull request's author writes what is in the workspace, links included: what is read there may be
-told in the log, or mailed to whoever is in the author's own recipients.
+shown in the log, or mailed to whoever is in the author's own recipients. So a path in the workspace
+has to stay there.
 """
 
+import codecs
 import errno
+import json
 import os
+import re
 from pathlib import Path
 
 from chainloop_smtp import inputfile
+from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted, quoted_path
+from chainloop_smtp.inputfile import Unreadable
+from chainloop_smtp.model.mail import TemplateFile, Templates
+
+_LIST_PREFIX = "file:"
+_MAX_LIST_BYTES = 256 * 1024
+# Only behind a blank: an address may hold the sign itself.
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
+
+_TEMPLATE_SUFFIX = ".j2"
+_MAX_TEMPLATE_BYTES = 128 * 1024
+_MAX_TEMPLATES = 32
+_MAX_ENTRIES = 10_000  # a folder with more is no folder of templates
 
 
 def read(name: str, workspace: str, limit: int, *, patience: float = 0) -> bytes:
-    """The content of the file that an input names.
+    """Read the file that an input names.
 
     Args:
-        workspace: As for `checked`; the others are as for `inputfile.read`.
+        workspace: A link out of it, or into its ``.git``, is refused. Empty: there is none, and
+            every link is followed.
+        limit: Bytes; a larger file is refused.
+        patience: Seconds to wait for a pipe; 0: only a regular file is read.
 
     Raises:
-        Unreadable: It is not a file to read.
+        Unreadable: It is not a file that can be read.
     """
     try:
-        path = checked(name, workspace)
+        path = _resolve(name, workspace)
     except (OSError, ValueError) as error:
         raise inputfile.unreadable(error) from error
     return inputfile.read(path, limit, patience=patience)
 
 
-def checked(name: str, workspace: str) -> Path:
-    """The path to open. One in the workspace has to stay there, and out of ``.git``.
-
-    Args:
-        workspace: Empty: there is none, and every link is followed.
-
-    Raises:
-        OSError: It leads out of the workspace, or to what the checkout keeps for itself.
-        ValueError: It is no path.
-    """
+def _resolve(name: str, workspace: str) -> Path:
     given = Path(os.path.abspath(name))  # noqa: PTH100  # without following any link
     root = Path(os.path.realpath(workspace))
     if not (workspace and any(map(given.is_relative_to, (Path(workspace), root)))):
@@ -44,6 +55,105 @@ def checked(name: str, workspace: str) -> Path:
     real = Path(os.path.realpath(name))
     if not real.is_relative_to(root):
         raise OSError(errno.ELOOP, "it is a link out of the workspace")
+    # The checkout may keep a token there.
     if ".git" in real.parts and ".git" not in given.parts:
         raise OSError(errno.ELOOP, "it is a link into .git")
     return real
+
+
+def expand_list(name: str, text: str, workspace: str) -> str:
+    """Replace each ``file:PATH`` in a list of addresses by the lines of that file.
+
+    Args:
+        name: The input's, for the error.
+        text: As the user gives it: members separated by commas or lines.
+        workspace: As for `read`.
+
+    Raises:
+        OptionsError: A file cannot be read.
+    """
+    if _LIST_PREFIX not in text:
+        return text
+    members = []
+    for line in text.splitlines():
+        for member in line.split(",") if _LIST_PREFIX in line else (line,):
+            if member.strip().startswith(_LIST_PREFIX):
+                path = member.strip().removeprefix(_LIST_PREFIX).strip()
+                members += _read_list(name, path, workspace)
+            else:
+                members.append(member)
+    return "\n".join(members)
+
+
+def _read_list(name: str, path: str, workspace: str) -> list[str]:
+    """Read a file's lines without comments."""
+    where = f"{name} {quoted_path(_LIST_PREFIX + path)}"
+    try:
+        text = _decode(read(path, workspace, _MAX_LIST_BYTES))
+    except UnicodeDecodeError as error:
+        why = "is neither UTF-8, UTF-16 nor Windows-1252"
+        raise OptionsError(Problem(where, why, "Save it as UTF-8.")) from error
+    except Unreadable as error:
+        raise OptionsError(Problem(where, error.why, error.hint)) from error
+    return [bare for line in text.splitlines() if (bare := _COMMENT.sub("", line).strip())]
+
+
+def _decode(content: bytes) -> str:
+    """Decode what Windows' programs save too: UTF-16 (PowerShell), or else Windows-1252."""
+    try:
+        # With a byte order mark or, by its zero bytes, without.
+        return content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError:
+        if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise
+        return content.decode("cp1252")
+
+
+def read_templates(folder: str, subject: str) -> Templates:
+    """Read the files that lie in ``template-dir`` itself, and none that a link leads out of it.
+
+    Args:
+        folder: Relative to the workspace; empty: none.
+        subject: The subject's template itself; empty: none.
+
+    Raises:
+        OptionsError: There is no such folder.
+        MessageError: A file of it cannot be used; with every problem.
+    """
+    if not folder:
+        return Templates(subject=subject)
+    try:
+        home = Path(os.path.realpath(folder, strict=True))
+        with os.scandir(home) as entries:
+            limited = zip(entries, range(_MAX_ENTRIES), strict=False)
+            names = sorted(entry.name for entry, _ in limited)
+    except (OSError, ValueError) as error:
+        why = f"{quoted_path(folder)} is no folder to read: {inputfile.reason(error)}"
+        is_missing = isinstance(error, FileNotFoundError)
+        pattern = f"*{_TEMPLATE_SUFFIX}"
+        hint = inputfile.nearby(folder, pattern, is_folder=True) if is_missing else ""
+        raise OptionsError(Problem("template-dir", why, hint)) from error
+    wanted = [name for name in names if name.endswith(_TEMPLATE_SUFFIX)]
+    problems: list[Problem] = []
+    if len(wanted) > _MAX_TEMPLATES:
+        why = f"{len(wanted)} templates are more than {_MAX_TEMPLATES}"
+        problems.append(Problem("template-dir", why))
+    files = []
+    for name in wanted[:_MAX_TEMPLATES]:
+        try:
+            files.append(TemplateFile(name=name, text=_read_template(home, name)))
+        except UnicodeDecodeError:
+            problems.append(Problem(f"template-dir {quoted(name)}", "it is not UTF-8"))
+        except Unreadable as error:
+            problems.append(Problem(f"template-dir {quoted(name)}", error.why, error.hint))
+    if problems:
+        raise MessageError(*problems)
+    others = tuple(name for name in names if not name.endswith(_TEMPLATE_SUFFIX))
+    return Templates(subject=subject, folder=folder, files=tuple(files), others=others)
+
+
+def _read_template(home: Path, name: str) -> str:
+    target = Path(os.path.realpath(home / name))
+    if not target.is_relative_to(home):
+        raise Unreadable("it leads out of this folder")
+    return inputfile.read(target, _MAX_TEMPLATE_BYTES).decode("utf-8-sig").replace("\r\n", "\n")

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from chainloop_smtp import source
 from chainloop_smtp.model.facts import Job, JobStatus, Sender
-from chainloop_smtp.source import event
+from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 BASE = {"repo": {"full_name": "lakeside/harbour"}, "ref": "main"}
 HEAD = {
@@ -41,7 +40,7 @@ def environ(tmp_path: Path, name: str, payload: object, **more: str) -> dict[str
 
 
 def job(variables: Mapping[str, str]) -> Job:
-    return source.job(variables, None, ())
+    return read_job(variables, None, ())
 
 
 UNTOUCHED = ("refs/heads/main", "", "a" * 40)
@@ -106,7 +105,7 @@ def test_any_other_event_is_about_what_the_variables_say(
     variables = environ(tmp_path, name, payload)
     found = job(variables)
     assert (found.ref, found.head_ref, found.sha) == UNTOUCHED
-    assert event.reported(found, variables) is None
+    assert read_reported_run(found, variables) is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ RUN: dict[str, Any] = {
 
 def reported(tmp_path: Path, **change: Any) -> Job | None:
     variables = environ(tmp_path, "workflow_run", {"workflow_run": RUN | change})
-    return event.reported(job(variables), variables)
+    return read_reported_run(job(variables), variables)
 
 
 def test_a_run_that_is_reported_has_its_own_facts_and_the_sender_is_another(
@@ -211,7 +210,7 @@ def test_the_branch_of_a_reported_run_is_never_a_forks_taken_for_ours(
 
 def test_a_payload_that_says_little_of_the_run_leaves_the_rest_empty(tmp_path: Path) -> None:
     variables = environ(tmp_path, "workflow_run", {"workflow_run": {"id": 1, "actor": None}})
-    found = event.reported(job(variables), variables)
+    found = read_reported_run(job(variables), variables)
     assert found is not None
     assert (found.run_id, found.repository) == ("1", "lakeside/harbour")
     assert (found.workflow, found.sha, found.actor, found.status) == ("", "", "", None)
@@ -239,7 +238,7 @@ KIM = {"author": {"name": "Kim", "email": "kim@example.com"}}
 def test_the_authors_are_those_that_the_payload_names(
     tmp_path: Path, name: str, payload: object, people: list[str]
 ) -> None:
-    found = event.authors(environ(tmp_path, name, payload))
+    found = list_authors(environ(tmp_path, name, payload))
     assert found == tuple((each.title(), f"{each}@example.com") for each in people)
 
 
@@ -251,9 +250,9 @@ def test_the_commits_that_a_run_was_for_begin_with_a_pull_requests_own(tmp_path:
         ("schedule", ("a" * 40,)),
     ):
         variables = environ(tmp_path, name, payload)
-        assert event.commits(job(variables), variables) == commits
+        assert list_commits(job(variables), variables) == commits
     run = {"workflow_run": RUN | {"event": "pull_request"}}
     variables = environ(tmp_path, "workflow_run", run)
-    found = event.reported(job(variables), variables)
+    found = read_reported_run(job(variables), variables)
     assert found is not None
-    assert event.commits(found, variables) == ("d" * 40,)
+    assert list_commits(found, variables) == ("d" * 40,)

@@ -7,7 +7,7 @@ import pytest
 
 from chainloop_smtp.errors import MessageError, OptionsError
 from chainloop_smtp.model.mail import TemplateFile, Templates
-from chainloop_smtp.source import templates
+from chainloop_smtp.source.paths import read_templates
 
 
 def written(folder: Path, **files: str | bytes) -> Path:
@@ -20,12 +20,12 @@ def written(folder: Path, **files: str | bytes) -> Path:
 
 def problems(folder: Path) -> list[str]:
     with pytest.raises(MessageError) as caught:
-        templates(str(folder), "")
+        read_templates(str(folder), "")
     return [str(each) for each in caught.value.problems]
 
 
 def test_without_a_folder_there_is_the_subject_alone() -> None:
-    assert templates("", "{{ wording.badge }}") == Templates(subject="{{ wording.badge }}")
+    assert read_templates("", "{{ wording.badge }}") == Templates(subject="{{ wording.badge }}")
 
 
 def test_the_templates_of_a_folder_are_read_and_nothing_else(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_the_templates_of_a_folder_are_read_and_nothing_else(tmp_path: Path) -> 
     (folder / "more.j2" / "mail.html.j2").write_text("not this one")
     (folder / "more.j2").rename(folder / "more")
 
-    assert templates(str(folder), "s") == Templates(
+    assert read_templates(str(folder), "s") == Templates(
         subject="s",
         folder=str(folder),
         files=(
@@ -51,7 +51,7 @@ def test_a_folder_is_relative_to_where_the_program_runs(
     written(tmp_path / ".github" / "mail", mail_txt_j2="a")
     monkeypatch.chdir(tmp_path)
 
-    assert templates(".github/mail", "").files == (TemplateFile(name="mail.txt.j2", text="a"),)
+    assert read_templates(".github/mail", "").files == (TemplateFile(name="mail.txt.j2", text="a"),)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_is_no_folder_is_an_options_error(tmp_path: Path, name: str, why: s
     (tmp_path / "file").write_text("x")
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(OptionsError) as caught:
-        templates(str(tmp_path / name), "")
+        read_templates(str(tmp_path / name), "")
 
     (problem,) = caught.value.problems
     assert problem.where == "template-dir"
@@ -96,7 +96,9 @@ def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
     (folder / "mail.txt.j2").symlink_to("words.j2")
     (tmp_path / "linked").symlink_to(folder)
 
-    assert [each.text for each in templates(str(tmp_path / "linked"), "").files] == ["inside"] * 2
+    assert [each.text for each in read_templates(str(tmp_path / "linked"), "").files] == [
+        "inside"
+    ] * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -125,4 +127,4 @@ def test_a_folder_of_templates_is_small(tmp_path: Path) -> None:
 
     assert problems(tmp_path) == ["template-dir: 33 templates are more than 32"]
     (tmp_path / "t0.j2").unlink()
-    assert len(templates(str(tmp_path), "").files) == 32
+    assert len(read_templates(str(tmp_path), "").files) == 32
