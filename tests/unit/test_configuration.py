@@ -72,7 +72,7 @@ def test_both_lists_are_read_with_what_their_anchors_stand_for() -> None:
         "security",
         "Whoever is on duty, day and night",
     )
-    assert security.entry.given == {
+    assert security.entry.inputs == {
         "host": "smtp.example.com",
         "port": "0587",
         "user": "no",
@@ -81,7 +81,7 @@ def test_both_lists_are_read_with_what_their_anchors_stand_for() -> None:
     }
     assert security.entry.variables == {"password": "RELAY_PASSWORD"}
     assert legal.entry.variables == {"password": "RELAY_PASSWORD", "user": "LEGAL_USER"}
-    assert "user" not in legal.entry.given
+    assert "user" not in legal.entry.inputs
     first, second = found.attachments
     assert first.conditions == Conditions(
         workflows=("build-*", "release"),
@@ -93,7 +93,7 @@ def test_both_lists_are_read_with_what_their_anchors_stand_for() -> None:
         policies=("cve-*",),
         findings=(FindingKind.VULNERABILITY, FindingKind.SAST),
     )
-    assert first.entry.given == {"send-on": "violated, blocked", "cc": "team@example.com"}
+    assert first.entry.inputs == {"send-on": "violated, blocked", "cc": "team@example.com"}
     assert (second.registration, second.created_at) == ("legal", "2026-11-24T22:00:00Z")
     assert first.entry.place == "mail.yml:20:5"
     assert first.entry.places["cc"] == "mail.yml:30:5"
@@ -541,13 +541,13 @@ def test_the_later_of_two_merged_mappings_is_the_weaker_one() -> None:
         "registrations: [{<<: [*a, *b], name: n, port: 465}]"
     )
     (registration,) = configuration.parse(text, "mail.yml").registrations
-    assert registration.entry.given == {"host": "one", "port": "465", "user": "u"}
+    assert registration.entry.inputs == {"host": "one", "port": "465", "user": "u"}
 
 
 def test_what_is_null_is_not_given() -> None:
     text = "registrations: [{name: a, password: , user: null, to: [~, a@b.de, ' '], host: ''}]"
     (registration,) = configuration.parse(text, "mail.yml").registrations
-    assert registration.entry.given == {"to": "a@b.de"}
+    assert registration.entry.inputs == {"to": "a@b.de"}
     assert registration.entry.variables == {}
 
 

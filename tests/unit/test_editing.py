@@ -211,7 +211,7 @@ def test_any_text_is_read_again_as_it_was_written(texts: list[str]) -> None:
         "user": "no",
     }
     text = editing.add(WRITTEN, "f", "registrations", entry)
-    assert configuration.parse(text, "f").registrations[-1].entry.given == {
+    assert configuration.parse(text, "f").registrations[-1].entry.inputs == {
         "to": entry["to"],
         "user": "no",
     }
@@ -227,4 +227,4 @@ def test_any_text_is_read_again_as_it_was_written(texts: list[str]) -> None:
 def test_what_yaml_would_take_for_something_else_is_quoted(text: str) -> None:
     written = editing.add("", "f", "registrations", {"name": "b", "user": text})
     assert yaml.safe_load(written)["registrations"][0]["user"] == text
-    assert configuration.parse(written, "f").registrations[0].entry.given["user"] == text
+    assert configuration.parse(written, "f").registrations[0].entry.inputs["user"] == text

@@ -141,7 +141,7 @@ def registration_item(registration: RegistrationEntry) -> dict[str, object]:
 def public_inputs(entry: Entry) -> dict[str, str]:
     """Inputs as both lists show them: a variable by its name, a secret not at all."""
     variables = {name: f"${{{variable}}}" for name, variable in entry.variables.items()}
-    inputs = dict(entry.given) | variables
+    inputs = dict(entry.inputs) | variables
     return {name: text for name, text in inputs.items() if not options.is_secret(name, text)}
 
 

@@ -217,13 +217,13 @@ def _unattached(file: Configuration, resolver: "Resolver") -> Iterator[Attachmen
             # Those who get the mails might be an attachment's to say; here nobody is.
             given = {} if resolver.raw(each).get("to") else {"to": Lookup.AUTHOR.value}
             place = each.entry.place
-            entry = Entry(place=place, given=given, places=dict.fromkeys(given, place))
+            entry = Entry(place=place, inputs=given, places=dict.fromkeys(given, place))
             yield AttachmentEntry(id="", registration=each.name, entry=entry)
 
 
 def _listed(run: Run, one: Listed) -> Listed:
     """The entry with the files in its lists of recipients read."""
-    return replace(one, entry=replace(one.entry, given=run.listed(one.entry.given)))
+    return replace(one, entry=replace(one.entry, inputs=run.listed(one.entry.inputs)))
 
 
 def _templates(

@@ -53,17 +53,17 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What one entry of either list says in the words of the inputs.
+    """The inputs that one entry of either list sets.
 
     Attributes:
         place: ``file:line:column`` of the entry.
-        given: Inputs by name, as text.
+        inputs: By name, as text.
         variables: Names of the environment variables that hold an input, by input.
         places: ``file:line:column`` of each input, by input.
     """
 
     place: str
-    given: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
 

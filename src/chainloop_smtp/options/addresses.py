@@ -25,7 +25,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def split(text: str) -> tuple[str, ...]:
-    """Members of an address list, blanks off and empty ones left out.
+    """Split an address list into its members, stripped and without empty ones.
 
     A comma inside a quoted string or inside angle brackets separates nothing; a line break
     always does, so one unclosed quote cannot swallow the rest.
@@ -46,9 +46,9 @@ def split(text: str) -> tuple[str, ...]:
 
 
 def name_and_addr_spec(member: str) -> tuple[str, str]:
-    """One member of a list as (display name, addr-spec), neither of them checked.
+    """Split one member of a list into display name and addr-spec, neither of them checked.
 
-    The name comes unquoted, with its blanks collapsed; it is empty when there is none.
+    The name is unquoted, with its white space collapsed, and empty when there is none.
     """
     angles = (
         position
@@ -65,9 +65,10 @@ def name_and_addr_spec(member: str) -> tuple[str, str]:
 
 
 def mailbox(name: str, addr_spec: str) -> Mailbox:
-    """A mailbox whose addr-spec is checked and whose domain is in its ASCII form.
+    """Make a mailbox of a name and an addr-spec.
 
-    Its local part may hold any characters (RFC 6531 section 3.3), in normalization form C.
+    The domain is put in its ASCII form; the local part may hold any characters (RFC 6531 section
+    3.3), in normalization form C.
 
     Raises:
         ValueError: With the reason as a sentence.
@@ -81,12 +82,12 @@ def mailbox(name: str, addr_spec: str) -> Mailbox:
 
 
 def presentable(name: str) -> str:
-    """The name without what `mailbox` refuses in it."""
+    """Return the name without the characters that `mailbox` refuses."""
     return " ".join("".join(each for each in name if not _is_unfit(each)).split())
 
 
 def _is_unfit(character: str) -> bool:
-    """A control, half a character, a line's end, or what is invisible or turns text around."""
+    """A control character, a surrogate, a line break, or one that is invisible or turns text."""
     category = unicodedata.category(character)
     return category in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS
 
@@ -101,7 +102,7 @@ def is_addr_spec(text: str) -> bool:
 
 
 def check(addr_spec: str) -> str:
-    """The addr-spec in the form that goes over the wire (RFC 5321 section 4.1.2).
+    """Validate an addr-spec and return it as it goes over the wire (RFC 5321 section 4.1.2).
 
     Raises:
         ValueError: With the reason as a sentence.
@@ -110,14 +111,14 @@ def check(addr_spec: str) -> str:
 
 
 def _plain(addr_spec: str) -> str:
-    """The form of an addr-spec that raises no question; empty when email-validator is to judge.
+    """The wire form of a plain addr-spec; empty when email-validator has to judge it.
 
-    A Dot-string of lower case (RFC 5321 sections 4.1.2 and 4.5.3.1) at a domain of letters, digits
-    and hyphens (RFC 1123 section 2.1). Nearly every address is like that, and the library costs as
-    much as half of a run. That both say the same of it is held by a test.
+    Plain means a Dot-string of lower case (RFC 5321 sections 4.1.2 and 4.5.3.1) at a domain of
+    letters, digits and hyphens (RFC 1123 section 2.1). Nearly every address is, and importing the
+    library costs as much as half of a run. A test holds that both say the same.
     """
     local, _, domain = addr_spec.rpartition("@")
-    # Checked first: there are characters beyond ASCII whose lower case is a letter of it.
+    # Checked first: the lower case of some other characters is ASCII.
     if not addr_spec.isascii() or len(addr_spec) > 254 or len(local) > _LONGEST_LOCAL:
         return ""
     domain = domain.lower()
@@ -140,7 +141,7 @@ _RESERVED = ("arpa", "invalid", "onion")
 
 
 def _is_plain_label(label: str) -> bool:
-    """A label, and none with a hyphen in third and fourth place (RFC 5890 section 2.3.1)."""
+    """A label without hyphens in third and fourth place, as A-labels have (RFC 5890, 2.3.1)."""
     return (
         0 < len(label) <= 63
         and _LDH.issuperset(label)
@@ -151,7 +152,7 @@ def _is_plain_label(label: str) -> bool:
 
 
 def explained(addr_spec: str) -> str:
-    """The same as `check`, with email-validator asked in any case."""
+    """Do what `check` does, with email-validator asked in any case."""
     import email_validator
 
     # Company relays live under these names; the library refuses them by default, and documents
@@ -177,9 +178,9 @@ def explained(addr_spec: str) -> str:
 
 
 def _refusal(local: str, domain: str) -> str:
-    """Why an address that the grammar allows is refused; empty where it is not.
+    """Why an address that the grammar allows is refused; empty when it is not.
 
-    Between a server that reads it by the grammar and one that does not, the mail goes astray.
+    Not every server reads these by the grammar, so their mail could go astray.
     """
     if not domain.startswith("[") and _ends_in_number(domain):
         return "The part after the @ is a number; an IP address stands in brackets: [192.0.2.1]."
@@ -195,7 +196,7 @@ def _refusal(local: str, domain: str) -> str:
 
 
 def problem(name: str, shown: str, reason: str) -> Problem:
-    """The problem of an input that holds what is no address.
+    """Describe an invalid address in an input.
 
     Args:
         shown: The address as the error may show it.
@@ -208,7 +209,7 @@ def problem(name: str, shown: str, reason: str) -> Problem:
 
 
 def _with_quoting(text: str) -> Iterator[tuple[str, bool]]:
-    """Each character with whether a quoted-string holds it; the quotes themselves count."""
+    """Each character, and whether it belongs to a quoted-string, quotes included."""
     is_quoted = is_escaped = False
     for character in text:
         is_end = character == '"' and not is_escaped
@@ -218,7 +219,7 @@ def _with_quoting(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _unescape(quoted: str) -> str:
-    """Inside of a quoted-string without its quoted-pairs (RFC 5322 section 3.2.4)."""
+    """The content of a quoted-string with its quoted-pairs resolved (RFC 5322 section 3.2.4)."""
     text, escaped = "", False
     for character in quoted:
         escaped = not escaped and character == "\\"
@@ -228,7 +229,7 @@ def _unescape(quoted: str) -> str:
 
 
 def ascii_name(name: str) -> str:
-    """The name with A-labels; one that is ASCII already comes back as it is.
+    """Convert a host name to A-labels; an ASCII name is returned unchanged.
 
     Raises:
         ValueError: With the reason as a clause.
@@ -248,15 +249,15 @@ def ascii_name(name: str) -> str:
 
 
 def is_same_host(one: str, other: str) -> bool:
-    """Whether two names in any form are one host's."""
+    """Whether two names, in any form, name the same host."""
     return _host_key(one) == _host_key(other)
 
 
 def is_host_name(host: str) -> bool:
-    """Whether an ASCII name is one by RFC 1123 section 2.1.
+    """Whether an ASCII name is a host name by RFC 1123 section 2.1.
 
-    An underscore is let through, since resolvers take it. A name never ends in a number, so
-    192.0.2.999 is none.
+    Underscores are allowed, since resolvers take them. A host name never ends in a number, so
+    192.0.2.999 is not one.
     """
     labels = host.removesuffix(".").split(".")
     return (

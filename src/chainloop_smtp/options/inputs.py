@@ -402,7 +402,7 @@ INPUTS = (
 
 
 def variable_of(secret: str) -> str:
-    """The environment variable that a secret input may come by."""
+    """Name the environment variable that may hold a secret input."""
     return "CHAINLOOP_SMTP_" + secret.upper().replace("-", "_")
 
 
@@ -414,84 +414,83 @@ ABOUT_THE_RUN = frozenset(each.name for each in INPUTS if each.scope is Scope.ST
 
 
 class Values:
-    """The inputs by name, normalised, defaults filled in; and what is found wrong with them.
+    """The inputs by name, normalised and with defaults, and the problems found in them.
 
     Attributes:
-        problems: Added to by every method that finds one; what it then gives back is a stand-in.
+        problems: Every method that finds a problem adds it here, and returns a stand-in.
     """
 
-    def __init__(self, given: Mapping[str, str], problems: list[Problem]) -> None:
-        self._given = given
+    def __init__(self, inputs: Mapping[str, str], problems: list[Problem]) -> None:
+        self._inputs = inputs
         self.problems = problems
 
     def __contains__(self, name: str) -> bool:
-        """The input is given, or has a default."""
-        return name in self._given
+        return name in self._inputs
 
     def text(self, name: str) -> str:
-        """The input as it is; empty when it is not given."""
-        return self._given.get(name, "")
+        """Return an input as it is; empty when it is not given and has no default."""
+        return self._inputs.get(name, "")
 
     def word(self, name: str, words: type[Word]) -> Word:
-        """One of an input's words, which has a default."""
-        return words(self._given[name])
+        """Return an input that has choices and a value."""
+        return words(self._inputs[name])
 
     def is_true(self, name: str) -> bool:
-        """A boolean, which has a default."""
-        return self._given[name].lower() == "true"
+        """Return a boolean input."""
+        return self._inputs[name].lower() == "true"
 
     def seconds(self, name: str) -> float:
-        """Seconds to wait: more than none, a day at most."""
-        value, hint = self._given[name], "Write seconds, such as 30 or 2.5."
+        """Parse a duration: more than 0, one day at most."""
+        text, hint = self._inputs[name], "Write seconds, such as 30 or 2.5."
         try:
-            seconds = float(value)
+            seconds = float(text)
         except ValueError:
-            self.report(name, f"{quoted_word(value)} is not a number", hint)
+            self.report(name, f"{quoted_word(text)} is not a number", hint)
             return 0.0
         # Written so that NaN fails too.
         if not 0 < seconds <= _LONGEST_WAIT:
-            why = f"{quoted_word(value)} is not more than 0 and at most {_LONGEST_WAIT}"
+            why = f"{quoted_word(text)} is not more than 0 and at most {_LONGEST_WAIT}"
             self.report(name, why, hint)
         return seconds
 
     def number(self, name: str) -> int:
-        """A whole number from 1 to 10000."""
-        value = self._given[name]
-        if value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= _LARGEST:
-            return int(value)
-        self.report(name, f"{quoted_word(value)} is no whole number from 1 to {_LARGEST}")
+        """Parse a whole number from 1 to 10000."""
+        text = self._inputs[name]
+        if text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _LARGEST:
+            return int(text)
+        self.report(name, f"{quoted_word(text)} is no whole number from 1 to {_LARGEST}")
         return 1
 
     def lookups(self, name: str) -> tuple[Lookup, ...]:
-        """The words in a list of recipients that stand for people."""
+        """Return the words in a list of recipients that stand for people."""
         words = addresses.split(self.text(name)) if name in RECIPIENTS else ()
         return tuple(dict.fromkeys(Lookup(word) for word in words if word in tuple(Lookup)))
 
     def members(self, name: str) -> tuple[str, ...]:
-        """The addresses in a list, unread; without the words that stand for people."""
+        """Split a list of addresses, without the words that stand for people."""
         members = addresses.split(self.text(name))
         if name not in RECIPIENTS:
             return members
         return tuple(member for member in members if member not in tuple(Lookup))
 
     def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
-        """The mailboxes of one input, each once; those that are none are reported and left out."""
+        """Parse a list of addresses into mailboxes, each once; invalid ones are left out."""
         members = self.members(name)
         if not members and name in self and not self.lookups(name):
             self.report(name, f"{quoted(self.text(name))} holds no address")
-        found = []
+        mailboxes = []
         for number, member in enumerate(members, 1):
             display_name, addr_spec = addresses.name_and_addr_spec(member)
             try:
-                found.append(addresses.mailbox(display_name, addr_spec))
+                mailboxes.append(addresses.mailbox(display_name, addr_spec))
             except ValueError as error:
-                # Others read the log.
+                # Others read the log, where nobody in bcc is named.
                 shown = f"number {number}" if name == "bcc" else quoted(addr_spec)
                 self.problems.append(addresses.problem(name, shown, str(error)))
-        return unique(found)
+        return unique(mailboxes)
 
     def mailbox(self, name: str) -> Mailbox | None:
-        """The one mailbox of an input; None when there is none."""
+        """Parse the one address of an input; None when there is none."""
         members = addresses.split(self.text(name))
         if len(members) > 1:
             self.report(
@@ -502,5 +501,5 @@ class Values:
         return next(iter(self.mailboxes(name)), None)
 
     def report(self, name: str, why: str, hint: str = "") -> None:
-        """Reports a problem of one input."""
+        """Add a problem of one input."""
         self.problems.append(Problem(name, why, hint))

@@ -1,8 +1,8 @@
 """Text of a configuration file -> Configuration.
 
-Two lists: registrations, and the attachments that send what they match through one of them. Every
-problem is reported at once, each with its file, line and column. Values stay text here: they are
-inputs, and checked as such once the defaults of the step stand behind them.
+The file has two lists: registrations, and attachments that send the runs they match through one of
+them. All problems are reported at once, each with file, line and column. Inputs stay text here:
+they are validated once the step's inputs complete them.
 """
 
 import json
@@ -49,10 +49,10 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 def parse(text: str, path: str) -> Configuration:
-    """The two lists of a configuration file, as far as they can be judged by themselves.
+    """Parse a configuration file, as far as it can be judged without the step's inputs.
 
     Args:
-        path: As the user wrote it, for the places.
+        path: As the user wrote it, for error messages.
 
     Raises:
         OptionsError: With every problem found.
@@ -68,12 +68,12 @@ def parse(text: str, path: str) -> Configuration:
 
 
 def is_label(name: str) -> bool:
-    """A DNS-1123 label: what Chainloop takes for the name of a registration."""
+    """Whether a name is a DNS-1123 label, as Chainloop wants the name of a registration to be."""
     return bool(_LABEL.fullmatch(name))
 
 
 def is_variable(name: str) -> bool:
-    """A name that every shell takes for a variable's."""
+    """Whether every shell takes a name for that of a variable."""
     return bool(_VARIABLE.fullmatch(name))
 
 
@@ -83,28 +83,24 @@ def _position(problem: Problem) -> tuple[int, int]:
 
 
 class _Reader:
-    """Nodes -> entries. What is wrong is kept in ``problems``; what stands in for it is no matter.
-
-    Attributes:
-        problems: Each at its place in the file.
-    """
+    """Nodes -> entries, and the problems found in them."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.problems: list[Problem] = []
 
     def lists(self, root: Node | None) -> dict[str, tuple[Node, ...]]:
-        """The items of each of the two lists that is there."""
+        """The items of each of the two lists that the file has."""
         if root is None or (isinstance(root, Scalar) and root.text is None):
             return {}
         if not isinstance(root, Table):
             hint = f"Write {_LISTS[0]}: and {_LISTS[1]}:, each with a list below."
-            self._wrong(root, "the file is no mapping", hint)
+            self._report(root, "the file is no mapping", hint)
             return {}
         found = {}
         for key, value in root.entries:
             name = key.text or ""
-            # As in other formats, a place of one's own for anchors.
+            # For anchors, as in Compose files.
             if name.startswith("x-"):
                 continue
             if name not in _LISTS:
@@ -112,49 +108,48 @@ class _Reader:
             elif isinstance(value, Sequence):
                 found[name] = value.items
             elif not (isinstance(value, Scalar) and value.text is None):
-                self._wrong(value, f"{name} is no list", "Begin each entry with a dash: - name: …")
+                self._report(value, f"{name} is no list", "Begin each entry with a dash: - name: …")
         return found
 
     def registrations(self, items: Iterable[Node]) -> tuple[RegistrationEntry, ...]:
-        """The registrations, each with a name of its own."""
-        found: dict[str, RegistrationEntry] = {}
+        registrations: dict[str, RegistrationEntry] = {}
         for item in items:
             entry, words = self._entry(item, REGISTRATION_KEYS, _REGISTRATION_WORDS)
             name = _only(words.get("name", ()))
             if not all(map(is_label, name.split("."))) or len(name) > 253:
                 why = f"{quoted(name)} is no name for a registration" if name else "has no name"
                 hint = "Write name: with small letters, digits and dashes, 63 of them at most."
-                self._wrong(item, why, hint)
-            elif name in found:
-                why = f"the name {quoted(name)} is taken already, at {found[name].entry.place}"
-                self._wrong(item, why, "Give each registration a name of its own.")
+                self._report(item, why, hint)
+            elif name in registrations:
+                place = registrations[name].entry.place
+                why = f"the name {quoted(name)} is taken already, at {place}"
+                self._report(item, why, "Give each registration a name of its own.")
             else:
-                found[name] = RegistrationEntry(
+                registrations[name] = RegistrationEntry(
                     name=name,
                     id=_id("registration", name),
                     entry=entry,
                     description=_only(words.get("description", ())),
                     created_at=_only(words.get("created-at", ())),
                 )
-        return tuple(found.values())
+        return tuple(registrations.values())
 
     def attachments(
         self, items: Iterable[Node], registrations: set[str]
     ) -> tuple[AttachmentEntry, ...]:
-        """The attachments, each to one of the registrations."""
-        found = []
+        attachments = []
         twins: dict[str, int] = {}
         for item in items:
             entry, words = self._entry(item, ATTACHMENT_KEYS, _ATTACHMENT_WORDS)
             registration = _only(words.get("registration", ()))
             if not registration:
                 hint = "Write registration: and the name of one."
-                self._wrong(item, "names no registration", hint)
+                self._report(item, "names no registration", hint)
             elif registration not in registrations:
                 names = ", ".join(sorted(registrations))
                 there_are = f"There are: {names}." if names else "There is none in this file."
                 hint = nearest_hint(registration, registrations, there_are)
-                self._wrong(item, f"there is no registration {quoted(registration)}", hint)
+                self._report(item, f"there is no registration {quoted(registration)}", hint)
             conditions = Conditions(
                 workflows=words.get("workflow", ()),
                 projects=words.get("project", ()),
@@ -165,28 +160,28 @@ class _Reader:
                 policies=words.get("policy", ()),
                 findings=self._words(entry, "findings", words, FindingKind),
             )
-            said = {name: value for name, value in words.items() if name != "created-at"}
-            found.append(
+            content = {name: value for name, value in words.items() if name != "created-at"}
+            attachments.append(
                 AttachmentEntry(
-                    id=_unique_id(said, entry, twins),
+                    id=_unique_id(content, entry, twins),
                     registration=registration,
                     entry=entry,
                     conditions=conditions,
                     created_at=_only(words.get("created-at", ())),
                 )
             )
-        return tuple(found)
+        return tuple(attachments)
 
     def _entry(
         self, item: Node, known: tuple[str, ...], own: tuple[str, ...]
     ) -> tuple[Entry, dict[str, tuple[str, ...]]]:
-        """One entry: its inputs, and apart from them the words of its own."""
-        given: dict[str, str] = {}
+        """One entry, and apart from its inputs the values of the keys that are its own."""
+        inputs: dict[str, str] = {}
         variables: dict[str, str] = {}
         places: dict[str, str] = {}
         words: dict[str, tuple[str, ...]] = {}
         if not isinstance(item, Table):
-            self._wrong(item, "the entry is no mapping", "Write key: value below its dash.")
+            self._report(item, "the entry is no mapping", "Write key: value below its dash.")
         for key, value in item.entries if isinstance(item, Table) else ():
             name = key.text or ""
             if name not in known:
@@ -202,27 +197,27 @@ class _Reader:
             elif texts and name in own:
                 words[name] = texts if name in _FREE else _split(texts)
             elif texts:
-                given[name] = "\n".join(texts)
+                inputs[name] = "\n".join(texts)
             if name in CONDITIONS and not words.get(name) and _is_empty(value):
                 hint = "Leave the key out where any will do."
-                self._wrong(value, f"{name} is empty, and would match every run", hint)
-        entry = Entry(place=self._place(item), given=given, variables=variables, places=places)
+                self._report(value, f"{name} is empty, and would match every run", hint)
+        entry = Entry(place=self._place(item), inputs=inputs, variables=variables, places=places)
         return entry, words
 
     def _variable(self, name: str, value: Table) -> str:
-        """The name inside ``{env: NAME}``."""
+        """The name in ``{env: NAME}``; empty when the mapping is another one."""
         names = [(key.text, each) for key, each in value.entries]
         match names:
             case [("env", Scalar(text=str(variable)))] if is_variable(variable):
                 return variable
         hint = f"Write {name}: {{env: NAME}}, with the name of an environment variable."
-        self._wrong(value, f"{name} is a mapping, but not of env to a variable's name", hint)
+        self._report(value, f"{name} is a mapping, but not of env to a variable's name", hint)
         return ""
 
     def _secret(self, name: str, value: Node) -> None:
         what = "the proxy's password" if name == "proxy" else name
         variable = f"SMTP_{name.upper().replace('-', '_')}"
-        self._wrong(
+        self._report(
             value,
             f"{what} stands in the file itself, where everybody reads it",
             f"Change it at the server, then write {name}: {{env: {variable}}} and give the step "
@@ -230,14 +225,14 @@ class _Reader:
         )
 
     def _texts(self, name: str, value: Node) -> tuple[str, ...]:
-        """A text, or each of a list of them; what is null is not given."""
+        """A text, or each of a list of them. Null and empty ones are left out."""
         if isinstance(value, Table):
-            self._wrong(value, f"{name} is a mapping where a text belongs")
+            self._report(value, f"{name} is a mapping where a text belongs")
             return ()
         texts = []
         for each in value.items if isinstance(value, Sequence) else (value,):
             if not isinstance(each, Scalar):
-                self._wrong(each, f"{name} holds something else than texts")
+                self._report(each, f"{name} holds something else than texts")
             elif each.text is not None and each.text.strip():
                 texts.append(each.text.strip())
         return tuple(texts)
@@ -245,23 +240,22 @@ class _Reader:
     def _words(
         self, entry: Entry, name: str, words: Mapping[str, tuple[str, ...]], kind: type[Word]
     ) -> tuple[Word, ...]:
-        """Texts as members of a closed set."""
-        found = []
+        members = []
         for text in words.get(name, ()):
             if text in tuple(kind):
-                found.append(kind(text))
+                members.append(kind(text))
             else:
                 why = f"{quoted_word(text)} is not one of the words of {name}"
                 hint = f"Write one of: {', '.join(kind)}."
                 self.problems.append(Problem(entry.places[name], why, hint))
-        return tuple(found)
+        return tuple(members)
 
     def _unknown(self, key: Scalar, known: Collection[str], what: str) -> None:
         name = key.text or ""
         hint = _home(name) or nearest_hint(name, known)
-        self._wrong(key, f"{quoted(name)} is no key of {what}", hint)
+        self._report(key, f"{quoted(name)} is no key of {what}", hint)
 
-    def _wrong(self, node: Node, why: str, hint: str = "") -> None:
+    def _report(self, node: Node, why: str, hint: str = "") -> None:
         self.problems.append(Problem(self._place(node), why, hint))
 
     def _place(self, node: Node) -> str:
@@ -272,7 +266,7 @@ _FREE = ("description",)
 
 
 def _home(name: str) -> str:
-    """Where a known key belongs that is not taken; empty when it is not known."""
+    """Where a key belongs that is not allowed here; empty when there is no such key."""
     if name in _ATTACHMENT_WORDS or name == "send-on":
         return "It belongs into an attachment."
     if name in ABOUT_THE_RUN:
@@ -281,12 +275,12 @@ def _home(name: str) -> str:
 
 
 def _is_empty(value: Node) -> bool:
-    """A text or a list, and not null, which is nothing at all."""
+    """A text or a list; null means not given."""
     return isinstance(value, Sequence) or (isinstance(value, Scalar) and value.text is not None)
 
 
 def _split(texts: Iterable[str]) -> tuple[str, ...]:
-    """One word or several in each text, separated by commas or lines."""
+    """The words in texts, separated by commas or line breaks, each once."""
     parts = (part.strip() for text in texts for part in re.split(r"[,\n]", text))
     return tuple(dict.fromkeys(filter(None, parts)))
 
@@ -296,14 +290,14 @@ def _only(texts: tuple[str, ...]) -> str:
 
 
 def _unique_id(words: Mapping[str, tuple[str, ...]], entry: Entry, twins: dict[str, int]) -> str:
-    """The same for the same entry, wherever in the file it stands; its twin gets another."""
-    said = json.dumps([words, entry.given, entry.variables], sort_keys=True)
-    twins[said] = twins.get(said, 0) + 1
-    return _id("attachment", f"{twins[said]} {said}")
+    """The same for the same entry, wherever in the file it stands, but another for its twin."""
+    content = json.dumps([words, entry.inputs, entry.variables], sort_keys=True)
+    twins[content] = twins.get(content, 0) + 1
+    return _id("attachment", f"{twins[content]} {content}")
 
 
 def _id(kind: str, text: str) -> str:
-    """A name-based UUID (RFC 9562 section 5.5) of our own namespace."""
+    """A name-based UUID (RFC 9562 section 5.5) in this program's namespace."""
     import uuid
 
     namespace = uuid.uuid5(uuid.NAMESPACE_DNS, "chainloop-smtp.invalid")

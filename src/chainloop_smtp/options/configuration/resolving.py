@@ -11,7 +11,7 @@ from chainloop_smtp.options import addresses
 from chainloop_smtp.options.transport import without_login
 
 _ADDRESS = "unknown@chainloop-smtp.test"
-# What stands in for a variable that is not set, so that everything else can be judged.
+# Used for a variable that is not set, so that everything else can be validated.
 _STAND_INS = {
     "host": "chainloop-smtp.invalid",
     "port": "587",
@@ -20,7 +20,7 @@ _STAND_INS = {
     "from": _ADDRESS,
     "to": _ADDRESS,
 }
-# What proves who we are to a server, and to a token endpoint.
+# Credentials for a mail server, and for a token endpoint.
 _LOGIN = ("password", "tls-client-cert", "tls-client-key")
 _TOKEN = ("oauth2-client-secret", "oauth2-refresh-token", "oauth2-federated")
 _TRUST = ("tls-ca-file", "tls-fingerprint")
@@ -28,11 +28,11 @@ _TRUST = ("tls-ca-file", "tls-fingerprint")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """The options of one mail, and what they wait for.
+    """The options of one mail.
 
     Attributes:
-        options: Not to be used for a delivery while anything is missing.
-        missing: One for each variable that is not set.
+        options: With stand-ins, and so unfit for a delivery, while anything is missing.
+        missing: One problem for each variable that is not set.
     """
 
     options: Options
@@ -40,15 +40,14 @@ class Resolved:
 
 
 class Resolver:
-    """Resolves the attachments of one file; equal ones once."""
+    """Resolves the attachments of one file; equal ones are validated once.
+
+    Args:
+        inputs: The step's, normalised: the defaults of every mail.
+        variables: The environment.
+    """
 
     def __init__(self, inputs: Mapping[str, str], variables: Mapping[str, str]) -> None:
-        """Takes what all attachments share.
-
-        Args:
-            inputs: Of the step, normalised: the defaults of every mail.
-            variables: The environment.
-        """
         self._inputs = {
             name: text for name, text in inputs.items() if name not in options.ABOUT_THE_RUN
         }
@@ -56,15 +55,15 @@ class Resolver:
         self._parsed: dict[tuple[tuple[str, str], ...], Options] = {}
 
     def raw(self, registration: RegistrationEntry) -> Mapping[str, str]:
-        """The registration's inputs before the step's; empty where a variable is not set."""
+        """Return a registration's inputs over the step's; empty where a variable is not set."""
         return self._layers(registration).raw
 
     def resolve(self, registration: RegistrationEntry, attachment: AttachmentEntry) -> Resolved:
-        """The attachment's inputs before the registration's, and those before the step's.
+        """Validate an attachment's inputs over its registration's, and those over the step's.
 
         Raises:
             OptionsError: With every problem, each at its place in the file. A variable that is
-                not set is none: whether it is needed is not known yet.
+                not set is not a problem yet: it may not be needed.
         """
         layers = self._layers(registration)
         layers.lay(attachment.entry)
@@ -86,13 +85,13 @@ class Resolver:
 
 
 class _Layers:
-    """Inputs, the later ones over the earlier ones.
+    """The step's inputs, with those of the file's entries laid over them.
 
     Attributes:
-        raw: By input.
-        places: Where in the file an input stands, by input.
-        missing: What to say of a variable that is not set, by input.
-        withheld: The step's credentials that the registration does not get.
+        raw: Values by input.
+        places: ``file:line:column`` of the inputs that the file sets.
+        missing: Problems by input, of variables that are not set.
+        withheld: The step's credentials that the registration does not inherit.
     """
 
     def __init__(self, inputs: Mapping[str, str], variables: Mapping[str, str]) -> None:
@@ -103,21 +102,20 @@ class _Layers:
         self._variables = variables
 
     def lay(self, entry: Entry) -> None:
-        """Puts one layer over those before it."""
-        for name, text in entry.given.items():
+        for name, text in entry.inputs.items():
             self._put(name, text, entry.places[name])
         for name, variable in entry.variables.items():
-            # An empty one is what a workflow makes of a secret that there is not.
+            # A workflow makes an empty variable of a secret that does not exist.
             text = self._variables.get(variable, "").strip()
             self._put(name, text, entry.places[name])
             if not text:
                 self.missing[name] = _unset(entry.places[name], name, variable)
 
     def withhold(self, inputs: Mapping[str, str]) -> None:
-        """Takes out the step's credentials, unless they go where the step itself sends them.
+        """Remove the step's credentials, unless they go where the step itself sends them.
 
-        Whoever writes the file could have them sent to a server of their own: under another host,
-        by a proxy and a certificate that only the file trusts, or to another token endpoint.
+        Otherwise the file's author could have them sent to a server of their own: under another
+        host, by a proxy and a certificate that only the file trusts, or to another token endpoint.
         """
         is_elsewhere = (
             "host" in self.places
@@ -157,7 +155,7 @@ def _unset(place: str, name: str, variable: str) -> Problem:
 
 
 def _placed(problem: Problem, layers: _Layers, registration: RegistrationEntry) -> Problem:
-    """A problem of an input, told at the place in the file that is to be mended."""
+    """A problem of an input, at the place in the file where it has to be fixed."""
     name = problem.where
     if name in layers.missing:
         return layers.missing[name]
