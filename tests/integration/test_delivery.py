@@ -10,7 +10,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -397,7 +397,7 @@ def test_a_reset_between_the_reply_and_the_handshake_is_told(
     steps = changed(script(tls="starttls"), starttls=Step(reply=b"220 go\r\n", then=Then.STALL))
     with Scripted(steps) as server:
         deadline = Deadline(10, 10, "here", monotonic)
-        with Connection("127.0.0.1", server.port, deadline) as connection:
+        with closing(Connection("127.0.0.1", server.port, deadline)) as connection:
             connection.read()
             connection.exchange(b"EHLO [127.0.0.1]")
             connection.exchange(b"STARTTLS")
@@ -420,7 +420,7 @@ def test_a_reset_between_the_reply_and_the_handshake_is_told(
 def test_both_ends_of_a_connection_are_known_after_its_reset() -> None:
     with Scripted({"greeting": Step(reply=b"220 hello\r\n", then=Then.STALL)}) as server:
         deadline = Deadline(10, 10, "here", monotonic)
-        with Connection("127.0.0.1", server.port, deadline) as connection:
+        with closing(Connection("127.0.0.1", server.port, deadline)) as connection:
             server.release()
             server.join()
             assert connection.is_loopback

@@ -8,6 +8,7 @@ Expected outcomes are returned, not raised: whatever a server or a network does 
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import Rotation, UnreachableError, host_port
@@ -240,7 +241,7 @@ class _Submitter:
             session = None
             try:
                 session = self._connected()
-                with session:
+                with closing(session):
                     session.open()
                     login = log_in(session)
                     pipeline = self._pipeline = Pipeline(session, queue, login, self._window)

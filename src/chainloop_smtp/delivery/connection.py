@@ -11,8 +11,6 @@ import ssl
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from chainloop_smtp.delivery import tls
 from chainloop_smtp.delivery.clock import Deadline
@@ -39,9 +37,9 @@ _ALERT = b"\x15\x03"
 
 
 class GoodbyeError(DeliveryError):
-    """421: the server ends the session, and has read nothing behind the command it answers.
+    """421: the server ends the session, and has read nothing after the command it replies to.
 
-    RFC 5321 section 3.8: it may say so to any command.
+    RFC 5321 section 3.8: it may be the reply to any command.
     """
 
     def __init__(
@@ -56,17 +54,17 @@ class Connection:
     """One connection, from the TCP handshake to its end.
 
     Attributes:
+        where: ``host:port``, for errors.
         round_trips: Waits for the other side so far; the TCP handshake is the first.
         tls: Protocol, such as ``TLSv1.3``; empty in clear.
         cipher: Such as ``TLS_AES_256_GCM_SHA384``; empty in clear.
         certificate: SHA-256 of the server's certificate (DER), hex; empty in clear.
-        address: IP address of the other end; empty where a proxy stands between.
-        socket_address: The same as a `Rotation` has it; None where a proxy stands between.
-        queued: Octets given to `write` so far.
-        sent: Octets of them that have left for the other side.
-        is_silent: The server has let a step's time pass without ever having said anything.
-        is_closed: The other side has ended the connection, or TLS did not come about: there is
-            nobody left to say anything to.
+        address: IP address of the other end; empty behind a proxy.
+        socket_address: The same as a `Rotation` has it; None behind a proxy.
+        queued: Bytes given to `write` so far.
+        sent: Bytes of them that have left for the other side.
+        is_silent: The server has sent nothing at all before a timeout.
+        is_closed: The other side has closed the connection, or the TLS handshake failed.
     """
 
     def __init__(
@@ -78,13 +76,12 @@ class Connection:
         secrets: Sequence[bytes] = (),
         rotation: Rotation | None = None,
     ) -> None:
-        """Connects, trying each of the host's addresses in turn.
+        """Connect, trying each of the host's addresses in turn.
 
         Args:
             proxy: None: directly.
             secrets: Redacted from replies, in case the server echoes them.
-            rotation: Which addresses come first, and where those go that do not answer; None:
-                all alike.
+            rotation: Which addresses have failed; None: none has.
 
         Raises:
             DeliveryError: No address, or not the proxy, could be reached.
@@ -107,25 +104,19 @@ class Connection:
         self._must_wait = True
         self.is_silent = False
         self.is_closed = False
-        line = dial(self._host, port, proxy, deadline, rotation or Rotation())
-        self._socket, self.address, self.socket_address = line
+        self._socket, self.address, self.socket_address = dial(
+            self._host, port, proxy, deadline, rotation or Rotation()
+        )
         # Asked now: a socket forgets both ends as soon as the other side resets it.
         self._own_address: str = self._socket.getsockname()[0].partition("%")[0]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     @property
     def is_loopback(self) -> bool:
-        """The other end is this machine; nobody knows that of what is behind a proxy."""
+        """The other end is this machine; False behind a proxy, where nobody knows."""
         import ipaddress
 
         if not self.address:
@@ -135,18 +126,20 @@ class Connection:
         return (mapped or peer).is_loopback
 
     @property
-    def described(self) -> tls.Certificate | None:
-        """The server's certificate, where an authority vouches for it."""
-        return tls.described(self._socket) if isinstance(self._socket, ssl.SSLSocket) else None
+    def verified_certificate(self) -> tls.Certificate | None:
+        """The server's certificate; None in clear, or where a pin replaces its verification."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            return tls.verified_certificate(self._socket)
+        return None
 
     @property
     def own_name(self) -> str:
-        """What this end calls itself in EHLO."""
+        """The name of this end in EHLO."""
         return own_name(socket.gethostname(), self._own_address)
 
     @property
     def lines(self) -> list[bytes]:
-        """The last reply's lines without their codes, as they came: for parsing, not showing."""
+        """The last reply's lines without their codes, unredacted: for parsing, not showing."""
         return self._parser.lines
 
     def conceal(self, *secrets: bytes) -> None:
@@ -160,17 +153,17 @@ class Connection:
         return "".join(c if c.isprintable() else " " for c in text)
 
     def start_tls(self, context: ssl.SSLContext, fingerprint: str = "") -> None:
-        """The TLS handshake; certificate and host name are checked by the context, or by a pin.
+        """Do the TLS handshake; the context or a pin verifies certificate and host name.
 
         Args:
-            fingerprint: SHA-256 that the certificate has to have; empty: the context decides.
+            fingerprint: SHA-256 that the certificate must have; empty: the context decides.
 
         Raises:
             DeliveryError: The handshake failed, the certificate is another one, or the server sent
-                bytes ahead of it.
+                bytes before it.
         """
         if not self._parser.is_empty:
-            # RFC 3207 section 5: what came in clear must not count as said inside TLS.
+            # RFC 3207 section 5: what came in clear must not count as received inside TLS.
             raise self._error(
                 "the server sent more than its reply to STARTTLS before TLS began",
                 "Somebody between you and the server may be injecting commands.",
@@ -185,21 +178,22 @@ class Connection:
             self.is_closed = True
             raise self._network_error(HANDSHAKE, error) from error
         self._socket = secured
-        found = tls.fingerprint(secured)
-        if fingerprint not in ("", found):
+        digest = tls.fingerprint(secured)
+        if fingerprint not in ("", digest):
             raise self._error(
-                f"the server's certificate has the SHA-256 fingerprint {found}, not the pinned one",
+                f"the server's certificate has the SHA-256 fingerprint {digest}, "
+                "not the pinned one",
                 "If its operator confirms that it is new, write it into tls-fingerprint.",
             )
         self._must_wait = True
         self.tls = secured.version() or ""
         self.cipher = (secured.cipher() or ("",))[0]
-        self.certificate = found
+        self.certificate = digest
         # A full TLS 1.3 handshake takes one round trip, TLS 1.2 two (RFC 8446 section 2).
         self.round_trips += 1 if secured.version() == "TLSv1.3" else 2
 
     def exchange(self, *commands: bytes) -> list[Reply]:
-        """Sends the commands as one group (RFC 2920) and reads a reply for each.
+        """Send the commands as one group (RFC 2920), and read a reply to each.
 
         Args:
             commands: Without their line ends. More than one only if the server offers PIPELINING.
@@ -211,7 +205,7 @@ class Connection:
         return [self.answer() for _ in commands]
 
     def answer(self) -> Reply:
-        """One reply.
+        """Read one reply.
 
         Raises:
             GoodbyeError: It is 421.
@@ -221,38 +215,38 @@ class Connection:
             raise GoodbyeError(self.where, reply)
         return reply
 
-    def write(self, octets: bytes, replies: int = 1) -> None:
-        """Hands over octets to be sent as they are, before and while a reply is waited for.
+    def write(self, data: bytes, replies: int = 1) -> None:
+        """Queue bytes, which are sent now and while a reply is waited for.
 
         Args:
             replies: How many they ask for.
 
         Raises:
-            DeliveryError: The server has spoken unasked, or has left before they were sent.
+            DeliveryError: The server has sent something unasked, or has left.
         """
         self._socket.setblocking(False)
         if not self._awaited:
             self._check_unasked()
         else:
-            # What has been said is safe here, should the connection be reset while we send. That it
-            # has ended is told to whoever reads.
+            # What has arrived is kept here, in case the connection is reset while we send. `read`
+            # raises if it has ended.
             with suppress(DeliveryError):
                 self._pull()
         self._awaited += replies
         self._must_wait = True
-        self.queued += len(octets)
-        self._outgoing.append(memoryview(octets))
+        self.queued += len(data)
+        self._outgoing.append(memoryview(data))
         self._push()
 
     def read(self, patience: float | None = None, silence: float | None = None) -> Reply:
-        """One reply, all its lines; it may come before everything is sent.
+        """Read one reply, all its lines; it may come before everything is sent.
 
         Args:
-            patience: Seconds to wait for the whole of it, where that is less than the deadline.
-            silence: Seconds to wait for anything at all, where that is less than a step's.
+            patience: Seconds to wait for the whole of it, if less than the deadline.
+            silence: Seconds to wait for anything at all, if less than a step's timeout.
 
         Raises:
-            DeliveryError: The connection broke, a deadline passed, or this is no SMTP reply.
+            DeliveryError: The connection broke, a deadline passed, or it is not an SMTP reply.
         """
         until = None if patience is None else self._deadline.after(patience)
         self._socket.setblocking(False)
@@ -262,7 +256,7 @@ class Connection:
         return reply
 
     def _check_unasked(self) -> None:
-        """A server that speaks unasked says goodbye, or is out of step with us."""
+        """A server that sends something unasked says goodbye, or is out of step."""
         self._pull()
         if self._parser.is_empty:
             return
@@ -272,7 +266,7 @@ class Connection:
         raise self._error(f"the server speaks without being asked: {reply or 'half a line'}")
 
     def _wait(self, until: float | None, silence: float | None) -> None:
-        """Sends and receives what can be; waits where neither can."""
+        """Send and receive what can be; wait where neither can."""
         if self._pull():
             self.round_trips += self._must_wait
             self._must_wait = False
@@ -289,7 +283,7 @@ class Connection:
             raise self._network_error(self._doing, TimeoutError())
 
     def _push(self) -> bool:
-        """Sends a piece, as far as that needs no waiting; whether anything went."""
+        """Send a piece without waiting; return whether anything went."""
         if not self._outgoing or self._broken:
             return False
         piece = self._outgoing[0]
@@ -301,7 +295,7 @@ class Connection:
         except OSError as error:
             self.sent -= len(chunk)
             if not isinstance(error, _NOT_NOW):
-                # What the server said before it left is still to be read.
+                # What the server sent before it left is still to be read.
                 self._broken = error
             return False
         self.sent -= len(chunk) - count
@@ -311,18 +305,18 @@ class Connection:
         return True
 
     def _pull(self) -> bool:
-        """Receives what is there; whether anything was."""
+        """Receive what is there; return whether anything was."""
         try:
-            octets = self._socket.recv(_CHUNK)
+            received = self._socket.recv(_CHUNK)
         except _NOT_NOW:
             return False
         except OSError as error:
             self.is_closed = True
             raise self._network_error(self._doing, self._broken or error) from error
-        if not octets:
+        if not received:
             self.is_closed = True
             raise self._closed()
-        self._parser.feed(octets)
+        self._parser.feed(received)
         return True
 
     @property
@@ -332,7 +326,6 @@ class Connection:
         return "waiting for a reply" if self.lines else GREETING
 
     def _closed(self) -> DeliveryError:
-        """What it means that nothing more will come."""
         if self._broken:
             return self._network_error(self._doing, self._broken)
         if self._parser.starts_with(_ALERT) and not self.tls:

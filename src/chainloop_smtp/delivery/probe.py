@@ -124,7 +124,7 @@ class _Rehearsal:
                 # Its answer is not waited for: nothing depends on it.
                 with suppress(DeliveryError):
                     self._session.connection.write(b"QUIT\r\n")
-            self._session.__exit__(None, None, None)
+            self._session.close()
 
     @property
     def _open(self) -> Session:
@@ -218,7 +218,7 @@ class _Rehearsal:
     def _protection(self) -> Found:
         """Protocol, cipher, and whose certificate it is, for how long."""
         connection = self._open.connection
-        certificate = connection.described
+        certificate = connection.verified_certificate
         parts = [f"{connection.tls} {connection.cipher}", f"SHA-256 {connection.certificate}"]
         if certificate is None:
             # Python tells nothing else of a certificate that it has not verified.

@@ -5,7 +5,7 @@ RFC 5321 sections 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS), RFC 4954 (A
 
 import base64
 from collections.abc import Mapping, Set
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -34,19 +34,17 @@ _LONGEST_COMMAND = 512  # bytes with CRLF: RFC 5321 section 4.5.3.1.4
 
 
 class Session:
-    """A connection and what the server has said of itself.
+    """A connection, and what the server has said about itself.
 
-    The steps are methods, in the order in which they stand here; `open` takes all behind the first.
+    `connect` comes first; `open` takes the other steps, from the greeting to TLS, in their order.
 
     Attributes:
-        registration: Where the server is, and who may log in.
-        transport: How mails travel there.
-        connection: What the steps talk over; there from `connect` on.
+        connection: Exists from `connect` on.
         started: When connecting began; aware, in UTC.
         extensions: What EHLO offered last: parameters by keyword, in upper case.
         mechanism: SASL mechanism of the login; empty: there was none.
         tls: How the connection is protected; never `Tls.AUTO`.
-        is_open: The server has let us in, as far as that goes without a login.
+        is_open: Greeting, EHLO and TLS are done; the login may still be to come.
     """
 
     def __init__(
@@ -55,13 +53,13 @@ class Session:
         transport: Transport,
         deadline: Deadline,
         clock: Clock,
-        ignoring: Set[str] = frozenset(),
+        disabled_extensions: Set[str] = frozenset(),
         rotation: Rotation | None = None,
     ) -> None:
-        """Touches no network yet.
+        """Touch no network yet.
 
         Args:
-            ignoring: Extensions that are not to be used even if the server offers them.
+            disabled_extensions: Not used even if the server offers them.
             rotation: What is known of the host's addresses; None: nothing.
 
         Raises:
@@ -72,33 +70,26 @@ class Session:
         self.started = clock.now()
         self.registration = registration
         self._deadline = deadline
-        self._ignoring = ignoring
+        self._disabled_extensions = disabled_extensions
         self._rotation = rotation or Rotation()
-        self._round_trips_told = 0
+        self._round_trips_counted = 0
         self.is_open = False
         self.tls = transport.tls
         if self.tls is Tls.AUTO:
             is_implicit = registration.port in IMPLICIT_TLS_PORTS
             self.tls = Tls.IMPLICIT if is_implicit else Tls.STARTTLS
-        # Before the connection, so that a wrong file costs nobody a connection.
+        # Read before connecting, so that an unusable file costs no connection.
         self._context = None if self.tls is Tls.NONE else tls_.context(transport)
         self.mechanism = ""
         self.extensions: Mapping[str, str] = {}
         self.connection: Connection
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.connection.__exit__(kind, error, traceback)
+    def close(self) -> None:
+        """Close the connection, without QUIT."""
+        self.connection.close()
 
     def connect(self) -> None:
-        """The TCP handshake, through the proxy where there is one.
+        """Do the TCP handshake, through the proxy where there is one.
 
         Raises:
             DeliveryError: No address of the host could be reached.
@@ -113,10 +104,10 @@ class Session:
         )
 
     def open(self) -> None:
-        """From the server's greeting to a session that is as safe as it is to be.
+        """Do everything from the greeting to TLS.
 
         Raises:
-            DeliveryError: The server, or the connection, does not let us in.
+            DeliveryError: The server refuses, or the connection fails.
         """
         self.greet()
         self.hello()
@@ -127,7 +118,7 @@ class Session:
         self.is_open = True
 
     def greet(self) -> None:
-        """The server's greeting (RFC 5321 section 3.1); with implicit TLS, inside of it."""
+        """Read the greeting (RFC 5321 section 3.1); with implicit TLS, after its handshake."""
         if self.tls is Tls.IMPLICIT and not self.connection.tls:
             self.secure()
         greeting = self._greeting()
@@ -135,7 +126,7 @@ class Session:
             raise self.refusal("the server does not take mail now", Phase.GREETING, greeting)
 
     def hello(self) -> None:
-        """EHLO (RFC 5321 section 4.1.1.1), under a name that strict servers accept."""
+        """Send EHLO (RFC 5321 section 4.1.1.1), with a name that strict servers accept."""
         name = self.transport.ehlo_name or self.connection.own_name
         command = f"EHLO {name}".encode("ascii")
         reply = self.ask(Phase.EHLO, command)
@@ -145,11 +136,11 @@ class Session:
         self.extensions = {
             name: value
             for name, _, value in (word.partition(" ") for word in words)
-            if name not in self._ignoring
+            if name not in self._disabled_extensions
         }
 
     def start_tls(self) -> None:
-        """STARTTLS and the handshake (RFC 3207 section 4)."""
+        """Do STARTTLS and the handshake (RFC 3207 section 4)."""
         if "STARTTLS" not in self.extensions:
             raise self.error(
                 "the server offers no STARTTLS, so nothing was sent to it",
@@ -162,33 +153,33 @@ class Session:
         self.secure()
 
     def secure(self) -> None:
-        """The TLS handshake; with implicit TLS (RFC 8314 section 3.3), before all else."""
+        """Do the TLS handshake; with implicit TLS (RFC 8314 section 3.3), before all else."""
         context = self._context or tls_.context(self.transport)
         self.connection.start_tls(context, self.transport.tls_fingerprint)
 
     def quit(self, *, is_sent: bool) -> bool:
-        """QUIT and its 221 (RFC 5321 section 4.1.1.10); what goes wrong here changes nothing.
+        """Send QUIT and read its 221 (RFC 5321 section 4.1.1.10); a failure changes nothing.
 
         Args:
             is_sent: Only the reply is missing.
 
         Returns:
-            Whether replies and commands still agreed. A server may answer QUIT as it likes, but
-            one that says more than one reply has said one too many before.
+            Whether replies and commands were in step. A server may answer QUIT as it likes, but if
+            more than one reply comes, there was one too many before.
         """
         try:
             if not is_sent:
                 self.connection.write(b"QUIT\r\n")
             reply = self.connection.read(patience=_QUIT_PATIENCE)
-            # Or it does not know QUIT, and its patience is shorter than ours.
+            # Or it does not know QUIT, and closes an idle connection before we do.
             return reply.code == 221 or self.connection.read(patience=_QUIT_PATIENCE).code == 421
         except DeliveryError:
             return True
 
     def new_round_trips(self) -> int:
-        """Those since this was asked last, so that each counts for one mail."""
-        new = self.connection.round_trips - self._round_trips_told
-        self._round_trips_told = self.connection.round_trips
+        """Those since the last call, so that each counts for one mail."""
+        new = self.connection.round_trips - self._round_trips_counted
+        self._round_trips_counted = self.connection.round_trips
         return new
 
     def attempt(
@@ -202,7 +193,7 @@ class Session:
         hint: str = "",
         notes: tuple[str, ...] = (),
     ) -> Attempt:
-        """What is to be kept of a try that ends now."""
+        """The attempt that ends now."""
         return Attempt(
             started=started,
             ended=self.clock.now(),
@@ -222,22 +213,22 @@ class Session:
 
     @property
     def is_pipelined(self) -> bool:
-        """Commands may go ahead of their replies (RFC 2920)."""
+        """Commands may precede replies to earlier ones (RFC 2920)."""
         return "PIPELINING" in self.extensions
 
     @property
     def is_chunked(self) -> bool:
-        """The content may go ahead too (RFC 3030)."""
+        """The content may precede them too (RFC 3030)."""
         return self.is_pipelined and "CHUNKING" in self.extensions
 
     def ask(self, phase: Phase, command: bytes | None = None) -> Reply:
-        """The reply to a command.
+        """Return the reply to a command.
 
         Args:
-            command: Without its line end; None when it is on its way already.
+            command: Without its line end; None when it is sent already.
 
         Raises:
-            GoodbyeError: The reply is 421; it says what that means in this phase.
+            GoodbyeError: The reply is 421; with the hint for this phase.
         """
         try:
             if command is None:
@@ -248,7 +239,7 @@ class Session:
         return reply
 
     def advice(self, phase: Phase, reply: Reply) -> Advice:
-        """What a negative reply means at this server, and what to change."""
+        """Return what a negative reply means at this server, and what to change."""
         if not self.registration.user:
             credential = Credential.NONE
         elif self.transport.has_token or self.transport.auth in sasl.TOKEN_PREFERENCE:
@@ -273,7 +264,7 @@ class Session:
         return DeliveryError(problem, is_temporary=is_temporary)
 
     def _greeting(self) -> Reply:
-        """What the server says first; an error at once where it waits for TLS instead."""
+        """Read the greeting; fail early where the server waits for TLS instead."""
         timeout = self.transport.timeout
         is_slow = self.connection.tls or self.registration.port in _GREETING_DELAYED_PORTS
         soon = timeout if is_slow else min(timeout, _SUSPICIOUS_SILENCE)
@@ -291,18 +282,17 @@ class Session:
         return self.connection.read(silence=left)
 
     def _is_tls_answered(self) -> bool:
-        """A second connection, whose first words are a handshake: whether that is answered.
+        """Try a TLS handshake on a second connection.
 
-        Asked only after a silence, so that no server is greeted this way that merely takes its
-        time.
+        Only after a silence, since a server that is merely slow should not see it.
         """
         host, port = self.registration.host, self.registration.port
         try:
-            line = dial(host, port, self.transport.proxy, self._deadline, self._rotation)
+            dialed = dial(host, port, self.transport.proxy, self._deadline, self._rotation)
             seconds = min(self._deadline.step(), _PROBE_PATIENCE)
         except DeliveryError:
             return False
-        return tls_.is_answered(line.socket, host.removesuffix("."), seconds)
+        return tls_.is_answered(dialed.socket, host.removesuffix("."), seconds)
 
 
 class LoginError(DeliveryError):
@@ -315,12 +305,12 @@ class Login:
     Only one mechanism is tried, and once: a refused password counts as a break-in attempt.
 
     Attributes:
-        command: AUTH with its response, where that may go ahead of a mail in one group; empty:
-            it has to be performed alone.
+        command: AUTH with its response, where a mail may follow in the same group; empty: the login
+            has to be done alone.
     """
 
     def __init__(self, session: Session) -> None:
-        """Chooses the mechanism.
+        """Choose the mechanism.
 
         Raises:
             DeliveryError: There is none, or it would send a secret in clear.
@@ -328,26 +318,26 @@ class Login:
         self._session = session
         self._connection = session.connection
         self._registration = session.registration
-        self._mechanism = self._chosen()
+        self._mechanism = self._choose()
         self._name = self._mechanism.value.upper()
-        self.command = self._ahead()
+        self.command = self._group_command()
 
     def perform(self) -> None:
-        """The whole exchange, alone.
+        """Do the whole exchange.
 
         Raises:
-            DeliveryError: It failed; a `LoginError` where that is the server's word.
+            DeliveryError: It failed; a `LoginError` where the server refused.
         """
-        self.conclude(*self._exchanged())
+        self.conclude(*self._exchange_all())
 
     def conclude(self, reply: Reply, complaint: str = "") -> None:
-        """The last reply of the exchange.
+        """Judge the last reply of the exchange.
 
         Args:
-            complaint: What the server said before, where it said why.
+            complaint: The reason that the server gave before; may be empty.
 
         Raises:
-            LoginError: It is no 235.
+            LoginError: The reply is not 235.
         """
         if reply.code == 235:
             self._session.mechanism = self._name
@@ -365,14 +355,14 @@ class Login:
         raise LoginError(problem, is_temporary=is_temporary)
 
     def ask(self, command: bytes | None = None) -> Reply:
-        """The reply to a command of the exchange.
+        """Return the reply to a command of the exchange.
 
         Args:
-            command: Without its line end; None when it is on its way already.
+            command: Without its line end; None when it is sent already.
 
         Raises:
-            GoodbyeError: It is 421.
-            LoginError: It is 421, and another login would only be one more.
+            GoodbyeError: The reply is 421, for now.
+            LoginError: The reply is 421, and a further login would not help.
         """
         try:
             return self._session.ask(Phase.AUTH, command)
@@ -381,7 +371,7 @@ class Login:
                 raise
             raise LoginError(*error.problems) from error
 
-    def _chosen(self) -> Auth:
+    def _choose(self) -> Auth:
         session, connection = self._session, self._connection
         if not connection.tls and not connection.is_loopback:
             raise session.error(
@@ -402,18 +392,18 @@ class Login:
             )
         return mechanism
 
-    def _ahead(self) -> bytes:
-        """RFC 4954 section 4: what may be followed by more before its reply.
+    def _group_command(self) -> bytes:
+        """The command that more may follow before its reply; empty when there is none.
 
-        AUTH ends its group, unless it has an initial response of a mechanism that is known to be
-        over with it: PLAIN. The bearer mechanisms go on after a failure.
+        RFC 4954 section 4: AUTH ends its group, unless it has an initial response of a mechanism
+        that ends with it: PLAIN. The bearer mechanisms go on after a failure.
         """
         if not self._session.is_pipelined or self._mechanism is not Auth.PLAIN:
             return b""
-        command = b"AUTH PLAIN " + base64.b64encode(self._begun().initial or b"")
+        command = b"AUTH PLAIN " + base64.b64encode(self._new_exchange().initial or b"")
         return command if len(command) + 2 <= _LONGEST_COMMAND else b""
 
-    def _begun(self) -> sasl.Exchange:
+    def _new_exchange(self) -> sasl.Exchange:
         registration = self._registration
         try:
             return sasl.exchange(
@@ -426,9 +416,9 @@ class Login:
         except ValueError as error:
             raise self._session.error(f"{self._name} failed: {error}") from error
 
-    def _exchanged(self) -> tuple[Reply, str]:
-        """The server's verdict, and what it said before, where it said why."""
-        exchange = self._begun()
+    def _exchange_all(self) -> tuple[Reply, str]:
+        """The last reply, and the reason that the server gave before; may be empty."""
+        exchange = self._new_exchange()
         command = b"AUTH " + self._name.encode("ascii")
         initial, is_sent = exchange.initial, False
         if initial is not None:
@@ -449,8 +439,8 @@ class Login:
             except ValueError as error:
                 # RFC 4954 section 4: a lone "*" cancels the exchange.
                 self._connection.exchange(b"*")
-                said = self._connection.printable(str(error))[:_LONGEST_COMPLAINT]
-                raise self._session.error(f"{self._name} failed: {said}") from error
+                why = self._connection.printable(str(error))[:_LONGEST_COMPLAINT]
+                raise self._session.error(f"{self._name} failed: {why}") from error
             initial = None
             self._connection.conceal(exchange.proof)
             reply = self.ask(base64.b64encode(response))
@@ -463,14 +453,14 @@ class Login:
 
 
 def log_in(session: Session) -> Login | None:
-    """Logs in where the registration has a user, at once if need be.
+    """Log in where the registration has a user.
 
     Returns:
-        A login whose command waits to go ahead of the first mail, in one group with it; None when
-        there is nothing more to be done.
+        A login whose command has yet to be sent, in one group with the first mail; None when there
+        is nothing more to do.
 
     Raises:
-        DeliveryError: The server, or the connection, does not let us in.
+        DeliveryError: The server refuses, or the connection fails.
     """
     if not session.registration.user:
         return None
@@ -482,9 +472,8 @@ def log_in(session: Session) -> Login | None:
 
 
 def _offered(extensions: Mapping[str, str]) -> list[str]:
-    """The mechanisms' names that EHLO gave."""
     offered = extensions.get("AUTH", "").split()
-    # Exchange and others of old: `AUTH=LOGIN` as a keyword of its own.
+    # Old servers, such as Exchange, write `AUTH=LOGIN` as a keyword of its own.
     for name, value in extensions.items():
         if name.startswith("AUTH="):
             offered += [name[5:], *value.split()]
@@ -492,35 +481,37 @@ def _offered(extensions: Mapping[str, str]) -> list[str]:
 
 
 class EarlyConnection:
-    """The first session of a delivery, which connects in a thread of its own from here on.
+    """The first session of a delivery, connecting in the background while the mail is composed.
 
-    Nothing is said to the server before it is taken: no word of SMTP or TLS, no credential. What
-    goes wrong with connecting is raised where it is taken, as if it had gone wrong there.
+    Nothing is sent to the server before `take`: neither SMTP nor TLS, no credential. `take` raises
+    what went wrong with connecting.
 
     Attributes:
-        deadline: Of the whole delivery: it counts from here.
-        is_taken: Somebody has, and closes it.
+        deadline: Of the whole delivery; it counts from here.
+        is_taken: Whoever took the session closes it.
         rotation: What is known of the host's addresses.
     """
 
     def __init__(
         self, registration: Registration, transport: Transport, clock: Clock | None = None
     ) -> None:
-        """Raises OptionsError where a file of the TLS options is not usable."""
+        """Start to connect.
+
+        Raises:
+            OptionsError: A file of the TLS options is not usable.
+        """
         clock = clock or Clock()
-        where = host_port(registration.host, registration.port)
-        self.deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
+        server = host_port(registration.host, registration.port)
+        self.deadline = Deadline(transport.deadline, transport.timeout, server, clock.seconds)
         self.is_taken = False
         self.rotation = Rotation()
         self._session = Session(
             registration, transport, self.deadline, clock, rotation=self.rotation
         )
-        self._connecting = BackgroundCall(
-            self._connected, lambda session: session.__exit__(None, None, None)
-        )
+        self._connecting = BackgroundCall(self._connected, Session.close)
 
     def take(self) -> Session:
-        """The session, once it is connected.
+        """Return the session once it is connected.
 
         Raises:
             DeliveryError: No address of the host could be reached.
@@ -537,9 +528,9 @@ class EarlyConnection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Takes leave with QUIT (RFC 5321 section 4.1.1.10) of a server that gets no mail.
+        """Send QUIT (RFC 5321 section 4.1.1.10) to a server that gets no mail.
 
-        Where the user ends it all, nobody is waited for.
+        After an interrupt, nothing is waited for.
         """
         if self.is_taken:
             return
@@ -549,7 +540,7 @@ class EarlyConnection:
         self.deadline.shorten(_LEAVE_PATIENCE)
         with (
             suppress(DeliveryError, TimeoutError),
-            self._connecting.result(_LEAVE_PATIENCE) as session,
+            closing(self._connecting.result(_LEAVE_PATIENCE)) as session,
         ):
             session.greet()
             session.quit(is_sent=False)

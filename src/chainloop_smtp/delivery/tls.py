@@ -81,7 +81,7 @@ def fingerprint(secured: ssl.SSLSocket) -> str:
     return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
 
 
-def described(secured: ssl.SSLSocket) -> Certificate | None:
+def verified_certificate(secured: ssl.SSLSocket) -> Certificate | None:
     """The other side's certificate; None where a pin stands for its verification."""
     found: dict[str, Any] = secured.getpeercert() or {}
     if not found:
