@@ -25,7 +25,7 @@ from chainloop_smtp.model.attested import (
     Policies,
     Violation,
 )
-from chainloop_smtp.model.facts import Job
+from chainloop_smtp.model.facts import Job, RunFacts
 from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.verdict import judge
 
@@ -109,9 +109,9 @@ def large(ordinary: Attestation) -> Attestation:
 
 def _composed(attested: Attestation) -> Mail:
     job = Job()
-    return message.compose(
-        attested, job, judge(attested, job), OPTIONS, now=NOW, message_id="bench@example.test"
-    )
+    facts = RunFacts(job=job, verdict=judge(attested, job), attestation=attested, now=NOW)
+    rendered = message.render(message.CleanFacts(facts), OPTIONS)
+    return message.compose(rendered, OPTIONS, message_id="bench@example.test")
 
 
 def _timed(attested: Attestation) -> tuple[float, Mail]:

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from chainloop_smtp.difference import compare
-from chainloop_smtp.message import compose, compose_registration, parts
+from chainloop_smtp.message import CleanFacts, compose, compose_registration, parts, render
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -28,7 +28,7 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.facts import Changes, Job, JobResult, JobStatus, Verdict
+from chainloop_smtp.model.facts import Changes, Job, JobResult, JobStatus, RunFacts, Verdict
 from chainloop_smtp.model.mail import File, Mail
 from chainloop_smtp.model.settings import Attachment, Mailbox, Options, Plugin, Registration
 from chainloop_smtp.verdict import judge
@@ -54,11 +54,22 @@ def written(
     job: Job = Job(),  # noqa: B008  # frozen
     options: Options = OPTIONS,
     verdict: Verdict | None = None,
+    changes: Changes | None = None,
     **more: Any,
 ) -> Mail:
+    facts = CleanFacts(facts_of(attestation, job, verdict, changes))
+    return compose(render(facts, options, **more), options, message_id="run.1@example.test")
+
+
+def facts_of(
+    attestation: Attestation | None,
+    job: Job = Job(),  # noqa: B008  # frozen
+    verdict: Verdict | None = None,
+    changes: Changes | None = None,
+    now: datetime = NOW,
+) -> RunFacts:
     verdict = verdict or judge(attestation, job)
-    id_ = "run.1@example.test"
-    return compose(attestation, job, verdict, options, now=NOW, message_id=id_, **more)
+    return RunFacts(job=job, verdict=verdict, attestation=attestation, changes=changes, now=now)
 
 
 def compared(previous: Attestation, current: Attestation) -> Changes:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainloop_smtp.message import budget, clean, compose
+from chainloop_smtp.message import budget, clean
 from chainloop_smtp.message.budget import (
     FULL,
     LEVELS,
@@ -31,10 +31,8 @@ from chainloop_smtp.model.attested import (
     Violation,
 )
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus
-from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.model.settings import Composition, Enclosures
-from chainloop_smtp.verdict import judge
-from states import NOW, OPTIONS, RECORDED, Html
+from states import OPTIONS, RECORDED, Html, written
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -68,12 +66,6 @@ def violated(name: str, number: int, is_gate: bool = False) -> Evaluation:
     messages = (f"{name} says no, {each}" for each in range(number))
     return Evaluation(
         name=name, is_gate=is_gate, violations=tuple(Violation(message=each) for each in messages)
-    )
-
-
-def written(attestation: Attestation, job: Job = Job()) -> Mail:  # noqa: B008  # frozen
-    return compose(
-        attestation, job, judge(attestation, job), OPTIONS, now=NOW, message_id="run.1@example.test"
     )
 
 
@@ -181,11 +173,9 @@ def test_rows_of_every_kind_count(more: dict[str, Any]) -> None:
 
 
 def test_a_report_that_is_too_large_to_attach_does_not_keep_the_mail() -> None:
-    attestation, job = stressed(), Job()
     enclosures = Enclosures(max_size=10_000)
     options = replace(OPTIONS, composition=Composition(enclosures=enclosures))
-    judged = judge(attestation, job)
-    mail = compose(attestation, job, judged, options, now=NOW, message_id="run.1@example.test")
+    mail = written(stressed(), options=options)
 
     assert mail.parts == ()
     html = Html(mail.html).text

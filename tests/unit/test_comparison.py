@@ -121,7 +121,7 @@ def test_each_change_has_a_row() -> None:
         contract=Shift(before="release revision 3", after="release revision 4"),
     )
 
-    assert [(each.key, each.value) for each in comparison(changes).details] == [
+    assert [(each.key, each.value) for each in comparison(changes).details.rows] == [
         ("Contract", "release revision 4 (before: release revision 3)"),
         ("New violation", "licenses on the attestation (gate): AGPL"),
         ("Resolved", "licenses on sbom: AGPL"),
@@ -138,4 +138,4 @@ def test_each_change_has_a_row() -> None:
 def test_only_a_web_page_is_linked(url: str, link: str) -> None:
     changes = Changes(previous=replace(PREVIOUS, view_url=url), introduced=(NEW,))
 
-    assert comparison(changes).details[-1].url == link
+    assert comparison(changes).details.rows[-1].url == link

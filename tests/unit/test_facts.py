@@ -9,7 +9,8 @@ from chainloop_smtp.model.attested import Annotation, Attestation, Commit, Runne
 from chainloop_smtp.model.facts import Job, Sender, run_fact, run_page, url_host
 from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.routing import ref
-from chainloop_smtp.verdict import doubt, judge
+from chainloop_smtp.verdict import doubt
+from states import facts_of
 
 OURS = "https://github.com"
 EVIL = "https://github.com.evil.example"
@@ -84,7 +85,7 @@ def test_on_an_enterprise_server_the_link_is_to_that_server() -> None:
     evidence = attested(OWN, page(OURS))
     assert run_page(evidence, job) == page("https://ghes.example.com")
     assert doubt(evidence, job) == ""
-    assert rows.commit_url(evidence, job) == (
+    assert rows.commit_url(facts_of(evidence, job)) == (
         f"https://ghes.example.com/lakeside/harbour/commit/{'a' * 40}"
     )
 
@@ -101,14 +102,14 @@ def test_what_the_runner_knows_of_its_run_is_not_taken_from_the_evidence(
     named: dict[str, str],
 ) -> None:
     evidence = attested(FORGED | named, page(EVIL))
-    assert formatting.ref(evidence, JOB) == "topic"
-    assert formatting.sha(evidence, JOB) == "a" * 40
+    assert formatting.ref(facts_of(evidence, JOB)) == "topic"
+    assert formatting.sha(facts_of(evidence, JOB)) == "a" * 40
     assert ref(evidence, JOB) == ("topic", "")
-    told = {row.key: row.value for row in rows.commit(evidence, JOB)}
+    told = {row.key: row.value for row in rows.commit(facts_of(evidence, JOB))}
     assert told["Commit"] == "a" * 40
     assert told["Branch or tag"] == "topic"
     assert told["Triggered by"] == "ada (push)"
-    assert rows.commit_url(evidence, JOB) == f"{OURS}/lakeside/harbour/commit/{'a' * 40}"
+    assert rows.commit_url(facts_of(evidence, JOB)) == f"{OURS}/lakeside/harbour/commit/{'a' * 40}"
 
 
 def test_what_the_runner_knows_to_be_empty_is_empty() -> None:
@@ -123,9 +124,9 @@ def test_what_the_runner_knows_to_be_empty_is_empty() -> None:
 @pytest.mark.parametrize("named", [EARLIER, OTHER], ids=["earlier", "other repository"])
 def test_of_another_run_the_evidence_tells(named: dict[str, str]) -> None:
     evidence = attested(FORGED | named)
-    assert formatting.ref(evidence, JOB) == "main"
-    assert formatting.sha(evidence, JOB) == "f" * 40
-    told = {row.key: row.value for row in rows.commit(evidence, JOB)}
+    assert formatting.ref(facts_of(evidence, JOB)) == "main"
+    assert formatting.sha(facts_of(evidence, JOB)) == "f" * 40
+    told = {row.key: row.value for row in rows.commit(facts_of(evidence, JOB))}
     assert told["Triggered by"] == "mallory (release)"
 
 
@@ -140,12 +141,12 @@ def test_of_another_run_the_evidence_tells(named: dict[str, str]) -> None:
 )
 def test_a_commit_is_not_linked_on_a_foreign_host(job: Job, url: str) -> None:
     evidence = attested(FORGED | OTHER, page(EVIL, "lakeside/pier"))
-    assert rows.commit_url(evidence, job) == url
+    assert rows.commit_url(facts_of(evidence, job)) == url
 
 
 def test_another_commit_than_the_runs_is_shown_beside_the_attested_one() -> None:
     def told(evidence: Attestation) -> str:
-        return dict(row[:2] for row in rows.run(evidence, JOB)).get("CI commit", "")
+        return dict(row[:2] for row in rows.run(facts_of(evidence, JOB))).get("CI commit", "")
 
     assert told(attested(OWN, commit="b" * 40)) == "a" * 40
     assert told(attested(OWN, commit="a" * 40)) == ""
@@ -199,9 +200,8 @@ def test_the_page_of_an_attestation_names_its_host_too(url: str, words: str) -> 
 
 
 def shown(evidence: Attestation, job: Job) -> view.Facts:
-    verdict = judge(evidence, job)
-    words = wording.word(evidence, job, verdict)
-    return view.facts(evidence, job, verdict, words, EnvValues.SHOW)
+    facts = facts_of(evidence, job)
+    return view.facts(facts, wording.word(facts), EnvValues.SHOW)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from chainloop_smtp.message.clean import clean
 from chainloop_smtp.model.attested import Attestation, Run, Workflow
 from chainloop_smtp.model.facts import Job, Outcome, PolicyStatus, Verdict
 from chainloop_smtp.model.settings import Composition, Header, Mailbox, Options, Registration
+from states import facts_of
 
 OPTIONS = Options(
     registration=Registration(
@@ -61,7 +62,7 @@ def about(
 ) -> dict[str, str]:
     registration = replace(OPTIONS.registration, from_=Mailbox(addr_spec=sender))
     options = replace(OPTIONS, registration=registration)
-    return fields(headers.about(clean(attestation), clean(job), verdict, options))
+    return fields(headers.about(clean(facts_of(attestation, job, verdict)), options))
 
 
 # --- what they say -----------------------------------------------------------------------------
@@ -242,11 +243,11 @@ def test_the_users_fields_keep_their_order() -> None:
 )
 def test_a_value_of_200_characters_is_whole(length: int, value: str) -> None:
     named = replace(ATTESTATION, workflow=Workflow(organization="x" * length))
-    found = fields(headers.about(named, JOB, PASSED, OPTIONS))
+    found = fields(headers.about(facts_of(named, JOB, PASSED), OPTIONS))
     assert found["X-Chainloop-Organization"] == value
 
 
 def test_a_label_that_is_cut_at_a_dash_has_one_before_its_hash() -> None:
     named = replace(ATTESTATION, workflow=Workflow(name="a" * 30 + "-" + "b" * 20))
-    found = fields(headers.about(named, Job(), PASSED, OPTIONS))
+    found = fields(headers.about(facts_of(named, Job(), PASSED), OPTIONS))
     assert re.search(r"<a{30}-[0-9a-f]{8}\.chainloop-smtp\.example\.test>$", found["List-Id"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chainloop_smtp.message import REPORT_NAME, headers, parts, report, tell
+from chainloop_smtp.message import REPORT_NAME, CleanFacts, headers, parts, render, report
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -31,6 +31,7 @@ from chainloop_smtp.model.settings import (
     Registration,
     Thread,
 )
+from states import facts_of
 
 ENTROPY = bytes(range(16))
 OPTIONS = Options(
@@ -94,23 +95,14 @@ def message_id(
     now: datetime = NOW,
 ) -> str:
     """The id as the program makes it: from what the mail says, at some time."""
-    told = tell(
-        attestation,
-        job,
-        verdict,
-        options,
-        now=now,
-        changes=changes,
-        note=note,
-        enclosed=enclosed,
-        templates=templates,
-    )
-    return headers.message_id(job, options, content=told.digest, entropy=entropy, route_id=route_id)
+    facts = CleanFacts(facts_of(attestation, job, verdict, changes, now))
+    digest = render(facts, options, note=note, enclosed=enclosed, templates=templates).digest
+    return headers.message_id(job, options, content=digest, entropy=entropy, route_id=route_id)
 
 
 def thread(mode: Thread, attestation: Attestation | None = ATTESTATION, job: Job = JOB) -> str:
     options = replace(OPTIONS, composition=Composition(thread=mode))
-    return headers.thread(attestation, job, options)
+    return headers.thread(facts_of(attestation, job), options)
 
 
 def composed(composition: Composition) -> Options:
@@ -141,7 +133,7 @@ def test_the_report_says_when_it_was_made_and_makes_no_other_mail(
     attestation: Attestation,
 ) -> None:
     def made(now: datetime) -> str:
-        whole = report(attestation, JOB, PASSED, None, EnvValues.SHOW, now)
+        whole = report(facts_of(attestation, JOB, PASSED, now=now), EnvValues.SHOW)
         enclosed = parts([File(name=REPORT_NAME, content=whole)])
         return message_id(attestation, options=composed(REPORT), enclosed=enclosed, now=now)
 
@@ -340,7 +332,7 @@ def test_by_a_fixed_clock_the_same_mail_has_the_same_id_outside_a_ci_run_too() -
 def test_a_thread_that_an_earlier_version_began_goes_on() -> None:
     def thread(kind: Thread, job: Job = JOB) -> str:
         options = replace(OPTIONS, composition=Composition(thread=kind))
-        return headers.thread(ATTESTATION, job, options)
+        return headers.thread(facts_of(ATTESTATION, job), options)
 
     assert thread(Thread.RUN) == "thread-aa80a73599691bfa4cab27a5f1c07c0d@example.test"
     assert thread(Thread.RUN, Job()) == "thread-9c9c1c4e9bae5897415cc77893ca83a0@example.test"

@@ -19,13 +19,14 @@ from builders import cli_push, encoded, evaluation, statement
 from chainloop_smtp import attestation as parser
 from chainloop_smtp import received
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.message import BADGES, clean, compose, parts
+from chainloop_smtp.message import BADGES, clean, parts
 from chainloop_smtp.model.attested import Attestation, Policies
 from chainloop_smtp.model.checks import CheckResult, ReceivedMessage
 from chainloop_smtp.model.facts import Job, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import Mailbox, Options, Registration, Thread
 from chainloop_smtp.verdict import judge
+from states import written
 
 NOW = datetime(2026, 9, 1, 8, 10, 11, tzinfo=UTC)
 OPTIONS = Options(
@@ -52,15 +53,9 @@ def sent(
     thread: Thread = Thread.RUN,
 ) -> bytes:
     attested = parser.parse(evidence)
-    return compose(
-        attested,
-        job,
-        judge(attested, job),
-        replace(OPTIONS, composition=replace(OPTIONS.composition, thread=thread)),
-        now=NOW,
-        message_id="1@example.test",
-        enclosed=parts([File(name="attestation.json", content=evidence)]),
-    ).content
+    options = replace(OPTIONS, composition=replace(OPTIONS.composition, thread=thread))
+    enclosed = parts([File(name="attestation.json", content=evidence)])
+    return written(attested, job, options, enclosed=enclosed).content
 
 
 def checked(octets: bytes, evidence: bytes = EVIDENCE) -> dict[str, tuple[str, str]]:
@@ -382,15 +377,7 @@ def test_a_forwarded_mail_is_found_in_the_one_that_forwards_it() -> None:
 def test_a_file_whose_name_ends_as_another_one_does_is_told_from_it() -> None:
     attested = parser.parse(EVIDENCE)
     files = [File(name=name, content=name.encode()) for name in ("my-x.json", "x.json")]
-    octets = compose(
-        attested,
-        Job(),
-        judge(attested, Job()),
-        OPTIONS,
-        now=NOW,
-        message_id="1@example.test",
-        enclosed=parts(files),
-    ).content
+    octets = written(attested, enclosed=parts(files)).content
     found = checked(octets)
 
     assert [found[f"attached {each.name}"][0] for each in files] == ["ok", "ok"]

@@ -39,7 +39,7 @@ from chainloop_smtp.model.attested import (
 )
 from chainloop_smtp.model.facts import Changes, Job, Outcome, Verdict
 from chainloop_smtp.model.settings import EnvValues
-from chainloop_smtp.verdict import judge
+from states import facts_of
 
 NOW = datetime(2026, 9, 1, 8, 10, 11, tzinfo=UTC)
 TEXT = files("chainloop_smtp").joinpath("schemas/report.json").read_text("utf-8")
@@ -87,7 +87,7 @@ def reported(
     changes: Changes | None = None,
     env_values: EnvValues = EnvValues.SHOW,
 ) -> JSON:
-    octets = report(attestation, job, verdict or judge(attestation, job), changes, env_values, NOW)
+    octets = report(facts_of(attestation, job, verdict, changes), env_values)
     assert octets.isascii()
     document: JSON = json.loads(octets, parse_constant=pytest.fail)
     VALIDATOR.validate(document)
@@ -191,7 +191,7 @@ def test_text_of_others_shows_no_reader_something_else() -> None:
         shape="a test", is_recorded=True, commit=Commit(sha="a", message="\u202eabc\x1b[2J\ud800é")
     )
 
-    octets = report(attestation, Job(), judge(attestation, Job()), None, EnvValues.SHOW, NOW)
+    octets = report(facts_of(attestation), EnvValues.SHOW)
 
     assert rb'"\u202eabc\u001b[2J\ufffd\u00e9"' in octets
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, nodes
 
 from chainloop_smtp.errors import MessageError
-from chainloop_smtp.message import check, compose, meter, view, wording
+from chainloop_smtp.message import check, meter, view, wording
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -30,6 +30,7 @@ from chainloop_smtp.model.attested import (
 from chainloop_smtp.model.facts import Job, Outcome, Verdict
 from chainloop_smtp.model.mail import Mail, TemplateFile, Templates
 from chainloop_smtp.model.settings import Composition, EnvValues, Mailbox, Options, Registration
+from states import facts_of, written
 
 PASSWORD = "never-to-be-seen-1f9b"
 OPTIONS = Options(
@@ -86,15 +87,8 @@ def mailed(
     options: Options = OPTIONS,
 ) -> Mail:
     check(theirs)
-    return compose(
-        attestation,
-        JOB,
-        BLOCKED if attestation else Verdict(outcome=Outcome.NOT_ATTESTED),
-        options,
-        now=datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC),
-        message_id="1@example.test",
-        templates=theirs,
-    )
+    verdict = BLOCKED if attestation else Verdict(outcome=Outcome.NOT_ATTESTED)
+    return written(attestation, JOB, options, verdict, templates=theirs)
 
 
 def text_of(source: str, **more: Any) -> str:
@@ -384,8 +378,8 @@ def everything_in(value: object, seen: set[int]) -> Iterator[object]:
 
 
 def test_no_option_and_no_secret_is_among_the_facts() -> None:
-    words = wording.word(ATTESTATION, JOB, BLOCKED)
-    facts = view.facts(ATTESTATION, JOB, BLOCKED, words, EnvValues.SHOW)
+    run = facts_of(ATTESTATION, JOB, BLOCKED)
+    facts = view.facts(run, wording.word(run), EnvValues.SHOW)
     found = list(everything_in(facts, set()))
 
     options = (Options, Registration, Mailbox, Composition, Templates)

@@ -11,12 +11,11 @@ from pathlib import Path
 from hypothesis import given
 
 import templatespage
-from chainloop_smtp.message import check, compose, view
+from chainloop_smtp.message import check, view
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.mail import Mail, TemplateFile, Templates
-from chainloop_smtp.verdict import judge
-from states import JOB, NOW, OPTIONS, STATES, attestations, hostile, jobs
+from states import JOB, STATES, attestations, hostile, jobs, written
 from unit.test_message import check_html, slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "templates.md"
@@ -25,15 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "templates.md"
 def mailed(state: str, theirs: Templates) -> Mail:
     check(theirs)
     attestation, job, _ = STATES[state]
-    return compose(
-        attestation,
-        job,
-        judge(attestation, job),
-        OPTIONS,
-        now=NOW,
-        message_id="run.1@example.test",
-        templates=theirs,
-    )
+    return written(attestation, job, templates=theirs)
 
 
 def test_the_page_is_what_the_program_makes_of_itself() -> None:
@@ -134,9 +125,6 @@ def test_hostile_values_are_as_harmless_in_the_users_templates(
             ),
         ),
     )
-    verdict = judge(attestation, job)
-    mail = compose(
-        attestation, job, verdict, OPTIONS, now=NOW, message_id="1@example.test", templates=theirs
-    )
+    mail = written(attestation, job, templates=theirs)
 
     check_html(mail.html)

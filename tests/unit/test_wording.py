@@ -31,6 +31,7 @@ from chainloop_smtp.model.facts import (
     PolicyStatus,
     Verdict,
 )
+from states import facts_of
 
 SHA = "9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8"
 RECORDED = Attestation(
@@ -61,7 +62,7 @@ def words(
     if policies is not None:
         attestation = replace(attestation or RECORDED, policies=policies)
     verdict = Verdict(outcome=outcome, reason=reason, missing=missing)
-    return wording.word(attestation, job, verdict)
+    return wording.word(facts_of(attestation, job, verdict))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +313,7 @@ def test_evidence_that_cannot_be_read_is_not_said_to_be_missing(
     outcome: Outcome, headline: str
 ) -> None:
     verdict = Verdict(outcome=outcome, reason="job was skipped", doubt="It cannot be read.")
-    said = wording.word(None, NOBODY, verdict)
+    said = wording.word(facts_of(None, NOBODY, verdict))
     assert said.headline == headline
     assert said.lead == "Job was skipped. Whether an attestation was recorded is not known."
 
@@ -380,22 +381,22 @@ def test_that_the_pipeline_stops_is_said_only_where_no_bypass_is_possible(
     ],
 )
 def test_a_git_ref_is_shortened(full: str, short: str) -> None:
-    assert formatting.ref(None, Job(ref=full)) == short
+    assert formatting.ref(facts_of(None, Job(ref=full))) == short
 
 
 def test_what_is_attested_stands_before_what_the_job_says() -> None:
     job = Job(ref="refs/heads/other", sha="0" * 40, workflow="CI", repository="lakeside/pier")
 
-    assert formatting.ref(RECORDED, job) == "main"
-    assert formatting.sha(RECORDED, job) == SHA
-    assert formatting.thing(RECORDED, job) == "harbour 2.14.0"
+    assert formatting.ref(facts_of(RECORDED, job)) == "main"
+    assert formatting.sha(facts_of(RECORDED, job)) == SHA
+    assert formatting.thing(facts_of(RECORDED, job)) == "harbour 2.14.0"
     bare = Attestation(shape="", is_recorded=True)
-    assert formatting.ref(bare, job) == "other"
-    assert formatting.sha(bare, job) == "0" * 40
-    assert formatting.thing(bare, job) == "pier"
-    assert formatting.thing(bare, replace(job, repository="")) == "CI"
+    assert formatting.ref(facts_of(bare, job)) == "other"
+    assert formatting.sha(facts_of(bare, job)) == "0" * 40
+    assert formatting.thing(facts_of(bare, job)) == "pier"
+    assert formatting.thing(facts_of(bare, replace(job, repository=""))) == "CI"
     unversioned = replace(RECORDED, workflow=Workflow(project="harbour"))
-    assert formatting.thing(unversioned, job) == "harbour"
+    assert formatting.thing(facts_of(unversioned, job)) == "harbour"
 
 
 @pytest.mark.parametrize(
@@ -457,13 +458,13 @@ def test_a_subject_without_a_commit_has_no_sign_for_it() -> None:
     ],
 )
 def test_a_duration_is_written_for_people(seconds: float, lapse: str) -> None:
-    assert formatting.lapse(timedelta(seconds=seconds)) == lapse
+    assert formatting.duration(timedelta(seconds=seconds)) == lapse
 
 
 def test_a_moment_has_its_zone_written() -> None:
     moment = datetime(2026, 3, 2, 9, 6, 5, tzinfo=UTC)
 
-    assert formatting.moment(moment) == "2 Mar 2026, 09:06:05 UTC"
+    assert formatting.timestamp(moment) == "2 Mar 2026, 09:06:05 UTC"
 
 
 @pytest.mark.parametrize(
@@ -574,7 +575,7 @@ def test_a_run_that_goes_on_is_not_attested_yet() -> None:
     run = Run(id="1b2f7a7e-4a38-4c0e-9f0d-6a1f3a9b2c41", state=RunState.IN_PROGRESS)
     attestation = Attestation(shape="workflow run describe", is_recorded=False, run=run)
     open_ = Verdict(outcome=Outcome.NOT_ATTESTED, reason="in progress")
-    words = wording.word(attestation, NOBODY, open_)
+    words = wording.word(facts_of(attestation, NOBODY, open_))
     assert words.headline.endswith("is not attested yet")
     assert words.lead == "No attestation is recorded for this run yet."
 
@@ -608,7 +609,7 @@ def test_a_failed_run_says_that_its_policy_check_was_bypassed() -> None:
         outcome=Outcome.FAILED, reason="job build failed", policy_status=PolicyStatus.BYPASSED
     )
 
-    assert wording.word(attestation, NOBODY, verdict).lead == (
+    assert wording.word(facts_of(attestation, NOBODY, verdict)).lead == (
         "Job build failed. The attestation was recorded with 1 policy violation in a gate; the "
         "policy check was bypassed by exception."
     )

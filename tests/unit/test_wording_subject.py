@@ -12,6 +12,7 @@ from chainloop_smtp.message.clean import clean
 from chainloop_smtp.model.attested import Attestation, Commit, Policies, Workflow
 from chainloop_smtp.model.facts import Job, Outcome, Verdict
 from chainloop_smtp.model.settings import Thread
+from states import facts_of
 
 ATTESTATION = Attestation(
     shape="attestation push -o json",
@@ -24,7 +25,7 @@ JOB = Job(ref="refs/heads/main")
 
 
 def subject(verdict: Verdict, attestation: Attestation | None = ATTESTATION, job: Job = JOB) -> str:
-    return wording.word(clean(attestation), clean(job), clean(verdict), Thread.REF).subject
+    return wording.word(clean(facts_of(attestation, job, verdict)), Thread.REF).subject
 
 
 def base(text: str) -> str:
@@ -99,7 +100,7 @@ def test_no_badge_is_longer_than_what_room_is_kept_for(outcome: Outcome, has_gat
     policies = replace(ATTESTATION.policies, has_gated_violations=has_gate)
     verdict = Verdict(outcome=outcome)
 
-    badge = wording.word(replace(ATTESTATION, policies=policies), JOB, verdict).badge
+    badge = wording.word(facts_of(replace(ATTESTATION, policies=policies), JOB, verdict)).badge
     assert len(badge) <= len("Blocked by policy")
 
 

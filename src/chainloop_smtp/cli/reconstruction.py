@@ -14,7 +14,7 @@ from chainloop_smtp import message, received, verdict
 from chainloop_smtp.cli.run_facts import UNREAD
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Expected, ReceivedMessage
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, RunFacts, Sender
 from chainloop_smtp.model.settings import (
     Composition,
     Enclosures,
@@ -72,21 +72,22 @@ def reconstruct(
     )
     enclosed = message.parts(mail.files)
 
-    def render(job: Job, note: str = "") -> message.RenderedParts:
+    def render(job: Job, note: str = "") -> message.Forms:
         judged = verdict.judge(attested, job)
         if UNREAD in " ".join(mail.text.split()):
             judged = replace(judged, doubt=" ".join(filter(None, (judged.doubt, UNREAD))))
         options = Options(registration=_NOBODY, composition=composition)
-        return message.tell(attested, job, judged, options, now=now, note=note, enclosed=enclosed)
+        facts = message.CleanFacts(RunFacts(job=job, verdict=judged, attestation=attested, now=now))
+        return message.render(facts, options, note=note, enclosed=enclosed).forms
 
-    whole = render(job).rendered
-    if note := _note(lines, whole.html):
-        whole = render(job, note).rendered
-    bare = render(Job()).rendered
+    forms = render(job)
+    if note := _note(lines, forms.html):
+        forms = render(job, note)
+    bare = render(Job())
     return Expected(
-        subject=whole.subject,
-        text=whole.text,
-        html=whole.html,
+        subject=forms.subject,
+        text=forms.text,
+        html=forms.html,
         bare_text=bare.text,
         bare_html=bare.html,
     )

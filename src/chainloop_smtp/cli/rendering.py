@@ -1,6 +1,7 @@
 """A run's report and a route's options -> its mail. What several mails share is made once."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -23,6 +24,7 @@ class Renderer:
     def __init__(self, run: Run, report: RunReport) -> None:
         self._run = run
         self._report = report
+        self._clean_facts = message.CleanFacts(report.facts)
         self._rendered: _Recent[message.RenderedParts] = _Recent()
         self._enclosed: _Recent[tuple[Part, ...]] = _Recent()
 
@@ -64,15 +66,7 @@ class Renderer:
             entropy=run.entropy(is_dry_run=self._report.is_dry_run),
             route_id=route_id,
         )
-        composed = message.compose(
-            facts.attestation,
-            facts.job,
-            facts.verdict,
-            parsed,
-            now=facts.now,
-            message_id=message_id,
-            told=rendered,
-        )
+        composed = message.compose(rendered, parsed, message_id=message_id)
         return replace(composed, intended=intended)
 
     def _render(self, parsed: Options, templates: Templates, note: str) -> message.RenderedParts:
@@ -83,30 +77,15 @@ class Renderer:
         if enclosed is None:
             enclosed = _enclosed(self._run, self._report, composition)
             self._enclosed.keep(key, enclosed)
+        render = partial(message.render, self._clean_facts, parsed, note=note, enclosed=enclosed)
         try:
-            return self._rendered_with(templates, parsed, note, enclosed)
+            return render(templates=templates)
         except message.TemplateError as error:
             # Such a run is rare, and may be the first for which the template is not made.
             if self._report.facts.job.is_success:
                 raise
             routes.warn_templates_left_out(self._run, error)
-            return self._rendered_with(Templates(), parsed, note, enclosed)
-
-    def _rendered_with(
-        self, templates: Templates, parsed: Options, note: str, enclosed: tuple[Part, ...]
-    ) -> message.RenderedParts:
-        facts = self._report.facts
-        return message.tell(
-            facts.attestation,
-            facts.job,
-            facts.verdict,
-            parsed,
-            now=facts.now,
-            changes=facts.changes,
-            note=note,
-            enclosed=enclosed,
-            templates=templates,
-        )
+            return render()
 
 
 class _Recent(Generic[Value]):
@@ -148,14 +127,7 @@ def _enclosed(run: Run, report: RunReport, composition: Composition) -> tuple[Pa
     if wanted.has_evidence and not own:
         run.console.notice("nothing to attach", "There is no attestation that could be attached.")
     if wanted.has_report:
-        content = message.report(
-            facts.attestation,
-            facts.job,
-            facts.verdict,
-            facts.changes,
-            composition.env_values,
-            facts.now,
-        )
+        content = message.report(facts, composition.env_values)
         own.append(File(name=message.REPORT_NAME, content=content))
     matched, unmatched = files.collect(wanted.patterns, run.environ, wanted.max_size, own)
     problems = [

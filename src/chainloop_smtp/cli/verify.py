@@ -13,7 +13,7 @@ from chainloop_smtp.cli.run_facts import UNREAD
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, Sender
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, RunFacts, Sender
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import EnvValues
 
@@ -157,7 +157,8 @@ def _compare_report(
         return
     judged = verdict.judge(attested, job)
     env_values = EnvValues(report["envValues"])
-    expected = json.loads(message.report(attested, job, judged, None, env_values, run.now()))
+    facts = RunFacts(job=job, verdict=judged, attestation=attested, now=run.now())
+    expected = json.loads(message.report(facts, env_values))
     for part in ("attestation", "verdict"):
         is_same = expected[part] == report[part]
         yield Check(

@@ -1,20 +1,21 @@
 """Facts -> Mail. The only stage that knows jinja2.
 
-`compose` writes the mail about a run, `compose_registration` the one that proves a registration.
-Both are pure: the time and the Message-ID are given.
+`render` writes what mails about a run say, `compose` one such mail to its recipients, and
+`compose_registration` the mail that proves a registration. All are pure: the time and the
+Message-ID are given.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.message import budget, headers, mime, view, wording
 from chainloop_smtp.message.budget import FULL, LEVELS, Limits, fitted
-from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.clean import CleanFacts, clean
 from chainloop_smtp.message.guard import body, guard, head
 from chainloop_smtp.message.headers import message_id, random_id
 from chainloop_smtp.message.mime import parts
@@ -24,14 +25,15 @@ from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.message.templates import Renderer, TemplateError, check, md
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
-from chainloop_smtp.model.attested import Attestation
-from chainloop_smtp.model.facts import Changes, Job, Verdict
+from chainloop_smtp.model.facts import RunFacts
 from chainloop_smtp.model.mail import File, Mail, Part, Templates
-from chainloop_smtp.model.settings import Options, Plugin, unique
+from chainloop_smtp.model.settings import EnvValues, Options, Plugin, unique
 
 __all__ = [
     "BADGES",
     "REPORT_NAME",
+    "CleanFacts",
+    "Forms",
     "RenderedParts",
     "TemplateError",
     "check",
@@ -42,133 +44,123 @@ __all__ = [
     "message_id",
     "parts",
     "random_id",
+    "render",
     "report",
-    "tell",
 ]
 
-_OURS = Templates()
-_SUBJECT = 200  # characters; our own has 78, and no list of mails shows more than that
+_BUILT_IN = Templates()
+_SUBJECT = 200  # characters; the built-in one has 78, and no list of mails shows more than that
 # Where to find what does not fit.
 _ATTACHED = "see the attached report"
 _MAILED = "see the report in the mail"
 _TOO_LARGE = "the report is too large to attach"
 
 
-def compose(
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
+class Forms(NamedTuple):
+    """The forms of one mail, each within its size.
+
+    Attributes:
+        html_limits: How far the HTML had to be cut.
+        text_limits: How far the text had to be cut.
+    """
+
+    subject: str
+    html: str
+    html_limits: Limits
+    text: str
+    text_limits: Limits
+    summary: str
+
+    @property
+    def is_cut(self) -> bool:
+        """Something is left out of the HTML or the text."""
+        return self.html_limits is not FULL or self.text_limits is not FULL
+
+
+class RenderedParts(NamedTuple):
+    """What a mail about a run says, before it is addressed.
+
+    Attributes:
+        facts: Cleaned.
+        enclosed: What is attached.
+        digest: Of all that makes it, for `message_id`; the same whenever it is made.
+    """
+
+    facts: RunFacts
+    forms: Forms
+    enclosed: tuple[Part, ...]
+    digest: str
+
+
+def render(
+    facts: CleanFacts,
     options: Options,
     *,
-    now: datetime,
-    message_id: str,
-    changes: Changes | None = None,
     note: str = "",
     enclosed: tuple[Part, ...] = (),
-    templates: Templates = _OURS,
-    told: "RenderedParts | None" = None,
-) -> Mail:
-    """The mail about one run.
+    templates: Templates = _BUILT_IN,
+) -> RenderedParts:
+    """What a mail about one run says: of the options only the composition counts.
 
     Args:
-        attestation: None when there is none.
-        changes: What differs from an earlier run; None when nothing was compared.
-        note: Why it is sent, or to whom it would be; said behind the lead. Empty: nothing.
+        note: Why it is sent, or to whom it would be, for behind the lead. Empty: nothing.
         enclosed: What is attached, from `parts`; the same value serves any number of mails. The
             report joins it where not everything fits into the mail.
-        now: Aware, in UTC.
-        message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
         templates: The user's own, which `check` has seen.
-        told: From `tell`, for the same facts, composition, note and templates; None: made here.
 
     Raises:
         MessageError: A template is broken or makes too much, or the mail would hold a secret of
             the options.
     """
-    if told is None:
-        told = tell(
-            attestation,
-            job,
-            verdict,
-            options,
-            now=now,
-            changes=changes,
-            note=note,
-            enclosed=enclosed,
-            templates=templates,
-        )
-    attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
-    fields = [
-        *headers.threading(headers.thread(attestation, job, options)),
-        *headers.about(attestation, job, verdict, options),
-    ]
-    return _mail(
-        told.rendered, fields, options, now=now, message_id=message_id, enclosed=told.enclosed
+    composition = options.composition
+    env_values = composition.env_values
+    digest = headers.content_digest(
+        facts_digest(facts.raw, env_values), note, enclosed, composition, templates
     )
+    words = wording.word(facts.whole, composition.thread)
+    words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
+    levels = _levels(facts, templates)
+    shown = partial(_shown, facts, words, env_values)
+    with Renderer(templates) as renderer:
+        forms = _forms(partial(shown, enclosed), renderer, levels)
+        if forms.is_cut and all(part.name != REPORT_NAME for part in enclosed):
+            whole = report(facts.raw, env_values)
+            others = sum(len(each.content) for each in enclosed)
+            places = (_TOO_LARGE, _TOO_LARGE)
+            if len(whole) + others <= composition.enclosures.max_size:
+                places = (_ATTACHED, _MAILED)
+                enclosed += parts([File(name=REPORT_NAME, content=whole)])
+            levels = levels._replace(
+                html=LEVELS[LEVELS.index(forms.html_limits) :],
+                text=LEVELS[LEVELS.index(forms.text_limits) :],
+            )
+            forms = _forms(partial(shown, enclosed), renderer, levels, places)
+    _guard(forms, enclosed, options)
+    return RenderedParts(facts.whole, forms, enclosed, digest)
 
 
-def tell(
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
-    options: Options,
-    *,
-    now: datetime,
-    changes: Changes | None = None,
-    note: str = "",
-    enclosed: tuple[Part, ...] = (),
-    templates: Templates = _OURS,
-) -> "RenderedParts":
-    """What a mail about one run says, whoever it goes to: only the composition counts here.
+def compose(rendered: RenderedParts, options: Options, *, message_id: str) -> Mail:
+    """One mail about a run.
 
     Args:
-        attestation: As for `compose`, and so are the others.
+        message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
 
     Raises:
-        MessageError: A template is broken or makes too much, or it would say a secret of the
-            options.
+        MessageError: The header would hold a secret of the options.
     """
-    # Of the evidence as it came: a program that reads it does its own cleaning.
-    env_values = options.composition.env_values
-    known = (attestation, job, verdict, changes, env_values)
-    digest = headers.content_digest(
-        facts_digest(*known), note, enclosed, options.composition, templates
+    facts = rendered.facts
+    fields = [
+        *headers.threading(headers.thread(facts, options)),
+        *headers.about(facts, options),
+    ]
+    return _mail(
+        rendered.forms,
+        fields,
+        options,
+        now=facts.now,
+        message_id=message_id,
+        enclosed=rendered.enclosed,
     )
-    raw = attestation
-    attestation, job, verdict = clean(attestation), clean(job), clean(verdict)
-    words = wording.word(attestation, job, verdict, options.composition.thread)
-    words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
-    cleaned = cache(lambda value, id_: clean(raw, longest=value, longest_id=id_))
-
-    def facts(limits: Limits, elsewhere: str) -> view.Facts:
-        shown = cleaned(limits.value, limits.id)
-        return view.facts(
-            shown, job, verdict, words, env_values, changes, enclosed, limits, elsewhere
-        )
-
-    levels = budget.possible(
-        LEVELS,
-        lambda each: Selection(each).size(cleaned(each.value, each.id)) <= budget.CHARACTERS,
-    )
-    # What a template of the user's makes of a row is not known.
-    row = 0 if templates.files else budget.HTML_ROW
-    html_levels = budget.possible(
-        levels, lambda each: Selection(each).row_count(raw) * row <= budget.HTML_BYTES
-    )
-    with Renderer(templates) as renderer:
-        rendered = _rendered(facts, renderer, html_levels, levels, levels)
-        if rendered.is_cut and all(part.name != REPORT_NAME for part in enclosed):
-            whole = report(*known, now)
-            others = sum(len(each.content) for each in enclosed)
-            is_attached = len(whole) + others <= options.composition.enclosures.max_size
-            if is_attached:
-                enclosed += parts([File(name=REPORT_NAME, content=whole)])
-            places = (_ATTACHED, _MAILED) if is_attached else (_TOO_LARGE, _TOO_LARGE)
-            html_levels = LEVELS[LEVELS.index(rendered.html_limits) :]
-            text_levels = LEVELS[LEVELS.index(rendered.text_limits) :]
-            rendered = _rendered(facts, renderer, html_levels, text_levels, levels, places)
-    _guard(rendered, enclosed, options)
-    return RenderedParts(rendered, enclosed, digest)
 
 
 def compose_registration(
@@ -201,84 +193,91 @@ def compose_registration(
         Fact("From", str(registration.from_)),
         Fact("To", ", ".join(map(str, registration.to))),
     )
-    facts = view.registration(words, tuple(row for row in registered if row.value))
-    rendered = _rendered(lambda *_: facts, Renderer(_OURS), (FULL,), (FULL,), (FULL,))
-    _guard(rendered, (), options)
-    return _mail(rendered, [], options, now=now, message_id=message_id)
+    facts = view.registration(words, tuple(row for row in registered if row.value), now)
+    forms = _forms(lambda *_: facts, Renderer(_BUILT_IN), _Levels())
+    _guard(forms, (), options)
+    return _mail(forms, [], options, now=now, message_id=message_id)
 
 
-def _guard(rendered: "_Rendered", enclosed: tuple[Part, ...], options: Options) -> None:
-    said = (rendered.subject, rendered.text, rendered.html, rendered.summary)
-    guard(body(*said, enclosed), options.secrets)
+def _guard(forms: Forms, enclosed: tuple[Part, ...], options: Options) -> None:
+    guard(body(forms.subject, forms.text, forms.html, forms.summary, enclosed), options.secrets)
 
 
-class _Rendered(NamedTuple):
-    """The forms of one mail, and how far its HTML and its text had to be cut."""
+class _Levels(NamedTuple):
+    """The levels of the budget to be tried, for each form."""
 
-    subject: str
-    html: str
-    html_limits: Limits
-    text: str
-    text_limits: Limits
-    summary: str
-
-    @property
-    def is_cut(self) -> bool:
-        return self.html_limits is not FULL or self.text_limits is not FULL
+    html: Sequence[Limits] = (FULL,)
+    text: Sequence[Limits] = (FULL,)
+    summary: Sequence[Limits] = (FULL,)
 
 
-class RenderedParts(NamedTuple):
-    """What a mail says, before it is addressed.
+def _levels(facts: CleanFacts, templates: Templates) -> _Levels:
+    """All but those that could not fit, or would take too long to be written."""
 
-    Attributes:
-        digest: Of all that makes it, for `message_id`; the same whenever it is made.
-    """
+    def size(limits: Limits) -> int:
+        return Selection(limits).size(_within(facts, limits).attestation)
 
-    rendered: _Rendered
-    enclosed: tuple[Part, ...]
-    digest: str
+    levels = budget.possible(LEVELS, lambda limits: size(limits) <= budget.CHARACTERS)
+    # What a template of the user's makes of a row is not known.
+    row = 0 if templates.files else budget.HTML_ROW
+    html = budget.possible(
+        levels,
+        lambda limits: (
+            row * Selection(limits).row_count(facts.whole.attestation) <= budget.HTML_BYTES
+        ),
+    )
+    return _Levels(html, levels, levels)
 
 
-def _rendered(
-    facts: Callable[[Limits, str], view.Facts],
+def _within(facts: CleanFacts, limits: Limits) -> RunFacts:
+    return facts.within(limits.value, limits.id)
+
+
+def _shown(
+    facts: CleanFacts,
+    words: Wording,
+    env_values: EnvValues,
+    enclosed: tuple[Part, ...],
+    limits: Limits,
+    elsewhere: str,
+) -> view.Facts:
+    return view.facts(_within(facts, limits), words, env_values, enclosed, limits, elsewhere)
+
+
+def _forms(
+    shown: Callable[[Limits, str], view.Facts],
     renderer: Renderer,
-    html_levels: Sequence[Limits],
-    text_levels: Sequence[Limits],
-    summary_levels: Sequence[Limits],
+    levels: _Levels,
     places: tuple[str, str] = (_ATTACHED, _MAILED),
-) -> _Rendered:
+) -> Forms:
     """Each form within its size.
 
     Args:
-        facts: From limits, and the place where the rest is, to what a template may use.
-        html_levels: The levels of the budget to be tried, and so are the others.
+        shown: From limits, and the place where the rest is, to what a template may use.
         places: Where the mail and the job summary say that the rest is.
     """
     # The HTML and the text are mostly made of the same.
-    facts = cache(facts)
+    shown = cache(shown)
     attached, mailed = places
-    subject = _subject(facts(summary_levels[0], attached), renderer)
+    subject = _subject(shown(levels.summary[0], attached), renderer)
 
-    def form(template: str, elsewhere: str) -> Callable[[Limits], str]:
-        def rendered(limits: Limits) -> str:
-            known = facts(limits, elsewhere).copy()
-            # What the HTML repeats of the subject is what the mail has.
-            known["wording"] = replace(known["wording"], subject=subject)
-            return renderer.render(template, known)
+    def form(template: str, elsewhere: str, limits: Limits) -> str:
+        facts = shown(limits, elsewhere).copy()
+        # What the HTML repeats of the subject is what the mail has.
+        facts["wording"] = replace(facts["wording"], subject=subject)
+        text = renderer.render(template, facts)
+        return text if template == "mail.html.j2" else _blank_lines_once(text)
 
-        return rendered
-
-    def plain(template: str, elsewhere: str) -> Callable[[Limits], str]:
-        return lambda limits: _blank_lines_once(form(template, elsewhere)(limits))
-
-    html, html_limits = fitted(form("mail.html.j2", attached), budget.HTML_BYTES, html_levels)
-    text, text_limits = fitted(plain("mail.txt.j2", attached), budget.TEXT_BYTES, text_levels)
-    summary, _ = fitted(plain("summary.md.j2", mailed), budget.SUMMARY_BYTES, summary_levels)
-    return _Rendered(subject, html, html_limits, text, text_limits, summary)
+    html = fitted(partial(form, "mail.html.j2", attached), budget.HTML_BYTES, levels.html)
+    text = fitted(partial(form, "mail.txt.j2", attached), budget.TEXT_BYTES, levels.text)
+    summary, _ = fitted(
+        partial(form, "summary.md.j2", mailed), budget.SUMMARY_BYTES, levels.summary
+    )
+    return Forms(subject, *html, *text, summary)
 
 
 def _mail(
-    rendered: _Rendered,
+    forms: Forms,
     fields: list[bytes],
     options: Options,
     *,
@@ -296,7 +295,7 @@ def _mail(
     )
     others = [
         mime.structured("Message-ID", f"<{message_id}>"),
-        mime.unstructured("Subject", rendered.subject),
+        mime.unstructured("Subject", forms.subject),
         *headers.automatic(),
         *fields,
         *headers.own(options.composition.headers),
@@ -308,7 +307,7 @@ def _mail(
         boxes = (mime.mailboxes(*each, is_ascii=is_ascii) for each in addresses if each[1])
         head = (mime.date(now), *boxes, *others)
         attached = [each.encoded for each in enclosed]
-        return mime.message(head, rendered.text, rendered.html, boundary, attached)
+        return mime.message(head, forms.text, forms.html, boundary, attached)
 
     sender = (options.envelope_from or registration.from_).addr_spec
     recipients = tuple(box.addr_spec for box in unique((*registration.to, *cc, *options.bcc)))
@@ -322,14 +321,14 @@ def _mail(
         recipients=recipients,
         hidden=tuple(box.addr_spec for box in options.hidden),
         message_id=f"<{message_id}>",
-        subject=rendered.subject,
+        subject=forms.subject,
         content=content(is_ascii=is_ascii),
         international=content(is_ascii=False) if is_mixed else b"",
-        text=rendered.text,
-        html=rendered.html,
-        summary=rendered.summary,
+        text=forms.text,
+        html=forms.html,
+        summary=forms.summary,
         parts=enclosed,
-        is_cut=rendered.is_cut,
+        is_cut=forms.is_cut,
     )
     guard(head(mail.content), options.secrets)
     return mail

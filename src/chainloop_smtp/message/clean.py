@@ -11,6 +11,8 @@ from functools import cache
 from operator import is_
 from typing import NamedTuple, TypeVar, cast
 
+from chainloop_smtp.model.facts import RunFacts
+
 T = TypeVar("T")
 
 # ECMA-48: CSI sequences, then OSC strings up to BEL or ST, then two-character escapes.
@@ -54,6 +56,33 @@ def clean(
     return cast("T", _cleaned(value, room, room.prose if is_prose else room.word, is_prose))
 
 
+class CleanFacts:
+    """The facts of one run, cleaned once for all its mails.
+
+    Attributes:
+        raw: As they came.
+        whole: Nothing but what no reader reads to its end is cut.
+    """
+
+    def __init__(self, raw: RunFacts) -> None:
+        self.raw = raw
+        self.whole = clean(raw)
+        self._by_length: dict[tuple[int | None, int | None], RunFacts] = {(None, None): self.whole}
+
+    def within(self, longest: int | None, longest_id: int | None) -> RunFacts:
+        """The facts with their evidence cut as by `clean`; links are made of the job, which is not.
+
+        Args:
+            longest: As for `clean`, and so is ``longest_id``.
+        """
+        key = longest, longest_id
+        if key not in self._by_length:
+            evidence = (self.raw.attestation, self.raw.changes)
+            attestation, changes = clean(evidence, longest=longest, longest_id=longest_id)
+            self._by_length[key] = replace(self.whole, attestation=attestation, changes=changes)
+        return self._by_length[key]
+
+
 class _Room(NamedTuple):
     """Characters of each kind of string."""
 
@@ -63,7 +92,7 @@ class _Room(NamedTuple):
 
 
 def _cleaned(value: object, room: _Room, longest: int, is_prose: bool) -> object:
-    """What is clean already is given back itself: of most values, little changes or nothing."""
+    """Returns what is clean already as it is, since little or nothing changes in most values."""
     kind = type(value)
     if kind is str:
         return _string(cast("str", value), is_prose, longest)

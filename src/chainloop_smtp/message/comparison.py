@@ -1,15 +1,15 @@
 """Changes -> what the mail says of them: three lines first, then each change."""
 
+from typing import NamedTuple
+
 from chainloop_smtp.message import findings, formatting
-from chainloop_smtp.message.rows import Fact
+from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.model.attested import Material, Run
 from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
-from chainloop_smtp.model.frozen import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """The section on what changed.
+class Changed(NamedTuple):
+    """What differs from an earlier run.
 
     Attributes:
         title: Since when.
@@ -19,52 +19,54 @@ class Comparison:
     """
 
     title: str
-    note: str = ""
-    summary: tuple[Fact, ...] = ()
-    details: tuple[Fact, ...] = ()
+    note: str
+    summary: tuple[Fact, ...]
+    details: Section
 
 
-def comparison(changes: Changes) -> Comparison:
+def comparison(changes: Changes) -> Changed:
     """The section, from cleaned facts."""
     since = _since(changes.previous.run)
     if changes.is_empty:
-        return Comparison(title="Changes", note=f"Nothing changed since {since}.")
+        note = f"Nothing changed since {since}."
+        return Changed(title="Changes", note=note, summary=(), details=Section("Changes", ()))
     summary = (
         Fact("Violations", _violations(changes)),
         Fact("Materials", _materials(changes)),
         Fact("Run", _run(changes)),
     )
-    return Comparison(title=f"Changed since {since}", summary=summary, details=_details(changes))
+    title = f"Changed since {since}"
+    return Changed(title, note="", summary=summary, details=Section(title, _details(changes)))
 
 
 def _since(run: Run) -> str:
     # What a push prints knows no end.
     if when := run.finished_at or run.started_at:
-        return formatting.moment(when)
+        return formatting.timestamp(when)
     return f"run {run.id}" if run.id else "the earlier run"
 
 
 def _violations(changes: Changes) -> str:
-    told = [
-        *_counted(len(changes.introduced), "new"),
-        *_counted(len(changes.resolved), "resolved"),
-    ]
     if not changes.are_violations_known:
         if changes.violation_count is not None:
             return _shifted(changes.violation_count)
         if Aspect.VIOLATION_COUNT in changes.unchanged:
             return "as many as before; which ones is not said"
         return "not known, since one of the two runs does not count them"
-    return ", ".join(told) or "as before"
+    counts = [
+        *_counted(len(changes.introduced), "new"),
+        *_counted(len(changes.resolved), "resolved"),
+    ]
+    return ", ".join(counts) or "as before"
 
 
 def _materials(changes: Changes) -> str:
-    told = [
+    counts = [
         *_counted(len(changes.added), "added"),
         *_counted(len(changes.removed), "removed"),
         *_counted(len(changes.replaced), "changed"),
     ]
-    return ", ".join(told) or "as before"
+    return ", ".join(counts) or "as before"
 
 
 def _run(changes: Changes) -> str:

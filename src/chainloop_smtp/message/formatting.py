@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from chainloop_smtp.model.attested import Attestation
-from chainloop_smtp.model.facts import Job, run_fact
+from chainloop_smtp.model.facts import RunFacts, run_fact
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # No login, which looks like the host, and no letters that look like others (IDNA: `xn--`).
@@ -16,12 +16,12 @@ _WEB = re.compile(rf"(?ai:https?)://{_HOST}(?:[/?#][^\s<>\"'`\\]*)?")
 _UNBROKEN = re.compile(r"[^\s-]{21}")
 
 
-def moment(value: datetime) -> str:
+def timestamp(value: datetime) -> str:
     """``12 Mar 2026, 09:46:32 UTC``."""
     return f"{value.day} {_MONTHS[value.month - 1]} {value.year}, {value:%H:%M:%S} UTC"
 
 
-def lapse(value: timedelta) -> str:
+def duration(value: timedelta) -> str:
     """``5 min 25 s``; hours where there are some, tenths of a second where there is little."""
     seconds = value.total_seconds()
     if seconds < 10:
@@ -43,25 +43,25 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def ref(attestation: Attestation | None, job: Job) -> str:
+def ref(facts: RunFacts) -> str:
     """Branch or tag; ``#123`` for a pull request. Empty when not known."""
-    full = full_ref(attestation, job)
+    full = full_ref(facts)
     kind, _, name = full.removeprefix("refs/").partition("/")
     if kind == "pull":
         return "#" + name.partition("/")[0]
     return name if kind in ("heads", "tags") and full.startswith("refs/") else full
 
 
-def full_ref(attestation: Attestation | None, job: Job) -> str:
+def full_ref(facts: RunFacts) -> str:
     """The git ref as the CI names it, such as ``refs/heads/main``. Empty when not known."""
-    return run_fact(attestation, job, "GITHUB_REF", job.ref)
+    return run_fact(facts.attestation, facts.job, "GITHUB_REF", facts.job.ref)
 
 
-def sha(attestation: Attestation | None, job: Job) -> str:
+def sha(facts: RunFacts) -> str:
     """The commit's full hash; empty when not known."""
-    if attestation and attestation.commit:
-        return attestation.commit.sha
-    return run_fact(attestation, job, "GITHUB_SHA", job.sha)
+    if facts.commit:
+        return facts.commit.sha
+    return run_fact(facts.attestation, facts.job, "GITHUB_SHA", facts.job.sha)
 
 
 def material_count(attestation: Attestation) -> int:
@@ -69,30 +69,33 @@ def material_count(attestation: Attestation) -> int:
     return sum(material.is_set for material in attestation.materials)
 
 
-def thing(attestation: Attestation | None, job: Job) -> str:
+def thing(facts: RunFacts) -> str:
     """What the run is about: project and version, else the repository, else the workflow."""
-    if attestation and (project := attestation.workflow.project):
-        version = attestation.workflow.version
+    if project := facts.workflow.project:
+        version = facts.workflow.version
         return f"{project} {version.name}" if version and version.name else project
-    return project_name(attestation, job)
+    return project_name(facts)
 
 
-def project_name(attestation: Attestation | None, job: Job) -> str:
+def project_name(facts: RunFacts) -> str:
     """Chainloop's project, else the repository, else the workflow."""
-    if project := (attestation.workflow.project if attestation else "") or job.chainloop_project:
-        return project
-    return job.repository.rpartition("/")[2] or workflow_name(attestation, job)
+    return known_project(facts) or workflow_name(facts)
 
 
-def workflow_name(attestation: Attestation | None, job: Job) -> str:
+def known_project(facts: RunFacts) -> str:
+    """Chainloop's project, else the repository; empty when there is neither."""
+    project = facts.workflow.project or facts.job.chainloop_project
+    return project or facts.job.repository.rpartition("/")[2]
+
+
+def workflow_name(facts: RunFacts) -> str:
     """Chainloop's workflow, else the CI's."""
-    return known_workflow(attestation, job) or "the run"
+    return known_workflow(facts) or "the run"
 
 
-def known_workflow(attestation: Attestation | None, job: Job) -> str:
+def known_workflow(facts: RunFacts) -> str:
     """The same; empty when there is none."""
-    attested = attestation.workflow.name if attestation else ""
-    return attested or job.chainloop_workflow or job.workflow
+    return facts.workflow.name or facts.job.chainloop_workflow or facts.job.workflow
 
 
 def cut(text: str, length: int) -> str:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from chainloop_smtp.message import formatting, mime
 from chainloop_smtp.message.report import FILE_NAME
-from chainloop_smtp.model.attested import Attestation
-from chainloop_smtp.model.facts import Job, Outcome, Verdict
+from chainloop_smtp.model.facts import Job, Outcome, RunFacts
 from chainloop_smtp.model.mail import Part, Templates
 from chainloop_smtp.model.settings import Composition, Header, Options, Thread
 
@@ -49,25 +48,23 @@ def threading(root: str) -> list[bytes]:
     ]
 
 
-def about(
-    attestation: Attestation | None, job: Job, verdict: Verdict, options: Options
-) -> list[bytes]:
+def about(facts: RunFacts, options: Options) -> list[bytes]:
     """Fields to filter by: the list, the verdict, and whose run it is. Unknown ones are left out.
 
     ``X-Chainloop-*`` say what the evidence says, and nothing that is guessed from the CI job.
     """
+    attestation, workflow, verdict = facts.attestation, facts.workflow, facts.verdict
     status = verdict.policy_status
-    workflow = attestation.workflow if attestation else None
     values = {
         "Outcome": verdict.outcome.value,
         "Policy-Status": status.value if status else "",
-        "Organization": workflow.organization if workflow else "",
-        "Project": workflow.project if workflow else "",
-        "Workflow": workflow.name if workflow else "",
+        "Organization": workflow.organization,
+        "Project": workflow.project,
+        "Workflow": workflow.name,
         "Run-ID": attestation.run.id if attestation else "",
         "Digest": attestation.digest if attestation else "",
     }
-    fields = [_list_id(attestation, job, options.registration.from_.domain)]
+    fields = [_list_id(facts, options.registration.from_.domain)]
     fields += [
         mime.unstructured(f"X-Chainloop-{name}", _cut(value))
         for name, value in values.items()
@@ -87,9 +84,9 @@ def own(headers: tuple[Header, ...]) -> Iterator[bytes]:
         yield write(each.name, each.value)
 
 
-def _list_id(attestation: Attestation | None, job: Job, domain: str) -> bytes:
+def _list_id(facts: RunFacts, domain: str) -> bytes:
     """``List-Id: project / workflow <workflow.project.chainloop-smtp.domain>`` (RFC 2919)."""
-    project, workflow = names(attestation, job)
+    project, workflow = formatting.known_project(facts), formatting.known_workflow(facts)
     labels = [_label(each) for each in (workflow, project) if each]
     identifier = ".".join([*labels, "chainloop-smtp", domain])
     if len(identifier) > _LIST_ID or domain.startswith("["):
@@ -190,7 +187,7 @@ def random_id(domain: str, entropy: bytes) -> str:
     return f"{(entropy or bytes(16)).hex()[:32]}@{domain}"
 
 
-def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
+def thread(facts: RunFacts, options: Options) -> str:
     """Id of the root that all mails of one thread answer; empty where there is no thread.
 
     ``run``: the CI run, whatever its attempts attest, since the one that failed early attested
@@ -198,8 +195,9 @@ def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
     ref, so that a branch and a tag of one name are two threads.
     """
     domain = options.registration.from_.domain
-    organization = attestation.workflow.organization if attestation else ""
-    whose = (organization, *names(attestation, job))
+    attestation, job = facts.attestation, facts.job
+    names = formatting.known_project(facts), formatting.known_workflow(facts)
+    whose = (facts.workflow.organization, *names)
     match options.composition.thread:
         case Thread.RUN:
             repository = (attestation and attestation.env("GITHUB_REPOSITORY")) or job.repository
@@ -208,16 +206,9 @@ def thread(attestation: Attestation | None, job: Job, options: Options) -> str:
             if attestation and (run := attestation.run.id):
                 return f"thread-{_digest('attested run', *whose, run)}@{domain}"
         case Thread.REF:
-            if ref := formatting.full_ref(attestation, job):
+            if ref := formatting.full_ref(facts):
                 return f"thread-{_digest('ref', *whose, ref)}@{domain}"
     return ""
-
-
-def names(attestation: Attestation | None, job: Job) -> tuple[str, str]:
-    """Project and workflow, Chainloop's where they are said, else repository and CI workflow."""
-    project = (attestation.workflow.project if attestation else "") or job.chainloop_project
-    repository = job.repository.rpartition("/")[2]
-    return project or repository, formatting.known_workflow(attestation, job)
 
 
 def _digest(*facts: object) -> str:

@@ -2,12 +2,12 @@
 
 from chainloop_smtp.message import formatting
 from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, RunState, Strategy
-from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, Verdict
+from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, RunFacts, Verdict
 
 
-def sentences(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
+def sentences(facts: RunFacts) -> str:
     """What stands under the headline, from cleaned facts."""
-    policies = attestation.policies if attestation else Policies()
+    attestation, verdict, policies = facts.attestation, facts.verdict, facts.policies
     is_recorded = attestation is not None and attestation.is_recorded
     match verdict.outcome:
         case Outcome.PASSED if is_unchecked(policies):
@@ -38,7 +38,7 @@ def sentences(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
                 "the attestation was recorded and says so."
             )
         case Outcome.BLOCKED:
-            return f"{_violations(policies)}. {_block(policies, attestation, job)}"
+            return f"{_violations(policies)}. {_block(facts)}"
         case Outcome.FAILED | Outcome.CANCELLED:
             reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
             if attestation is None:
@@ -61,14 +61,15 @@ def sentences(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
 _UNKNOWN = "whether an attestation was recorded is not known"
 
 
-def _block(policies: Policies, attestation: Attestation | None, job: Job) -> str:
+def _block(facts: RunFacts) -> str:
     """What was recorded, and what stops."""
+    attestation, policies = facts.attestation, facts.policies
     is_recorded = attestation is not None and attestation.is_recorded
     is_dry_run = attestation is not None and attestation.is_dry_run
     absent = "The attestation was not recorded" + (" (dry run)" if is_dry_run else "")
     if policies.has_gated_violations:
         recorded = "The attestation was recorded, but" if is_recorded else f"{absent}, and"
-        return f"{recorded} the pipeline stops here {_until(policies, job)}."
+        return f"{recorded} the pipeline stops here {_until(policies, facts.job)}."
     is_enforced = policies.strategy is Strategy.ENFORCED
     why = f"the policy strategy is {Strategy.ENFORCED}, so " if is_enforced else ""
     recorded = "The attestation was recorded" if is_recorded else absent

@@ -15,7 +15,7 @@ from math import isfinite
 
 from chainloop_smtp import __version__
 from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, Run
-from chainloop_smtp.model.facts import Changes, Job, Verdict
+from chainloop_smtp.model.facts import Changes, Job, RunFacts
 from chainloop_smtp.model.settings import EnvValues
 
 SCHEMA = "urn:chainloop-smtp:schema:report:1"
@@ -24,59 +24,41 @@ FILE_NAME = "chainloop-report.json"
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
-def report(
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
-    changes: Changes | None,
-    env_values: EnvValues,
-    now: datetime,
-) -> bytes:
-    """The report, the same octets for the same facts.
+def report(facts: RunFacts, env_values: EnvValues) -> bytes:
+    """The report, the same bytes for the same facts.
 
     Args:
+        facts: As they came: a program that reads them does its own cleaning.
         env_values: What it holds of the attested environment variables, as in the mail.
-        now: Aware, in UTC.
     """
     document = {
         "schema": SCHEMA,
         "generator": {"name": "chainloop-smtp", "version": __version__},
-        "createdAt": now,
-        **_facts(attestation, job, verdict, changes, env_values),
+        "createdAt": facts.now,
+        **_content(facts, env_values),
     }
     # ASCII, so that no invisible or reordering character shows a reader something else.
     return json.dumps(_plain(document), indent=2).encode("ascii") + b"\n"
 
 
-def facts_digest(
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
-    changes: Changes | None,
-    env_values: EnvValues,
-) -> str:
+def facts_digest(facts: RunFacts, env_values: EnvValues) -> str:
     """Digest of what the report says of the run, the same whenever it is made."""
-    facts = _plain(_facts(attestation, job, verdict, changes, env_values))
-    return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()
+    content = _plain(_content(facts, env_values))
+    return hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()
 
 
-def _facts(
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
-    changes: Changes | None,
-    env_values: EnvValues,
-) -> dict[str, object]:
+def _content(facts: RunFacts, env_values: EnvValues) -> dict[str, object]:
     return {
         "envValues": env_values,
-        "verdict": verdict,
-        "job": job,
-        "attestation": attestation and _shown(attestation, env_values),
-        "changes": changes,
+        "verdict": facts.verdict,
+        "job": facts.job,
+        "attestation": facts.attestation and with_env_values(facts.attestation, env_values),
+        "changes": facts.changes,
     }
 
 
-def _shown(attestation: Attestation, env_values: EnvValues) -> Attestation:
+def with_env_values(attestation: Attestation, env_values: EnvValues) -> Attestation:
+    """The attestation with no more of its environment than the user lets others see."""
     if env_values is EnvValues.SHOW:
         return attestation
     names = attestation.environment if env_values is EnvValues.NAMES else ()

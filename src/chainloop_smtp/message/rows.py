@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from chainloop_smtp.message import formatting
-from chainloop_smtp.model.attested import Attestation, Runner
-from chainloop_smtp.model.facts import Job, attested_run, is_same_run, run_fact
+from chainloop_smtp.model.attested import Attestation, Commit, Runner, Version
+from chainloop_smtp.model.facts import Job, RunFacts, attested_run, is_same_run, run_fact
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.settings import EnvValues
 
@@ -24,53 +24,68 @@ class Fact(NamedTuple):
     url: str = ""
 
 
-def commit(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
+class Section(NamedTuple):
+    """A table of facts with its title.
+
+    Attributes:
+        more: What is left out, and where it is; empty when nothing.
+    """
+
+    title: str
+    rows: tuple[Fact, ...]
+    more: str = ""
+
+    @property
+    def is_wide(self) -> bool:
+        """Holds a key that needs more than the usual room."""
+        words = (word for row in self.rows for word in row.key.split())
+        return any(len(word) > 12 or "_" in word for word in words)
+
+
+def commit(facts: RunFacts) -> tuple[Fact, ...]:
     """What was built: commit, branch, author, who started it."""
-    sha = formatting.sha(attestation, job)
+    sha = formatting.sha(facts)
     if not sha:
         return ()
-    commit = attestation.commit if attestation else None
-    rows = [
-        Fact("Commit", sha, "code", commit_url(attestation, job)),
-        _ref(attestation, job),
-    ]
-    if commit:
+    rows = [Fact("Commit", sha, "code", commit_url(facts)), _ref(facts)]
+    if commit := facts.commit:
         author = f"{commit.author_name} <{commit.author_email}>".removesuffix(" <>")
-        signed = "signed" if commit.is_signed else ""
         rows += [
             Fact("Message", commit.message.partition("\n")[0]),
             Fact("Author", author),
-            Fact("Signature", _signature(commit.verification, signed)),
+            Fact("Signature", _signature(commit)),
         ]
+    attestation, job = facts.attestation, facts.job
     actor = run_fact(attestation, job, "GITHUB_ACTOR", job.actor)
     event = run_fact(attestation, job, "GITHUB_EVENT_NAME", job.event)
     rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
     return tuple(row for row in rows if row.value)
 
 
-def _ref(attestation: Attestation | None, job: Job) -> Fact:
+def _ref(facts: RunFacts) -> Fact:
     """Branch or tag; a pull request with the branch that it would merge."""
-    ref = formatting.ref(attestation, job)
-    if not formatting.full_ref(attestation, job).startswith("refs/pull/"):
+    ref = formatting.ref(facts)
+    if not formatting.full_ref(facts).startswith("refs/pull/"):
         return Fact("Branch or tag", ref)
-    head = run_fact(attestation, job, "GITHUB_HEAD_REF", job.head_ref)
+    head = run_fact(facts.attestation, facts.job, "GITHUB_HEAD_REF", facts.job.head_ref)
     return Fact("Pull request", f"{ref} from {head}" if head else ref)
 
 
-def commit_url(attestation: Attestation | None, job: Job) -> str:
+def commit_url(facts: RunFacts) -> str:
     """The commit's page; empty when it is not known."""
-    repository = attested_run(attestation)[0] or job.repository
-    sha = formatting.sha(attestation, job)
-    url = f"{_server(attestation, job, repository)}/{repository}/commit/{sha}"
+    repository = attested_run(facts.attestation)[0] or facts.job.repository
+    sha = formatting.sha(facts)
+    url = f"{_server(facts, repository)}/{repository}/commit/{sha}"
     return url if repository and sha and formatting.is_web(url) else ""
 
 
-def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
+def _server(facts: RunFacts, repository: str) -> str:
     """Where the repository lives; empty when that is not known.
 
     Nobody sees where the link leads, so it is the job's own server, or none where the evidence
     names another one.
     """
+    job, attestation = facts.job, facts.attestation
     page = attestation.runner.url if attestation else ""
     server, found, _ = page.partition(f"/{repository}/actions/")
     if not found or repository == job.repository:
@@ -78,59 +93,19 @@ def _server(attestation: Attestation | None, job: Job, repository: str) -> str:
     return server if job.server_url in ("", server) else ""
 
 
-def _signature(verification: str, signed: str) -> str:
+def _signature(commit: Commit) -> str:
     words = {
         "verified": "verified",
         "unverified": "not verified",
         "unavailable": "verification unavailable",
     }
-    return words.get(verification, signed)
+    return words.get(commit.verification, "signed" if commit.is_signed else "")
 
 
-def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
+def run(facts: RunFacts) -> tuple[Fact, ...]:
     """Whose run it is, by which contract, when, and where it ran."""
-    rows: list[Fact] = []
-    if attestation:
-        workflow, run = attestation.workflow, attestation.run
-        contract = workflow.contract_name
-        if contract and workflow.contract_revision:
-            contract += f", revision {workflow.contract_revision}"
-        finished = formatting.moment(run.finished_at) if run.finished_at else ""
-        if finished and run.duration is not None:
-            finished += f" ({formatting.lapse(run.duration)})"
-        version = workflow.version
-        version_name = version.name if version else ""
-        if version_name and version and version.is_being_released:
-            version_name += " (released by this run)"
-        elif version_name and version and version.is_prerelease:
-            version_name += " (prerelease)"
-        digest = attestation.digest
-        if digest and attestation.signing.is_digest_verified is not None:
-            verified = attestation.signing.is_digest_verified
-            digest += (
-                " (digest verified)" if verified else " (NOT the digest of the bundle at hand)"
-            )
-        strategy = attestation.policies.strategy
-        rows += [
-            Fact("Organization", workflow.organization),
-            Fact("Team", workflow.team),
-            Fact("Project", workflow.project),
-            Fact("Version", version_name),
-            Fact("Workflow", workflow.name),
-            Fact("Workflow ID", workflow.id, "code"),
-            Fact("Contract", contract),
-            Fact("Policy strategy", strategy.value if strategy else ""),
-            Fact("Policy bypass", "requested" if attestation.policies.is_bypassed else ""),
-            Fact("State", run.state.value if run.state else ""),
-            Fact("Reason", run.reason),
-            Fact("Started", formatting.moment(run.started_at) if run.started_at else ""),
-            Fact("Finished", finished),
-            Fact("Runner", _runner(attestation.runner)),
-            Fact("Runner workflow", attestation.runner.workflow_file),
-            Fact("Unreadable", _unreadable(attestation.bad_material_count)),
-            Fact("Run ID", run.id, "code"),
-            Fact("Attestation", digest, "code"),
-        ]
+    job = facts.job
+    rows = _attested_run(facts.attestation) if facts.attestation else []
     rows += [
         Fact(key, f"{name} (as the step says)")
         for key, name in (
@@ -146,7 +121,7 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
         Fact("CI workflow", " in ".join(filter(None, (job.workflow, repository)))),
         Fact("CI job", job.name),
         Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
-        Fact("CI commit", _other_commit(attestation, job), "code"),
+        Fact("CI commit", _other_commit(facts), "code"),
     ]
     if sender := job.sender:
         by = _by(sender.name, sender.workflow)
@@ -155,10 +130,53 @@ def run(attestation: Attestation | None, job: Job) -> tuple[Fact, ...]:
     return tuple(row for row in rows if row.value)
 
 
-def _other_commit(attestation: Attestation | None, job: Job) -> str:
+def _attested_run(attestation: Attestation) -> list[Fact]:
+    workflow, run = attestation.workflow, attestation.run
+    contract = workflow.contract_name
+    if contract and workflow.contract_revision:
+        contract += f", revision {workflow.contract_revision}"
+    finished = formatting.timestamp(run.finished_at) if run.finished_at else ""
+    if finished and run.duration is not None:
+        finished += f" ({formatting.duration(run.duration)})"
+    digest = attestation.digest
+    if digest and attestation.signing.is_digest_verified is not None:
+        verified = attestation.signing.is_digest_verified
+        digest += " (digest verified)" if verified else " (NOT the digest of the bundle at hand)"
+    strategy = attestation.policies.strategy
+    return [
+        Fact("Organization", workflow.organization),
+        Fact("Team", workflow.team),
+        Fact("Project", workflow.project),
+        Fact("Version", _version(workflow.version)),
+        Fact("Workflow", workflow.name),
+        Fact("Workflow ID", workflow.id, "code"),
+        Fact("Contract", contract),
+        Fact("Policy strategy", strategy.value if strategy else ""),
+        Fact("Policy bypass", "requested" if attestation.policies.is_bypassed else ""),
+        Fact("State", run.state.value if run.state else ""),
+        Fact("Reason", run.reason),
+        Fact("Started", formatting.timestamp(run.started_at) if run.started_at else ""),
+        Fact("Finished", finished),
+        Fact("Runner", _runner(attestation.runner)),
+        Fact("Runner workflow", attestation.runner.workflow_file),
+        Fact("Unreadable", _unreadable(attestation.bad_material_count)),
+        Fact("Run ID", run.id, "code"),
+        Fact("Attestation", digest, "code"),
+    ]
+
+
+def _version(version: Version | None) -> str:
+    if version is None or not version.name:
+        return ""
+    if version.is_being_released:
+        return f"{version.name} (released by this run)"
+    return f"{version.name} (prerelease)" if version.is_prerelease else version.name
+
+
+def _other_commit(facts: RunFacts) -> str:
     """The commit that the CI ran for, where the same run attested another one."""
-    attested = attestation.commit.sha if attestation and attestation.commit else ""
-    is_other = attested not in ("", job.sha) and is_same_run(attestation, job)
+    attested, job = facts.commit.sha if facts.commit else "", facts.job
+    is_other = attested not in ("", job.sha) and is_same_run(facts.attestation, job)
     return job.sha if is_other else ""
 
 

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 from chainloop_smtp.message import findings, formatting
 from chainloop_smtp.message.budget import ROW, Limits
-from chainloop_smtp.message.clean import clean
-from chainloop_smtp.message.comparison import comparison
-from chainloop_smtp.message.rows import Fact
+from chainloop_smtp.message.comparison import Changed, comparison
+from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.wording import Tone
 from chainloop_smtp.model.attested import (
     Attestation,
@@ -77,40 +76,6 @@ class Shown(NamedTuple):
     glyph: str
     annotations: tuple[Fact, ...]
     more: str
-
-
-class Section(NamedTuple):
-    """A table of facts with its title.
-
-    Attributes:
-        more: What is left out, and where it is; empty when nothing.
-    """
-
-    title: str
-    rows: tuple[Fact, ...]
-    more: str = ""
-
-    @property
-    def is_wide(self) -> bool:
-        """Holds a key that needs more than the usual room."""
-        words = (word for row in self.rows for word in row.key.split())
-        return any(len(word) > 12 or "_" in word for word in words)
-
-
-class Changed(NamedTuple):
-    """What differs from an earlier run.
-
-    Attributes:
-        title: Since when.
-        note: One line where nothing changed; empty otherwise.
-        summary: Three lines; empty where nothing changed.
-        details: Each change.
-    """
-
-    title: str
-    note: str
-    summary: tuple[Fact, ...]
-    details: Section
 
 
 class Selection:
@@ -279,14 +244,9 @@ class Selection:
 
     def changes(self, changes: Changes) -> Changed:
         """What differs from an earlier run."""
-        cleaned = clean(changes, longest=self._limits.value, longest_id=self._limits.id)
-        whole = comparison(cleaned)
-        return Changed(
-            title=whole.title,
-            note=whole.note,
-            summary=whole.summary,
-            details=self.section(whole.title, whole.details, self._limits.materials),
-        )
+        whole = comparison(changes)
+        title, rows, _ = whole.details
+        return whole._replace(details=self.section(title, rows, self._limits.materials))
 
     def commit(self, row: Fact) -> Fact:
         """A row about the commit; of these, only the message is ever cut."""

@@ -3,27 +3,22 @@
 Every part of the mail is made of the same names, so that all of them say the same.
 """
 
-from dataclasses import replace
+from datetime import datetime
 from typing import TypedDict
 
 from chainloop_smtp.message import formatting, lead, rows, wording
-from chainloop_smtp.message.budget import Limits
-from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.message.selection import (
-    Attention,
-    Changed,
-    Evaluated,
-    Section,
-    Selection,
-    Shown,
-)
+from chainloop_smtp.message.budget import FULL, Limits
+from chainloop_smtp.message.comparison import Changed
+from chainloop_smtp.message.report import with_env_values
+from chainloop_smtp.message.rows import Fact, Section
+from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown
 from chainloop_smtp.message.wording import Wording
 from chainloop_smtp.model.attested import Attestation, Policies
 from chainloop_smtp.model.facts import (
     GITHUB_HOST,
-    Changes,
     Job,
     Outcome,
+    RunFacts,
     Verdict,
     run_page,
     url_host,
@@ -92,61 +87,59 @@ class Facts(TypedDict):
 
 
 def facts(
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
+    run: RunFacts,
     words: Wording,
     env_values: EnvValues,
-    changes: Changes | None = None,
     enclosed: tuple[Part, ...] = (),
-    limits: Limits = Limits(),  # noqa: B008  # frozen
+    limits: Limits = FULL,
     elsewhere: str = "",
 ) -> Facts:
     """What a mail shows.
 
     Args:
-        attestation: Cleaned by the limits; job and verdict are cleaned, too.
+        run: Cleaned by the limits.
         elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
     """
-    whole = attestation
+    attestation, job, policies = run.attestation, run.job, run.policies
     cut = Selection(limits, elsewhere)
-    policies = whole.policies if whole else Policies()
-    run_url, view_url = run_page(whole, job), whole.view_url if whole else ""
-    evaluations, passed = cut.evaluations(policies)
-    commit = tuple(cut.commit(row) for row in rows.commit(whole, job))
+    run_url, view_url = (
+        run_page(attestation, job),
+        attestation.view_url if attestation else "",
+    )
+    evaluations, evaluations_more = cut.evaluations(policies)
     sections = (
-        Section("Commit", commit),
-        Section("Run", rows.run(whole, job)),
-        Section("Signature", rows.signing(whole)),
-        cut.section("Annotations", rows.annotations(whole), limits.rows),
+        Section("Commit", tuple(cut.commit(row) for row in rows.commit(run))),
+        Section("Run", rows.run(run)),
+        Section("Signature", rows.signing(attestation)),
+        cut.section("Annotations", rows.annotations(attestation), limits.rows),
         cut.section(
-            "Environment variables", rows.environment(whole, env_values), limits.environment
+            "Environment variables", rows.environment(attestation, env_values), limits.environment
         ),
         cut.section("Attached files", rows.enclosed(enclosed), limits.rows),
     )
     return {
         "attention": cut.attention(policies),
         "attention_more": cut.attention_more(policies),
-        "attestation": whole and _as_told(whole, env_values),
-        "byline": _byline(words, rows.commit_url(whole, job), formatting.sha(whole, job)[:7]),
-        "changes": cut.changes(changes) if changes else None,
+        "attestation": attestation and with_env_values(attestation, env_values),
+        "byline": _byline(words, rows.commit_url(run), formatting.sha(run)[:7]),
+        "changes": cut.changes(run.changes) if run.changes else None,
         "evaluations": evaluations,
-        "evaluations_more": passed,
+        "evaluations_more": evaluations_more,
         "footer": rows.footer(job) + cut.note,
         "gated_note": lead.gated(policies),
         "job": job,
         "jobs": cut.section("Jobs", _jobs(job), limits.rows),
-        "material_count": formatting.material_count(whole) if whole else 0,
-        "materials": cut.materials(whole),
-        "materials_more": cut.materials_more(whole),
-        "materials_title": _materials_title(whole),
+        "material_count": formatting.material_count(attestation) if attestation else 0,
+        "materials": cut.materials(attestation),
+        "materials_more": cut.materials_more(attestation),
+        "materials_title": _materials_title(attestation),
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
         "run_link": _link("View workflow run", run_url, url_host(job.server_url) or GITHUB_HOST),
         "run_url": run_url,
         "sections": tuple(section for section in sections if section.rows),
-        "verdict": verdict,
+        "verdict": run.verdict,
         "view_link": _link("View attestation", view_url, _CHAINLOOP),
         "view_url": view_url,
         "wording": words,
@@ -162,21 +155,10 @@ def _link(words: str, url: str, home: str) -> str:
     return words if host in ("", home) else f"{words} on {host}"
 
 
-def _as_told(attestation: Attestation, env_values: EnvValues) -> Attestation:
-    """The attestation with no more of its environment than the user lets templates see."""
-    match env_values:
-        case EnvValues.SHOW:
-            return attestation
-        case EnvValues.NAMES:
-            names = tuple(replace(each, value="") for each in attestation.environment)
-            return replace(attestation, environment=names)
-        case _:
-            return replace(attestation, environment=())
-
-
-def registration(words: Wording, registered: tuple[Fact, ...]) -> Facts:
+def registration(words: Wording, registered: tuple[Fact, ...], now: datetime) -> Facts:
     """What the registration mail shows, under the same names; it is about no run."""
-    shown = facts(None, Job(), Verdict(outcome=Outcome.NOT_ATTESTED), words, EnvValues.HIDE)
+    no_run = RunFacts(job=Job(), verdict=Verdict(outcome=Outcome.NOT_ATTESTED), now=now)
+    shown = facts(no_run, words, EnvValues.HIDE)
     shown["sections"] = (Section("Registration", registered),)
     shown["footer"] = (
         "Sent by chainloop-smtp, on behalf of whoever registered this address with it."

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from chainloop_smtp.message import findings, formatting, lead
 from chainloop_smtp.model.attested import Annotation, Attestation, Policies
-from chainloop_smtp.model.facts import Job, JobStatus, Outcome, Verdict
+from chainloop_smtp.model.facts import Job, JobStatus, Outcome, RunFacts
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Thread
 
@@ -86,54 +86,53 @@ class Wording:
     doubt: str = ""
 
 
-def word(
-    attestation: Attestation | None, job: Job, verdict: Verdict, thread: Thread = Thread.RUN
-) -> Wording:
+def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     """The words for one run, from cleaned facts."""
     # That nothing was violated says little where nothing was checked.
-    is_unchecked = attestation is not None and lead.is_unchecked(attestation.policies)
-    is_idle = verdict.outcome is Outcome.PASSED and is_unchecked
-    tone = Tone.IDLE if is_idle else _TONES[verdict.outcome]
-    badge = _badge(attestation, verdict)
-    sentences = lead.sentences(attestation, job, verdict)
+    outcome = facts.verdict.outcome
+    is_idle = outcome is Outcome.PASSED and lead.is_unchecked(facts.policies)
+    tone = Tone.IDLE if is_idle else _TONES[outcome]
+    badge = _badge(facts)
+    sentences = lead.sentences(facts)
     return Wording(
         tone=tone,
         glyph=_GLYPHS[tone],
         badge=badge,
-        subject=(subject_by_ref if thread is Thread.REF else subject_by_outcome)(
-            attestation, job, verdict, badge
-        ),
-        headline=formatting.cut(_headline(attestation, job, verdict), _HEADLINE),
+        subject=_subject_by_ref(facts, badge)
+        if thread is Thread.REF
+        else _subject_by_outcome(facts, badge),
+        headline=formatting.cut(_headline(facts), _HEADLINE),
         lead=sentences,
-        preheader=_preheader(attestation, verdict, sentences),
-        byline=_byline(attestation, job),
-        describe=_describe(attestation),
-        doubt=verdict.doubt,
+        preheader=_preheader(facts, sentences),
+        byline=_byline(facts),
+        describe=_describe(facts.attestation),
+        doubt=facts.verdict.doubt,
     )
 
 
-def _badge(attestation: Attestation | None, verdict: Verdict) -> str:
-    has_gate = attestation is not None and attestation.policies.has_gated_violations
-    if verdict.outcome in _GATED_BADGES:
-        return _GATED_BADGES[verdict.outcome][not has_gate]
-    return _BADGES[verdict.outcome]
+def _badge(facts: RunFacts) -> str:
+    outcome = facts.verdict.outcome
+    if outcome in _GATED_BADGES:
+        return _GATED_BADGES[outcome][not facts.policies.has_gated_violations]
+    return _BADGES[outcome]
 
 
-def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> str:
-    what = formatting.thing(attestation, job)
+def _headline(facts: RunFacts) -> str:
+    attestation, verdict = facts.attestation, facts.verdict
+    what = formatting.thing(facts)
     match verdict.outcome:
         case Outcome.PASSED | Outcome.ATTESTED:
             return f"{what} is attested"
         case Outcome.BLOCKED:
-            blockers = _blockers(attestation)
+            blockers = _blockers(facts.policies)
             if not blockers:
                 return f"{what} is blocked by policy"
             others = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
             return f"{blockers[0]}{others} {'block' if others else 'blocks'} {what}"
         case Outcome.BYPASSED:
-            return f"{what} {_bypass(attestation)}"
+            return f"{what} {_bypass(facts.policies)}"
         case Outcome.VIOLATIONS:
-            number = attestation.policies.violation_count if attestation else 0
+            number = facts.policies.violation_count
             counted = (
                 formatting.count(number, "policy violation") if number else "policy violations"
             )
@@ -154,9 +153,8 @@ def _headline(attestation: Attestation | None, job: Job, verdict: Verdict) -> st
             )
 
 
-def _bypass(attestation: Attestation | None) -> str:
+def _bypass(policies: Policies) -> str:
     """What an exception was made of; the flag may be given where nothing stood in the way."""
-    policies = attestation.policies if attestation else Policies()
     if policies.has_gated_violations:
         return "went past a gate by exception"
     if policies.violation_count or policies.has_violations:
@@ -164,24 +162,23 @@ def _bypass(attestation: Attestation | None) -> str:
     return "is attested, its policy check bypassed"
 
 
-def _blockers(attestation: Attestation | None) -> list[str]:
+def _blockers(policies: Policies) -> list[str]:
     """Names of the violated policies that stop the pipeline: the gates, else all."""
-    evaluations = attestation.policies.evaluations if attestation else ()
-    violated = [each for each in evaluations if each.active_violations]
+    violated = [each for each in policies.evaluations if each.active_violations]
     gated = [each for each in violated if each.is_gate]
     return list(dict.fromkeys(each.name for each in gated or violated))
 
 
-def _preheader(attestation: Attestation | None, verdict: Verdict, sentences: str) -> str:
+def _preheader(facts: RunFacts, sentences: str) -> str:
     """30 to 150 characters: the first violation's message where there is one, else the lead."""
-    policies = attestation.policies if attestation else Policies()
+    policies, outcome = facts.policies, facts.verdict.outcome
     worst = next((e for e in policies.evaluations if e.active_violations), None)
-    if worst and verdict.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
+    if worst and outcome not in (Outcome.FAILED, Outcome.CANCELLED):
         message = findings.lines(worst.active_violations[0])[0].rstrip(".")
         end = "." if len(message) <= _QUOTED else ""
         return f"{formatting.cut(message, _QUOTED)}{end} {lead.score(policies)}."
-    if verdict.outcome is Outcome.PASSED and attestation:
-        return formatting.cut(_account(attestation), 150)
+    if outcome is Outcome.PASSED and facts.attestation:
+        return formatting.cut(_account(facts.attestation), 150)
     return formatting.cut(sentences, 150)
 
 
@@ -189,16 +186,16 @@ def _account(attestation: Attestation) -> str:
     """``All 7 policies passed, 6 materials attested in 5 min 11 s by Ada Quay``."""
     materials = formatting.count(formatting.material_count(attestation), "material")
     duration = attestation.run.duration
-    lasted = f" in {formatting.lapse(duration)}" if duration is not None else ""
+    lasted = f" in {formatting.duration(duration)}" if duration is not None else ""
     author = attestation.commit.author_name if attestation.commit else ""
     by = f" by {author}" if author else ""
     return f"{lead.passed(attestation.policies)}, {materials} attested{lasted}{by}."
 
 
-def _byline(attestation: Attestation | None, job: Job) -> str:
-    branch, commit = formatting.ref(attestation, job), formatting.sha(attestation, job)[:7]
-    workflow = formatting.known_workflow(attestation, job)
-    author = attestation.commit.author_name if attestation and attestation.commit else ""
+def _byline(facts: RunFacts) -> str:
+    branch, commit = formatting.ref(facts), formatting.sha(facts)[:7]
+    workflow = formatting.known_workflow(facts)
+    author = facts.commit.author_name if facts.commit else ""
     words = [
         workflow,
         f"on {branch}" if branch else "",
@@ -206,13 +203,13 @@ def _byline(attestation: Attestation | None, job: Job) -> str:
         f"by {author}" if commit and author else "",
     ]
     line = " ".join(filter(None, words))
-    run = attestation.run if attestation else None
+    run = facts.attestation.run if facts.attestation else None
     when = ""
     if run and run.finished_at:
-        when = f"finished {formatting.moment(run.finished_at)}"
-        when += f" after {formatting.lapse(run.duration)}" if run.duration is not None else ""
+        when = f"finished {formatting.timestamp(run.finished_at)}"
+        when += f" after {formatting.duration(run.duration)}" if run.duration is not None else ""
     elif run and run.started_at:
-        when = f"started {formatting.moment(run.started_at)}"
+        when = f"started {formatting.timestamp(run.started_at)}"
     return formatting.cut(", ".join(filter(None, (line, when))), _HEADLINE)
 
 
@@ -237,14 +234,12 @@ def results(job: Job) -> tuple[Annotation, ...]:
     return tuple(Annotation(name=name, value=status.value) for name, status in rows)
 
 
-def subject_by_outcome(
-    attestation: Attestation | None, job: Job, verdict: Verdict, badge: str
-) -> str:
+def _subject_by_outcome(facts: RunFacts, badge: str) -> str:
     """``[project] Outcome: workflow ref@sha7 (detail)``, cut from its end backwards to fit."""
-    head = f"[{formatting.cut(formatting.project_name(attestation, job), _PROJECT)}] {badge}: "
-    workflow, branch = formatting.workflow_name(attestation, job), formatting.ref(attestation, job)
-    commit = formatting.sha(attestation, job)[:7]
-    detail = _detail(attestation, verdict)
+    head = f"[{formatting.cut(formatting.project_name(facts), _PROJECT)}] {badge}: "
+    workflow, branch = formatting.workflow_name(facts), formatting.ref(facts)
+    commit = formatting.sha(facts)[:7]
+    detail = _detail(facts)
     commit = f"@{commit}" if branch and commit else commit
     tail = f" {branch}{commit}" if branch or commit else ""
     if detail and len(head + workflow + tail) + len(detail) + 3 <= _LONGEST:
@@ -257,25 +252,25 @@ def subject_by_outcome(
     return " ".join(f"{head}{workflow}{tail}".split())
 
 
-def subject_by_ref(attestation: Attestation | None, job: Job, verdict: Verdict, badge: str) -> str:
+def _subject_by_ref(facts: RunFacts, badge: str) -> str:
     """``[project] [Outcome, sha7, detail] workflow ref``: what changes stands in brackets.
 
     Mail programs that look at subjects before they join a thread leave out leading brackets (RFC
     5256 section 2.1, and Gmail), so ``workflow ref`` is cut by what all mails of a thread share.
     """
-    project = _unbracketed(formatting.cut(formatting.project_name(attestation, job), _PROJECT))
+    project = _unbracketed(formatting.cut(formatting.project_name(facts), _PROJECT))
     head = f"[{project}] "
     room = _LONGEST - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
     workflow, branch = (
-        _unbracketed(formatting.workflow_name(attestation, job)),
-        formatting.ref(attestation, job),
+        _unbracketed(formatting.workflow_name(facts)),
+        formatting.ref(facts),
     )
     if len(f"{workflow} {branch}".strip()) > room:
         branch = formatting.cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
         workflow = formatting.cut(workflow, room - 1 - len(branch) if branch else room)
     stem = " ".join(f"{workflow} {_unbracketed(branch)}".split()) or "the run"
-    changing = ", ".join(filter(None, (badge, formatting.sha(attestation, job)[:7])))
-    detail = _unbracketed(_detail(attestation, verdict))
+    changing = ", ".join(filter(None, (badge, formatting.sha(facts)[:7])))
+    detail = _unbracketed(_detail(facts))
     if detail and len(f"{head}[{changing}, {detail}] {stem}") <= _LONGEST:
         changing += f", {detail}"
     return " ".join(f"{head}[{changing}] {stem}".split())
@@ -288,9 +283,9 @@ def _unbracketed(text: str) -> str:
     return text.replace("[", "(").replace("]", ")")
 
 
-def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
-    policies = attestation.policies if attestation else Policies()
-    match verdict.outcome:
+def _detail(facts: RunFacts) -> str:
+    attestation, policies = facts.attestation, facts.policies
+    match facts.verdict.outcome:
         case Outcome.PASSED:
             total = formatting.count(policies.evaluation_count, *_POLICY)
             passed, skipped = f"{policies.passed_count:,} of {total}", policies.skipped_count
@@ -302,7 +297,7 @@ def _detail(attestation: Attestation | None, verdict: Verdict) -> str:
                 else ""
             )
         case Outcome.FAILED | Outcome.NOT_ATTESTED:
-            return verdict.reason
+            return facts.verdict.reason
         case Outcome.ATTESTED if attestation:
             known = "policies not shown" if policies.reference else "no policies"
             return (

@@ -4,7 +4,14 @@ import re
 from datetime import datetime
 from enum import StrEnum
 
-from chainloop_smtp.model.attested import Attestation, Material, Violation
+from chainloop_smtp.model.attested import (
+    Attestation,
+    Commit,
+    Material,
+    Policies,
+    Violation,
+    Workflow,
+)
 from chainloop_smtp.model.frozen import dataclass
 
 # The address that Chainloop makes on GitHub (crafter/runners/githubaction.go).
@@ -334,6 +341,21 @@ class RunFacts:
     attestation: Attestation | None = None
     changes: Changes | None = None
     now: datetime
+
+    @property
+    def policies(self) -> Policies:
+        """What the attestation says of its policies; nothing where there is none."""
+        return self.attestation.policies if self.attestation else Policies()
+
+    @property
+    def workflow(self) -> Workflow:
+        """The attested workflow; nothing is known of it where there is no attestation."""
+        return self.attestation.workflow if self.attestation else Workflow()
+
+    @property
+    def commit(self) -> Commit | None:
+        """The attested commit."""
+        return self.attestation.commit if self.attestation else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
