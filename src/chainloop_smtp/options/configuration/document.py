@@ -1,8 +1,8 @@
-"""YAML text -> a bounded tree of nodes that know their places. The only module that knows PyYAML.
+"""YAML text -> a bounded tree of nodes with their places. The only module that imports PyYAML.
 
-A plain scalar means the text that is written: ``no``, ``on``, ``0587`` and ``22:22`` are not what
-YAML 1.1 would make of them. Only ``null``, ``~`` and nothing at all are no value. Anchors, aliases
-and merge keys work; tags are refused, since nothing here is made by naming a type.
+A plain scalar means the text as it is written: ``no``, ``on``, ``0587`` and ``22:22`` are not what
+YAML 1.1 makes of them. Only ``null``, ``~`` and nothing at all mean null. Anchors, aliases and
+merge keys work; tags are refused.
 """
 
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ class Span:
     """Where a node is written.
 
     Attributes:
-        line: Of its first character, from 0, as all of these.
-        column: In characters, from 0.
-        end_line: Of the character behind its last one; for a block, of its last content.
-        end_column: Of that character.
+        line: Line of its first character, from 0.
+        column: Column of its first character, from 0, in characters.
+        end_line: Line of its end (exclusive); for a block, of the end of its last content.
+        end_column: Column of its end.
     """
 
     line: int
@@ -41,7 +41,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar:
-    """A text; ``None`` where YAML says null."""
+    """A text; None for null."""
 
     span: Span
     text: str | None
@@ -60,7 +60,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A mapping with its merge keys carried out: each key once, with where the key stands."""
+    """A mapping with its merge keys resolved: each key once, as the node that it is."""
 
     span: Span
     entries: tuple[tuple[Scalar, "Node"], ...]
@@ -72,13 +72,13 @@ Node: TypeAlias = Scalar | Sequence | Table
 
 
 def compose(text: str, name: str) -> Node | None:
-    """The one document of a file; None when there is nothing in it.
+    """Parse the one document of a file; None when the file is empty.
 
     Args:
-        name: Of the file, for the errors.
+        name: The file's name, for error messages.
 
     Raises:
-        OptionsError: It is no YAML, or more of it than a configuration has any use for.
+        OptionsError: It is not valid YAML, or too much of it.
     """
     # libyaml where PyYAML has it: twenty times as fast, and the same events.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -86,7 +86,7 @@ def compose(text: str, name: str) -> Node | None:
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise OptionsError(Problem(name, f"is larger than {MAX_BYTES // 1024**2} MiB"))
     try:
-        found = composer.document(yaml.parse(text, Loader=loader))
+        root = composer.document(yaml.parse(text, Loader=loader))
     except yaml.MarkedYAMLError as error:
         why = " ".join(filter(None, (error.context, error.problem)))
         where = _place(name, error.problem_mark)
@@ -96,7 +96,7 @@ def compose(text: str, name: str) -> Node | None:
         raise OptionsError(Problem(name, f"is no YAML: {why}")) from error
     if composer.problems:
         raise OptionsError(*composer.problems)
-    return found
+    return root
 
 
 def _place(name: str, mark: Any) -> str:
@@ -112,7 +112,7 @@ def _hint(why: str) -> str:
 
 
 class _Composer:
-    """Events -> nodes. What is wrong without ending the reading is kept in ``problems``."""
+    """Events -> nodes. Problems that do not end the parsing are kept."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -120,13 +120,13 @@ class _Composer:
         self.problems: list[Problem] = []
 
     def document(self, events: Iterator[Any]) -> Node | None:
-        found: Node | None = None
+        root: Node | None = None
         for event in events:
             if isinstance(event, yaml.NodeEvent):
-                found = self._node(event, events, 1)
-            elif isinstance(event, yaml.DocumentStartEvent) and found is not None:
+                root = self._node(event, events, 1)
+            elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
                 raise self._error(event, "a second document begins", "Write one, without ---.")
-        return found
+        return root
 
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -141,7 +141,9 @@ class _Composer:
         node: Node
         if isinstance(event, yaml.ScalarEvent):
             is_null = event.implicit[0] and event.value in _NULLS
-            node = Scalar(span=_scalar_span(event), text=None if is_null else event.value)
+            # A block scalar ends at the start of the first line that does not belong to it.
+            span = _span(event, _point(event.end_mark))
+            node = Scalar(span=span, text=None if is_null else event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(event, events, depth)
         else:
@@ -162,7 +164,7 @@ class _Composer:
 
     def _sequence(self, start: Any, events: Iterator[Any], depth: int) -> Sequence:
         items: list[Node] = []
-        last, size = _start(start), 1
+        last, size = _point(start.start_mark), 1
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             item = self._node(event, events, depth + 1)
             items.append(item)
@@ -176,7 +178,7 @@ class _Composer:
     def _table(self, start: Any, events: Iterator[Any], depth: int) -> Table:
         entries: dict[str | None, tuple[Scalar, Node]] = {}
         merged: list[Table] = []
-        last, size = _start(start), 1
+        last, size = _point(start.start_mark), 1
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self._node(event, events, depth + 1)
             of_value = next(events)
@@ -205,13 +207,13 @@ class _Composer:
         )
 
     def _merged(self, value: Node) -> list[Table]:
-        """What ``<<`` names: a mapping, or a list of them, the earlier ones stronger."""
-        tables = value.items if isinstance(value, Sequence) else (value,)
-        found = [each for each in tables if isinstance(each, Table)]
-        if len(found) != len(tables):
+        """The mappings that ``<<`` refers to; earlier ones win."""
+        nodes = value.items if isinstance(value, Sequence) else (value,)
+        tables = [each for each in nodes if isinstance(each, Table)]
+        if len(tables) != len(nodes):
             why = "the merge key << takes mappings only"
             self.problems.append(Problem(f"{self._name}:{value.span}", why, "Write <<: *anchor."))
-        return found
+        return tables
 
     def _added(self, size: int, node: Node, event: Any) -> int:
         if size + node.size > _MAX_NODES:
@@ -228,31 +230,22 @@ class _Composer:
 _Point: TypeAlias = tuple[int, int]
 
 
-def _start(event: Any) -> _Point:
-    return _point(event.start_mark)
-
-
 def _point(mark: Any) -> _Point:
     return mark.line, mark.column
 
 
-def _scalar_span(event: Any) -> Span:
-    """A block scalar ends at the start of the first line that is none of it any more."""
-    return _span(event, _point(event.end_mark))
-
-
 def _flow_end(start: Any, end: Any) -> _Point | None:
-    """The bracket that closes a flow collection; None for a block, which ends with its content."""
+    """The end of a flow collection; None for a block, which ends with its last content."""
     return _point(end.end_mark) if start.flow_style else None
 
 
 def _end(event: Any, node: Node) -> _Point:
-    """Where a child ends in the text: an alias ends as itself and not where its anchor does."""
+    """Where a child ends in the text: an alias ends where it stands, not where its anchor does."""
     if isinstance(event, yaml.AliasEvent):
         return _point(event.end_mark)
     return node.span.end_line, node.span.end_column
 
 
 def _span(start: Any, end: _Point) -> Span:
-    line, column = _start(start)
+    line, column = _point(start.start_mark)
     return Span(line=line, column=column, end_line=end[0], end_column=end[1])

@@ -1,7 +1,7 @@
-"""Text of a configuration file -> the same text with one entry more, or some less.
+"""Text of a configuration file -> the same text with an entry added, or some removed.
 
-All else in it, comments and order included, stays as it is: lines are put in or taken out, and the
-result is read again. Where that does not give what was asked for, the file is left to its author.
+Everything else, comments and order included, stays as it is: lines are inserted or deleted, and the
+result is parsed again. When that does not give the expected entries, the edit is refused.
 """
 
 import re
@@ -20,26 +20,26 @@ from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration.document import Node, Sequence, Span, Table, compose
 
 _HEADER = "# Where Chainloop SMTP mails each run to. Commands edit this file; so may you.\n"
-# What every reader of YAML, old or new, takes for the very text, or for a plain number.
+# What every YAML parser, old or new, takes for this very text, or for a plain number.
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9 ._@<>/+=-]*[A-Za-z0-9._@>/+=-])?|0|[1-9][0-9]*")
 _NOT_PLAIN = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
 # YAML 1.1 section 4.2: the line breaks that its marks count.
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-# What a text that nobody would write so by hand is complained of with.
+# How the problems begin that only a failed edit causes.
 _BROKEN = ("is no YAML", "the alias", "there is no registration", "a second document")
 
 Value: TypeAlias = str | Mapping[str, str]
 
 
 def add(text: str, path: str, kind: str, entry: Mapping[str, Value]) -> str:
-    """The text with an entry at the end of one of its lists.
+    """Add an entry at the end of one of the lists.
 
     Args:
         kind: ``registrations`` or ``attachments``.
-        entry: By key, in the order to write them; ``{"env": NAME}`` for a variable.
+        entry: Values by key, in the order to write them; ``{"env": NAME}`` for a variable.
 
     Raises:
-        OptionsError: The file is not right, or is written in a way that this cannot extend.
+        OptionsError: The file is invalid, or is written in a way that this cannot extend.
     """
     before = configuration.parse(text, path)
     lines = _Lines(text)
@@ -55,15 +55,18 @@ def add(text: str, path: str, kind: str, entry: Mapping[str, Value]) -> str:
         lines.insert_text(value.span, f", {_flow(entry)}")
     else:
         lines.insert(lines.last(value.span, value.span.column) + 1, _yaml(entry, value.span.column))
-    after = _meaning(_read_again(str(lines), path), kind, slice(-1))
-    return _checked(lines, after == _meaning(before), path, "other entries would change")
+    after = _entries(_parse_again(str(lines), path))
+    del after[kind][-1:]
+    if after != _entries(before):
+        raise _by_hand(path, "other entries would change")
+    return str(lines)
 
 
 def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
-    """The text without the entries at these positions of one of its lists.
+    """Remove the entries at these positions of one of the lists.
 
     Raises:
-        OptionsError: As for `add`; also where other entries refer to what would go.
+        OptionsError: As for `add`; also when other entries refer to a removed one.
     """
     before = configuration.parse(text, path)
     lines = _Lines(text)
@@ -72,21 +75,22 @@ def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
         for position in sorted(positions, reverse=True):
             span, dash = value.items[position].span, value.span.column
             lines.drop(lines.dash(span.line, dash), lines.last(span, dash))
-    kept = _meaning(before)
+    kept = _entries(before)
     kept[kind] = [each for at, each in enumerate(kept[kind]) if at not in positions]
-    after = _meaning(_read_again(str(lines), path))
-    return _checked(lines, after == kept, path, "the entry would stay")
+    if _entries(_parse_again(str(lines), path)) != kept:
+        raise _by_hand(path, "the entry would stay")
+    return str(lines)
 
 
 def _value(text: str, path: str, kind: str) -> Node | None:
-    """What stands behind a list's key; None where there is no such key."""
+    """The node of a list; None when its key is missing."""
     root = compose(text, path)
     entries = root.entries if isinstance(root, Table) else ()
     return next((value for key, value in entries if key.text == kind), None)
 
 
 def _yaml(entry: Mapping[str, Value], column: int) -> list[str]:
-    """An entry as lines of a block list whose dashes stand in that column."""
+    """The lines of an entry in a block list whose dashes stand in that column."""
     written = []
     for key, value in entry.items():
         if not isinstance(value, str):
@@ -100,7 +104,6 @@ def _yaml(entry: Mapping[str, Value], column: int) -> list[str]:
 
 
 def _flow(entry: Mapping[str, Value]) -> str:
-    """An entry in braces."""
     values = (
         f"{key}: {_quoted(value)}" if isinstance(value, str) else f"{key}: {{env: {value['env']}}}"
         for key, value in entry.items()
@@ -109,13 +112,12 @@ def _flow(entry: Mapping[str, Value]) -> str:
 
 
 def _scalar(text: str) -> str:
-    """A text in YAML: plain where that is safe, else in double quotes."""
     is_plain = _PLAIN.fullmatch(text) and not _NOT_PLAIN.fullmatch(text)
     return text if is_plain else _quoted(text)
 
 
 def _quoted(text: str) -> str:
-    """In double quotes (YAML 1.1 section 9.1.2)."""
+    # YAML 1.1 section 9.1.2.
     escaped = {'"': '\\"', "\\": "\\\\"}
     inside = (
         escaped.get(each, each if each.isprintable() else f"\\U{ord(each):08X}") for each in text
@@ -123,27 +125,15 @@ def _quoted(text: str) -> str:
     return f'"{"".join(inside)}"'
 
 
-def _read_again(text: str, path: str) -> Configuration:
-    """What the edit has made of the file.
-
-    Raises:
-        OptionsError: No file any more that can be read; or the entry itself is not right.
-    """
+def _parse_again(text: str, path: str) -> Configuration:
     try:
         return configuration.parse(text, path)
     except OptionsError as error:
         first = error.problems[0]
         if first.why.startswith(_BROKEN):
-            raise _by_hand(
-                path, f"the result would be wrong at {first.where}: {first.why}"
-            ) from error
+            why = f"the result would be wrong at {first.where}: {first.why}"
+            raise _by_hand(path, why) from error
         raise
-
-
-def _checked(lines: "_Lines", is_right: bool, path: str, why: str) -> str:
-    if not is_right:
-        raise _by_hand(path, why)
-    return str(lines)
 
 
 def _by_hand(path: str, why: str) -> OptionsError:
@@ -151,27 +141,24 @@ def _by_hand(path: str, why: str) -> OptionsError:
     return OptionsError(Problem(path, f"cannot be edited without touching the rest: {why}", hint))
 
 
-def _meaning(
-    found: Configuration, kind: str = "", part: slice | None = None
-) -> dict[str, list[RegistrationEntry | AttachmentEntry]]:
-    """What both lists say, wherever it stands; of one of them only a part."""
-    lists: dict[str, list[RegistrationEntry | AttachmentEntry]] = {
-        "registrations": [replace(each, entry=_bare(each.entry)) for each in found.registrations],
+def _entries(parsed: Configuration) -> dict[str, list[RegistrationEntry | AttachmentEntry]]:
+    """The entries of both lists, to compare them wherever in the file they stand."""
+    return {
+        "registrations": [
+            replace(each, entry=_without_places(each.entry)) for each in parsed.registrations
+        ],
         "attachments": [
-            replace(each, id="", entry=_bare(each.entry)) for each in found.attachments
+            replace(each, id="", entry=_without_places(each.entry)) for each in parsed.attachments
         ],
     }
-    if part is not None:
-        lists[kind] = lists[kind][part]
-    return lists
 
 
-def _bare(entry: Entry) -> Entry:
+def _without_places(entry: Entry) -> Entry:
     return replace(entry, place="", places={})
 
 
 class _Lines:
-    """A text as lines, with whatever ends each of them."""
+    """A text as lines, each with its line break."""
 
     def __init__(self, text: str) -> None:
         breaks = [match.end() for match in _BREAK.finditer(text)]
@@ -193,12 +180,12 @@ class _Lines:
         self._lines[at:at] = [line + self._break for line in lines]
 
     def insert_text(self, span: Span, text: str) -> None:
-        """Puts a text before the bracket that ends the span."""
+        """Insert a text before the bracket that ends the span."""
         line, column = self._lines[span.end_line], span.end_column - 1
         self._lines[span.end_line] = line[:column] + text + line[column:]
 
     def cut(self, span: Span) -> None:
-        """Takes a span within one line out; a longer one stays, for the reading to stumble on."""
+        """Delete a span within one line; a longer one stays, and parsing again will fail."""
         if span.line == span.end_line:
             line = self._lines[span.line]
             self._lines[span.line] = line[: span.column].rstrip() + line[span.end_column :]
@@ -207,13 +194,13 @@ class _Lines:
         del self._lines[first : last + 1]
 
     def dash(self, line: int, column: int) -> int:
-        """The line of the dash before an entry, which may stand above what it begins."""
+        """The line of an entry's dash, which may stand above its content."""
         while line > 0 and not self._lines[line][column:].startswith("-"):
             line -= 1
         return line
 
     def last(self, span: Span, dash: int) -> int:
-        """The last line of an entry: its content, and comments below that are set in further."""
+        """The last line of an entry, with comments below it that are indented further."""
         last = span.end_line - (span.end_column == 0 and span.end_line > span.line)
         while last > span.line and not self._lines[last].strip():
             last -= 1
