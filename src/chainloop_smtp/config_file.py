@@ -30,7 +30,7 @@ def read(path: str, *, is_required: bool = True) -> str:
         return inputfile.read(path, _MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _error(path, f"is not UTF-8 at byte {error.start + 1}") from error
-    except inputfile.Unreadable as error:
+    except inputfile.UnreadableError as error:
         if error.missing and not is_required:
             return ""
         raise _error(path, error.why, error.hint) from error

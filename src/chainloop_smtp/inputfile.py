@@ -14,7 +14,7 @@ from typing import BinaryIO
 from chainloop_smtp.background import BackgroundCall
 
 # Opening a pipe must not block, and Windows' text mode would change the bytes.
-_FLAGS = (
+FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_CLOEXEC", 0)
@@ -27,8 +27,8 @@ _DEEPEST = 3  # folders below each other
 _CHECKOUT = "Paths are relative to the workspace: does a step before this one check it out?"
 
 
-class Unreadable(Exception):  # noqa: N818  # a reason, which each stage turns into its own error
-    """Why a file cannot be read.
+class UnreadableError(Exception):
+    """Why a file cannot be read; each stage makes its own error of it.
 
     Attributes:
         why: For a Problem, such as ``cannot be read: permission denied``.
@@ -44,52 +44,52 @@ class Unreadable(Exception):  # noqa: N818  # a reason, which each stage turns i
     @property
     def hint(self) -> str:
         """For a Problem; empty when there is nothing to add. Looks around for a missing file."""
-        return nearby(self.missing) if self.missing else self._hint
+        return suggest(self.missing) if self.missing else self._hint
 
 
-def read(path: str | Path, limit: int, *, patience: float = 0, is_own: bool = False) -> bytes:
-    """The content of a file.
+def read(path: str | Path, limit: int, *, timeout: float = 0, must_be_own: bool = False) -> bytes:
+    """Read a file.
 
     Args:
         limit: Bytes; a larger file is refused unread.
-        patience: Seconds to wait for a pipe; 0: only a regular file is read.
-        is_own: Refuse a regular file that somebody else may have written.
+        timeout: Seconds to wait for a pipe; 0: only a regular file is read.
+        must_be_own: Refuse a regular file that somebody else may have written.
 
     Raises:
-        Unreadable: It is missing, too large, not a regular file, or cannot be read.
+        UnreadableError: It is missing, too large, not a regular file, or cannot be read.
     """
     try:
         mode = Path(path).stat().st_mode
-        if patience and stat.S_ISFIFO(mode):
-            return _in_time(lambda: _read_pipe(path, limit), patience)
+        if timeout and stat.S_ISFIFO(mode):
+            return _wait_for(lambda: _read_pipe(path, limit), timeout)
         # Before it is opened, since opening a device may already do something.
         _check_regular(mode)
-        return _read_regular(path, limit, is_own=is_own)
+        return _read_regular(path, limit, must_be_own=must_be_own)
     except FileNotFoundError as error:
-        raise Unreadable("there is no such file", missing=str(path)) from error
+        raise UnreadableError("there is no such file", missing=str(path)) from error
     except (OSError, ValueError) as error:
-        raise unreadable(error) from error
+        raise wrap(error) from error
 
 
-def read_stream(stream: BinaryIO, limit: int, patience: float) -> bytes:
-    """All that comes on a stream, such as standard input.
+def read_stream(stream: BinaryIO, limit: int, timeout: float) -> bytes:
+    """Read all that comes on a stream, such as standard input.
 
     Args:
         limit: Bytes.
-        patience: Seconds for all of it.
+        timeout: Seconds for all of it.
 
     Raises:
-        Unreadable: It is too large, does not end in time, or cannot be read.
+        UnreadableError: It is too large, does not end in time, or cannot be read.
     """
     # Not the buffered stream: at exit Python would wait for its lock, which the thread holds.
     raw = getattr(stream, "raw", stream)
     try:
-        return _in_time(lambda: _all(raw.read, limit), patience)
+        return _wait_for(lambda: _read_all(raw.read, limit), timeout)
     except (OSError, ValueError) as error:
-        raise unreadable(error) from error
+        raise wrap(error) from error
 
 
-def is_ours(status: os.stat_result) -> bool:
+def is_own(status: os.stat_result) -> bool:
     """Whether only this user and root may write there; true on Windows, which has no modes."""
     return os.name != "posix" or (
         status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -97,43 +97,43 @@ def is_ours(status: os.stat_result) -> bool:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """Why the system refuses a path, such as ``permission denied``."""
+    """Say why the system refuses a path, such as ``permission denied``."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
     return words.lower()
 
 
-def unreadable(error: OSError | ValueError) -> Unreadable:
-    """The same for what opening or listing a path raises."""
+def wrap(error: OSError | ValueError) -> UnreadableError:
+    """Make the error for what opening or listing a path raises."""
     if isinstance(error, IsADirectoryError):
-        return Unreadable("cannot be read: is a directory", "Name the file in it.")
-    return Unreadable(f"cannot be read: {reason(error)}")
+        return UnreadableError("cannot be read: is a directory", "Name the file in it.")
+    return UnreadableError(f"cannot be read: {reason(error)}")
 
 
-def nearby(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
-    """The hint for a path that leads nowhere: what exists instead, or that nothing is checked out.
+def suggest(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
+    """Make the hint for a missing path: files that exist, or that nothing is checked out.
 
-    Takes what `alike` takes.
+    Takes what `suggest_files` takes.
     """
-    if meant := alike(path, pattern, is_folder=is_folder):
-        return meant
+    if hint := suggest_files(path, pattern, is_folder=is_folder):
+        return hint
     is_checked_out = Path(path).is_absolute() or Path(".git").exists()
     return "" if is_checked_out else _CHECKOUT
 
 
-def alike(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
-    """The hint that names files which may be meant; empty when there are none.
+def suggest_files(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
+    """Make the hint that names files with a similar name; empty when there are none.
 
     Args:
         path: Relative to the current folder, or absolute.
-        pattern: Of further names that may be meant, such as ``*attestation*.json``.
-        is_folder: The folders of such files are meant, and not the files.
+        pattern: Of further names that fit, such as ``*attestation*.json``.
+        is_folder: Suggest the folders of such files, not the files.
     """
     # Imported here: only a mistake needs it.
     from difflib import get_close_matches
     from fnmatch import fnmatchcase
 
     wanted = Path(path).name.lower()
-    names = {each: Path(each).name.lower() for each in _files(".")}
+    names = {each: Path(each).name.lower() for each in _list_files(".")}
     matching = [each for each, name in names.items() if fnmatchcase(name, pattern)]
     if is_folder:
         meant = [str(Path(each).parent) for each in matching]
@@ -145,8 +145,8 @@ def alike(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
     return "Did you mean " + " or ".join(f"'{each}'" for each in meant) + "?" if meant else ""
 
 
-def _files(folder: str) -> list[str]:
-    """Names of the visible files below a folder, the nearest first, as far as is cheap."""
+def _list_files(folder: str) -> list[str]:
+    """List visible files below a folder, the nearest first, within the bounds above."""
     files: list[str] = []
     folders, number = [(folder, 0)], 0
     for inner, depth in folders:
@@ -169,32 +169,32 @@ def _check_regular(mode: int) -> None:
         raise IsADirectoryError
     if stat.S_ISFIFO(mode):
         hint = "Write what comes through it to a file first, and name that."
-        raise Unreadable("is a pipe, not a file", hint)
+        raise UnreadableError("is a pipe, not a file", hint)
     if not stat.S_ISREG(mode):
-        raise Unreadable("is a device, not a file")
+        raise UnreadableError("is a device, not a file")
 
 
-def _read_regular(path: str | Path, limit: int, *, is_own: bool) -> bytes:
-    descriptor = os.open(path, _FLAGS)
+def _read_regular(path: str | Path, limit: int, *, must_be_own: bool) -> bytes:
+    descriptor = os.open(path, FLAGS)
     try:
         # Once more: something else may have taken the file's place.
         status = os.fstat(descriptor)
         _check_regular(status.st_mode)
-        if is_own and not is_ours(status):
-            raise Unreadable("may have been written by another user")
+        if must_be_own and not is_own(status):
+            raise UnreadableError("may have been written by another user")
         if status.st_size > limit:
             raise _too_large(limit)
-        return _all(lambda size: os.read(descriptor, size), limit)
+        return _read_all(lambda size: os.read(descriptor, size), limit)
     finally:
         os.close(descriptor)
 
 
 def _read_pipe(path: str | Path, limit: int) -> bytes:
     with Path(path).open("rb", buffering=0) as pipe:
-        return _all(pipe.read, limit)
+        return _read_all(pipe.read, limit)
 
 
-def _all(read: Callable[[int], bytes | None], limit: int) -> bytes:
+def _read_all(read: Callable[[int], bytes | None], limit: int) -> bytes:
     content = bytearray()
     while chunk := read(_CHUNK):
         content += chunk
@@ -203,18 +203,18 @@ def _all(read: Callable[[int], bytes | None], limit: int) -> bytes:
     return bytes(content)
 
 
-def _in_time(read: Callable[[], bytes], patience: float) -> bytes:
+def _wait_for(read: Callable[[], bytes], timeout: float) -> bytes:
     # In a thread that can be left behind, since not every system can poll a pipe.
     try:
-        return BackgroundCall(read).result(patience)
+        return BackgroundCall(read).result(timeout)
     except TimeoutError as error:
         hint = (
             "Does the program that writes it end? If it is only slow, raise deadline, or write to "
             "a file first."
         )
-        raise Unreadable(f"did not end within {patience:g} seconds", hint) from error
+        raise UnreadableError(f"did not end within {timeout:g} seconds", hint) from error
 
 
-def _too_large(limit: int) -> Unreadable:
+def _too_large(limit: int) -> UnreadableError:
     size = f"{limit // 1024**2} MiB" if limit >= 1024**2 else f"{limit // 1024} KiB"
-    return Unreadable(f"is larger than {size}")
+    return UnreadableError(f"is larger than {size}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
-from chainloop_smtp.inputfile import Unreadable
+from chainloop_smtp.inputfile import UnreadableError
 from chainloop_smtp.model.mail import (
     Attempt,
     Delivery,
@@ -76,12 +76,12 @@ def read_receipt(folder: Path) -> dict[str, list[Mapping[str, Any]]]:
     """
     entries: dict[str, list[Mapping[str, Any]]] = {}
     try:
-        receipt = json.loads(inputfile.read(folder / _RECEIPT, _MAX_RECEIPT, is_own=True))
+        receipt = json.loads(inputfile.read(folder / _RECEIPT, _MAX_RECEIPT, must_be_own=True))
         if receipt["$schema"] == _SCHEMA:
             for each in receipt["deliveries"]:
                 entries.setdefault(each["messageId"], []).append(each)
                 accepted([each])
-    except (Unreadable, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (UnreadableError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     return entries
 

@@ -12,7 +12,7 @@ import pytest
 
 from builders import cli_push, encoded, statement
 from chainloop_smtp import inputfile
-from chainloop_smtp.inputfile import Unreadable
+from chainloop_smtp.inputfile import UnreadableError
 from program import INPUTS, Post, Program, never
 
 LIMIT = 2048
@@ -29,7 +29,7 @@ CHECKOUT = "Paths are relative to the workspace: does a step before this one che
 
 
 def refusal(read: Callable[[], object]) -> tuple[str, str]:
-    with pytest.raises(Unreadable) as refused:
+    with pytest.raises(UnreadableError) as refused:
         read()
     assert str(refused.value) == refused.value.why
     return refused.value.why, refused.value.hint
@@ -90,20 +90,20 @@ def test_a_huge_file_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(lambda: inputfile.read("a", LIMIT)) == ("is larger than 2 KiB", "")
 
 
-@pytest.mark.parametrize("patience", [0, 60], ids=["files only", "pipes too"])
+@pytest.mark.parametrize("timeout", [0, 60], ids=["files only", "pipes too"])
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/null"])
 def test_a_device_is_not_even_opened(
-    monkeypatch: pytest.MonkeyPatch, device: str, patience: float
+    monkeypatch: pytest.MonkeyPatch, device: str, timeout: float
 ) -> None:
     monkeypatch.setattr(os, "open", None)
     expected = ("is a device, not a file", "")
-    assert refusal(lambda: inputfile.read(device, LIMIT, patience=patience)) == expected
+    assert refusal(lambda: inputfile.read(device, LIMIT, timeout=timeout)) == expected
 
 
-@pytest.mark.parametrize("patience", [0, 60], ids=["files only", "pipes too"])
-def test_a_folder_is_not_a_file(patience: float) -> None:
+@pytest.mark.parametrize("timeout", [0, 60], ids=["files only", "pipes too"])
+def test_a_folder_is_not_a_file(timeout: float) -> None:
     expected = ("cannot be read: is a directory", "Name the file in it.")
-    assert refusal(lambda: inputfile.read(".", LIMIT, patience=patience)) == expected
+    assert refusal(lambda: inputfile.read(".", LIMIT, timeout=timeout)) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,17 +143,17 @@ def test_a_pipe_that_takes_the_files_place_is_not_waited_for(
 def test_a_pipe_gives_what_comes_through_it() -> None:
     content = os.urandom(200_000)
     with writing(make_pipe(), content):
-        assert inputfile.read("pipe", len(content), patience=60) == content
+        assert inputfile.read("pipe", len(content), timeout=60) == content
 
 
 def test_a_pipe_has_the_same_limit() -> None:
     with writing(make_pipe(), b"x" * (LIMIT + 1)):
         expected = ("is larger than 2 KiB", "")
-        assert refusal(lambda: inputfile.read("pipe", LIMIT, patience=60)) == expected
+        assert refusal(lambda: inputfile.read("pipe", LIMIT, timeout=60)) == expected
 
 
 def test_a_pipe_that_nobody_writes_to_is_left_behind() -> None:
-    assert refusal(lambda: inputfile.read(make_pipe(), LIMIT, patience=0.2)) == NEVER_ENDS
+    assert refusal(lambda: inputfile.read(make_pipe(), LIMIT, timeout=0.2)) == NEVER_ENDS
 
 
 def test_a_stream_that_does_not_end_is_left_behind() -> None:
@@ -185,7 +185,7 @@ def test_a_stream_that_breaks_says_why() -> None:
 
 
 def test_a_missing_file_is_said_to_be_missing() -> None:
-    with pytest.raises(Unreadable) as refused:
+    with pytest.raises(UnreadableError) as refused:
         inputfile.read("a/b.json", LIMIT)
     assert (refused.value.why, refused.value.missing) == ("there is no such file", "a/b.json")
     assert refused.value.hint == CHECKOUT
@@ -199,7 +199,7 @@ def test_the_checkout_is_only_asked_about_where_it_may_lack(
     if is_checkout:
         Path(".git").mkdir()
     path = str(folder / "none") if is_absolute else "none"
-    assert inputfile.nearby(path) == ("" if is_checkout or is_absolute else CHECKOUT)
+    assert inputfile.suggest(path) == ("" if is_checkout or is_absolute else CHECKOUT)
 
 
 @pytest.mark.parametrize(
@@ -221,15 +221,15 @@ def test_a_hint_names_what_exists(files: list[str], path: str, hint: str) -> Non
     for each in files:
         Path(each).parent.mkdir(parents=True, exist_ok=True)
         Path(each).touch()
-    assert inputfile.nearby(path) == hint
+    assert inputfile.suggest(path) == hint
 
 
 def test_a_pattern_finds_what_may_be_meant_by_another_name() -> None:
     Path("out").mkdir()
     Path("out/My-Attestation-1.json").touch()
     pattern = "*attestation*.json"
-    assert inputfile.nearby("evidence", pattern) == "Did you mean 'out/My-Attestation-1.json'?"
-    assert inputfile.alike("evidence") == ""
+    assert inputfile.suggest("evidence", pattern) == "Did you mean 'out/My-Attestation-1.json'?"
+    assert inputfile.suggest_files("evidence") == ""
 
 
 def test_a_folder_is_found_by_what_is_in_it() -> None:
@@ -237,8 +237,8 @@ def test_a_folder_is_found_by_what_is_in_it() -> None:
         Path(each).parent.mkdir(exist_ok=True)
         Path(each).touch()
     hint = "Did you mean 'a' or 'b'?"
-    assert inputfile.nearby("templates", "*.j2", is_folder=True) == hint
-    assert inputfile.nearby("templates", "*.j3", is_folder=True) == CHECKOUT
+    assert inputfile.suggest("templates", "*.j2", is_folder=True) == hint
+    assert inputfile.suggest("templates", "*.j3", is_folder=True) == CHECKOUT
 
 
 def test_no_link_is_followed_and_no_folder_has_to_be_readable(folder: Path) -> None:
@@ -247,15 +247,15 @@ def test_no_link_is_followed_and_no_folder_has_to_be_readable(folder: Path) -> N
     (folder / "x").touch()
     Path("link").symlink_to("..")
     Path("gone").mkdir()
-    assert inputfile.alike("x") == ""
+    assert inputfile.suggest_files("x") == ""
 
 
 def test_looking_around_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "c"):
         Path(name).touch()
     monkeypatch.setattr(inputfile, "_MOST_ENTRIES", 2)
-    assert inputfile.alike("b") == "Did you mean 'b'?"
-    assert inputfile.alike("c") == ""
+    assert inputfile.suggest_files("b") == "Did you mean 'b'?"
+    assert inputfile.suggest_files("c") == ""
 
 
 # --- the program as a process ------------------------------------------------------------------

@@ -145,7 +145,7 @@ def _hint(pattern: str) -> str:
     if "," in pattern:
         return "Commas separate nothing here: write one thing a line."
     name = Path(pattern).name
-    hint = inputfile.nearby(pattern, name if name.strip("*?.") else "")
+    hint = inputfile.suggest(pattern, name if name.strip("*?.") else "")
     dot = "A hidden name only matches with its dot."
     return f"{hint} {dot}" if hint else f"Patterns are relative to the workspace. {dot}"
 

@@ -186,7 +186,7 @@ class Run:
         patience = float(deadline) if is_number else _PATIENCE
         try:
             octets = inputfile.read_stream(self.stdin, _LONGEST_PASSWORD, patience)
-        except inputfile.Unreadable as error:
+        except inputfile.UnreadableError as error:
             raise OptionsError(Problem("password-stdin", error.why, error.hint)) from error
         # Bytes that are not UTF-8 are kept as such, for the options to refuse.
         return octets.decode(errors="surrogateescape")

@@ -219,7 +219,7 @@ def _check_readable(option: str, path: str) -> None:
     try:
         if path:
             inputfile.read(path, _LARGEST)
-    except inputfile.Unreadable as error:
+    except inputfile.UnreadableError as error:
         why = "cannot be read: no such file" if error.missing else error.why
         hint = f"{error.hint} {_PEM_ITSELF}".strip() if error.missing else error.hint
         raise OptionsError(Problem(option, f"{quoted_path(path)} {why}", hint)) from error

@@ -169,12 +169,12 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
     folder = Path(sys.pycache_prefix, "templates")
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        is_ours = inputfile.is_ours(folder.stat())
+        is_own = inputfile.is_own(folder.stat())
     except OSError:
         return None
     # What is compiled depends on the environment, too, and so on the program's version.
     pattern = f"__jinja2_{__version__}_%s.cache"
-    is_usable = is_ours and os.access(folder, os.W_OK)
+    is_usable = is_own and os.access(folder, os.W_OK)
     return _OurByteCode(str(folder), pattern) if is_usable else None
 
 

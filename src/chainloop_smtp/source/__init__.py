@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted_path
-from chainloop_smtp.inputfile import Unreadable
+from chainloop_smtp.inputfile import UnreadableError
 from chainloop_smtp.model.settings import Evidence, Options
 from chainloop_smtp.source import paths
 
@@ -68,10 +68,10 @@ def read_message(name: str, stdin: BinaryIO) -> bytes:
     try:
         if name == "-":
             return inputfile.read_stream(stdin, MAX_BYTES, _PATIENCE)
-        return inputfile.read(name, MAX_BYTES, patience=_PATIENCE)
-    except Unreadable as error:
+        return inputfile.read(name, MAX_BYTES, timeout=_PATIENCE)
+    except UnreadableError as error:
         where = "mail 'standard input'" if name == "-" else f"mail {quoted_path(name)}"
-        hint = inputfile.alike(name, "*.eml") if error.missing else error.hint
+        hint = inputfile.suggest_files(name, "*.eml") if error.missing else error.hint
         raise OptionsError(Problem(where, error.why, hint)) from error
 
 
@@ -118,14 +118,14 @@ class _Reader:
             if name == "-":
                 return inputfile.read_stream(self._stdin, MAX_BYTES, transport.deadline)
             workspace = self._environ.get("GITHUB_WORKSPACE", "")
-            return paths.read(name, workspace, MAX_BYTES, patience=transport.deadline)
-        except Unreadable as error:
+            return paths.read(name, workspace, MAX_BYTES, timeout=transport.deadline)
+        except UnreadableError as error:
             if error.missing and not is_wanted:
                 return b""
             where = f"{option} {quoted_path('standard input' if name == '-' else name)}"
             hint = error.hint
             if error.missing:
-                nearby = inputfile.nearby(name, "*attestation*.json")
+                nearby = inputfile.suggest(name, "*attestation*.json")
                 hint = f"{nearby} {_WRITE_HINT}".strip()
             raise AttestationError(Problem(where, error.why, hint)) from error
 

@@ -10,9 +10,10 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from chainloop_smtp import inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted, quoted_path
 from chainloop_smtp.model.mail import File
 
@@ -23,14 +24,7 @@ _SHOWN = 10
 # Not files, though they look so; only a workspace of "/" could hold them.
 _NEVER = (Path("/proc"), Path("/sys"), Path("/dev"))
 _MAGIC = re.compile(r"[*?\[]")
-# What is no regular file is never waited for, and what Windows calls text mode never used.
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+_FLAGS = inputfile.FLAGS | getattr(os, "O_NOFOLLOW", 0)
 
 
 def collect(
@@ -39,18 +33,18 @@ def collect(
     limit: int,
     others: Sequence[File] = (),
 ) -> tuple[tuple[File, ...], tuple[str, ...]]:
-    """The files that the patterns match, and the patterns that match none.
-
-    A path that exists as it is written is not taken for a pattern.
-
-    They come in the order of the patterns, those of one pattern by name, each file once.
+    """Read the files that the patterns match, in the order of the patterns, each file once.
 
     Args:
         patterns: Relative to the workspace, or absolute and inside it. ``*``, ``?`` and ``[…]``
             match within a name, ``**`` any folders; a hidden name only where the dot is written.
+            A path that exists as it is written is not taken for a pattern.
         environ: For the workspace; where it names none, that is the current folder.
-        limit: Octets of all files together, the others included.
+        limit: Bytes of all files together, the others included.
         others: What is attached besides.
+
+    Returns:
+        The files, and the patterns that match none.
 
     Raises:
         OptionsError: With every problem: a pattern or match outside the workspace, a match that
@@ -62,13 +56,13 @@ def collect(
     names: dict[Path, str] = {}
     for pattern in patterns:
         try:
-            found = workspace.matches(pattern)
-        except _Refusal as refusal:
-            problems.append(_problem(pattern, refusal))
+            matches = workspace.match(pattern)
+        except _RefusedError as error:
+            problems.append(_problem(pattern, error))
             continue
-        for name in found:
-            names.setdefault(workspace.real(name), name)
-        if not found:
+        for name in matches:
+            names.setdefault(workspace.resolve(name), name)
+        if not matches:
             unmatched.append(pattern)
     if len(names) > _MOST_FILES:
         why = f"{len(names):,} files are matched, at most {_MOST_FILES} can be attached"
@@ -80,39 +74,53 @@ def collect(
     for name in names.values():
         try:
             content, size = workspace.read(name, max(left, 0))
-        except (_Refusal, OSError) as error:
+        except (_RefusedError, OSError) as error:
             problems.append(_problem(name, error))
             continue
         sizes.append((name, size))
         left -= size
         files.append(File(name=name, content=content))
     if left < 0 and not problems:
-        problems.append(too_large(sizes, limit))
+        problems.append(_too_large(sizes, limit))
     if problems:
         raise OptionsError(*problems)
     return tuple(files), tuple(unmatched)
 
 
-def too_large(sizes: Iterable[tuple[str, int]], limit: int) -> Problem:
-    """What to say when attachments are too large together: the largest of them, by name."""
+def _too_large(sizes: list[tuple[str, int]], limit: int) -> Problem:
     ordered = sorted(sizes, key=lambda each: (-each[1], each[0]))
     total = sum(size for _, size in ordered)
-    told = [f"{quoted(name)} {size:,}" for name, size in ordered[:_SHOWN]]
-    told += [f"and {len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
+    largest = [f"{quoted(name)} {size:,}" for name, size in ordered[:_SHOWN]]
+    largest += [f"and {len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
     return Problem(
         "attach-max-size",
-        f"the attachments have {total:,} octets together, {limit:,} are allowed: {', '.join(told)}",
+        f"the attachments have {total:,} octets together, {limit:,} are allowed: "
+        f"{', '.join(largest)}",
         "Attach less, or raise attach-max-size: most servers take 10 to 25 MB, and a mail is "
         "larger by a third than what is attached to it.",
     )
 
 
-class _Refusal(Exception):  # noqa: N818  # never leaves this module
+def _problem(name: str, error: Exception) -> Problem:
+    why = str(error)
+    if isinstance(error, OSError):
+        why = f"cannot be read: {str(error.strerror).lower()}"
+    return Problem(f"attach {quoted_path(name)}", why, _HINTS.get(why, ""))
+
+
+_HINTS = {
+    "is a folder": "Write what in it is to be attached, such as dist/*.json.",
+    "is outside the workspace": "Copy it into the workspace in a step before.",
+    "leads out of the workspace": "A link is attached only where it stays inside.",
+}
+
+
+class _RefusedError(Exception):
     """Why a pattern or a match is not attached."""
 
 
 class Workspace:
-    """A folder, and what lies in it.
+    """A folder, and the files in it.
 
     Args:
         has_descriptors: Folders can be opened and used to open what is in them. Not on Windows,
@@ -121,48 +129,49 @@ class Workspace:
 
     def __init__(self, path: str, has_descriptors: bool = os.open in os.supports_dir_fd) -> None:
         self._given = Path(path)
-        self._root = _real(self._given)
+        self._root = _resolve(self._given)
         self._has_descriptors = has_descriptors
         self._entries = 0
 
-    def matches(self, pattern: str) -> tuple[str, ...]:
-        """Names relative to the workspace, with slashes, sorted; no folders among them."""
-        components = self._components(pattern)
-        literal = tuple(components)
+    def match(self, pattern: str) -> tuple[str, ...]:
+        """Return names relative to the workspace, with slashes, sorted; no folders among them."""
+        components = self._split(pattern)
         # What exists by this very name is meant, whatever brackets in it could mean besides.
-        is_there = os.path.lexists(self._root.joinpath(*literal))
-        found = [literal] if is_there else sorted(set(self._walk((), components)))
-        names = ["/".join(each) for each in found]
+        is_there = os.path.lexists(self._root.joinpath(*components))
+        matches = [tuple(components)] if is_there else sorted(set(self._walk((), components)))
+        names = ["/".join(each) for each in matches]
         is_literal = is_there or not _MAGIC.search(pattern)
         return tuple(name for name in names if is_literal or not (self._root / name).is_dir())
 
-    def real(self, name: str) -> Path:
-        """What a match is the same by: where it really is."""
-        return _real(self._root / name)
+    def resolve(self, name: str) -> Path:
+        """Return where a match really is, which is the same for each of its names."""
+        return _resolve(self._root / name)
 
     def read(self, name: str, limit: int) -> tuple[bytes, int]:
-        """Content and size of a match. Over the limit only the size is right.
+        """Return content and size of a match. Over the limit only the size is right.
 
         Raises:
-            _Refusal: It is no file of the workspace.
+            _RefusedError: It is not a file of the workspace.
             OSError: It cannot be read.
         """
-        real = _real(self._root / name, is_strict=True)
+        real = _resolve(self._root / name, is_strict=True)
         self._check_inside(real)
-        self._check_visible(name, real)
+        # The checkout may keep a token in `.git`, which nobody attaches by way of a link.
+        if ".git" in real.parts and ".git" not in name.split("/"):
+            raise _RefusedError("leads into .git")
         with os.fdopen(self._open(real), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise _Refusal(_kind(status.st_mode))
+                raise _RefusedError(_describe_kind(status.st_mode))
             if not self._has_descriptors and not (
-                os.path.samestat(status, real.lstat()) and _real(real) == real
+                os.path.samestat(status, real.lstat()) and _resolve(real) == real
             ):
-                raise _Refusal("has changed while it was opened")
+                raise _RefusedError("has changed while it was opened")
             content = file.read(limit + 1)
         return content, max(len(content), status.st_size)
 
     def _open(self, real: Path) -> int:
-        """A descriptor of the file; where folders have them too, no link on the way is followed."""
+        """Open the file; where folders have descriptors too, no link on the way is followed."""
         if not self._has_descriptors:
             self._check_file(real.lstat().st_mode)
             return os.open(real, _FLAGS)
@@ -181,33 +190,28 @@ class Workspace:
 
     def _check_file(self, mode: int) -> None:
         if not stat.S_ISREG(mode):
-            raise _Refusal(_kind(mode))
+            raise _RefusedError(_describe_kind(mode))
 
     def _check_inside(self, real: Path) -> None:
         if not real.is_relative_to(self._root):
-            raise _Refusal("leads out of the workspace")
+            raise _RefusedError("leads out of the workspace")
         if any(real.is_relative_to(each) for each in _NEVER):
-            raise _Refusal("is no file, but a part of the running system")
+            raise _RefusedError("is no file, but a part of the running system")
 
-    def _check_visible(self, name: str, real: Path) -> None:
-        """The checkout may keep a token in ``.git``, which nobody attaches by way of a link."""
-        if ".git" in real.parts and ".git" not in name.split("/"):
-            raise _Refusal("leads into .git")
-
-    def _components(self, pattern: str) -> list[str]:
-        """The pattern's names, from the workspace on."""
+    def _split(self, pattern: str) -> list[str]:
+        """Split a pattern into its names, from the workspace on."""
         path = pattern.replace(os.sep, "/")
         if Path(pattern).is_absolute():
             bases = (f"{each.as_posix()}/" for each in (self._given, self._root))
             base = next((each for each in bases if path.startswith(each)), None)
             if base is None:
-                raise _Refusal("is outside the workspace")
+                raise _RefusedError("is outside the workspace")
             path = path.removeprefix(base)
         components = [each for each in path.split("/") if each not in ("", ".")]
         if ".." in components:
-            raise _Refusal("is outside the workspace")
+            raise _RefusedError("is outside the workspace")
         if not components or "\0" in path or (os.sep == "\\" and ":" in path):
-            raise _Refusal("is not a path")
+            raise _RefusedError("is not a path")
         if components[-1] == "**":
             components.append("*")
         # One `**` says as much as two.
@@ -220,81 +224,68 @@ class Workspace:
     def _walk(
         self, folder: tuple[str, ...], components: Sequence[str]
     ) -> Iterator[tuple[str, ...]]:
-        """Names of all that matches below a folder, as their components."""
+        """Yield all that matches below a folder, as components."""
         if len(folder) > _MOST_FOLDERS:
-            raise _Refusal(f"goes through more than {_MOST_FOLDERS} folders below each other")
+            raise _RefusedError(f"goes through more than {_MOST_FOLDERS} folders below each other")
         first, rest = components[0], components[1:]
         if first == "**":
             yield from self._walk(folder, rest)
-            for entry in self._listed(folder):
+            for entry in self._list(folder):
                 # No link: it may lead back to where it lies.
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                     yield from self._walk((*folder, entry.name), components)
             return
         # As for the whole: a folder of this very name comes first, if what is meant lies in it.
         is_there = rest and os.path.lexists(self._root.joinpath(*folder, first))
-        names = [first] if is_there else []
-        found = [each for name in names for each in self._below(folder, name, rest)]
-        yield from found or (
-            each for name in self._named(folder, first) for each in self._below(folder, name, rest)
+        literal = list(self._descend(folder, first, rest)) if is_there else []
+        yield from literal or (
+            each
+            for name in self._match_names(folder, first)
+            for each in self._descend(folder, name, rest)
         )
 
-    def _below(
+    def _descend(
         self, folder: tuple[str, ...], name: str, rest: Sequence[str]
     ) -> Iterator[tuple[str, ...]]:
-        """What matches at or below an entry of a folder."""
+        """Yield what matches at or below an entry of a folder."""
         path = self._root.joinpath(*folder, name)
         if not rest:
             yield (*folder, name)
         elif path.is_dir():
-            self._check_inside(_real(path))
+            self._check_inside(_resolve(path))
             yield from self._walk((*folder, name), rest)
 
-    def _named(self, folder: tuple[str, ...], component: str) -> list[str]:
-        """Names in a folder that one component matches."""
+    def _match_names(self, folder: tuple[str, ...], component: str) -> list[str]:
         if not _MAGIC.search(component):
             path = self._root.joinpath(*folder, component)
             return [component] if os.path.lexists(path) else []
         return [
             entry.name
-            for entry in self._listed(folder)
+            for entry in self._list(folder)
             if fnmatch.fnmatchcase(entry.name, component)
             and (component.startswith(".") or not entry.name.startswith("."))
         ]
 
-    def _listed(self, folder: tuple[str, ...]) -> list[os.DirEntry[str]]:
+    def _list(self, folder: tuple[str, ...]) -> list[os.DirEntry[str]]:
+        listed = []
         try:
             with os.scandir(self._root.joinpath(*folder)) as entries:
-                found = []
                 for entry in entries:
                     self._entries += 1
                     if self._entries > _MOST_ENTRIES:
-                        raise _Refusal(f"has to look at more than {_MOST_ENTRIES:,} files")
-                    found.append(entry)
-                return found
+                        raise _RefusedError(f"has to look at more than {_MOST_ENTRIES:,} files")
+                    listed.append(entry)
         except OSError as error:
-            raise _Refusal(f"cannot be looked for: {str(error.strerror).lower()}") from error
+            raise _RefusedError(f"cannot be looked for: {str(error.strerror).lower()}") from error
+        return listed
 
 
-def _real(path: Path, *, is_strict: bool = False) -> Path:
-    """Without any link. pathlib's own way calls a loop of links a bug (before Python 3.13)."""
+def _resolve(path: Path, *, is_strict: bool = False) -> Path:
+    """Follow all links. pathlib's own way calls a loop of links a bug (before Python 3.13)."""
     return Path(os.path.realpath(path, strict=is_strict))
 
 
-def _kind(mode: int) -> str:
-    kinds = ((stat.S_ISDIR, "is a folder"), (stat.S_ISLNK, "is a link"))
-    return next((words for is_one, words in kinds if is_one(mode)), "is a device, pipe or socket")
-
-
-def _problem(name: str, error: Exception) -> Problem:
-    why = str(error)
-    if isinstance(error, OSError):
-        why = f"cannot be read: {str(error.strerror).lower()}"
-    return Problem(f"attach {quoted_path(name)}", why, _HINTS.get(why, ""))
-
-
-_HINTS = {
-    "is a folder": "Write what in it is to be attached, such as dist/*.json.",
-    "is outside the workspace": "Copy it into the workspace in a step before.",
-    "leads out of the workspace": "A link is attached only where it stays inside.",
-}
+def _describe_kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "is a folder"
+    return "is a link" if stat.S_ISLNK(mode) else "is a device, pipe or socket"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from chainloop_smtp import inputfile
-from chainloop_smtp.inputfile import Unreadable
+from chainloop_smtp.inputfile import UnreadableError
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
 
 _MAX_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
@@ -147,7 +147,7 @@ def _read_payload(environ: Mapping[str, str]) -> _Payload:
     try:
         content = inputfile.read(environ.get("GITHUB_EVENT_PATH", ""), _MAX_BYTES)
         return _Payload(json.loads(content))
-    except (Unreadable, ValueError, RecursionError):
+    except (UnreadableError, ValueError, RecursionError):
         return _Payload(None)
 
 

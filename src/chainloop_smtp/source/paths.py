@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted, quoted_path
-from chainloop_smtp.inputfile import Unreadable
+from chainloop_smtp.inputfile import UnreadableError
 from chainloop_smtp.model.mail import TemplateFile, Templates
 
 _LIST_PREFIX = "file:"
@@ -28,23 +28,23 @@ _MAX_TEMPLATES = 32
 _MAX_ENTRIES = 10_000  # a folder with more is no folder of templates
 
 
-def read(name: str, workspace: str, limit: int, *, patience: float = 0) -> bytes:
+def read(name: str, workspace: str, limit: int, *, timeout: float = 0) -> bytes:
     """Read the file that an input names.
 
     Args:
         workspace: A link out of it, or into its ``.git``, is refused. Empty: there is none, and
             every link is followed.
         limit: Bytes; a larger file is refused.
-        patience: Seconds to wait for a pipe; 0: only a regular file is read.
+        timeout: Seconds to wait for a pipe; 0: only a regular file is read.
 
     Raises:
-        Unreadable: It is not a file that can be read.
+        UnreadableError: It is not a file that can be read.
     """
     try:
         path = _resolve(name, workspace)
     except (OSError, ValueError) as error:
-        raise inputfile.unreadable(error) from error
-    return inputfile.read(path, limit, patience=patience)
+        raise inputfile.wrap(error) from error
+    return inputfile.read(path, limit, timeout=timeout)
 
 
 def _resolve(name: str, workspace: str) -> Path:
@@ -93,7 +93,7 @@ def _read_list(name: str, path: str, workspace: str) -> list[str]:
     except UnicodeDecodeError as error:
         why = "is neither UTF-8, UTF-16 nor Windows-1252"
         raise OptionsError(Problem(where, why, "Save it as UTF-8.")) from error
-    except Unreadable as error:
+    except UnreadableError as error:
         raise OptionsError(Problem(where, error.why, error.hint)) from error
     return [bare for line in text.splitlines() if (bare := _COMMENT.sub("", line).strip())]
 
@@ -131,7 +131,7 @@ def read_templates(folder: str, subject: str) -> Templates:
         why = f"{quoted_path(folder)} is no folder to read: {inputfile.reason(error)}"
         is_missing = isinstance(error, FileNotFoundError)
         pattern = f"*{_TEMPLATE_SUFFIX}"
-        hint = inputfile.nearby(folder, pattern, is_folder=True) if is_missing else ""
+        hint = inputfile.suggest(folder, pattern, is_folder=True) if is_missing else ""
         raise OptionsError(Problem("template-dir", why, hint)) from error
     wanted = [name for name in names if name.endswith(_TEMPLATE_SUFFIX)]
     problems: list[Problem] = []
@@ -144,7 +144,7 @@ def read_templates(folder: str, subject: str) -> Templates:
             files.append(TemplateFile(name=name, text=_read_template(home, name)))
         except UnicodeDecodeError:
             problems.append(Problem(f"template-dir {quoted(name)}", "it is not UTF-8"))
-        except Unreadable as error:
+        except UnreadableError as error:
             problems.append(Problem(f"template-dir {quoted(name)}", error.why, error.hint))
     if problems:
         raise MessageError(*problems)
@@ -155,5 +155,5 @@ def read_templates(folder: str, subject: str) -> Templates:
 def _read_template(home: Path, name: str) -> str:
     target = Path(os.path.realpath(home / name))
     if not target.is_relative_to(home):
-        raise Unreadable("it leads out of this folder")
+        raise UnreadableError("it leads out of this folder")
     return inputfile.read(target, _MAX_TEMPLATE_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
