@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from chainloop_smtp.model.attested import Attestation, FindingKind, Violation, Workflow
-from chainloop_smtp.model.entries import Conditions, Trigger
+from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.facts import (
     Decision,
     Job,
@@ -14,6 +14,7 @@ from chainloop_smtp.model.facts import (
     Verdict,
     run_fact,
 )
+from chainloop_smtp.model.settings import Trigger
 
 COMPARING = (Trigger.CHANGED, Trigger.FIXED, Trigger.NEW_VIOLATIONS)
 _GOOD = (Outcome.PASSED, Outcome.ATTESTED)

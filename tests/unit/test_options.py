@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, quoted
-from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.model.facts import JobResult, JobStatus
 from chainloop_smtp.model.settings import (
     Attachment,
@@ -24,6 +23,7 @@ from chainloop_smtp.model.settings import (
     Secret,
     Tls,
     Transport,
+    Trigger,
 )
 
 INPUTS = {

@@ -17,7 +17,7 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.entries import Conditions, Trigger
+from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.facts import (
     Breach,
     Changes,
@@ -30,6 +30,7 @@ from chainloop_smtp.model.facts import (
     Previous,
     Verdict,
 )
+from chainloop_smtp.model.settings import Trigger
 from chainloop_smtp.routing import decide, ref
 
 UNKNOWN = Previous(source="nothing to compare with")

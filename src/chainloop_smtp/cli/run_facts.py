@@ -9,10 +9,9 @@ from chainloop_smtp import addressing, attestation, difference, options, routing
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.attested import Attestation, Workflow
-from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts, attested_run, is_same_run
 from chainloop_smtp.model.frozen import dataclass
-from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options
+from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, Trigger
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 UNREAD = (

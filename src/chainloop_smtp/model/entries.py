@@ -1,37 +1,20 @@
-"""The configuration file: registrations, and what attaches them to workflows."""
+"""The configuration file: registrations, and the attachments of these to workflows."""
 
 from collections.abc import Mapping
 from dataclasses import field
-from enum import StrEnum
 
 from chainloop_smtp.model.attested import FindingKind
 from chainloop_smtp.model.facts import Outcome
 from chainloop_smtp.model.frozen import dataclass
 
 
-class Trigger(StrEnum):
-    """The words of ``send-on``."""
-
-    ALWAYS = "always"
-    PASSED = "passed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    VIOLATED = "violated"
-    BLOCKED = "blocked"
-    BYPASSED = "bypassed"
-    NOT_ATTESTED = "not-attested"
-    CHANGED = "changed"
-    FIXED = "fixed"
-    NEW_VIOLATIONS = "new-violations"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """When an attachment applies: every one that is given has to hold.
+    """When an attachment applies: all conditions that are set have to hold.
 
     Attributes:
         workflows: Globs over the Chainloop workflow's name, or its id; one has to match. Empty
-            means any, here and below.
+            means any, as for all conditions.
         projects: Globs over the Chainloop project's name.
         branches: Globs over the branch; for a pull request, over that of its head.
         tags: Globs over the tag.

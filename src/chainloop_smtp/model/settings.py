@@ -1,4 +1,4 @@
-"""What a user may say, validated."""
+"""Options, validated, and what the stages make of them: evidence as bytes, and access tokens."""
 
 import re
 import unicodedata
@@ -7,23 +7,22 @@ from dataclasses import field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus
 from chainloop_smtp.model.frozen import dataclass
 
-# What mail servers route by inside a local part. Postfix, by default: the percent hack and bang
+# Signs in a local part that mail servers route by. Postfix, by default: the percent hack and bang
 # paths, quoted or not (allow_percent_hack, swap_bangpath, resolve_dequoted_address). Sendmail:
 # UUCP's "!" and "^", DECnet's "::", and the colon and comma of source routes (RFC 5321 section
 # 4.1.2). A quoted "|" or "\\" means a program or no alias to some.
 _ROUTING_SIGNS = frozenset("%!^:@|\\,;<>")
 # X.400 in RFC 2156's spelling ("/G=Jane/S=Doe/"), forwarders' SRS ("SRS0=hash=day=domain=user"),
-# and what Exchange wraps foreign addresses in ("IMCEASMTP-user+40domain").
+# and the form that Exchange gives to foreign addresses ("IMCEASMTP-user+40domain").
 _ROUTING_FORMS = re.compile(r"/|srs[01][=+-]|imcea[a-z0-9]*-", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
-    """RFC 5322 section 3.4: an addr-spec, with a display name or without.
+    """An addr-spec with or without a display name (RFC 5322 section 3.4).
 
     Attributes:
         addr_spec: ``local-part@domain``; the domain in its ASCII form (IDNA A-labels), the local
@@ -36,22 +35,22 @@ class Mailbox:
 
     @property
     def domain(self) -> str:
-        """What stands behind the last ``@``."""
+        """The part after the last ``@``."""
         return self.addr_spec.rpartition("@")[2]
 
     @property
     def key(self) -> str:
-        """The same for two spellings of one mailbox; see `mailbox_key`."""
+        """Equal for two spellings of one mailbox; see `mailbox_key`."""
         return mailbox_key(self.addr_spec)
 
     @property
     def is_rerouted(self) -> bool:
-        """Whether some mail server takes the local part for another address, maybe elsewhere."""
+        """Whether some mail servers read another address, maybe elsewhere, into the local part."""
         local = unicodedata.normalize("NFKC", self.addr_spec.rpartition("@")[0]).strip('"')
         return bool(_ROUTING_SIGNS.intersection(local) or _ROUTING_FORMS.match(local))
 
     def is_in(self, domains: tuple[str, ...]) -> bool:
-        """Its domain is one of these in lower case, or matches one such as ``*.example.com``."""
+        """Whether its domain matches one of these, in lower case, such as ``*.example.com``."""
         return any(fnmatchcase(self.domain.lower(), domain) for domain in domains)
 
     def __str__(self) -> str:
@@ -59,20 +58,20 @@ class Mailbox:
 
 
 def mailbox_key(addr_spec: str) -> str:
-    """What two addr-specs share that differ only in case: they are one mailbox.
+    """Return the same key for addr-specs that differ only in case, since they are one mailbox.
 
-    RFC 5321 section 2.4 lets a host tell local parts apart by case, and discourages it; no mail
+    RFC 5321 section 2.4 lets a host tell local parts apart by case, but discourages it; no mail
     service does, and nobody wants a mail twice.
     """
     return addr_spec.lower()
 
 
 def unique(boxes: Iterable[Mailbox]) -> tuple[Mailbox, ...]:
-    """Each mailbox once, in its first spelling."""
-    found: dict[str, Mailbox] = {}
+    """Return each mailbox once, in its first spelling."""
+    by_key: dict[str, Mailbox] = {}
     for box in boxes:
-        found.setdefault(box.key, box)
-    return tuple(found.values())
+        by_key.setdefault(box.key, box)
+    return tuple(by_key.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ class Registration:
 
     Attributes:
         from_: Sender; the schema's key is ``from``.
-        to: One recipient at least.
+        to: At least one recipient.
         port: TCP port, 1 to 65535. The schema carries it as a string.
         user: Empty only with ``auth: none``.
         password: Never shown: not in a repr, a mail, a log or a summary.
@@ -97,7 +96,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """Chainloop's smtp attachment: what is added when the integration meets a workflow."""
+    """Chainloop's smtp attachment: what a workflow adds to a registration."""
 
     cc: tuple[Mailbox, ...] = ()
 
@@ -112,7 +111,7 @@ class Tls(StrEnum):
 
 
 class Auth(StrEnum):
-    """SASL mechanism. ``AUTO`` takes the first one that both sides know."""
+    """SASL mechanism. ``AUTO`` takes the first one that both sides support."""
 
     AUTO = "auto"
     PLAIN = "plain"
@@ -125,7 +124,7 @@ class Auth(StrEnum):
 
 
 class ProxyKind(StrEnum):
-    """How a proxy is spoken to: its URL's scheme."""
+    """A proxy's protocol: the scheme of its URL."""
 
     HTTP = "http"
     SOCKS5 = "socks5"
@@ -133,10 +132,10 @@ class ProxyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """What stands between this machine and the mail server, and looks its name up.
+    """A proxy to the mail server, whose name it looks up.
 
     Attributes:
-        user: Empty: the proxy asks for no login.
+        user: Empty when the proxy wants no login.
     """
 
     kind: ProxyKind
@@ -147,7 +146,7 @@ class Proxy:
 
 
 class OAuth2Provider(StrEnum):
-    """Who issues access tokens. ``OTHER`` is known by nothing but its token endpoint."""
+    """Who issues access tokens. ``OTHER`` is known by its token endpoint only."""
 
     MICROSOFT = "microsoft"
     GOOGLE = "google"
@@ -156,17 +155,17 @@ class OAuth2Provider(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuth2:
-    """How to get an access token (RFC 6749), validated: one grant, and all that it needs.
+    """How to get an access token (RFC 6749): one grant, and everything it needs.
 
     Attributes:
         tenant: Microsoft: the directory's id or domain. Google with ``is_federated``: the workload
             identity provider's resource name, ``projects/…/providers/…``.
         client_id: Google with ``is_federated``: the service account's address.
         client_secret: Google without a refresh token: the service account's key, a JSON text.
-        refresh_token: Empty: another grant than that of a refresh token.
-        scope: Empty: the provider's own for sending mail.
-        token_url: Wins over the provider's own; empty only where there is a provider.
-        is_federated: The job's own identity stands in for a stored secret.
+        refresh_token: Empty for the other grants.
+        scope: Empty means the provider's scope for sending mail.
+        token_url: Replaces the provider's own; empty only when there is a provider.
+        is_federated: The job's own identity is used in place of a stored secret.
     """
 
     provider: OAuth2Provider = OAuth2Provider.OTHER
@@ -180,10 +179,26 @@ class OAuth2:
 
 
 class Lookup(StrEnum):
-    """A word that stands for people in a list of recipients."""
+    """A word in a list of recipients that stands for people to look up."""
 
     AUTHOR = "author"
     CONTRIBUTORS = "contributors"
+
+
+class Trigger(StrEnum):
+    """The words of ``send-on``."""
+
+    ALWAYS = "always"
+    PASSED = "passed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    VIOLATED = "violated"
+    BLOCKED = "blocked"
+    BYPASSED = "bypassed"
+    NOT_ATTESTED = "not-attested"
+    CHANGED = "changed"
+    FIXED = "fixed"
+    NEW_VIOLATIONS = "new-violations"
 
 
 class Require(StrEnum):
@@ -194,7 +209,7 @@ class Require(StrEnum):
 
 
 class EnvValues(StrEnum):
-    """What the mail shows of the attested environment variables."""
+    """What a mail shows of the attested environment variables."""
 
     SHOW = "show"
     NAMES = "names"
@@ -202,7 +217,7 @@ class EnvValues(StrEnum):
 
 
 class Thread(StrEnum):
-    """Which mails stand together in one conversation of a mail program."""
+    """Which mails form one conversation in a mail program."""
 
     RUN = "run"
     REF = "ref"
@@ -211,11 +226,11 @@ class Thread(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """One header field of the user's own (RFC 5322 section 3.6.8).
+    """A header field that the user adds (RFC 5322 section 3.6.8).
 
     Attributes:
-        name: ASCII, and no name that the protocol or this program owns.
-        value: On one line, without control characters; it may hold more than ASCII.
+        name: ASCII, and not a name that the protocol or this program owns.
+        value: One line without control characters; not only ASCII.
     """
 
     name: str
@@ -223,7 +238,7 @@ class Header:
 
 
 class Dsn(StrEnum):
-    """What the mail systems on the way are to report back (RFC 3461 section 4.1)."""
+    """What the mail systems on the way have to report (RFC 3461 section 4.1)."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -237,15 +252,15 @@ class Transport:
 
     Attributes:
         tls_ca_file: PEM text, or the path of a PEM file, of authorities to trust besides the
-            system's; empty: the system's only.
-        tls_fingerprint: SHA-256 of the server's certificate, 64 lower-case hexadecimal digits; it
-            stands instead of all trust in authorities. Empty: those are asked.
-        tls_client_cert: The same for our own certificate; empty: we have none.
-        tls_client_key: The same for its key; empty: it stands in ``tls_client_cert``.
-        has_token: What the registration has for a password is an OAuth access token.
-        proxy: None: the connection is direct.
-        ehlo_name: Given in EHLO; empty: the machine's own, or its address.
-        dsn: What to ask for, where the server offers DSN; empty: the servers' own habit.
+            system's. Empty when only the system's are trusted.
+        tls_fingerprint: SHA-256 of the server's certificate, 64 lower-case hexadecimal digits,
+            trusted in place of all authorities. Empty when authorities are trusted.
+        tls_client_cert: PEM text or path of the client certificate; empty when there is none.
+        tls_client_key: PEM text or path of its key; empty when ``tls_client_cert`` holds it.
+        has_token: The registration's password is an OAuth access token.
+        proxy: None for a direct connection.
+        ehlo_name: Empty means the machine's own name, or its address.
+        dsn: Reports to ask for, where the server offers DSN. Empty leaves it to the servers.
         require_tls: Every server on the way has to use TLS, or the mail comes back (RFC 8689).
         timeout: Seconds for one network step.
         deadline: Seconds for everything that touches the network.
@@ -268,13 +283,13 @@ class Transport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enclosures:
-    """What is attached to the mail (an attachment is something else to Chainloop).
+    """The files attached to a mail ("attachment" means something else in Chainloop).
 
     Attributes:
-        has_evidence: The documents, exactly as they were given.
+        has_evidence: The attestation's documents, exactly as they were given.
         has_report: All facts as JSON.
-        patterns: Of files, relative to the workspace.
-        max_size: Octets of all of it before its encoding.
+        patterns: Paths and globs of files, relative to the workspace.
+        max_size: Bytes of all files together, before their encoding.
     """
 
     has_evidence: bool = False
@@ -285,13 +300,13 @@ class Enclosures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composition:
-    """What the user says of the mail's form.
+    """The form of a mail.
 
     Attributes:
-        reply_to: Where answers go; empty: to the sender.
-        headers: The user's own, in their order; each name once.
-        subject: Source of a template; empty: the subject that we write.
-        template_dir: Folder of the user's templates; empty: ours alone.
+        reply_to: Where answers go. Empty means to the sender.
+        headers: Header fields that the user adds, in order; each name once.
+        subject: Source of a template. Empty means the built-in subject.
+        template_dir: Folder of the user's templates. Empty means the built-in ones only.
     """
 
     reply_to: tuple[Mailbox, ...] = ()
@@ -305,11 +320,11 @@ class Composition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """What nobody may see.
+    """A value that nobody may see.
 
     Attributes:
-        name: The input that it came by, and whose it is where there are several.
-        user: Goes before it where both are sent (AUTH PLAIN); empty: nobody.
+        name: The input that holds it, and whose it is when there are several.
+        user: The user name that is sent with it (AUTH PLAIN); empty when there is none.
     """
 
     name: str
@@ -319,26 +334,25 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Everything a user may say, validated.
+    """All inputs of one mail, validated. Empty strings and tuples mean "not given".
 
     Attributes:
-        attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself; empty:
-            no evidence is given.
-        workflow_run_id: A UUID to ask the ``chainloop`` command for; empty: nothing to ask.
-        previous_attestation: An earlier run's, of the same forms; empty: nothing to compare.
-        policy_evaluations: One source of the same forms as ``attestation``; empty: none.
-        project: Chainloop's, of a run whose attestation does not say it; empty: not said.
-        workflow: The same.
-        job_status: None when not said.
-        oauth2: How to get the token that stands in for a password; None: there is a password.
-        lookups: People to look up, each with the input they belong to: ``to``, ``cc`` or ``bcc``.
-        allowed_domains: Recipients are in one of these, globs included; empty: in any.
-        redirect_to: Gets every mail in place of all recipients; empty: nobody.
-        send_on: One of them has to hold.
-        config: Path of the configuration file; empty: the caller looks for one.
-        max_recipients: Of one transaction.
-        output_dir: Empty: the caller chooses.
-        secrets: All that are known to the run, used or not.
+        attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself.
+        workflow_run_id: A UUID to ask the ``chainloop`` command for.
+        previous_attestation: An earlier run's, in the same forms as ``attestation``.
+        policy_evaluations: One source in the same forms as ``attestation``.
+        project: Chainloop's project, for a run whose attestation does not name it.
+        workflow: Chainloop's workflow, in the same way.
+        job_status: None when not given.
+        oauth2: How to get the token that is used as password; None when there is a password.
+        lookups: People to look up, each with the input that wants them: ``to``, ``cc`` or ``bcc``.
+        allowed_domains: Domains and globs; every recipient has to be in one of them.
+        redirect_to: Gets every mail in place of all recipients.
+        send_on: The mail is sent when one of these applies.
+        config: Path of the configuration file; when empty, the caller looks for one.
+        max_recipients: Limit for one transaction.
+        output_dir: When empty, the caller chooses one.
+        secrets: All secrets in the inputs, used or not.
     """
 
     registration: Registration
@@ -377,21 +391,21 @@ class Options:
 
     @property
     def is_success(self) -> bool:
-        """Neither this job nor an earlier one is said to have failed or been cancelled."""
+        """Neither this job nor an earlier one is known to have failed or been cancelled."""
         return Job(status=self.job_status, needs=self.needs).is_success
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the user handed over, unread.
+    """The user's evidence as bytes, not parsed yet.
 
     Attributes:
-        documents: Each about the same run. Empty when no evidence is given.
+        documents: About the same run. Empty when no evidence is given.
         previous: Documents about an earlier run. Empty when there is nothing to compare with.
         policy_evaluations: The bundle that the attestation refers to; None when not given.
-        absences: What was asked for and is not there, which is no reason to fail.
-        failures: What could not be read although the mail about a failed job does without it.
-        network_seconds: Spent on URLs and on the ``chainloop`` command.
+        absences: Sentences on what is missing, which is no reason to fail.
+        failures: Sentences on what could not be read; the mail about a failed job goes without it.
+        network_seconds: Time spent on URLs and on the ``chainloop`` command.
     """
 
     documents: tuple[bytes, ...] = field(default=(), repr=False)
@@ -404,10 +418,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """What stands in for a password, for an hour or so.
+    """Used as a password, for an hour or so.
 
     Attributes:
-        network_seconds: Spent on getting it.
+        network_seconds: Time spent on getting it.
     """
 
     value: str = field(repr=False)

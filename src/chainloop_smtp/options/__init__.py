@@ -16,9 +16,8 @@ from chainloop_smtp.errors import (
     quoted_path,
     quoted_word,
 )
-from chainloop_smtp.model.entries import Trigger
 from chainloop_smtp.model.facts import JobResult, JobStatus
-from chainloop_smtp.model.settings import Mailbox, Options, Plugin, Require, Secret
+from chainloop_smtp.model.settings import Mailbox, Options, Plugin, Require, Secret, Trigger
 from chainloop_smtp.options import addresses
 from chainloop_smtp.options.composition import parse_composition
 from chainloop_smtp.options.inputs import (
