@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from chainloop_smtp.delivery import send
-from chainloop_smtp.delivery.clock import Deadline, monotonic
+from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.connection import Connection
 from chainloop_smtp.delivery.dialing import own_name
 from chainloop_smtp.delivery.tls import context as tls_context
@@ -396,7 +396,7 @@ def test_a_reset_between_the_reply_and_the_handshake_is_told(
 ) -> None:
     steps = changed(script(tls="starttls"), starttls=Step(reply=b"220 go\r\n", then=Then.STALL))
     with Scripted(steps) as server:
-        deadline = Deadline(10, 10, "here", monotonic)
+        deadline = Deadline(10, 10, "here", time.monotonic)
         with closing(Connection("127.0.0.1", server.port, deadline)) as connection:
             connection.read()
             connection.exchange(b"EHLO [127.0.0.1]")
@@ -419,7 +419,7 @@ def test_a_reset_between_the_reply_and_the_handshake_is_told(
 
 def test_both_ends_of_a_connection_are_known_after_its_reset() -> None:
     with Scripted({"greeting": Step(reply=b"220 hello\r\n", then=Then.STALL)}) as server:
-        deadline = Deadline(10, 10, "here", monotonic)
+        deadline = Deadline(10, 10, "here", time.monotonic)
         with closing(Connection("127.0.0.1", server.port, deadline)) as connection:
             server.release()
             server.join()

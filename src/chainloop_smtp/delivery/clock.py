@@ -1,4 +1,4 @@
-"""Time and chance, as delivery uses them; and the seconds that are left of a deadline."""
+"""Time and chance as delivery uses them, and the seconds left of a deadline."""
 
 import os
 import time
@@ -9,29 +9,24 @@ from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.frozen import dataclass
 
 
-def monotonic() -> float:
-    """Seconds since some moment, never backwards."""
-    return time.monotonic()
-
-
 def chance() -> float:
     """A random number from 0 up to, and not including, 1."""
-    # The module `random` costs more to load than a mail takes to retry.
+    # Importing `random` takes longer than a retry.
     return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """What delivery asks of the world besides sockets.
+    """What delivery needs from the outside besides sockets.
 
     Attributes:
-        seconds: Since some moment, never backwards.
-        now: The present, aware, in UTC.
+        seconds: A monotonic clock.
+        now: Aware, in UTC.
         sleep: Waits so many seconds.
         chance: A random number from 0 up to, and not including, 1.
     """
 
-    seconds: Callable[[], float] = monotonic
+    seconds: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = chance
@@ -42,8 +37,9 @@ class Deadline:
 
     Args:
         seconds: In all.
-        timeout: For one step.
+        timeout: Seconds for one step.
         where: ``host:port``, for the error.
+        clock: Monotonic.
     """
 
     def __init__(
@@ -57,7 +53,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds; under 0 when it is over."""
+        """Seconds left; negative once it is over."""
         return self._ends - self._clock()
 
     @property
@@ -66,21 +62,21 @@ class Deadline:
         return self._seconds - self.left
 
     def shorten(self, seconds: float) -> None:
-        """Ends it so many seconds from now, unless it ends before."""
+        """End so many seconds from now, unless it ends before."""
         self._ends = min(self._ends, self._clock() + seconds)
 
     def after(self, seconds: float) -> float:
-        """The moment so many seconds from now, for `step`."""
+        """The time so many seconds from now, for `step`."""
         return self._clock() + seconds
 
     def step(self, until: float | None = None) -> float:
-        """Seconds that the next network step may take.
+        """Return the seconds that the next network step may take.
 
         Args:
-            until: A moment to end at, where that is before the deadline.
+            until: An earlier end than the deadline, from `after`.
 
         Raises:
-            DeliveryError: None are left.
+            DeliveryError: There are none left.
         """
         left = (self._ends if until is None else min(self._ends, until)) - self._clock()
         if left <= 0:

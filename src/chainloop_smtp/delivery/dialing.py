@@ -13,17 +13,17 @@ from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.settings import Proxy, ProxyKind
 
-# Seconds for an address that is not the last one: one that is dead must not take all the time.
-_PATIENCE = 10.0
+# Seconds for an address that is not the last one: a dead one must not use up the deadline.
+_ADDRESS_TIMEOUT = 10.0
 # RFC 1928 section 6: failures that may be over in a minute, from "general" to "TTL expired".
-_PASSING = (1, 3, 4, 5, 6)
+_SOCKS_TEMPORARY = (1, 3, 4, 5, 6)
 # Network unreachable, host unreachable, connection refused.
-_NOBODY_THERE = (3, 4, 5)
-# Bad gateway, unavailable, gateway timeout: what proxies say of a server that does not answer.
-_NO_GATEWAY = ("502", "503", "504")
+_SOCKS_UNREACHABLE = (3, 4, 5)
+# Bad gateway, unavailable, gateway timeout: what proxies answer for an unreachable server.
+_HTTP_UNREACHABLE = ("502", "503", "504")
 _LONGEST_HEAD = 16 * 1024
 _LONGEST_NAME = 253  # characters: RFC 1035 section 2.3.4
-# Names that mean something on this network only: no server elsewhere can look them up.
+# Names that exist on the local network only: no server elsewhere can look them up.
 _LOCAL_DOMAINS = frozenset(
     [
         "arpa",
@@ -60,10 +60,10 @@ _NAME_HINT = (
 )
 _VALIDITY_HINT = "Its operator has to renew it, unless this machine's clock is wrong."
 # By OpenSSL's X509_V_ERR_…: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH,
-# IP_ADDRESS_MISMATCH; all others are about who issued it.
+# IP_ADDRESS_MISMATCH; all others are about the issuer.
 _CERTIFICATE_HINTS = {9: _VALIDITY_HINT, 10: _VALIDITY_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
-# OpenSSL's words. The first three are a greeting where it looks for a handshake, by version.
+# OpenSSL's words. The first three, by its version: a greeting where it expected a handshake.
 _TLS_HINTS = (
     ("wrong version number", STARTTLS_HINT),
     ("record layer failure", STARTTLS_HINT),
@@ -76,7 +76,7 @@ _TLS_HINTS = (
 
 
 class UnreachableError(DeliveryError):
-    """Nobody listens there, or nobody knows where that is: not a server that fails."""
+    """Nobody listens there, or the host is unknown; as opposed to a server that fails."""
 
 
 class Rotation:
@@ -92,13 +92,13 @@ class Rotation:
         self._failures: dict[Hashable, bool] = {}
 
     def ordered(self, addresses: Sequence[Hashable]) -> list[Hashable]:
-        """Those that have not failed come first, in their order; the latest failure comes last."""
+        """Return those that have not failed first; the latest failure comes last."""
         self._known = tuple(addresses)
         failed = list(self._failures)
         return sorted(addresses, key=lambda each: failed.index(each) if each in failed else -1)
 
     def record_failure(self, address: Hashable, *, is_temporary: bool) -> None:
-        """Puts an address behind the others."""
+        """Put an address behind the others."""
         self._failures.pop(address, None)
         self._failures[address] = is_temporary
 
@@ -109,16 +109,16 @@ class Rotation:
 
     @property
     def is_hopeful(self) -> bool:
-        """An address has not failed yet, or only for now."""
+        """An address has not failed yet, or only temporarily."""
         return any(self._failures.get(each, True) for each in self._known)
 
 
 class OpenSocket(NamedTuple):
-    """An open connection.
+    """A connected socket.
 
     Attributes:
-        peer: Address of the other end; empty where a proxy stands between.
-        address: The same as the socket module has it; None where a proxy stands between.
+        peer: IP address of the other end; empty behind a proxy.
+        address: The same as the socket module has it; None behind a proxy.
     """
 
     socket: socket.socket
@@ -129,11 +129,11 @@ class OpenSocket(NamedTuple):
 def dial(
     host: str, port: int, proxy: Proxy | None, deadline: Deadline, rotation: Rotation
 ) -> OpenSocket:
-    """Connects.
+    """Connect to the host.
 
     Args:
-        rotation: Of the host's addresses, or of the proxy's where there is one. An address that
-            does not take the connection is recorded here.
+        rotation: Of the host's addresses, or of the proxy's where there is one. Addresses that do
+            not accept the connection are recorded in it.
 
     Raises:
         DeliveryError: No address of the host, or not the proxy, could be reached.
@@ -143,27 +143,27 @@ def dial(
     where = f"proxy {host_port(proxy.host, proxy.port)}"
     if proxy.kind is ProxyKind.SOCKS5:
         return OpenSocket(_through_socks(proxy, where, host, port, deadline))
-    line = _direct(proxy.host, proxy.port, where, deadline, rotation)
+    dialed = _direct(proxy.host, proxy.port, where, deadline, rotation)
     try:
-        _ask_http(line.socket, proxy, where, host_port(host, port), deadline)
+        _ask_http(dialed.socket, proxy, where, host_port(host, port), deadline)
     except (DeliveryError, OSError) as error:
-        line.socket.close()
-        rotation.record_failure(line.address, is_temporary=True)
+        dialed.socket.close()
+        rotation.record_failure(dialed.address, is_temporary=True)
         if isinstance(error, DeliveryError):
             raise
         raise failure(where, proxy.host, "asking for the mail server", error) from error
-    return OpenSocket(line.socket)
+    return OpenSocket(dialed.socket)
 
 
 def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]:
-    """What `socket.getaddrinfo` finds, in the order in which it is to be tried.
+    """Look the host up; return what `socket.getaddrinfo` does.
 
     Raises:
-        DeliveryError: The host has no address, or nobody says so in time.
+        DeliveryError: The host has no address, or the resolver does not answer in time.
     """
-    work = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    call = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        return BackgroundCall(work).result(deadline.step())
+        return BackgroundCall(call).result(deadline.step())
     except (OSError, UnicodeError) as error:
         raise failure(where, host, LOOKUP, error) from error
 
@@ -174,15 +174,15 @@ def host_port(host: str, port: int) -> str:
 
 
 def own_name(name: str, address: str) -> str:
-    """How this machine calls itself in EHLO (RFC 5321 sections 4.1.1.1 and 4.1.3).
+    """Return this machine's name for EHLO (RFC 5321 sections 4.1.1.1 and 4.1.3).
 
     Args:
-        name: The machine's own.
-        address: Of this end of the connection.
+        name: The machine's hostname.
+        address: IP address of this end of the connection.
 
     Returns:
-        The name where it is one that others may know, else an address literal, which any server
-        has to take; never ``localhost``.
+        The hostname where it may be a public name, else an address literal, which every server has
+        to accept; never ``localhost``.
     """
     labels = name.lower().split(".")
     is_qualified = len(labels) > 1 and all(
@@ -199,17 +199,18 @@ def own_name(name: str, address: str) -> str:
 
 
 def _direct(host: str, port: int, where: str, deadline: Deadline, rotation: Rotation) -> OpenSocket:
-    """To the first of the host's addresses that answers, all within the one deadline."""
+    """Connect to the first of the host's addresses that answers, all within the one deadline."""
     by_address = {each[4]: each for each in addresses(host, port, where, deadline)}
-    found = [by_address[address] for address in rotation.ordered(list(by_address))]
+    ordered = [by_address[address] for address in rotation.ordered(list(by_address))]
     last = OSError("it has no address")
-    for further, (family, kind, protocol, _, address) in zip(
-        range(len(found) - 1, -1, -1), found, strict=True
+    for untried, (family, kind, protocol, _, address) in zip(
+        range(len(ordered), 0, -1), ordered, strict=True
     ):
-        seconds = deadline.step()
-        patience = min(seconds, _PATIENCE, deadline.left / (further + 1)) if further else seconds
+        timeout = deadline.step()
+        if untried > 1:
+            timeout = min(timeout, _ADDRESS_TIMEOUT, deadline.left / untried)
         try:
-            connected = _opened(socket.socket(family, kind, protocol), address, patience)
+            connected = _connected(socket.socket(family, kind, protocol), address, timeout)
         except OSError as error:
             last = error
             rotation.record_failure(address, is_temporary=True)
@@ -218,20 +219,20 @@ def _direct(host: str, port: int, where: str, deadline: Deadline, rotation: Rota
     raise failure(where, host, CONNECTING, last) from last
 
 
-def _opened(unconnected: socket.socket, address: Any, seconds: float) -> socket.socket:
+def _connected(unconnected: socket.socket, address: Any, timeout: float) -> socket.socket:
     """The socket, connected; closed where that fails."""
     try:
-        unconnected.settimeout(seconds)
+        unconnected.settimeout(timeout)
         unconnected.connect(address)
-        _send_at_once(unconnected)
+        _set_nodelay(unconnected)
     except OSError:
         unconnected.close()
         raise
     return unconnected
 
 
-def _send_at_once(connected: socket.socket) -> None:
-    """Without it, a group of more than one TLS record waits for a delayed ACK: 40 ms each."""
+def _set_nodelay(connected: socket.socket) -> None:
+    # Without it, a group of more than one TLS record waits for a delayed ACK: 40 ms each.
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -239,7 +240,7 @@ def _through_socks(
     proxy: Proxy, where: str, host: str, port: int, deadline: Deadline
 ) -> socket.socket:
     """RFC 1928 and RFC 1929; the proxy looks the host up."""
-    # Imported here: hardly anybody has a proxy.
+    # Imported here, since few users have a proxy.
     import python_socks
     from python_socks.sync import Proxy as Socks
 
@@ -253,18 +254,18 @@ def _through_socks(
         rdns=True,
     )
     try:
-        work = partial(socks.connect, host, port, timeout=seconds)
-        connected = BackgroundCall(work, socket.socket.close).result(seconds)
-        _send_at_once(connected)
+        call = partial(socks.connect, host, port, timeout=seconds)
+        connected = BackgroundCall(call, socket.socket.close).result(seconds)
+        _set_nodelay(connected)
     except python_socks.ProxyError as error:
         hint = "Is its login right, and does it let this runner reach that host and port?"
-        kind = UnreachableError if error.error_code in _NOBODY_THERE else DeliveryError
+        kind = UnreachableError if error.error_code in _SOCKS_UNREACHABLE else DeliveryError
         raise kind(
             Problem(where, f"it does not connect: {error}", hint),
-            is_temporary=error.error_code in _PASSING,
+            is_temporary=error.error_code in _SOCKS_TEMPORARY,
         ) from error
     except OSError as error:
-        # Its own errors tell less than those that they were made of.
+        # Its own errors say less than their causes.
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         raise failure(where, proxy.host, "asking for the mail server", cause) from error
     return connected
@@ -275,8 +276,8 @@ def _ask_http(
 ) -> None:
     """CONNECT (RFC 9110 section 9.3.6), with the login of RFC 7617.
 
-    By hand, since libraries for it take in more than the proxy's answer: they are made for
-    protocols in which the client speaks first, and would swallow a mail server's greeting.
+    By hand, since libraries read past the proxy's answer: they are made for protocols in which the
+    client speaks first, and would swallow a mail server's greeting.
     """
     head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
     if proxy.user:
@@ -287,12 +288,12 @@ def _ask_http(
     answer = b""
     while not answer.endswith((b"\r\n\r\n", b"\n\n")):
         connected.settimeout(deadline.step())
-        octet = connected.recv(1)
-        if not octet and not answer:
+        byte = connected.recv(1)
+        if not byte and not answer:
             why = "it closed the connection without an answer"
             raise DeliveryError(Problem(where, why), is_temporary=True)
-        answer += octet
-        if not octet or len(answer) > _LONGEST_HEAD:
+        answer += byte
+        if not byte or len(answer) > _LONGEST_HEAD:
             raise DeliveryError(Problem(where, "it does not answer as an HTTP proxy does"))
     status = answer.split(maxsplit=2)[1:2]
     if not answer.startswith(b"HTTP/1.") or not status or not status[0].isdigit():
@@ -304,7 +305,7 @@ def _ask_http(
             if code == "407"
             else "Does it let this runner reach that host and port? Many allow 443 only."
         )
-        kind = UnreachableError if code in _NO_GATEWAY else DeliveryError
+        kind = UnreachableError if code in _HTTP_UNREACHABLE else DeliveryError
         raise kind(
             Problem(where, f"it refuses {target}: HTTP {code}", hint),
             is_temporary=code.startswith("5"),
@@ -312,12 +313,12 @@ def _ask_http(
 
 
 def failure(where: str, host: str, during: str, error: OSError | UnicodeError) -> DeliveryError:
-    """The error that a library's error makes.
+    """Turn an error of the operating system or OpenSSL into one for somebody who knows neither.
 
     Args:
         where: ``host:port``.
         host: As the certificate has to name it.
-        during: What was being done, for the end of a sentence.
+        during: What was being done, as the end of a sentence.
     """
     why, hint = _explained(host, during, error)
     kind = UnreachableError if _is_unreachable(during, error) else DeliveryError
@@ -331,11 +332,11 @@ def _is_unreachable(during: str, error: OSError | UnicodeError) -> bool:
 
 
 def _is_temporary(during: str, error: OSError | UnicodeError) -> bool:
-    """Whether the same may go well in a minute: not where a name, a certificate or TLS is wrong."""
+    """Trying again may help: not where a name, a certificate or TLS is wrong."""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return True
     if isinstance(error, ssl.SSLError):
-        # TLS 1.3 tells of a client certificate only after the handshake.
+        # TLS 1.3 reports a missing client certificate only after the handshake.
         is_about_certificates = "CERTIFICATE" in (error.reason or "").upper()
         return during != HANDSHAKE and not is_about_certificates
     if isinstance(error, socket.gaierror):
@@ -355,7 +356,7 @@ def _explained(host: str, during: str, error: OSError | UnicodeError) -> tuple[s
         return why, next((hint for words, hint in _TLS_HINTS if words in reason), "")
     if isinstance(error, TimeoutError):
         hint = "Is the port right and open from here? Hosted runners cannot reach port 25."
-        # A server that waits for a handshake says nothing of its own accord.
+        # A server that waits for a handshake sends no greeting.
         hint += f" {IMPLICIT_HINT}" if during == GREETING else ""
         return f"no answer in time, {during}", hint
     if isinstance(error, (socket.gaierror, UnicodeError)):

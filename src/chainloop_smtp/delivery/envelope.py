@@ -1,4 +1,4 @@
-"""Extensions and mail -> MAIL and RCPT commands, and who can be reached with them. No I/O.
+"""Extensions and mail -> MAIL and RCPT commands, and whom they can reach. No I/O.
 
 RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 and RFC 6533 (DSN),
 RFC 8689 (REQUIRETLS).
@@ -17,9 +17,9 @@ _LONGEST_ORCPT = 500  # characters: RFC 3461 section 4.2
 def deliverable(
     extensions: Mapping[str, str], transport: Transport, message: QueuedMessage, *, is_secure: bool
 ) -> tuple[str, ...]:
-    """Recipients, of those still waiting, whom a server with these extensions can be asked for.
+    """Return the waiting recipients whom a server with these extensions can deliver to.
 
-    The others are settled: what a server cannot do now, it will not be able to do in a minute.
+    The others are recorded as refused: what a server lacks now, it will lack in a minute too.
 
     Args:
         is_secure: The connection has TLS.
@@ -38,10 +38,10 @@ def commands(
     mail: Mail,
     recipients: tuple[str, ...],
 ) -> list[bytes]:
-    """MAIL, and RCPT for each recipient, without their line ends."""
+    """Return MAIL, and RCPT for each recipient, without line ends."""
     sender, notify = f"MAIL FROM:<{mail.sender}>", ""
     if "SIZE" in extensions:
-        # RFC 1870 section 6.1: as it is, without the dots that DATA adds.
+        # RFC 1870 section 6.1: without the dots that DATA adds.
         sender += f" SIZE={len(mail.content)}"
     if not mail.content.isascii():
         sender += " BODY=8BITMIME"
@@ -64,14 +64,14 @@ def commands(
 
 
 def warnings(extensions: Mapping[str, str], transport: Transport) -> tuple[str, ...]:
-    """What the user asked for and a server with these extensions cannot be asked for."""
+    """Return what the user asked for and a server with these extensions does not offer."""
     if not transport.dsn or "DSN" in extensions:
         return ()
-    ends = ["no report of success will come"] if Dsn.SUCCESS in transport.dsn else []
-    if habits := [each.value for each in (Dsn.FAILURE, Dsn.DELAY) if each in transport.dsn]:
-        ends.append(f"one of {' or '.join(habits)} comes only if that is its habit")
-    ends = ends or ["it may report a failure all the same"]
-    return (f"the server offers no DSN, so {', and '.join(ends)}",)
+    effects = ["no report of success will come"] if Dsn.SUCCESS in transport.dsn else []
+    if others := [each.value for each in (Dsn.FAILURE, Dsn.DELAY) if each in transport.dsn]:
+        effects.append(f"one of {' or '.join(others)} comes only if that is its habit")
+    effects = effects or ["it may report a failure all the same"]
+    return (f"the server offers no DSN, so {', and '.join(effects)}",)
 
 
 def lacks_smtputf8(extensions: Mapping[str, str], mail: Mail) -> bool:
@@ -80,7 +80,7 @@ def lacks_smtputf8(extensions: Mapping[str, str], mail: Mail) -> bool:
 
 
 def without_smtputf8(mail: Mail) -> tuple[str, str]:
-    """Why a server that does not offer SMTPUTF8 gets this mail to nobody, and what to do."""
+    """Return why a server without SMTPUTF8 delivers this mail to nobody, and what to do."""
     if not mail.sender.isascii():
         why, hint = f"the sender's address {mail.sender}", "Send from an ASCII address"
     elif not "".join(mail.recipients).isascii():
@@ -102,24 +102,24 @@ def _needs_smtputf8(mail: Mail) -> bool:
 def _obstacle(
     extensions: Mapping[str, str], transport: Transport, mail: Mail, *, is_secure: bool
 ) -> tuple[str, str]:
-    """Why nobody can get this mail through this server, and what to do; empty: nothing is."""
+    """Why this server delivers this mail to nobody, and what to do; empty when it may."""
     content, limit = mail.content, extensions.get("SIZE", "")
-    # RFC 1870 section 4: a server may say how much it takes; 0 means that it does not.
+    # RFC 1870 section 4: a server may state its limit; 0 means that it states none.
     if limit.isdigit() and 0 < int(limit) < len(content):
         why = f"the mail has {len(content):,} octets, the server takes {int(limit):,}"
         return why, _heaviest(mail)
     ends = content.count(b"\r\n")
     if content.count(b"\r") != ends or content.count(b"\n") != ends:
-        # RFC 5321 section 2.3.8. Some servers take one for the end of a line, others do not, and
-        # between the two a mail can hold another one.
+        # RFC 5321 section 2.3.8. Some servers read it as the end of a line, others do not, which
+        # lets one mail smuggle another.
         return "the mail holds a CR or LF that is no line's end, so it is not sent", ""
     if lacks_smtputf8(extensions, mail):
-        # RFC 6531 section 3.5: then it is the client that has to give the mail up.
+        # RFC 6531 section 3.5: the client has to give the mail up.
         return without_smtputf8(mail)
     if not content.isascii() and "8BITMIME" not in extensions:
         return "the mail holds octets over 127, which the server does not take (8BITMIME)", ""
     if transport.require_tls and not (is_secure and "REQUIRETLS" in extensions):
-        # RFC 8689 section 4.2.1: then the mail is not sent at all.
+        # RFC 8689 section 4.2.1: the mail must not be sent.
         return (
             "require-tls is set, and the server does not promise TLS on the way (REQUIRETLS)",
             "Leave require-tls out, or use a server that offers it.",
@@ -128,26 +128,26 @@ def _obstacle(
 
 
 def _original(recipient: str) -> str:
-    """ORCPT (RFC 3461 section 4.2): what a report calls the recipient, whatever became of it."""
+    """ORCPT (RFC 3461 section 4.2): the address that a report names, even after forwarding."""
     if recipient.isascii():
         original = f"rfc822;{_xtext(recipient)}"
     else:
-        # RFC 6533 section 3: as it is, since a server that takes the address offers SMTPUTF8.
+        # RFC 6533 section 3: unencoded, since a server that takes the address offers SMTPUTF8.
         escaped = (rf"\x{{{ord(c):02X}}}" if c in "+=\\" else c for c in recipient)
         original = f"utf-8;{''.join(escaped)}"
     return f" ORCPT={original}" if len(original) <= _LONGEST_ORCPT else ""
 
 
 def _xtext(text: str) -> str:
-    """RFC 3461 section 4: printable ASCII, the rest and two signs as ``+HH``."""
+    """RFC 3461 section 4: printable ASCII; other bytes, ``+`` and ``=`` as ``+HH``."""
     return "".join(
-        chr(octet) if 33 <= octet <= 126 and octet not in b"+=" else f"+{octet:02X}"
-        for octet in text.encode()
+        chr(byte) if 33 <= byte <= 126 and byte not in b"+=" else f"+{byte:02X}"
+        for byte in text.encode()
     )
 
 
 def _heaviest(mail: Mail) -> str:
-    """What to do about a mail that is too large; the octets are those before their encoding."""
-    ordered = sorted(mail.parts, key=lambda part: -len(part.content))[:3]
-    named = (f"{part.name} ({len(part.content):,} octets)" for part in ordered)
-    return f"The heaviest attachments: {', '.join(named)}. Attach less." if ordered else ""
+    """What to do about a mail that is too large; sizes are those before encoding."""
+    largest = sorted(mail.parts, key=lambda part: -len(part.content))[:3]
+    names = (f"{part.name} ({len(part.content):,} octets)" for part in largest)
+    return f"The heaviest attachments: {', '.join(names)}. Attach less." if largest else ""

@@ -1,7 +1,7 @@
 """Host, phase and reply -> the cause, what to change, and whether trying again may help.
 
-The rules are data: ``hints.toml`` beside this file, which says how to read and extend them. It is
-loaded when a server refuses something, so a healthy run pays nothing for it.
+The rules are data: ``hints.toml`` beside this file, which explains them. It is loaded when a server
+refuses something, so a healthy run pays nothing for it.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from chainloop_smtp.model.mail import Reply
 
 
 class Phase(StrEnum):
-    """What a reply answers."""
+    """The command that a reply is to."""
 
     GREETING = "greeting"
     EHLO = "ehlo"
@@ -44,19 +44,19 @@ class Advice(NamedTuple):
 
 
 def advise(host: str, phase: Phase, reply: Reply, credential: Credential) -> Advice:
-    """What a negative reply means: by the most specific rule that matches it.
+    """Return what a negative reply means, by the most specific rule that matches it.
 
     Args:
         host: As the user gave it.
     """
-    who = provider(host)
-    matching = (rule for rule in _table()["rule"] if _fits(rule, who, phase, reply, credential))
+    name = provider(host)
+    matching = (rule for rule in _table()["rule"] if _matches(rule, name, phase, reply, credential))
     rule = max(matching, key=_specificity)
     return Advice(rule["hint"], rule.get("retry", 400 <= reply.code < 500))
 
 
 def provider(host: str) -> str:
-    """The name of the provider that runs a server; empty when nobody known does."""
+    """Return the name of the provider that runs a server; empty when it is not in the table."""
     name = host.lower().rstrip(".")
     return next(
         (
@@ -70,19 +70,18 @@ def provider(host: str) -> str:
 
 @cache
 def _table() -> dict[str, Any]:
-    """``hints.toml`` as it is."""
     import tomllib
     from importlib.resources import files
 
     return tomllib.loads(files(__package__).joinpath("hints.toml").read_text("utf-8"))
 
 
-def _fits(
-    rule: dict[str, Any], who: str, phase: Phase, reply: Reply, credential: Credential
+def _matches(
+    rule: dict[str, Any], name: str, phase: Phase, reply: Reply, credential: Credential
 ) -> bool:
     text = reply.text.lower().replace("\n", " ")
     return (
-        rule.get("provider", who) == who
+        rule.get("provider", name) == name
         and phase in rule.get("phases", (phase,))
         and reply.code in rule.get("codes", (reply.code,))
         and rule.get("login", credential) == credential
@@ -92,10 +91,10 @@ def _fits(
     )
 
 
-def _covers(enhanced: str, reply: Reply) -> bool:
-    """Whether a rule's code is the reply's, or how it begins; ``x`` is any class."""
-    mine, its = enhanced.split("."), reply.enhanced.split(".")
-    return its[1 : len(mine)] == mine[1:] and mine[0] in ("x", its[0])
+def _covers(pattern: str, reply: Reply) -> bool:
+    """The rule's code is the reply's, or its beginning; ``x`` is any class."""
+    wanted, actual = pattern.split("."), reply.enhanced.split(".")
+    return actual[1 : len(wanted)] == wanted[1:] and wanted[0] in ("x", actual[0])
 
 
 def _specificity(rule: dict[str, Any]) -> tuple[int, ...]:

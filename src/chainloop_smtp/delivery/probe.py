@@ -6,12 +6,12 @@ The dialogue is that of a delivery up to the recipients; there RSET takes the tr
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import cast
 
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import addresses, host_port
 from chainloop_smtp.delivery.hints import Phase
+from chainloop_smtp.delivery.replies import is_positive
 from chainloop_smtp.delivery.session import Login, Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.checks import Step, StepState
@@ -24,7 +24,7 @@ NOT_TRIED = "not tried"
 _LONGEST_OFFER = 400  # characters
 _CLOCK = Clock()
 
-Found = tuple[StepState, str]
+Finding = tuple[StepState, str]
 
 
 def check(
@@ -36,10 +36,10 @@ def check(
     size: int = 50,
     clock: Clock = _CLOCK,
 ) -> Iterator[Step]:
-    """Goes through the dialogue once, and gives each step as it ends.
+    """Go through the dialogue once, and yield each step as it ends.
 
-    After a step that fails, those that build on it come as skipped. One recipient that is refused
-    says nothing of the others.
+    After a step that fails, those that build on it are skipped. A refused recipient says nothing
+    about the others.
 
     Args:
         sender: addr-spec of MAIL FROM.
@@ -49,33 +49,36 @@ def check(
     Raises:
         OptionsError: A file of the TLS options is not usable.
     """
-    rehearsal = _Rehearsal(registration, transport, clock)
+    dialogue = _Dialogue(registration, transport, clock)
     try:
-        yield from rehearsal.opening()
+        yield from dialogue.opening()
         for group in _transactions(recipients, size):
-            yield from rehearsal.transaction(sender, group)
-        yield rehearsal.ending()
+            yield from dialogue.transaction(sender, group)
+        yield dialogue.ending()
     finally:
-        rehearsal.close()
+        dialogue.close()
 
 
-class _Rehearsal:
-    """The steps of one dialogue; the first that fails is the last that is tried."""
+class _Dialogue:
+    """The steps of one dialogue; after the first that fails, none is tried."""
 
     def __init__(self, registration: Registration, transport: Transport, clock: Clock) -> None:
         self._registration = registration
         self._transport = transport
         self._clock = clock
-        where = host_port(registration.host, registration.port)
-        self._deadline = Deadline(transport.deadline, transport.timeout, where, clock.seconds)
-        self._session: Session | None = None
+        self._server = host_port(registration.host, registration.port)
+        self._deadline = Deadline(
+            transport.deadline, transport.timeout, self._server, clock.seconds
+        )
+        self._session = Session(registration, transport, self._deadline, clock)
+        self._is_connected = False
         self._is_over = False
 
     def opening(self) -> Iterator[Step]:
         """From the host's name to the login."""
         yield self._step("DNS", self._look_up)
         yield self._step("TCP", self._connect)
-        is_implicit = self._session is not None and self._session.tls is Tls.IMPLICIT
+        is_implicit = self._is_connected and self._session.tls is Tls.IMPLICIT
         if is_implicit:
             yield self._step("TLS", self._secure)
         yield self._step("greeting", self._greet)
@@ -96,9 +99,9 @@ class _Rehearsal:
             text="",
             html="",
         )
-        extensions = self._session.extensions if self._session else {}
-        commands = envelope.commands(extensions, self._transport, mail, recipients)
-        if self._session and not self._is_over and envelope.lacks_smtputf8(extensions, mail):
+        extensions = self._session.extensions
+        mail_from, *rcpt_to = envelope.commands(extensions, self._transport, mail, recipients)
+        if not self._is_over and envelope.lacks_smtputf8(extensions, mail):
             # A delivery gives up here, and asks the server nothing.
             why, hint = envelope.without_smtputf8(mail)
             if recipients and (sender + author).isascii():
@@ -108,8 +111,8 @@ class _Rehearsal:
             self._is_over = True
             yield failed("MAIL", Problem(sender, why, hint), address=sender)
         else:
-            yield self._command(Phase.MAIL, commands[0], sender, is_needed=True)
-        for recipient, command in zip(recipients, commands[1:], strict=True):
+            yield self._command(Phase.MAIL, mail_from, sender, is_needed=True)
+        for recipient, command in zip(recipients, rcpt_to, strict=True):
             yield self._command(Phase.RCPT, command, recipient, is_needed=False)
         yield self._step("RSET", self._reset)
 
@@ -118,54 +121,49 @@ class _Rehearsal:
         return self._step("QUIT", self._quit)
 
     def close(self) -> None:
-        """Leaves the server, with a word where there is still something to say."""
-        if self._session:
-            if self._is_over and not self._session.connection.is_closed:
-                # Its answer is not waited for: nothing depends on it.
-                with suppress(DeliveryError):
-                    self._session.connection.write(b"QUIT\r\n")
-            self._session.close()
+        """Close the connection; after a failed step, with QUIT."""
+        if not self._is_connected:
+            return
+        if self._is_over and not self._session.connection.is_closed:
+            # Its reply is not waited for: nothing depends on it.
+            with suppress(DeliveryError):
+                self._session.connection.write(b"QUIT\r\n")
+        self._session.close()
 
-    @property
-    def _open(self) -> Session:
-        """The session, which there is in every step after TCP."""
-        return cast("Session", self._session)
-
-    def _step(self, name: str, work: Callable[[], Found]) -> Step:
+    def _step(self, name: str, take: Callable[[], Finding]) -> Step:
         if self._is_over:
             return Step(name=name, state=StepState.SKIPPED, detail=NOT_TRIED)
         started = self._clock.seconds()
         try:
-            state, said = work()
+            state, detail = take()
         except DeliveryError as error:
             self._is_over = True
             return failed(name, error.problems[0], self._clock.seconds() - started)
-        return Step(name=name, state=state, detail=said, seconds=self._clock.seconds() - started)
+        return Step(name=name, state=state, detail=detail, seconds=self._clock.seconds() - started)
 
     def _command(self, phase: Phase, command: bytes, address: str, *, is_needed: bool) -> Step:
-        """MAIL or RCPT, where a refusal is an answer about one address.
+        """MAIL or RCPT, where a refusal is about one address.
 
         Args:
             is_needed: After a refusal there is nothing more to ask.
         """
         name = phase.value.upper()
         if self._is_over:
-            said = f"{address}: {NOT_TRIED}"
-            return Step(name=name, state=StepState.SKIPPED, detail=said, address=address)
+            detail = f"{address}: {NOT_TRIED}"
+            return Step(name=name, state=StepState.SKIPPED, detail=detail, address=address)
         started = self._clock.seconds()
         try:
-            reply = self._open.ask(phase, command)
+            reply = self._session.ask(phase, command)
         except DeliveryError as error:
             self._is_over = True
-            seconds = self._clock.seconds() - started
-            return failed(name, error.problems[0], seconds, address)
+            return failed(name, error.problems[0], self._clock.seconds() - started, address)
         seconds = self._clock.seconds() - started
-        if 200 <= reply.code < 300:
+        if is_positive(reply):
             return Step(
                 name=name, state=StepState.OK, detail=address, address=address, seconds=seconds
             )
         self._is_over = is_needed
-        hint, is_temporary = self._open.advice(phase, reply)
+        hint, is_temporary = self._session.advice(phase, reply)
         return Step(
             name=name,
             state=StepState.DEFERRED if is_temporary else StepState.FAILED,
@@ -177,51 +175,48 @@ class _Rehearsal:
             seconds=seconds,
         )
 
-    def _look_up(self) -> Found:
+    def _look_up(self) -> Finding:
         host = self._registration.host
         if self._transport.proxy:
             return StepState.SKIPPED, "the proxy looks the host up"
-        where = host_port(host, self._registration.port)
-        found = addresses(host, self._registration.port, where, self._deadline)
-        named = [address for *_, address in found]
-        numbers = ", ".join(dict.fromkeys(str(address[0]) for address in named))
-        return StepState.OK, f"{host} is {numbers}"
+        found = addresses(host, self._registration.port, self._server, self._deadline)
+        ips = ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
+        return StepState.OK, f"{host} is {ips}"
 
-    def _connect(self) -> Found:
-        session = Session(self._registration, self._transport, self._deadline, self._clock)
-        session.connect()
-        self._session = session
+    def _connect(self) -> Finding:
+        self._session.connect()
+        self._is_connected = True
         address = self._session.connection.address
         proxy = self._transport.proxy
         through = f" through the proxy {host_port(proxy.host, proxy.port)}" if proxy else ""
         port = self._registration.port
         return StepState.OK, f"{address or self._registration.host}, port {port}{through}"
 
-    def _secure(self) -> Found:
-        self._open.secure()
+    def _secure(self) -> Finding:
+        self._session.secure()
         return self._protection()
 
-    def _greet(self) -> Found:
-        self._open.greet()
-        lines = self._open.connection.lines
+    def _greet(self) -> Finding:
+        self._session.greet()
+        lines = self._session.connection.lines
         text = lines[-1].decode("utf-8", "replace")
-        return StepState.OK, self._open.connection.printable(text)[:_LONGEST_OFFER]
+        return StepState.OK, self._session.connection.printable(text)[:_LONGEST_OFFER]
 
-    def _upgrade(self) -> Found:
-        session = self._open
+    def _upgrade(self) -> Finding:
+        session = self._session
         if session.tls is Tls.NONE:
             return StepState.WARNING, "none: everything travels in clear, since tls is none"
         session.hello()
         session.start_tls()
         return self._protection()
 
-    def _protection(self) -> Found:
+    def _protection(self) -> Finding:
         """Protocol, cipher, and whose certificate it is, for how long."""
-        connection = self._open.connection
+        connection = self._session.connection
         certificate = connection.verified_certificate
         parts = [f"{connection.tls} {connection.cipher}", f"SHA-256 {connection.certificate}"]
         if certificate is None:
-            # Python tells nothing else of a certificate that it has not verified.
+            # Python gives no other field of a certificate that it has not verified.
             return StepState.OK, ", ".join((*parts, "which is the pinned one"))
         now = self._clock.now()
         days = (certificate.ends - now).days
@@ -232,8 +227,8 @@ class _Rehearsal:
             return StepState.WARNING, ", ".join((*parts, "which is soon"))
         return StepState.OK, ", ".join(parts)
 
-    def _hello(self) -> Found:
-        session = self._open
+    def _hello(self) -> Finding:
+        session = self._session
         session.hello()
         offered = ", ".join(_extension(*each) for each in session.extensions.items())
         offered = session.connection.printable(offered)[:_LONGEST_OFFER] or "no extensions"
@@ -247,16 +242,16 @@ class _Rehearsal:
         state = StepState.WARNING if warnings else StepState.OK
         return state, "; ".join((f"{offered}: {trips}", *warnings))
 
-    def _log_in(self) -> Found:
+    def _log_in(self) -> Finding:
         if not self._registration.user:
             return StepState.SKIPPED, "no login, since auth is none"
-        Login(self._open).perform()
-        return StepState.OK, f"{self._open.mechanism} as {self._registration.user}"
+        Login(self._session).perform()
+        return StepState.OK, f"{self._session.mechanism} as {self._registration.user}"
 
-    def _reset(self) -> Found:
-        """What goes wrong from here on can fail no delivery, which does not come this way."""
+    def _reset(self) -> Finding:
+        # A failure is a warning, since no delivery sends RSET here.
         try:
-            (reply,) = self._open.connection.exchange(b"RSET")
+            (reply,) = self._session.connection.exchange(b"RSET")
         except DeliveryError as error:
             self._is_over = True
             return StepState.WARNING, error.problems[0].why
@@ -264,13 +259,13 @@ class _Rehearsal:
             return StepState.WARNING, f"the server does not take it back: {reply}"
         return StepState.OK, "taken back, nothing is sent"
 
-    def _quit(self) -> Found:
-        self._open.quit(is_sent=False)
+    def _quit(self) -> Finding:
+        self._session.quit(is_sent=False)
         return StepState.OK, "the session is over"
 
 
 def _transactions(recipients: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
-    """As a delivery would part them: those who need SMTPUTF8 last and apart. At least one."""
+    """Groups as in a delivery: those who need SMTPUTF8 last and apart. At least one group."""
     plain = tuple(each for each in recipients if each.isascii())
     others = tuple(each for each in recipients if not each.isascii())
     for group in (plain, others):
@@ -281,7 +276,7 @@ def _transactions(recipients: tuple[str, ...], size: int) -> Iterator[tuple[str,
 
 
 def failed(name: str, problem: Problem, seconds: float = 0.0, address: str = "") -> Step:
-    """The step that a problem makes of one."""
+    """Return the step that failed with a problem."""
     return Step(
         name=name,
         state=StepState.FAILED,

@@ -1,4 +1,4 @@
-"""User and password, or token -> SASL responses. No I/O: the caller carries the octets.
+"""User and password, or token -> SASL responses. No I/O: the caller carries the bytes.
 
 RFC 4954 (AUTH), RFC 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), RFC 2195 (CRAM-MD5),
 RFC 5802 and RFC 7677 (SCRAM-SHA-256), RFC 7628 (OAUTHBEARER), and XOAUTH2 as Google and Microsoft
@@ -11,21 +11,21 @@ from typing import Any
 
 from chainloop_smtp.model.settings import Auth
 
-# What `auto` looks for, best first. Only one is ever tried: a password refused by one mechanism is
-# no better by the next, and counts as a break-in attempt. PLAIN costs one round trip and any server
-# with hashed passwords can check it; the connection under it is encrypted.
+# What `auto` looks for, best first. Only one is ever tried: a password that one mechanism refuses
+# will not pass the next, and counts as a break-in attempt. PLAIN costs one round trip, and any
+# server with hashed passwords can check it; the connection under it is encrypted.
 PREFERENCE = (Auth.PLAIN, Auth.SCRAM_SHA_256, Auth.LOGIN, Auth.CRAM_MD5)
-# Both providers who want tokens document XOAUTH2 for SMTP; OAUTHBEARER is what it became.
+# Both providers who want tokens document XOAUTH2 for SMTP; OAUTHBEARER is its standard.
 TOKEN_PREFERENCE = (Auth.XOAUTH2, Auth.OAUTHBEARER)
 
 
 def choose(wanted: Auth, offered: Collection[str], *, has_token: bool = False) -> Auth | None:
-    """The mechanism to use, or None when there is no common one.
+    """Return the mechanism to use; None when there is no common one.
 
     Args:
         wanted: ``AUTO`` or one mechanism.
         offered: Upper-case mechanism names of the server's EHLO reply.
-        has_token: There is an access token, which no mechanism for passwords may see.
+        has_token: There is an access token, which must not go into a mechanism for passwords.
     """
     preferred = TOKEN_PREFERENCE if has_token else PREFERENCE
     candidates = preferred if wanted is Auth.AUTO else (wanted,)
@@ -36,10 +36,10 @@ class Exchange:
     """One login, seen from the client.
 
     Attributes:
-        initial: What goes with the AUTH command itself; None where the server speaks first.
-        complaint: What an OAuth server says before it refuses: status and scope; empty: nothing.
-        is_over: Nothing is left that the server would have to prove.
-        proof: Made of the password for this login: enough to guess it by. Empty: there is none.
+        initial: The initial response, for the AUTH command; None where the server speaks first.
+        complaint: Status and scope of an OAuth server's refusal; may be empty.
+        is_over: False while the server has yet to authenticate itself.
+        proof: Derived from the password for this login: enough to guess it by. May be empty.
     """
 
     complaint = ""
@@ -47,15 +47,15 @@ class Exchange:
     proof = b""
 
     def __init__(self, *responses: bytes, initial: bytes | None = None) -> None:
-        """Args: responses: To the server's challenges, whatever these say."""
+        """Start a login with fixed responses to the server's challenges."""
         self.initial = initial
         self._responses = list(responses)
 
     def answer(self, challenge: bytes) -> bytes:
-        """The response to a decoded challenge.
+        """Return the response to a decoded challenge.
 
         Raises:
-            ValueError: The mechanism has nothing left to say, or cannot be computed here.
+            ValueError: The mechanism has no further response, or cannot compute it.
         """
         del challenge
         if not self._responses:
@@ -64,20 +64,20 @@ class Exchange:
 
 
 def exchange(mechanism: Auth, user: str, password: str, host: str, port: int) -> Exchange:
-    """The login by one mechanism.
+    """Start the login by one mechanism.
 
     Args:
         password: Or an access token, where the mechanism wants one.
         host: Of the server, for OAUTHBEARER.
 
     Raises:
-        ValueError: User or password hold what the mechanism cannot carry.
+        ValueError: User or password holds what the mechanism cannot carry.
     """
     if mechanism is Auth.PLAIN:
-        # RFC 4616 section 2: nobody to act for, user, password.
+        # RFC 4616 section 2: no authorization identity, user, password.
         return Exchange(initial=b"\0" + user.encode() + b"\0" + password.encode())
     if mechanism is Auth.LOGIN:
-        # Servers word the two challenges as they like; their order is all one can rely on.
+        # Servers word the two challenges as they like; only their order is certain.
         return Exchange(user.encode(), password.encode())
     if mechanism is Auth.CRAM_MD5:
         return _CramMd5(user, password)
@@ -113,11 +113,11 @@ class _Scram(Exchange):
 
     is_over = False
     # RFC 7677 section 4 asks for 4,096 at least, servers for tens of thousands; a million takes
-    # about a second, and nobody may make this machine compute for longer.
+    # about a second, and no server may make this machine compute for longer.
     _MOST_ITERATIONS = 1_000_000
 
     def __init__(self, user: str, password: str) -> None:
-        # Imported here: hardly any server wants it.
+        # Imported here, since hardly any server wants it.
         import scramp
 
         self._error: type[Exception] = scramp.ScramException
@@ -158,14 +158,14 @@ class _OAuth(Exchange):
         super().__init__(dummy, initial=message)
 
     def answer(self, challenge: bytes) -> bytes:
-        """The server refuses, and gets an empty answer so that it can say so (section 3.2.3)."""
+        """Acknowledge the error with an empty response (RFC 7628 section 3.2.3)."""
         response = super().answer(challenge)
-        self.complaint = _told(challenge)
+        self.complaint = _complaint(challenge)
         return response
 
 
-def _told(challenge: bytes) -> str:
-    """Status and scope of an error (RFC 7628 section 3.2.2), in some words."""
+def _complaint(challenge: bytes) -> str:
+    """Status and scope of an error (RFC 7628 section 3.2.2)."""
     try:
         error = json.loads(challenge)
     except (ValueError, RecursionError):

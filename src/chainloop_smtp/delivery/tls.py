@@ -1,4 +1,4 @@
-"""Transport -> TLS: whom to trust, what to show, and whether it is the right one."""
+"""Transport -> SSL context: whom to trust and what to show; and whose certificate a server has."""
 
 import hashlib
 import os
@@ -22,12 +22,12 @@ _HASHED = re.compile(r"[0-9a-f]{8}\.\d")
 
 
 class Certificate(NamedTuple):
-    """What a verified certificate says of itself; anybody's text.
+    """What a verified certificate says about itself; untrusted text.
 
     Attributes:
-        subject: The first name that it is for.
+        subject: Its first subject alternative name.
         issuer: Organisation, or the authority's name.
-        ends: When its validity does; aware, in UTC.
+        ends: End of its validity; aware, in UTC.
     """
 
     subject: str
@@ -36,26 +36,26 @@ class Certificate(NamedTuple):
 
 
 def context(transport: Transport) -> ssl.SSLContext:
-    """What a handshake needs. It checks certificate and host name, or leaves that to a pin.
+    """Return the context of a handshake; with a pin, the caller compares the fingerprint.
 
     Raises:
         OptionsError: A file cannot be read, or is not what it should be.
     """
-    made = _pinning() if transport.tls_fingerprint else _trusting()
+    made = _unverified() if transport.tls_fingerprint else _verified()
     # RFC 9525 section 6.3: only subject alternative names count, never the common name.
     made.hostname_checks_common_name = False
     # RFC 8996: TLS 1.0 and 1.1 are not to be used.
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.sslsocket_class = _Socket
     if transport.tls_ca_file:
-        _trust(transport.tls_ca_file, made)
+        _load_authorities(transport.tls_ca_file, made)
     if transport.tls_client_cert:
-        _show(transport.tls_client_cert, transport.tls_client_key, made)
+        _load_client_certificate(transport.tls_client_cert, transport.tls_client_key, made)
     return made
 
 
 def check_files(ca_file: str, client_cert: str, client_key: str) -> None:
-    """Finds out early, and without a connection, whether the files of the options are usable.
+    """Check, without a connection, that the files of the options are usable.
 
     Raises:
         OptionsError: Some are not; with every problem.
@@ -64,12 +64,12 @@ def check_files(ca_file: str, client_cert: str, client_key: str) -> None:
     problems: list[Problem] = []
     try:
         if ca_file:
-            _trust(ca_file, scratch)
+            _load_authorities(ca_file, scratch)
     except OptionsError as error:
         problems += error.problems
     try:
         if client_cert:
-            _show(client_cert, client_key, scratch)
+            _load_client_certificate(client_cert, client_key, scratch)
     except OptionsError as error:
         problems += error.problems
     if problems:
@@ -77,28 +77,28 @@ def check_files(ca_file: str, client_cert: str, client_key: str) -> None:
 
 
 def fingerprint(secured: ssl.SSLSocket) -> str:
-    """SHA-256 of the other side's certificate in DER, as lower-case hexadecimal digits."""
+    """Return the SHA-256 of the server's certificate in DER, as lower-case hex."""
     return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
 
 
 def verified_certificate(secured: ssl.SSLSocket) -> Certificate | None:
-    """The other side's certificate; None where a pin stands for its verification."""
-    found: dict[str, Any] = secured.getpeercert() or {}
-    if not found:
+    """Return the server's certificate; None where a pin replaces its verification."""
+    fields: dict[str, Any] = secured.getpeercert() or {}
+    if not fields:
         return None
-    names = [value for _, value in found.get("subjectAltName", ())]
-    issuer = {name: value for rdn in found["issuer"] for name, value in rdn}
-    by = issuer.get("organizationName") or issuer.get("commonName") or "an authority without a name"
-    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-    # There is one, or the host's name would not have been found in it.
-    return Certificate(subject=names[0], issuer=by, ends=ends)
+    names = [value for _, value in fields.get("subjectAltName", ())]
+    rdns = {name: value for rdn in fields["issuer"] for name, value in rdn}
+    issuer = rdns.get("organizationName") or rdns.get("commonName") or "an authority without a name"
+    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(fields["notAfter"]), UTC)
+    # There is a name, since verification has found the host's among them.
+    return Certificate(subject=names[0], issuer=issuer, ends=ends)
 
 
 def is_answered(connected: socket.socket, host: str, seconds: float) -> bool:
-    """Whether the other side answers a handshake, whoever it is; the connection ends with it."""
+    """Tell whether the other side answers a handshake, whoever it is; the socket is closed."""
     try:
         connected.settimeout(seconds)
-        with _pinning().wrap_socket(connected, server_hostname=host) as secured:
+        with _unverified().wrap_socket(connected, server_hostname=host) as secured:
             return secured.version() is not None
     except OSError:
         connected.close()
@@ -120,20 +120,18 @@ class _Socket(ssl.SSLSocket):
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "reset before the handshake") from error
 
 
-def _pinning() -> ssl.SSLContext:
-    """A context that trusts nobody by itself: the caller compares the fingerprint."""
+def _unverified() -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
     return made
 
 
-def _trusting() -> ssl.SSLContext:
-    """A context that trusts the system's authorities."""
+def _verified() -> ssl.SSLContext:
     paths = ssl.get_default_verify_paths()
     if paths.cafile and paths.capath and _is_same_store(Path(paths.cafile), Path(paths.capath)):
-        # OpenSSL looks an authority up in a hashed folder when it needs it. The bundle it would
-        # read whole: 28 ms of the 29 that a context takes on Debian.
+        # OpenSSL looks an authority up in a hashed folder when it needs it. It would read the whole
+        # bundle: 28 ms of the 29 that a context takes on Debian.
         return ssl.create_default_context(capath=paths.capath)
     return ssl.create_default_context()
 
@@ -141,8 +139,8 @@ def _trusting() -> ssl.SSLContext:
 def _is_same_store(bundle: Path, folder: Path) -> bool:
     """The folder is hashed and holds what the bundle does: update-ca-certificates made both.
 
-    It writes the bundle into the folder before it hashes. A bundle that is newer, or lies
-    elsewhere, may hold an authority that somebody has added to nothing else.
+    It writes the bundle into the folder before it hashes. A bundle that is newer, or elsewhere, may
+    hold an authority that was added to it alone.
     """
     bundle, folder = bundle.resolve(), folder.resolve()
     try:
@@ -155,8 +153,7 @@ def _is_same_store(bundle: Path, folder: Path) -> bool:
         return False
 
 
-def _trust(ca_file: str, made: ssl.SSLContext) -> None:
-    """Adds authorities."""
+def _load_authorities(ca_file: str, made: ssl.SSLContext) -> None:
     try:
         with _as_file("tls-ca-file", ca_file) as path:
             made.load_verify_locations(cafile=path)
@@ -165,8 +162,7 @@ def _trust(ca_file: str, made: ssl.SSLContext) -> None:
         raise OptionsError(Problem("tls-ca-file", why)) from error
 
 
-def _show(cert: str, key: str, made: ssl.SSLContext) -> None:
-    """Takes our own certificate, with its key from the same text or from another."""
+def _load_client_certificate(cert: str, key: str, made: ssl.SSLContext) -> None:
 
     def encrypted() -> NoReturn:
         why = f"the key in {_named(key or cert)} is encrypted"
@@ -193,17 +189,17 @@ def _show(cert: str, key: str, made: ssl.SSLContext) -> None:
 
 @contextmanager
 def _as_file(option: str, given: str) -> Iterator[str]:
-    """A path for OpenSSL, which reads nothing else; PEM text lies there for a moment, for us only.
+    """A path for OpenSSL, which reads nothing else; PEM text goes into a private temporary file.
 
     Raises:
-        OptionsError: What is given is a path, and not of a file that can be read.
+        OptionsError: It is the path of a file that cannot be read.
     """
     text = pem(given)
     if not text:
         _check_readable(option, given)
         yield given
         return
-    # Imported here: few options hold their text themselves.
+    # Imported here, since few options hold PEM text.
     import tempfile
 
     descriptor, path = tempfile.mkstemp(prefix="chainloop-smtp-", suffix=".pem")  # mode 0600
@@ -226,5 +222,4 @@ def _check_readable(option: str, path: str) -> None:
 
 
 def _named(given: str) -> str:
-    """What is given, as an error shows it."""
     return "the PEM text" if pem(given) else quoted_path(given)
