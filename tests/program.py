@@ -1,6 +1,6 @@
 """The whole program in one process, and what its tests look at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -9,7 +9,8 @@ from email.policy import default
 from pathlib import Path
 
 from builders import cli_push, encoded, statement
-from chainloop_smtp.cli.post import failure_of
+from chainloop_smtp.cli.results import failure_of
+from chainloop_smtp.cli.run import Deliver
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import (
@@ -109,6 +110,24 @@ class Post:
             ),
             is_interrupted=self.is_interrupted,
         )
+
+
+def one_by_one(post: Callable[..., Delivery]) -> Deliver:
+    """What stands for `delivery.send_all`, from what stands for `delivery.send`."""
+
+    def deliver(
+        mails: Iterable[Mail],
+        registration: Registration,
+        transport: Transport,
+        *,
+        notify: Callable[[str], None],
+        early: EarlyConnection | None = None,
+    ) -> Iterator[Delivery]:
+        del early
+        for mail in mails:
+            yield post(mail, registration, transport, notify=notify)
+
+    return deliver
 
 
 @dataclass

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,10 +13,8 @@ import pytest
 import trustme
 
 from chainloop_smtp import cli, delivery
-from chainloop_smtp.cli.run import Deliver
-from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.settings import Registration, Transport
-from program import PASSWORD, Ended, Post, Program
+from chainloop_smtp.model.mail import Delivery
+from program import PASSWORD, Ended, Post, Program, one_by_one
 from smtpserver import Certificates, Mailboxes, certificates
 from website import Site, serve
 
@@ -44,7 +42,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         inputs: object = None,
         environ: Mapping[str, str] | None = None,
         stdin: bytes | BinaryIO = b"",
-        post: Deliver | None = None,
+        post: Callable[..., Delivery] | None = None,
         is_actions: bool = True,
     ) -> Ended:
         runner = {
@@ -58,21 +56,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             text = inputs if isinstance(inputs, str) else json.dumps(inputs)
             variables["CHAINLOOP_SMTP_INPUTS"] = text
         variables |= environ or {}
-        deliver = post or Post()
-        is_real = deliver is delivery.send
-
-        def one_by_one(
-            mails: Iterable[Mail],
-            registration: Registration,
-            transport: Transport,
-            *,
-            notify: Callable[[str], None],
-            early: delivery.EarlyConnection | None = None,
-        ) -> Iterator[Delivery]:
-            del early
-            for mail in mails:
-                yield deliver(mail, registration, transport, notify=notify)
-
+        is_real = post is delivery.send
         stdout, stderr = io.StringIO(), io.StringIO()
         code = cli.main(
             argv,
@@ -80,8 +64,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin,
             stdout=stdout,
             stderr=stderr,
-            deliver=deliver,
-            deliver_all=delivery.send_all if is_real else one_by_one,
+            deliver=delivery.send_all if is_real else one_by_one(post or Post()),
             connect=delivery.EarlyConnection if is_real else None,
         )
         return Ended(code, stdout.getvalue(), stderr.getvalue(), variables, tmp_path)

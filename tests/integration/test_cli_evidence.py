@@ -26,7 +26,7 @@ from builders import (
 )
 from chainloop_smtp import cli
 from chainloop_smtp.errors import Problem
-from program import INPUTS, PUSHED, Post, Program, never, text_of
+from program import INPUTS, PUSHED, Post, Program, never, one_by_one, text_of
 
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
 STATEMENT = statement()
@@ -198,7 +198,9 @@ def test_waiting_for_standard_input_is_not_charged_to_the_network() -> None:
     post = Post()
     argv = ("send", "--attestation", "-", "--deadline", "30")
     stdin = Slow(encoded(cli_push(STATEMENT)))
-    code = cli.main(argv, environ, stdin=stdin, stdout=io.StringIO(), deliver=post, connect=None)
+    code = cli.main(
+        argv, environ, stdin=stdin, stdout=io.StringIO(), deliver=one_by_one(post), connect=None
+    )
     assert code == 0
     assert post.transports[0].deadline == 30
 

@@ -14,7 +14,7 @@ import pytest
 
 from builders import cli_push, encoded, evaluation, statement, violation
 from chainloop_smtp import delivery
-from chainloop_smtp.cli.servers import Stop
+from chainloop_smtp.cli.deliver import Stop
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Registration, Transport

@@ -65,4 +65,4 @@ def test_a_plain_step_loads_none_of_what_only_rare_options_need(
 
 def test_what_writes_a_mail_is_loaded_no_sooner_than_there_is_one_to_write(tmp_path: Path) -> None:
     found = loaded(INPUTS | LOGIN | {"send-on": "failed"}, tmp_path)
-    assert found & {"jinja2", "chainloop_smtp.message", "chainloop_smtp.cli.post"} == set()
+    assert found & {"jinja2", "chainloop_smtp.message", "chainloop_smtp.cli.deliver"} == set()

@@ -9,7 +9,7 @@ import yaml
 
 import generate
 from chainloop_smtp import options
-from chainloop_smtp.cli.send import NOTHING
+from chainloop_smtp.cli.send import StepOutputs
 
 ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
@@ -51,7 +51,7 @@ def test_secrets_are_what_a_login_is_made_of() -> None:
 
 
 def test_the_actions_outputs_are_those_that_a_run_sets() -> None:
-    assert list(ACTION["outputs"]) == list(NOTHING)
+    assert list(ACTION["outputs"]) == list(StepOutputs().texts())
 
 
 def test_readmes_outputs_are_the_actions_in_their_order() -> None:

@@ -9,7 +9,7 @@ from chainloop_smtp import __version__, config_file, delivery, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.parser import Group, Parser
-from chainloop_smtp.cli.run import Connect, Deliver, DeliverAll, Run
+from chainloop_smtp.cli.run import Connect, Deliver, Run
 from chainloop_smtp.cli.send import send
 from chainloop_smtp.errors import ChainloopSmtpError
 
@@ -21,8 +21,7 @@ def main(
     stdin: BinaryIO | None = None,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
-    deliver: Deliver = delivery.send,
-    deliver_all: DeliverAll = delivery.send_all,
+    deliver: Deliver = delivery.send_all,
     connect: Connect | None = delivery.EarlyConnection,
 ) -> int:
     """Runs one command.
@@ -48,7 +47,6 @@ def main(
             # There is none where a shell has closed it (`<&-`).
             stdin=stdin or (sys.stdin.buffer if sys.stdin else io.BytesIO()),
             deliver=deliver,
-            deliver_all=deliver_all,
             connect=connect,
         )
         return int(arguments.command(run))

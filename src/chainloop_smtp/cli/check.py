@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from chainloop_smtp import addressing, delivery, message
 from chainloop_smtp.cli import routes
-from chainloop_smtp.cli.login import advise, authorised
-from chainloop_smtp.cli.post import shown
+from chainloop_smtp.cli.deliver import advise, authorised
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import probe
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model.checks import Step, StepState
+from chainloop_smtp.model.mail import public_name
 from chainloop_smtp.model.settings import Mailbox, Options, Require, unique
 
 _GLYPHS = {
@@ -184,10 +184,10 @@ def _checked(run: Run, target: _Target) -> _Checked:
 
 
 def _public(step: Step, hidden: Sequence[str]) -> Step:
-    """The step as logs and job summaries may show it; see `post.public`."""
+    """The step as logs and job summaries may show it; see `Delivery.public`."""
     if step.name != "RCPT" or step.address not in hidden:
         return step
-    name = shown(step.address, hidden)
+    name = public_name(step.address, hidden)
     if step.reply is None:
         said = step.detail.replace(step.address, name)
         return replace(step, where=step.where.replace(step.address, name), detail=said)

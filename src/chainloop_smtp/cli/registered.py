@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from chainloop_smtp import config_file, message, options, outbox
 from chainloop_smtp.cli import integration
-from chainloop_smtp.cli.login import advise, authorised
-from chainloop_smtp.cli.post import failure_of, notes_of, public
+from chainloop_smtp.cli.deliver import advise, authorised
+from chainloop_smtp.cli.results import failure_of, warnings_of
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted
 from chainloop_smtp.model.entries import Configuration, RegistrationEntry
@@ -150,16 +150,18 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     advise(run, parsed)
     try:
         parsed = authorised(run, parsed)
-        result = run.deliver(mail, parsed.registration, parsed.transport, notify=run.console.say)
+        (result,) = run.deliver(
+            (mail,), parsed.registration, parsed.transport, notify=run.console.say
+        )
         if failure := failure_of(result, parsed.require):
             raise failure
     except DeliveryError:
         run.console.say(f"The mail is kept: {outbox.write_mail(run.folder(parsed), mail)}")
         raise
-    result = public(result)
+    result = result.public()
     for each in result.refused:
         run.console.warning("recipient refused", f"{each.recipient}: {each.reason}")
-    for note in notes_of(result):
+    for note in warnings_of(result):
         run.console.warning(note.where, note.why)
     accepted = ", ".join(result.accepted)
     run.console.say(f"The registration mail for {name} is sent to {accepted}.")

@@ -86,13 +86,27 @@ def _distrust(run: Run, given: Mapping[str, str]) -> str:
     return f"on {event}, where a checkout may be a stranger's" if event in _STRANGERS else ""
 
 
-def own(run: Run, given: Mapping[str, str]) -> Route:
-    """Make a route of the inputs, where no configuration file is in charge.
+def read(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
+    """Read every route: those of the configuration file, or the inputs' own.
+
+    In a pull request from a fork, those that would need a secret are left out.
+
+    Args:
+        path: From `file_of`.
 
     Raises:
         MessageError: A template is broken, and the jobs went well.
-        OptionsError: As `own_options`.
+        OptionsError: With every problem.
     """
+    if path:
+        return from_file(run, given, path)
+    if is_fork(run) and not can_log_in(run, given):
+        return ()
+    return (_own(run, given),)
+
+
+def _own(run: Run, given: Mapping[str, str]) -> Route:
+    """The inputs as a delivery of their own, no configuration file being in charge."""
     parsed = own_options(run, given)
     return Route(
         name="",

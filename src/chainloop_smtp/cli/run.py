@@ -27,21 +27,6 @@ _SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
 
 class Deliver(Protocol):
-    """`delivery.send`, or what stands for it."""
-
-    def __call__(
-        self,
-        mail: Mail,
-        registration: Registration,
-        transport: Transport,
-        *,
-        notify: Callable[[str], None],
-        early: EarlyConnection | None = None,
-    ) -> Delivery:
-        """Submits one mail; what becomes of it is data."""
-
-
-class DeliverAll(Protocol):
     """`delivery.send_all`, or what stands for it."""
 
     def __call__(
@@ -74,7 +59,6 @@ class Run:
     console: Console
     stdin: BinaryIO
     deliver: Deliver
-    deliver_all: DeliverAll
     connect: Connect | None
 
     def inputs(self, opts: dict[str, str] | None = None) -> dict[str, str]:

@@ -1,96 +1,270 @@
-"""The main story: options, evidence, verdict, routes, mails, deliveries, report."""
+"""The command ``send``: facts -> routes that apply -> mails -> deliveries -> receipt and outputs.
 
-from collections.abc import Iterable, Mapping
+A single mail is a list of one route. What users see of one and of many is in `summary`.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from chainloop_smtp import outbox
 from chainloop_smtp.cli import routes, run_facts
+from chainloop_smtp.cli.interrupts import INTERRUPTED
+from chainloop_smtp.cli.results import Entry, Failure, RouteResult
 from chainloop_smtp.cli.routes import Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
-from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.settings import Options, mailbox_key
+from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.model.facts import Decision, Outcome, PolicyStatus
+from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.mail import Delivery
+from chainloop_smtp.model.settings import Options, Tls, mailbox_key
 
-# Every output of the Action, as it stands until something happens.
-NOTHING = {
-    "sent": "false",
-    "skipped": "",
-    "outcome": "",
-    "policy-status": "",
-    "digest": "",
-    "message-id": "",
-    "accepted": "[]",
-    "refused": "[]",
-    "attempts": "0",
-    "eml": "",
-    "receipt": "",
-}
+Decided = Sequence[tuple[Route, Decision]]
+
+_NOBODY = "there is nobody to write to: whoever was looked up is not known, or no person"
 
 
-NOBODY = "there is nobody to write to: whoever was looked up is not known, or no person"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutputs:
+    """The Action's outputs; at first as they stand until something happens.
+
+    Attributes:
+        skipped: Why no mail is sent on purpose; empty where one is, or should be.
+        eml: Path of the mail.
+        receipt: Path of the receipt.
+    """
+
+    sent: bool = False
+    skipped: str = ""
+    outcome: Outcome | None = None
+    policy_status: PolicyStatus | None = None
+    digest: str = ""
+    message_id: str = ""
+    accepted: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    attempts: int = 0
+    eml: str = ""
+    receipt: str = ""
+
+    def texts(self) -> dict[str, str]:
+        """Return what the workflow reads: every output by its name, as text."""
+        return {
+            "sent": "true" if self.sent else "false",
+            "skipped": self.skipped,
+            "outcome": self.outcome or "",
+            "policy-status": self.policy_status or "",
+            "digest": self.digest,
+            "message-id": self.message_id,
+            "accepted": json.dumps(self.accepted),
+            "refused": json.dumps(self.refused),
+            "attempts": str(self.attempts),
+            "eml": self.eml,
+            "receipt": self.receipt,
+        }
 
 
 def send(run: Run) -> int:
-    """Mails one run. The outputs are written in any case, as far as the story got."""
-    outputs = dict(NOTHING)
+    """Mail one run. The outputs are written in any case, as far as it got."""
+    step = _Step(run)
     try:
-        return _send(run, outputs)
+        return step.send()
     finally:
-        run.console.outputs(outputs)
+        run.console.outputs(step.outputs.texts())
 
 
-def _send(run: Run, outputs: dict[str, str]) -> int:
-    given = run.inputs()
-    if path := routes.file_of(run, given):
-        return _send_all(run, given, path, outputs)
-    if routes.is_fork(run) and not routes.can_log_in(run, given):
-        return _skipped_fork(run, outputs)
-    route = routes.own(run, given)
-    parsed = route.options
-    token = given.get("github-token", "")
-    story = _told(run, parsed, [parsed], token, outputs)
-    before = run_facts.previous(run, story, parsed, parsed.send_on, token)
-    decision = route.decide(story, before)
-    if not decision.applies:
-        return _skipped(run, decision.reason, outputs)
-    return _send_one(run, story, route, decision.note, outputs)
+class _Step:
+    """One `send`, and the outputs as they stand by now."""
 
+    def __init__(self, run: Run) -> None:
+        self.outputs = StepOutputs()
+        self._run = run
 
-def _send_one(run: Run, story: RunReport, route: Route, note: str, outputs: dict[str, str]) -> int:
-    """The inputs' own mail, which is written while its server is being connected to."""
-    # The deadline holds for everything that touches the network, fetching evidence included.
-    transport = route.options.transport
-    rest = max(transport.deadline - story.evidence.network_seconds, 0.001)
-    parsed = replace(route.options, transport=replace(transport, deadline=rest))
-    folder = run.folder(parsed)
-    receipt = outbox.read_receipt(folder)
-    # Outside of a CI run, every mail is another one.
-    is_new = not receipt or not story.facts.job.run_id
-    with _connecting(run, parsed, is_new=is_new) as early:
-        # Imported here: it takes about as long to load what writes a mail as to connect.
-        from chainloop_smtp.cli.post import post
+    def send(self) -> int:
+        run = self._run
+        given = run.inputs()
+        path = routes.file_of(run, given)
+        every = routes.read(run, given, path)
+        if not every and routes.is_fork(run):
+            self.outputs = replace(self.outputs, skipped=routes.NO_SECRETS)
+            routes.notice_fork(run, "no mail is sent")
+            return 0
+        parsed = run.validated(given, is_whole=False) if path else every[0].options
+        token = given.get("github-token", "")
+        lookups = {lookup for each in every for _, lookup in each.options.lookups}
+        report = run_facts.read(run, parsed, lookups, token)
+        facts = report.facts
+        self.outputs = replace(
+            self.outputs,
+            outcome=facts.verdict.outcome,
+            policy_status=facts.verdict.policy_status,
+            digest=facts.attestation.digest if facts.attestation else "",
+        )
+        triggers = {trigger for each in every for trigger in each.options.send_on}
+        previous = run_facts.previous(run, report, parsed, triggers, token)
+        decided = [(route, route.decide(report, previous)) for route in every]
+        if path:
+            return self._send_many(report, decided, parsed, path)
+        ((route, decision),) = decided
+        if decision.reason:
+            return self._skip(decision.reason)
+        return self._send_one(report, route, decision.note)
+
+    def _skip(self, reason: str) -> int:
+        self.outputs = replace(self.outputs, skipped=reason)
+        self._run.console.notice("skipped", f"No mail is sent: {reason}.")
+        return 0
+
+    def _send_one(self, report: RunReport, route: Route, note: str) -> int:
+        """Send the inputs' own mail, which is written while its server is being connected to."""
+        run = self._run
+        # The deadline holds for everything that touches the network, fetching evidence included.
+        transport = route.options.transport
+        rest = max(transport.deadline - report.evidence.network_seconds, 0.001)
+        parsed = replace(route.options, transport=replace(transport, deadline=rest))
+        route = replace(route, options=parsed)
+        folder = run.folder(parsed)
+        earlier = outbox.read_receipt(folder)
+        # Outside of a CI run, every mail is another one.
+        is_new = not earlier or not report.facts.job.run_id
+        with _connecting(run, parsed, is_new=is_new) as early:
+            # Imported here: it takes about as long to load what writes a mail as to connect.
+            from chainloop_smtp.cli import deliver, summary
+
+            server = deliver.Server(run, report, [(route, note)], folder, earlier, deliver.Stop())
+            outgoing = server.remaining(server.render(route, note))
+            if not outgoing.mail.recipients:
+                self.outputs = replace(self.outputs, skipped=_NOBODY)
+                run.console.warning("nobody to write to", f"No mail is sent: {_NOBODY}.")
+                return 0
+            if outgoing.skipped and not parsed.dry_run:
+                return self._skip(f"this very mail was {outgoing.skipped}")
+            self.outputs = replace(self.outputs, message_id=outgoing.mail.message_id)
+            outgoing = server.write(outgoing)
+            self.outputs = replace(self.outputs, eml=outgoing.eml)
+            run.console.say(outgoing.mail.subject)
+            if parsed.dry_run:
+                entry = outbox.receipt_entry(parsed.registration, outgoing.untried)
+                where = f"The mail: {outgoing.eml}"
+                return self._end_dry_run(report, folder, [entry], outgoing.mail.summary, where)
+            if parsed.transport.tls is Tls.NONE:
+                run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
+            deliver.advise(run, parsed)
+            result = server.send(outgoing, early)
+            self._record([result], folder, is_sent=not result.failure)
+            run.console.summary(summary.of_one(result))
+            summary.log_one(run, result)
+            return _end([result], result.failure if parsed.fail_on_error else None)
+
+    def _send_many(self, report: RunReport, decided: Decided, parsed: Options, path: str) -> int:
+        """Send every mail of the configuration file that applies."""
+        # Imported here: most runs send one mail, or none.
+        from chainloop_smtp.cli import deliver, summary
+
+        run = self._run
+        wanted = [(route, decision.note) for route, decision in decided if decision.applies]
+        if decided and parsed.dry_run:
+            return self._dry_run_many(report, decided, run.folder(parsed))
+        if not wanted:
+            self.outputs = replace(self.outputs, skipped=f"no attachment in {path} applies")
+            summary.warn_none_applies(run, decided, path, report.facts.attestation)
+            return 0
+        folder = run.folder(parsed)
+        earlier = outbox.read_receipt(folder)
+        run.console.say(f"{len(wanted)} of {len(decided)} attachments in {path} apply.")
+        ended: dict[int, RouteResult] = {}
+        try:
+            for result in deliver.results(run, report, wanted, folder, earlier):
+                ended[id(result.route)] = result
+                summary.log_progress(run, result, len(ended), len(wanted))
+        except KeyboardInterrupt:
+            # The second one: what the servers are still about is not waited for.
+            pass
+        results = [ended.get(id(route)) or deliver.left_behind(route) for route, _ in wanted]
+        summary.warn_nobody(run, results, deliver.NOBODY)
+        required = [each for each in results if each.failure and each.route.options.fail_on_error]
+        if not any(each.delivery.accepted or each.failure for each in results):
+            is_nobody = any(each.skipped == deliver.NOBODY for each in results)
+            skipped = deliver.NOBODY if is_nobody else "everything was sent before"
+            self.outputs = replace(self.outputs, skipped=skipped)
+        is_sent = any(each.delivery.accepted for each in results) and not required
+        self._record(results, folder, is_sent=is_sent)
+        run.console.summary(summary.of_many(results))
+        summary.log_many(run, results)
+        return _end(results, summary.failure_of_many(required, len(results)) if required else None)
+
+    def _dry_run_many(self, report: RunReport, decided: Decided, folder: Path) -> int:
+        """Show the decisions as a table, and leave the mails as files."""
+        from chainloop_smtp.cli import summary
         from chainloop_smtp.cli.rendering import Renderer
 
-        mail = Renderer(run, story).mail(parsed, route.templates, note)
-        if not mail.recipients:
-            outputs["skipped"] = NOBODY
-            run.console.warning("nobody to write to", f"No mail is sent: {NOBODY}.")
-            return 0
-        earlier = receipt.get(mail.message_id, [])
-        before = outbox.accepted(earlier)
-        left = tuple(each for each in mail.recipients if mailbox_key(each) not in before)
-        if not left and not parsed.dry_run:
-            return _skipped(run, "this very mail was sent before, as the receipt says", outputs)
-        mail = replace(mail, recipients=left or mail.recipients)
-        outputs["message-id"] = mail.message_id
-        outputs["eml"] = str(outbox.write_mail(folder, mail))
-        run.console.say(mail.subject)
-        if parsed.dry_run:
-            return _rehearsed(run, story, parsed, mail, folder, outputs)
-        return post(run, parsed, mail, folder, outputs, earlier, early)
+        entries: list[Entry] = []
+        evidence = ""
+        renderer = Renderer(self._run, report)
+        for route, decision in decided:
+            if decision.applies and not route.missing:
+                mail = renderer.mail(route.options, route.templates, decision.note, route.id)
+                eml = str(outbox.write_mail(folder, mail))
+                self.outputs = replace(
+                    self.outputs,
+                    message_id=self.outputs.message_id or mail.message_id,
+                    eml=self.outputs.eml or eml,
+                )
+                evidence = evidence or mail.summary
+                untried = Delivery(mail=mail, results=())
+                entries.append(outbox.receipt_entry(route.options.registration, untried))
+        summary.log_decisions(self._run, decided)
+        where = f"The mails: {folder}" if entries else "There is no mail to look at."
+        table = f"{summary.of_decisions(decided)}\n"
+        return self._end_dry_run(report, folder, entries, evidence, where, table)
+
+    def _end_dry_run(
+        self,
+        report: RunReport,
+        folder: Path,
+        entries: Sequence[Entry],
+        evidence: str,
+        where: str,
+        table: str = "",
+    ) -> int:
+        """Write the receipt and the summary of what would be sent.
+
+        Args:
+            evidence: The job summary of a mail.
+            where: Says where the mails are.
+            table: Markdown behind the evidence.
+        """
+        self.outputs = replace(self.outputs, skipped="dry run")
+        receipt = outbox.write_receipt(folder, entries, report.facts.now)
+        self.outputs = replace(self.outputs, receipt=str(receipt))
+        outbox.write_summary(folder, evidence)
+        self._run.console.say(f"Dry run, nothing is sent. {where}")
+        self._run.console.summary(f"{evidence}\n{table}_Dry run: no mail was sent._")
+        return 0
+
+    def _record(self, results: Sequence[RouteResult], folder: Path, *, is_sent: bool) -> None:
+        """Set the outputs, and write the receipt."""
+        first = next((each for each in results if each.delivery.mail.message_id), results[0])
+        self.outputs = replace(
+            self.outputs,
+            sent=is_sent,
+            message_id=first.delivery.mail.message_id,
+            eml=first.eml,
+            accepted=_each_once(name for each in results for name in each.delivery.accepted),
+            refused=_each_once(one.recipient for each in results for one in each.delivery.refused),
+            attempts=max(each.delivery.attempts for each in results),
+        )
+        entries = [entry for each in results for entry in each.entries]
+        try:
+            receipt = outbox.write_receipt(folder, entries, self._run.now())
+        except OptionsError as error:
+            # What became of the mails is what counts, and is said below.
+            self._run.console.warning("no receipt", str(error))
+        else:
+            self.outputs = replace(self.outputs, receipt=str(receipt))
 
 
 def _connecting(
@@ -110,56 +284,18 @@ def _connecting(
     return nullcontext()
 
 
-def _rehearsed(
-    run: Run, story: RunReport, parsed: Options, mail: Mail, folder: Path, outputs: dict[str, str]
-) -> int:
-    """The mail as a file; nothing is sent."""
-    outputs["skipped"] = "dry run"
-    entry = outbox.receipt_entry(parsed.registration, Delivery(mail=mail, results=()))
-    outputs["receipt"] = str(outbox.write_receipt(folder, [entry], story.facts.now))
-    run.console.say(f"Dry run, nothing is sent. The mail: {outputs['eml']}")
-    outbox.write_summary(folder, mail.summary)
-    run.console.summary(f"{mail.summary}\n_Dry run: no mail was sent._")
-    return 0
+def _each_once(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Each mailbox once, in its first spelling."""
+    spellings: dict[str, str] = {}
+    for each in addresses:
+        spellings.setdefault(mailbox_key(each), each)
+    return tuple(spellings.values())
 
 
-def _send_all(run: Run, given: Mapping[str, str], path: str, outputs: dict[str, str]) -> int:
-    """Every mail of the configuration file that applies."""
-    # Imported here: most steps have no such file.
-    from chainloop_smtp.cli import fanout
-
-    all_routes = routes.from_file(run, given, path)
-    if routes.is_fork(run) and not all_routes:
-        return _skipped_fork(run, outputs)
-    parsed = run.validated(given, is_whole=False)
-    token = given.get("github-token", "")
-    story = _told(run, parsed, [each.options for each in all_routes], token, outputs)
-    triggers = {each for route in all_routes for each in route.options.send_on}
-    before = run_facts.previous(run, story, parsed, triggers, token)
-    decided = [(route, route.decide(story, before)) for route in all_routes]
-    return fanout.fan_out(run, parsed, story, path, decided, outputs)
-
-
-def _told(
-    run: Run, parsed: Options, every: Iterable[Options], token: str, outputs: dict[str, str]
-) -> RunReport:
-    """The story of the run, and what of it the outputs say."""
-    lookups = {lookup for each in every for _, lookup in each.lookups}
-    story = run_facts.read(run, parsed, lookups, token)
-    judged = story.facts.verdict
-    outputs["outcome"] = judged.outcome.value
-    outputs["policy-status"] = judged.policy_status.value if judged.policy_status else ""
-    outputs["digest"] = story.facts.attestation.digest if story.facts.attestation else ""
-    return story
-
-
-def _skipped(run: Run, reason: str, outputs: dict[str, str]) -> int:
-    outputs["skipped"] = reason
-    run.console.notice("skipped", f"No mail is sent: {reason}.")
-    return 0
-
-
-def _skipped_fork(run: Run, outputs: dict[str, str]) -> int:
-    outputs["skipped"] = routes.NO_SECRETS
-    routes.notice_fork(run, "no mail is sent")
+def _end(results: Sequence[RouteResult], failure: Failure | None) -> int:
+    """Return the exit code, or raise the failure, unless the user has interrupted it all."""
+    if any(each.delivery.is_interrupted for each in results):
+        return INTERRUPTED
+    if failure:
+        raise failure
     return 0

@@ -1,6 +1,7 @@
 """One message, its parts and templates, and what became of it."""
 
-from dataclasses import field
+from collections.abc import Iterable, Sequence
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -70,6 +71,26 @@ class Mail:
     intended: tuple[str, ...] = ()
     parts: tuple[Part, ...] = field(repr=False, default=())
     is_cut: bool = False
+
+    def split(self, size: int) -> tuple["Mail", ...]:
+        """Return the same mail for as many recipients at a time as go into one transaction.
+
+        Those who need SMTPUTF8 come last and apart: a mail that asks for it goes only as far as
+        every server on the way offers it (RFC 6531 section 3.2), and must not end there for others.
+        """
+        groups = [self]
+        if self.international:
+            plain = tuple(each for each in self.recipients if each.isascii())
+            others = tuple(each for each in self.recipients if not each.isascii())
+            groups = [
+                replace(self, recipients=plain, international=b""),
+                replace(self, recipients=others, content=self.international, international=b""),
+            ]
+        return tuple(
+            replace(group, recipients=group.recipients[at : at + size])
+            for group in groups
+            for at in range(0, len(group.recipients), size)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +232,26 @@ class Delivery:
             attempts[key] = (*attempts.get(key, ()), each)
         return tuple(attempts.values())
 
+    def public(self) -> "Delivery":
+        """Return what logs and job summaries may show: bcc recipients by number, not by address.
+
+        What the server says of them may name them too, so only its codes are left.
+        """
+        hidden = self.mail.hidden
+        return replace(
+            self,
+            results=tuple(
+                replace(
+                    each,
+                    recipient=public_name(each.recipient, hidden),
+                    reply=each.reply and replace(each.reply, text=""),
+                )
+                if each.recipient in hidden
+                else each
+                for each in self.results
+            ),
+        )
+
     @property
     def reply(self) -> Reply | None:
         """The server's last answer to the end of the content; None when there is none."""
@@ -242,6 +283,29 @@ class Delivery:
         if not self.tries:
             return 0.0
         return (self.tries[-1].ended - self.tries[0].started).total_seconds()
+
+
+def merged(mail: Mail, parts: Iterable[Delivery]) -> Delivery:
+    """The delivery of a mail that was sent in parts."""
+    parts = tuple(parts)
+    results = {result.recipient: result for part in parts for result in part.results}
+    return Delivery(
+        mail=mail,
+        results=tuple(results[each] for each in mail.recipients if each in results),
+        tries=tuple(attempt for part in parts for attempt in part.tries),
+        is_interrupted=any(part.is_interrupted for part in parts),
+    )
+
+
+def public_name(recipient: str, hidden: Sequence[str]) -> str:
+    """What others may read in place of a recipient's address.
+
+    Args:
+        hidden: Recipients whom no header names.
+    """
+    if recipient in hidden:
+        return f"bcc recipient {hidden.index(recipient) + 1}"
+    return recipient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,378 @@
+"""Routes that apply -> their mails, by server, and what became of each."""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+
+from chainloop_smtp import outbox
+from chainloop_smtp.cli import interrupts
+from chainloop_smtp.cli.rendering import Renderer
+from chainloop_smtp.cli.results import NOT_MADE, Entry, Failure, RouteResult, failure_of
+from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.run_facts import RunReport
+from chainloop_smtp.delivery import EarlyConnection
+from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
+from chainloop_smtp.model.mail import Delivery, Mail, merged
+from chainloop_smtp.model.settings import Auth, Options, Tls, mailbox_key
+
+NOBODY = "nobody was found"
+_SERVERS = 4  # at once
+_BATCH = 100  # mails for which the deadline holds together
+_MICROSOFT_365 = ("smtp.office365.com", "outlook.office365.com")
+_TOKEN_MECHANISMS = (Auth.XOAUTH2, Auth.OAUTHBEARER)
+
+Wanted = Sequence[tuple[Route, str]]
+"""Routes that apply, each with the note for its mail."""
+Earlier = Mapping[str, Sequence[Entry]]
+"""Entries of the receipt of an earlier run, by Message-ID."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether the user has had enough; seen by all servers."""
+
+    is_set: bool = False
+
+    def set(self) -> None:
+        """Let no server begin another mail."""
+        self.is_set = True
+
+
+def results(
+    run: Run, report: RunReport, wanted: Wanted, folder: Path, earlier: Earlier
+) -> Iterator[RouteResult]:
+    """Send every route's mail; one that fails stops no other.
+
+    Yields:
+        One result for each route, as it comes.
+    """
+    grouped: dict[object, list[tuple[Route, str]]] = defaultdict(list)
+    for route, note in wanted:
+        if route.missing:
+            yield RouteResult(route=route, failure=OptionsError(*route.missing))
+        else:
+            grouped[_server_key(route)].append((route, note))
+    stop = Stop()
+    servers = [Server(run, report, each, folder, earlier, stop) for each in grouped.values()]
+    if len(servers) == 1:
+        # In this thread, where an interrupt reaches the connection itself.
+        yield from servers[0].results()
+    elif servers:
+        yield from _side_by_side(servers, stop)
+
+
+def _server_key(route: Route) -> object:
+    """What two routes share that may share a connection."""
+    registration = route.options.registration
+    login = (registration.host, registration.port, registration.user, registration.password)
+    return (*login, route.options.transport, route.options.oauth2)
+
+
+def _side_by_side(servers: "list[Server]", stop: Stop) -> Iterator[RouteResult]:
+    """The results of all servers, in the order of their coming."""
+    from queue import SimpleQueue
+    from threading import Thread
+
+    waiting = deque(servers)
+    done: SimpleQueue[RouteResult | Exception | None] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            while waiting:
+                for result in waiting.popleft().results():
+                    done.put(result)
+        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
+            done.put(error)
+        finally:
+            done.put(None)
+
+    threads = [Thread(target=work, daemon=True) for _ in range(min(_SERVERS, len(servers)))]
+    left, bug = len(threads), None
+    # The first signal lets every server end its mail; the second ends it all.
+    with interrupts.stopping(stop.set):
+        for thread in threads:
+            thread.start()
+        while left:
+            result = done.get()
+            if isinstance(result, RouteResult):
+                yield result
+            elif result is None:
+                left -= 1
+            else:
+                bug = result
+    if bug:
+        raise bug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A mail that is made.
+
+    Attributes:
+        mail: Its recipients are those whom it is still to go to.
+        entries: Of an earlier run's receipt, about this very mail.
+        eml: Path of the mail; empty while it is not written.
+        skipped: Why it goes to nobody; empty where it goes to somebody.
+    """
+
+    route: Route
+    mail: Mail
+    entries: tuple[Entry, ...]
+    eml: str = ""
+    skipped: str = ""
+
+    @property
+    def untried(self) -> Delivery:
+        """Its delivery, before there is one."""
+        return Delivery(mail=self.mail, results=())
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A mail that is being delivered, in one part or several."""
+
+    outgoing: Outgoing
+    number: int
+    parts: list[Delivery] = field(default_factory=list)
+
+
+class Server:
+    """One server, and the routes through it: one for a single mail."""
+
+    def __init__(
+        self,
+        run: Run,
+        report: RunReport,
+        wanted: Wanted,
+        folder: Path,
+        earlier: Earlier,
+        stop: Stop,
+    ) -> None:
+        self._run = run
+        self._wanted = wanted
+        self._folder = folder
+        self._earlier = earlier
+        self._stop = stop
+        self._renderer = Renderer(run, report)
+        self._options = wanted[0][0].options
+        self._places: dict[object, str] = {}
+        self._under_way: dict[str, _UnderWay] = {}
+        self._ended: list[RouteResult] = []
+        self._failure: Failure | None = None
+        self._last_failure: Failure | None = None
+
+    def results(self) -> Iterator[RouteResult]:
+        """Send all mails; yield one result for each route."""
+        advise(self._run, self._options)
+        if self._options.transport.tls is Tls.NONE:
+            host = self._options.registration.host
+            self._run.console.warning("no TLS", f"Mails to {host} travel in clear: tls is none.")
+        self._failure = self._log_in()
+        yield from self._deliver(self._pending())
+
+    def render(self, route: Route, note: str) -> Outgoing:
+        """Make the mail of a route.
+
+        Raises:
+            MessageError: As `Renderer.mail`.
+            OptionsError: The same.
+        """
+        mail = self._renderer.mail(route.options, route.templates, note, route.id)
+        entries = tuple(self._earlier.get(mail.message_id, ()))
+        return Outgoing(route=route, mail=mail, entries=entries)
+
+    def write(self, outgoing: Outgoing) -> Outgoing:
+        """Leave the mail as a file.
+
+        Raises:
+            OptionsError: The folder cannot be written to.
+        """
+        return replace(outgoing, eml=str(outbox.write_mail(self._folder, outgoing.mail)))
+
+    def remaining(self, outgoing: Outgoing) -> Outgoing:
+        """Take out the recipients who have this very mail already; skip it if nobody is left."""
+        mail, parsed = outgoing.mail, outgoing.route.options
+        before = outbox.accepted(outgoing.entries)
+        skipped = "sent before, as the receipt says" if before else NOBODY
+        # Redirected, one mailbox gets what would have gone to several.
+        content = (parsed.composition, parsed.registration.from_, mail.sender, mail.intended)
+        left = []
+        for recipient in mail.recipients:
+            key = (content, mailbox_key(recipient))
+            if key[1] in before:
+                continue
+            if key in self._places:
+                skipped = f"the same mail goes there by {self._places[key]}"
+            else:
+                self._places[key] = outgoing.route.place
+                left.append(recipient)
+        if not left:
+            return replace(outgoing, skipped=skipped)
+        return replace(outgoing, mail=replace(mail, recipients=tuple(left)))
+
+    def send(self, outgoing: Outgoing, early: EarlyConnection | None) -> RouteResult:
+        """Send one mail.
+
+        Args:
+            early: A connection that is on its way already.
+        """
+        if failure := self._log_in():
+            return _result(self._entered(outgoing, outgoing.untried), outgoing.untried, failure)
+        (result,) = self._deliver([outgoing], early)
+        return result
+
+    def _log_in(self) -> DeliveryError | None:
+        """Get the token that stands in for a password, where there is one; say why it fails."""
+        try:
+            self._options = authorised(self._run, self._options)
+        except DeliveryError as error:
+            return error
+        return None
+
+    def _deliver(
+        self, pending: Iterable[Outgoing], early: EarlyConnection | None = None
+    ) -> Iterator[RouteResult]:
+        """Hand the mails over, each as soon as there is room for it.
+
+        Args:
+            pending: Those of which something is left to send.
+            early: A connection that is on its way already.
+        """
+        registration, transport = self._options.registration, self._options.transport
+        parts = chain.from_iterable(map(self._parts, pending))
+        # A mail alone has the whole deadline, in however many parts it goes.
+        further = _BATCH - 1 if len(self._wanted) > 1 else None
+        for part in parts:
+            is_alive = False
+            batch = chain((part,), islice(parts, further))
+            for delivery in self._run.deliver(
+                batch, registration, transport, notify=self._run.console.say, early=early
+            ):
+                is_alive |= any(result.reply for result in delivery.results) or bool(
+                    delivery.accepted
+                )
+                self._stop.is_set |= delivery.is_interrupted
+                self._record(delivery)
+                yield from self._drained()
+            if not is_alive:
+                # Nobody answered; what is left is not worth as many deadlines.
+                self._failure = self._last_failure
+        yield from self._drained()
+
+    def _pending(self) -> Iterator[Outgoing]:
+        """The mails to hand over, each made when there is room for it, and left as a file."""
+        for route, note in self._wanted:
+            try:
+                outgoing = self.remaining(self.write(self.render(route, note)))
+            except (MessageError, OptionsError) as error:
+                self._ended.append(RouteResult(route=route, failure=error))
+                continue
+            if outgoing.skipped:
+                self._ended.append(_result(outgoing, outgoing.untried))
+            elif self._failure:
+                self._ended.append(_result(outgoing, outgoing.untried, self._failure))
+            elif self._stop.is_set:
+                stopped = DeliveryError(Problem("delivery", "interrupted before it was sent"))
+                interrupted = replace(outgoing.untried, is_interrupted=True)
+                self._ended.append(_result(outgoing, interrupted, stopped))
+            else:
+                yield outgoing
+
+    def _parts(self, outgoing: Outgoing) -> Iterator[Mail]:
+        """The mail once, or once for as many recipients as go into one transaction."""
+        mail = outgoing.mail
+        parts = mail.split(outgoing.route.options.max_recipients)
+        kept = replace(outgoing, mail=replace(mail, text="", html=""))
+        self._under_way[mail.message_id] = _UnderWay(kept, len(parts))
+        yield from parts
+
+    def _record(self, part: Delivery) -> None:
+        """Keep a delivery, and make a result of it once its mail is through."""
+        under_way = self._under_way[part.mail.message_id]
+        under_way.parts.append(part)
+        if len(under_way.parts) < under_way.number:
+            return
+        outgoing = self._under_way.pop(part.mail.message_id).outgoing
+        delivery = merged(outgoing.mail, under_way.parts)
+        failure = failure_of(delivery, outgoing.route.options.require)
+        self._last_failure = failure or self._last_failure
+        self._ended.append(_result(self._entered(outgoing, delivery), delivery, failure))
+
+    def _entered(self, outgoing: Outgoing, delivery: Delivery) -> Outgoing:
+        """The same with the delivery's entry of the receipt."""
+        entry = outbox.receipt_entry(outgoing.route.options.registration, delivery)
+        return replace(outgoing, entries=(*outgoing.entries, entry))
+
+    def _drained(self) -> Iterator[RouteResult]:
+        while self._ended:
+            yield self._ended.pop(0)
+
+
+def _result(outgoing: Outgoing, delivery: Delivery, failure: Failure | None = None) -> RouteResult:
+    """The result without the mail's content: there may be a thousand of them."""
+    mail = replace(delivery.mail, content=b"", international=b"", text="", html="", parts=())
+    return RouteResult(
+        route=outgoing.route,
+        delivery=replace(delivery, mail=mail),
+        eml=outgoing.eml,
+        entries=outgoing.entries,
+        skipped=outgoing.skipped,
+        failure=failure,
+    )
+
+
+def left_behind(route: Route) -> RouteResult:
+    """The result of a route of which an interrupt has left none."""
+    why = "interrupted, and whether its mail was sent is not known"
+    title = "Whether the mail was delivered is not known"
+    failure = DeliveryError(Problem("delivery", why), title=title)
+    interrupted = replace(NOT_MADE, is_interrupted=True)
+    return RouteResult(route=route, delivery=interrupted, failure=failure)
+
+
+# --- the login ---------------------------------------------------------------------------------
+
+
+def authorised(run: Run, parsed: Options) -> Options:
+    """Fetch an access token, where the options ask for one instead of a password.
+
+    Returns:
+        What `delivery` needs to log in. The time that the token took comes off the deadline.
+
+    Raises:
+        DeliveryError: There is no token to be had.
+    """
+    if parsed.oauth2 is None:
+        return parsed
+    # Imported here: it is dear, and most servers take a password.
+    from chainloop_smtp import token
+
+    registration, transport = parsed.registration, parsed.transport
+    found = token.fetch(
+        parsed.oauth2, registration.user, run.environ, transport.timeout, transport.deadline
+    )
+    run.console.mask(registration.user, found.value)
+    left = max(transport.deadline - found.network_seconds, 0.001)
+    return replace(
+        parsed,
+        registration=replace(registration, password=found.value),
+        transport=replace(transport, deadline=left),
+    )
+
+
+def advise(run: Run, parsed: Options) -> None:
+    """Say what a server's operator will soon refuse."""
+    registration, transport = parsed.registration, parsed.transport
+    has_token = transport.has_token or transport.auth in _TOKEN_MECHANISMS
+    host = registration.host.lower().removesuffix(".")
+    if host in _MICROSOFT_365 and registration.password and not has_token:
+        run.console.notice(
+            "Microsoft 365 wants OAuth",
+            "From the end of December 2026 on, Microsoft 365 refuses passwords for SMTP unless an "
+            "administrator allows them again. Write oauth2-provider: microsoft, with "
+            "oauth2-tenant, oauth2-client-id and oauth2-federated: true; docs/providers.md says "
+            "what to set up.",
+        )

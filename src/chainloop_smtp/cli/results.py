@@ -1,0 +1,126 @@
+"""What became of a mail -> its failure, its warnings, and one sentence on it."""
+
+from collections.abc import Mapping
+
+from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
+from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.mail import Delivery, Mail, RecipientResult, RecipientStatus
+from chainloop_smtp.model.settings import Require
+
+Failure = DeliveryError | MessageError | OptionsError
+Entry = Mapping[str, object]
+"""One entry of the receipt."""
+
+
+NOT_MADE = Delivery(
+    mail=Mail(sender="", recipients=(), message_id="", subject="", content=b"", text="", html=""),
+    results=(),
+)
+"""Stands in where there is no mail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteResult:
+    """What became of one route.
+
+    Attributes:
+        delivery: Of its mail, without its content; with no results where nothing was tried.
+        eml: Path of the mail; empty where it is not written.
+        entries: Of the receipt, those of an earlier run included.
+        skipped: Why nothing was sent on purpose; empty where something was, or should have been.
+    """
+
+    route: Route
+    delivery: Delivery = NOT_MADE
+    eml: str = ""
+    entries: tuple[Entry, ...] = ()
+    skipped: str = ""
+    failure: Failure | None = None
+
+
+def warnings_of(delivery: Delivery) -> tuple[Problem, ...]:
+    """What is not as it was asked for, though the mail went: once for each server."""
+    notes = (Problem(each.server, note) for each in delivery.tries for note in each.notes)
+    return tuple(dict.fromkeys(notes))
+
+
+def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
+    """The failure that a delivery is, by what the user requires; None when it is none."""
+    delivery = delivery.public()
+    missed = [each for each in delivery.results if each.state is not RecipientStatus.ACCEPTED]
+    if not missed or (delivery.accepted and require is Require.ANY):
+        return None
+    problems = []
+    last = delivery.tries[-1] if delivery.tries else None
+    if last and last.why:
+        problems.append(Problem(last.server, last.why, last.hint))
+    unknown = delivery.of(RecipientStatus.UNKNOWN)
+    is_unknown = len(unknown) == len(delivery.results)
+    if unknown:
+        whom = "" if is_unknown else f" for {', '.join(each.recipient for each in unknown)}"
+        problems.append(
+            Problem(
+                last.server if last else "delivery",
+                f"whether the server took the mail {delivery.mail.message_id}{whom} is not known",
+                "It was sent, and not confirmed. Look for it in the mailbox or in the server's log "
+                "before you send it again.",
+            )
+        )
+    # What the attempt as a whole says is not said again for each recipient.
+    known = last.why if last else ""
+    problems += [
+        _problem(each, delivery.attempts)
+        for each in missed
+        if each.reason and each.reason not in known and each.state is not RecipientStatus.UNKNOWN
+    ]
+    if delivery.accepted:
+        number = len(delivery.accepted)
+        others = "the other recipient" if number == 1 else f"the other {number} recipients"
+        hint = "Mend the addresses, or write require: any if this is enough."
+        problems.append(Problem("delivery", f"the mail went to {others}", hint))
+    title = ""
+    if delivery.accepted:
+        title = "The mail did not reach everybody"
+    elif is_unknown:
+        title = "Whether the mail was delivered is not known"
+    problems = problems or [Problem("delivery", "there was no time to try it")]
+    return DeliveryError(*problems, title=title)
+
+
+def _problem(result: RecipientResult, attempts: int) -> Problem:
+    """What to say about one recipient who did not get the mail."""
+    if result.state is RecipientStatus.DEFERRED:
+        times = "once" if attempts == 1 else f"{attempts} times"
+        why = f"the server put this recipient off: {result.reason}"
+        again = f"It was tried {times}. Run the job again later, or raise deadline."
+        return Problem(result.recipient, why, f"{result.hint} {again}".strip())
+    why = f"the server refused this recipient: {result.reply}" if result.reply else result.why
+    return Problem(result.recipient, why, result.hint)
+
+
+def sentence(delivery: Delivery) -> str:
+    """What became of the mail, fit for a log and for Markdown."""
+    unknown = delivery.of(RecipientStatus.UNKNOWN)
+    others = ", ".join(
+        f"{len(results)} {word}"
+        for word, results in (
+            ("refused", delivery.of(RecipientStatus.REFUSED)),
+            ("put off for now", delivery.of(RecipientStatus.DEFERRED)),
+            ("not known", unknown),
+        )
+        if results
+    )
+    number = len(delivery.accepted)
+    if delivery.is_interrupted:
+        return f"Interrupted: sent to {number} of {len(delivery.results)}; {others}."
+    if not number:
+        if len(unknown) == len(delivery.results):
+            return "Whether the mail was delivered is not known."
+        return "The mail was not delivered."
+    security = ", ".join(filter(None, (delivery.tls or "no TLS", delivery.mechanism)))
+    tries = "" if delivery.attempts == 1 else f" and {delivery.attempts} attempts"
+    return (
+        f"Sent to {number} recipient{'s' * (number != 1)} through {delivery.server} ({security}) "
+        f"in {delivery.duration:.2f} s{tries}." + (f" Of the others: {others}." if others else "")
+    )

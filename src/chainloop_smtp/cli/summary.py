@@ -1,0 +1,209 @@
+"""Decisions and results -> log lines and job summary: of a single mail, or of many."""
+
+from collections.abc import Iterable, Sequence
+
+from chainloop_smtp import message
+from chainloop_smtp.cli.results import Failure, RouteResult, sentence, warnings_of
+from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Decision
+from chainloop_smtp.model.mail import RecipientStatus, public_name
+
+_SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
+_SHOWN_ROWS = 200  # of the job summary
+
+Decided = Sequence[tuple[Route, Decision]]
+
+
+# --- a single mail -----------------------------------------------------------------------------
+
+
+def of_one(result: RouteResult) -> str:
+    """The job summary of a single mail: what went wrong stands first, else the evidence."""
+    delivery = result.delivery
+    reasons = _bullets(_problems(result))
+    account = f"{sentence(delivery)}\n{reasons}{_bullets(warnings_of(delivery))}\n"
+    evidence = delivery.mail.summary
+    return "\n".join((account, evidence) if result.failure else (evidence, account))
+
+
+def log_one(run: Run, result: RouteResult) -> None:
+    """Log what became of a single mail."""
+    delivery = result.delivery
+    if delivery.accepted or delivery.is_interrupted:
+        run.console.say(sentence(delivery))
+    for warning in warnings_of(delivery):
+        run.console.warning(warning.where, warning.why)
+    if result.failure:
+        run.console.say(f"The mail is kept: {result.eml}")
+        if not (delivery.is_interrupted or result.route.options.fail_on_error):
+            run.console.warning(result.failure.title, str(result.failure))
+        return
+    for each in delivery.public().results:
+        if each.state is not RecipientStatus.ACCEPTED:
+            run.console.warning(f"recipient {each.state}", f"{each.recipient}: {each.reason}")
+
+
+# --- many mails --------------------------------------------------------------------------------
+
+
+def of_many(results: Sequence[RouteResult]) -> str:
+    """The job summary of many mails: the evidence once, and each mail, the failed ones first."""
+    rows = [
+        (
+            message.md(each.route.name),
+            message.md(", ".join(_recipients(each.route))),
+            message.md(_words(each))
+            + "".join(f"<br>{message.md(f'{p.where}: {p.why}')}" for p in _problems(each)),
+        )
+        for each in sorted(results, key=lambda each: each.failure is None)
+    ]
+    warnings = _bullets(_all_warnings(results))
+    account = f"**{len(results)} mails**\n\n{_table('result', rows)}{warnings}\n"
+    mails = (each.delivery.mail for each in results if each.delivery.mail.message_id)
+    first = next(mails, None)
+    return f"{first.summary}\n{account}" if first else account
+
+
+def log_progress(run: Run, result: RouteResult, number: int, total: int) -> None:
+    """Log one line for each mail as long as there are few, and some progress otherwise."""
+    if total <= _SHOWN or (result.failure and number <= _SHOWN):
+        run.console.say(f"{result.route.name} ({result.route.place}): {_words(result)}")
+    elif number % max(total // 10, 1) == 0 or number == total:
+        run.console.aside(f"{number} of {total} mails")
+
+
+def log_many(run: Run, results: Sequence[RouteResult]) -> None:
+    """Log what became of all mails together."""
+    for warning in _all_warnings(results):
+        run.console.warning(warning.where, warning.why)
+    sent = sum(bool(each.delivery.accepted) for each in results)
+    failed = sum(bool(each.failure) for each in results)
+    skipped = sum(bool(each.skipped) for each in results)
+    others = f", {skipped} not needed" if skipped else ""
+    run.console.say(f"{sent} of {len(results)} mails sent, {failed} failed{others}.")
+    for each in results:
+        if each.failure and not each.route.options.fail_on_error:
+            run.console.warning(f"{each.route.name}: {each.failure.title}", str(each.failure))
+
+
+def _all_warnings(results: Iterable[RouteResult]) -> tuple[Problem, ...]:
+    """The warnings of all results, each once."""
+    return tuple(dict.fromkeys(each for result in results for each in warnings_of(result.delivery)))
+
+
+def warn_nobody(run: Run, results: Iterable[RouteResult], reason: str) -> None:
+    """Warn of the mails that were skipped for this reason: nobody was found to send them to."""
+    if places := [each.route.place for each in results if each.skipped == reason]:
+        listed = ", ".join(places[:_SHOWN]) + (", …" if len(places) > _SHOWN else "")
+        run.console.warning("nobody to write to", f"No mail is sent for {listed}: {reason}.")
+
+
+def failure_of_many(failed: Sequence[RouteResult], total: int) -> Failure:
+    """All that went wrong in one error, of the gravest kind: delivery before message or options."""
+    problems = [
+        Problem(
+            f"{each.route.name} ({each.route.place}): {problem.where}", problem.why, problem.hint
+        )
+        for each in failed
+        for problem in _problems(each)
+    ]
+    if len(problems) > _SHOWN:
+        why = f"{len(problems) - _SHOWN} further problems stand in the receipt and the job summary"
+        problems[_SHOWN:] = [Problem("and", why)]
+    title = f"{len(failed)} of {total} mails did not reach whom they should"
+    for kind in (DeliveryError, MessageError):
+        if any(isinstance(each.failure, kind) for each in failed):
+            return kind(*problems, title=title)
+    return OptionsError(*problems, title=title)
+
+
+# --- decisions ---------------------------------------------------------------------------------
+
+
+def log_decisions(run: Run, decided: Decided) -> None:
+    """Print every attachment's place, registration, recipients and decision."""
+    # Imported here: it brings PyYAML, which a single mail does without.
+    from chainloop_smtp.cli.integration import print_table
+
+    head = ("ATTACHMENT", "REGISTRATION", "TO", "DECISION")
+    print_table(run, head, [(route.place, *_row(route, each)) for route, each in decided])
+
+
+def of_decisions(decided: Decided) -> str:
+    """The same for the job summary."""
+    return _table("decision", [tuple(map(message.md, _row(*each))) for each in decided])
+
+
+def warn_none_applies(
+    run: Run, decided: Decided, path: str, attestation: Attestation | None
+) -> None:
+    """Say that no attachment applies: nobody should find out by waiting for a mail."""
+    if not decided:
+        hint = "Each registration needs one: below attachments:, write - registration: NAME."
+        run.console.warning("no mail is sent", f"There are no attachments in {path}. {hint}")
+        return
+    log_decisions(run, decided)
+    text = f"None of the {len(decided)} attachments in {path} applies; the log says why."
+    if attestation is None:
+        hint = (
+            "To hear of runs that are not attested, have an attachment without workflow and "
+            "project, or give the step these two."
+        )
+        run.console.warning("no mail is sent", f"{text} {hint}")
+        return
+    # The names that the attachments' globs were held against.
+    names = (("workflow", attestation.workflow.name), ("project", attestation.workflow.project))
+    known = " and ".join(f"{kind} {name}" for kind, name in names if name)
+    whose = f" This run is of {known}." if known else ""
+    run.console.notice("no mail is sent", f"{text}{whose}")
+
+
+# --- their parts -------------------------------------------------------------------------------
+
+
+def _row(route: Route, decision: Decision) -> tuple[str, str, str]:
+    verb = f"would be sent. {decision.note}" if decision.note else "would be sent"
+    if decision.reason:
+        verb = f"not sent: {decision.reason}"
+    elif route.missing:
+        verb = f"cannot be sent: {'; '.join(each.why for each in route.missing)}"
+    return route.name, ", ".join(_recipients(route)), verb
+
+
+def _recipients(route: Route) -> list[str]:
+    """Those whom the mail's headers name."""
+    parsed = route.options
+    return [each.addr_spec for each in (*parsed.registration.to, *parsed.attachment.cc)]
+
+
+def _words(result: RouteResult) -> str:
+    """What became of one mail, in a few words."""
+    if result.skipped:
+        return f"not sent: {result.skipped}"
+    delivery = result.delivery
+    if not delivery.accepted:
+        title = result.failure.title if result.failure else ""
+        return title[:1].lower() + title[1:]
+    number = len(delivery.accepted)
+    text = f"sent to {number} recipient{'s' * (number != 1)} through {delivery.server}"
+    refused = [public_name(each.recipient, delivery.mail.hidden) for each in delivery.refused]
+    return text + (f", refused for {', '.join(refused)}" if refused else "")
+
+
+def _problems(result: RouteResult) -> tuple[Problem, ...]:
+    return result.failure.problems if result.failure else ()
+
+
+def _bullets(problems: Iterable[Problem]) -> str:
+    return "".join(f"\n- {message.md(str(each))}" for each in problems)
+
+
+def _table(last: str, rows: Sequence[tuple[str, ...]]) -> str:
+    """Registration, recipients and a last column, escaped already; a summary has its limit."""
+    lines = [f"| {' | '.join(row)} |" for row in rows[:_SHOWN_ROWS]]
+    if len(rows) > _SHOWN_ROWS:
+        lines.append(f"| … | {len(rows) - _SHOWN_ROWS} more | |")
+    return "\n".join((f"| registration | to | {last} |", "| --- | --- | --- |", *lines, ""))
