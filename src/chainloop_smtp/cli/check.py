@@ -33,31 +33,27 @@ class _Target:
 
     Attributes:
         name: Of the registration; empty: the inputs themselves.
-        recipients: addr-specs, each once.
+        recipients: addr-specs of everybody who is named, each once; who has yet to be looked up is
+            not known without a run.
         hidden: Those of them whom only bcc names.
         is_attached: Some run may be mailed through it.
         missing: Variables that are not set; while there are any, nothing can be tried.
     """
 
-    name: str
+    name: str = ""
     options: Options
     recipients: tuple[str, ...]
-    hidden: tuple[str, ...] = ()
+    hidden: tuple[str, ...]
     is_attached: bool = True
     missing: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Checked:
-    """What became of the steps at one server.
-
-    Attributes:
-        shown: The steps as others may read them.
-    """
+    """How the steps at one server went."""
 
     target: _Target
     steps: tuple[Step, ...]
-    shown: tuple[Step, ...]
     failure: Failure | None
     sentence: str
 
@@ -73,7 +69,7 @@ def check(run: Run) -> int:
     path = routes.file_of(run, given)
     if not path and routes.is_fork(run) and not routes.can_log_in(run, given):
         return _skipped(run)
-    targets = _targets(run, given, path) if path else [_own(run, given)]
+    targets = _targets(run, given, path) if path else [_target(routes.own_options(run, given))]
     if not targets and routes.is_fork(run):
         return _skipped(run)
     if not targets:
@@ -81,7 +77,7 @@ def check(run: Run) -> int:
     elif not any(each.is_attached for each in targets) and not routes.is_fork(run):
         text = f"There are no attachments in {path}, so nothing is sent."
         run.console.warning("nothing is attached", text)
-    checked = [_checked(run, target) for target in targets]
+    checked = [_check(run, target) for target in targets]
     run.console.summary("\n\n".join(map(_markdown, checked)))
     if run.console.is_json:
         run.console.data(json.dumps(_document(checked), indent=2))
@@ -105,13 +101,6 @@ def _skipped(run: Run) -> int:
     return 0
 
 
-def _own(run: Run, given: Mapping[str, str]) -> _Target:
-    """The inputs' own server."""
-    parsed = routes.own_options(run, given)
-    named = _recipients(parsed)
-    return _Target(name="", options=parsed, recipients=named, hidden=_hidden(parsed))
-
-
 def _targets(run: Run, given: Mapping[str, str], path: str) -> list[_Target]:
     """Each registration of the configuration file, with everybody who gets mails through it.
 
@@ -124,30 +113,26 @@ def _targets(run: Run, given: Mapping[str, str], path: str) -> list[_Target]:
         server = replace(parsed.registration, to=())
         rules = (parsed.require, parsed.fail_on_error, parsed.max_recipients, route.missing)
         key = (route.name, server, parsed.transport, _sender(parsed), parsed.oauth2, rules)
-        before = targets.get(key)
-        everybody = (*(before.recipients if before else ()), *_recipients(parsed))
-        hidden = (*(before.hidden if before else ()), *_hidden(parsed))
-        targets[key] = _Target(
-            name=route.name,
-            options=parsed,
-            recipients=_once(everybody),
-            hidden=_once(hidden),
-            is_attached=bool(route.id),
-            missing=route.missing,
+        target = replace(
+            _target(parsed), name=route.name, is_attached=bool(route.id), missing=route.missing
         )
+        if before := targets.get(key):
+            target = replace(
+                target,
+                recipients=_once((*before.recipients, *target.recipients)),
+                hidden=_once((*before.hidden, *target.hidden)),
+            )
+        targets[key] = target
     return list(targets.values())
 
 
-def _recipients(parsed: Options) -> tuple[str, ...]:
-    """Everybody who is named; who has yet to be looked up is not known without a run."""
+def _target(parsed: Options) -> _Target:
     real, _ = addressing.redirected(parsed)
-    return tuple(box.addr_spec for box in addressing.everybody(real))
-
-
-def _hidden(parsed: Options) -> tuple[str, ...]:
-    """Those of them who are nobody else's to know."""
-    real, _ = addressing.redirected(parsed)
-    return tuple(box.addr_spec for box in real.hidden)
+    return _Target(
+        options=parsed,
+        recipients=tuple(box.addr_spec for box in addressing.everybody(real)),
+        hidden=tuple(box.addr_spec for box in real.hidden),
+    )
 
 
 def _once(addr_specs: Iterable[str]) -> tuple[str, ...]:
@@ -158,29 +143,25 @@ def _sender(parsed: Options) -> str:
     return (parsed.envelope_from or parsed.registration.from_).addr_spec
 
 
-def _checked(run: Run, target: _Target) -> _Checked:
-    parsed = target.options
+def _check(run: Run, target: _Target) -> _Checked:
     if target.name:
         note = "" if target.is_attached else " (nothing is attached to it, so nothing is sent)"
         run.console.say(target.name + note)
     if not target.missing:
-        advise(run, parsed)
+        advise(run, target.options)
     run.console.hide(*target.hidden)
-    steps, shown_steps = [], []
+    steps = []
     for step in _steps(run, target):
         steps.append(step)
-        shown_steps.append(_public(step, target.hidden))
-        run.console.say(_line(shown_steps[-1]))
-    failure = _failure(target, shown_steps)
+        shown_step = _public(step, target.hidden)
+        # A server says several lines, which become one.
+        detail = " ".join(shown_step.detail.split())
+        glyph = f"{_GLYPHS[step.state]:{_WIDTH}}"
+        run.console.say(f"{glyph}  {step.name:{_NAME_WIDTH}}  {detail}")
+    failure = _failure(target, steps)
     sentence = _sentence(target, steps, failure)
     run.console.say(sentence)
-    return _Checked(
-        target=target,
-        steps=tuple(steps),
-        shown=tuple(shown_steps),
-        failure=failure,
-        sentence=sentence,
-    )
+    return _Checked(target=target, steps=tuple(steps), failure=failure, sentence=sentence)
 
 
 def _public(step: Step, hidden: Sequence[str]) -> Step:
@@ -189,8 +170,8 @@ def _public(step: Step, hidden: Sequence[str]) -> Step:
         return step
     name = public_name(step.address, hidden)
     if step.reply is None:
-        said = step.detail.replace(step.address, name)
-        return replace(step, where=step.where.replace(step.address, name), detail=said)
+        detail = step.detail.replace(step.address, name)
+        return replace(step, where=step.where.replace(step.address, name), detail=detail)
     reply = replace(step.reply, text="")
     return replace(step, where=name, detail=f"{name}: {reply}", reply=reply)
 
@@ -212,8 +193,8 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
             yield Step(name="server", state=StepState.SKIPPED, detail=probe.NOT_TRIED)
             return
         seconds = whole - parsed.transport.deadline
-        said = f"an access token for {parsed.registration.user}"
-        yield Step(name="token", state=StepState.OK, detail=said, seconds=seconds)
+        detail = f"an access token for {parsed.registration.user}"
+        yield Step(name="token", state=StepState.OK, detail=detail, seconds=seconds)
     yield from probe.check(
         _sender(parsed),
         target.recipients,
@@ -224,10 +205,10 @@ def _steps(run: Run, target: _Target) -> Iterator[Step]:
 
 
 def _failure(target: _Target, steps: Sequence[Step]) -> Failure | None:
-    """The failure that a send would be, by what the user requires; None when it would be none."""
+    """How a send would fail, by what the user requires; None where it would not."""
     if target.missing:
         return OptionsError(*target.missing)
-    wrong = [each for each in steps if each.is_wrong]
+    wrong = [_public(each, target.hidden) for each in steps if each.is_wrong]
     accepted = _accepted(steps)
     if not wrong or (accepted and target.options.require is Require.ANY):
         return None
@@ -273,46 +254,37 @@ def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -
     return f"A mail through {server} would go to {whom}. Nothing was sent."
 
 
-def _line(step: Step) -> str:
-    """A step as a person reads it; a server says several lines, which become one."""
-    said = " ".join(step.detail.split())
-    return f"{_GLYPHS[step.state]:{_WIDTH}}  {step.name:{_NAME_WIDTH}}  {said}"
-
-
 def _markdown(checked: _Checked) -> str:
     """The steps as a table of the job summary."""
     title = f" of {message.md(checked.target.name)}" if checked.target.name else ""
     rows = [
         f"| {_GLYPHS[each.state]} | {each.name} | {message.md(' '.join(each.detail.split()))} |"
-        for each in checked.shown
+        for each in (_public(step, checked.target.hidden) for step in checked.steps)
     ]
-    hints = [
-        f"- {message.md(str(each))}"
-        for each in (checked.failure.problems if checked.failure else ())
-    ]
+    problems = checked.failure.problems if checked.failure else ()
+    hints = [f"- {message.md(str(each))}" for each in problems]
     head = [f"### Check{title}", "", message.md(checked.sentence), ""]
     table = ["| | step | what was found |", "| --- | --- | --- |", *rows, ""]
     return "\n".join((*head, *table, *hints))
 
 
 def _document(checked: Sequence[_Checked], skipped: str = "") -> dict[str, object]:
-    """The steps as JSON."""
-    return {
-        "skipped": skipped or None,
-        "checks": [
+    checks = []
+    for each in checked:
+        registration = each.target.options.registration
+        checks.append(
             {
                 "name": each.target.name or None,
                 "attached": each.target.is_attached,
-                "host": each.target.options.registration.host,
-                "port": each.target.options.registration.port,
-                "provider": delivery.provider(each.target.options.registration.host) or None,
+                "host": registration.host,
+                "port": registration.port,
+                "provider": delivery.provider(registration.host) or None,
                 "ok": each.failure is None,
                 "sentence": each.sentence,
                 "steps": [_item(step) for step in each.steps],
             }
-            for each in checked
-        ],
-    }
+        )
+    return {"skipped": skipped or None, "checks": checks}
 
 
 def _item(step: Step) -> dict[str, object]:
