@@ -1,8 +1,9 @@
 """What a check of a server or of a received message found."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import File, Reply
 
 
@@ -23,11 +24,11 @@ class Step:
     Attributes:
         name: ``DNS``, ``TCP``, ``greeting``, ``TLS``, ``EHLO``, ``AUTH``, ``MAIL``, ``RCPT``,
             ``RSET``, ``QUIT``; ``token`` before them.
-        detail: What was found, or what is wrong.
+        detail: The result, or what is wrong.
         where: ``host:port``, or the address, for `FAILED` and `DEFERRED`.
         hint: What to do about it; may be empty.
         address: Of ``MAIL`` and ``RCPT``; empty for the others.
-        reply: What the server said, where it is a reply that decided.
+        reply: The reply that decided it; None when it was none.
         seconds: How long it took.
     """
 
@@ -42,7 +43,7 @@ class Step:
 
     @property
     def is_wrong(self) -> bool:
-        """A mail would not get through here, or not now."""
+        """Whether a mail would not get through here, or not now."""
         return self.state in (StepState.FAILED, StepState.DEFERRED)
 
 
@@ -61,10 +62,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """The mail that the evidence and the job's facts make.
+    """The message that the evidence and the job's facts make.
 
     Attributes:
-        bare_text: The text without the job's facts: what is in both is of the evidence alone.
+        bare_text: The text without the job's facts; lines in both come from the evidence alone.
         bare_html: The same for the HTML.
     """
 
@@ -77,22 +78,21 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
-    """What stands in a received mail; all of it may be anybody's.
+    """The content of a received message; all of it may be forged.
 
     Attributes:
-        fields: Header fields of ours, ``X-Chainloop-…``, by lower-case name; where one stands
-            more than once, with each value that it has.
+        fields: ``X-Chainloop-…`` header fields, names in lower case; a name may appear more than
+            once.
         subject: Empty when there is none.
         text: The text parts; empty when there is none.
-        html: What is to be seen of the HTML parts, a line for each block; empty when there is
-            none.
-        files: What is attached.
-        sender: The field From.
-        plain: The text part of the body; None: there is none.
-        page: The HTML part of the body; None: there is none.
-        others: What a mail program may show besides these two: other parts, and mails around or
-            inside; each with what it is.
-        faults: What no mail of ours has, and a mail program can be misled by.
+        html: Visible text of the HTML parts, a line for each block; empty when there is none.
+        files: The attachments.
+        sender: The From field.
+        plain: The text part of the body; None when there is none.
+        page: The HTML part of the body; None when there is none.
+        others: What else a mail program may show: other parts, and messages around or inside;
+            each with its kind.
+        faults: What can mislead a mail program, and a message of Chainloop SMTP never has.
     """
 
     fields: tuple[tuple[str, str], ...] = ()
@@ -108,7 +108,7 @@ class ReceivedMessage:
 
 
 class CheckResult(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     WRONG = "wrong"
@@ -117,12 +117,12 @@ class CheckResult(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
-        name: What.
-        result: UNKNOWN where the mail or the evidence says nothing of it.
-        detail: What was found, in a few words.
+        name: What was checked.
+        result: UNKNOWN where the message or the evidence does not say.
+        detail: The finding in a few words.
     """
 
     name: str

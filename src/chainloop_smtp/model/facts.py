@@ -249,7 +249,7 @@ class Verdict:
 
 
 class Aspect(StrEnum):
-    """What two runs are compared by besides their materials and violations."""
+    """What two runs are compared by, besides materials and violations."""
 
     VIOLATION_COUNT = "violationCount"
     CONTRACT = "contract"
@@ -260,7 +260,7 @@ class Aspect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """One fact of the run that is not what it was."""
+    """One fact of the run that has changed."""
 
     before: str
     after: str
@@ -268,7 +268,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    """A material of the same name whose content is another."""
+    """A material with the same name and different content."""
 
     before: Material
     after: Material
@@ -344,28 +344,28 @@ class RunFacts:
 
     @property
     def policies(self) -> Policies:
-        """What the attestation says of its policies; nothing where there is none."""
+        """The attestation's policies; empty without an attestation."""
         return self.attestation.policies if self.attestation else Policies()
 
     @property
     def workflow(self) -> Workflow:
-        """The attested workflow; nothing is known of it where there is no attestation."""
+        """The attested workflow; empty without an attestation."""
         return self.attestation.workflow if self.attestation else Workflow()
 
     @property
     def commit(self) -> Commit | None:
-        """The attested commit."""
+        """The attested commit; None when there is none."""
         return self.attestation.commit if self.attestation else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previous:
-    """What is known of the run before this one.
+    """What is known about the run before this one.
 
     Attributes:
         source: Where that comes from, in a reader's words; or why nothing is known.
-        outcome: By its evidence; None when that is not at hand.
-        has_succeeded: Its job did; None when that is not known either.
+        outcome: According to its evidence; None without evidence.
+        has_succeeded: Whether its job succeeded; None when that is unknown.
         changes: Between the two attestations; None when they cannot be compared.
     """
 
@@ -381,8 +381,8 @@ class Decision:
 
     Attributes:
         reason: Why it does not; empty when it does.
-        note: What the mail is to say of the decision: a condition that could not be judged, and
-            was taken to hold. Empty: nothing.
+        note: For the mail: a condition that could not be checked, and was taken to hold. Empty
+            when there is none.
     """
 
     reason: str = ""
@@ -390,5 +390,5 @@ class Decision:
 
     @property
     def applies(self) -> bool:
-        """The mail is sent."""
+        """Whether the mail is sent."""
         return not self.reason

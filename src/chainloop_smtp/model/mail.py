@@ -1,4 +1,4 @@
-"""One message, its parts and templates, and what became of it."""
+"""A message, its parts and templates, and the result of its delivery."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
@@ -10,10 +10,10 @@ from chainloop_smtp.model.frozen import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """Something to attach, as it was found.
+    """A file to attach, as it was read.
 
     Attributes:
-        name: What it is called there; anybody's text. A path's last part is its name.
+        name: Unchecked; may be a path.
     """
 
     name: str
@@ -22,11 +22,11 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """An attachment, ready for any number of mails.
+    """An attachment, encoded once for any number of mails.
 
     Attributes:
-        name: File name that is safe on every system, and that no other part of the mail has.
-        content: As given.
+        name: File name, safe on every system and unique in the mail.
+        content: As the file has it.
         digest: ``sha256:<hex>`` of the content.
         encoded: Header and body of the MIME part: 7-bit, CRLF line ends, none at its end.
     """
@@ -44,18 +44,18 @@ class Mail:
     Attributes:
         sender: addr-spec of MAIL FROM.
         recipients: addr-specs of RCPT TO: to, cc and bcc, each once.
-        hidden: Those of them whom no header names; others may not read who they are.
-        intended: Who would get it, were it no rehearsal (``redirect-to``); empty: it is none.
+        hidden: The recipients of bcc, which no header may name.
+        intended: Its recipients without ``redirect-to``; empty when it is not redirected.
         message_id: With its angle brackets.
-        content: The whole message: CRLF line ends, no line over 998 octets. 7-bit, unless an
+        content: The whole message: CRLF line ends, no line over 998 bytes. 7-bit, unless an
             address of the sender, or of every recipient, goes beyond ASCII.
         international: The same with all addresses of its header in UTF-8 (RFC 6532), for those
-            recipients whose address goes beyond ASCII; empty: they get ``content``.
+            recipients whose address goes beyond ASCII; empty when they get ``content``.
         text: The plain text part before its encoding; LF line ends.
         html: The HTML part before its encoding; LF line ends.
         summary: The same facts as Markdown, for the job summary.
         parts: What is attached.
-        is_cut: Not everything fits into the text or the HTML; the whole is in the report.
+        is_cut: Text or HTML leaves something out; the report has everything.
     """
 
     sender: str
@@ -112,11 +112,11 @@ class Reply:
 
 
 class RecipientStatus(StrEnum):
-    """What became of a mail, for one of its recipients.
+    """Whether the server took a mail for one of its recipients.
 
-    ``DEFERRED`` and ``REFUSED`` both mean that the recipient does not get it: trying again later
-    may help with the one (a 4xx reply, no connection, no time left) and not with the other (5xx).
-    ``UNKNOWN``: the whole mail was sent, and its end never answered.
+    Neither ``DEFERRED`` nor ``REFUSED`` recipients get it; trying again later may help with the
+    former (a 4xx reply, no connection, no time left), not with the latter (5xx). ``UNKNOWN``: the
+    whole mail was sent, and the server never replied to its end.
     """
 
     ACCEPTED = "accepted"
@@ -127,11 +127,11 @@ class RecipientStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientResult:
-    """What became of a mail for one recipient.
+    """The result of a delivery for one recipient.
 
     Attributes:
-        reply: What the server said that decided it; None when it said nothing of this recipient.
-        why: What decided it instead, as a clause; empty where a reply or the attempt says it.
+        reply: The server's reply that decided it; None when there was none for this recipient.
+        why: The reason instead, as a clause; empty where the reply or the attempt gives it.
         hint: What to do about it; may be empty.
     """
 
@@ -149,24 +149,24 @@ class RecipientResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try to hand a mail to the server: a transaction, or what kept it from being one.
+    """One transaction with a server, or why there was none.
 
     Attributes:
         started: Aware, in UTC, as is ``ended``.
         server: ``host:port``.
-        number: Which attempt at its mail it belongs to, from 1; 0: one of its own. Several
-            transactions make one attempt where a mail has more recipients than one of them takes.
-        address: IP address that answered; empty: none did.
-        tls: Protocol, such as ``TLSv1.3``; empty: no TLS.
-        certificate: SHA-256 of the server's certificate (DER), hex; empty: no TLS.
-        mechanism: SASL mechanism of the login; empty: there was none, or it was refused.
-        recipients: Whom it was for.
-        round_trips: How often the client had to wait for the other side, connecting included.
+        number: Counts the attempts at one mail from 1; 0 when it stands alone. Transactions share
+            a number where a mail has more recipients than one of them takes.
+        address: IP address that answered; empty when none did.
+        tls: Protocol, such as ``TLSv1.3``; empty without TLS.
+        certificate: SHA-256 of the server's certificate (DER), hex; empty without TLS.
+        mechanism: SASL mechanism of the login; empty when there was none, or it was refused.
+        recipients: The recipients of this transaction.
+        round_trips: How often the client waited for the server, connecting included.
         reply: The server's answer to the end of the content; None when there is none.
-        why: What went wrong with the attempt as a whole; empty: nothing. Without the login that it
-            tells of, the server may still have taken the mail.
+        why: What went wrong with the attempt as a whole; empty when nothing did. Where the login
+            failed, the server may still have taken the mail.
         hint: What to do about it; may be empty.
-        notes: What is not as it was asked for, though the mail went; clauses about the server.
+        notes: Requests that the server does not support, though it took the mail; clauses.
     """
 
     started: datetime
@@ -188,12 +188,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What became of a mail.
+    """The result of sending one mail.
 
     Attributes:
-        fates: One for each recipient of the mail, in its order.
-        tries: Every transaction, in the order of time; empty when there was no time for one.
-        is_interrupted: The user ended it before its end.
+        results: One for each recipient of the mail, in its order.
+        tries: Every transaction, oldest first; empty when there was no time for one.
+        is_interrupted: The user interrupted it.
     """
 
     mail: Mail
@@ -202,7 +202,7 @@ class Delivery:
     is_interrupted: bool = False
 
     def of(self, state: RecipientStatus) -> tuple[RecipientResult, ...]:
-        """The fates of that state."""
+        """Results with that status."""
         return tuple(result for result in self.results if result.state is state)
 
     @property
@@ -212,7 +212,7 @@ class Delivery:
 
     @property
     def refused(self) -> tuple[RecipientResult, ...]:
-        """Recipients to whom the server said no, for good or for now."""
+        """Results of recipients that the server refused or deferred."""
         negative = (RecipientStatus.REFUSED, RecipientStatus.DEFERRED)
         return tuple(
             result for result in self.results if result.state in negative and result.reason
@@ -220,12 +220,12 @@ class Delivery:
 
     @property
     def attempts(self) -> int:
-        """How often delivery was tried."""
+        """Number of attempts."""
         return len(self.transactions)
 
     @property
     def transactions(self) -> tuple[tuple[Attempt, ...], ...]:
-        """The tries, those together that make one attempt."""
+        """The transactions, grouped by attempt."""
         attempts: dict[int, tuple[Attempt, ...]] = {}
         for position, each in enumerate(self.tries):
             key = each.number or -position
@@ -269,12 +269,12 @@ class Delivery:
 
     @property
     def mechanism(self) -> str:
-        """The last attempt's SASL mechanism; empty: none."""
+        """The last attempt's SASL mechanism; empty when there was none."""
         return self.tries[-1].mechanism if self.tries else ""
 
     @property
     def round_trips(self) -> int:
-        """Waits for the other side, in all attempts."""
+        """Waits for the server, in all attempts."""
         return sum(each.round_trips for each in self.tries)
 
     @property
@@ -310,10 +310,10 @@ def public_name(recipient: str, hidden: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateFile:
-    """One template.
+    """One of the user's template files.
 
     Attributes:
-        name: Of the file, without its folder; it ends in ``.j2``.
+        name: File name without its folder; it ends in ``.j2``.
         text: Its source; LF line ends.
     """
 
@@ -323,13 +323,13 @@ class TemplateFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Templates:
-    """What takes the place of our own templates; empty: nothing.
+    """The user's templates, which replace the built-in ones.
 
     Attributes:
-        subject: Source of the subject's template.
+        subject: Source of the subject's template; empty when there is none.
         folder: In the user's own words; empty when there is none.
         files: Sorted by name.
-        others: Names in the folder that are no template's.
+        others: Names in the folder that are not templates.
     """
 
     subject: str = ""
