@@ -41,14 +41,21 @@ HEADLINE = "<h1>Passed</h1><p>All policies passed. Nothing to do.</p>"
 PASSED = "PASSED: harbour is attested\n\nAll policies passed. Nothing to do.\n"
 
 
+_SENT: dict[str, bytes] = {}
+
+
 def sent(program: Program, folder: Path, *, attach: str = "attestation", **more: str) -> bytes:
-    """A mail with violations, as the program sends it in a job."""
+    """A mail with violations, as the program sends it in a job; one for all where nothing more."""
+    if not more and attach in _SENT:
+        return _SENT[attach]
     (folder / "push.json").write_bytes(EVIDENCE)
     inputs = {name.replace("_", "-"): value for name, value in more.items()}
     post = Post()
     given = INPUTS | {"attestation": str(folder / "push.json"), "attach": attach} | inputs
     ended = program("send", inputs=given, environ=CI, post=post)
     assert ended.code == 0, ended.stderr
+    if not more:
+        _SENT[attach] = post.mails[0].content
     return post.mails[0].content
 
 
