@@ -1,7 +1,5 @@
 """Logging in at Postfix and Dovecot, by everything that they offer."""
 
-from pathlib import Path
-
 import pytest
 
 from chainloop_smtp.delivery import send
@@ -42,16 +40,18 @@ def submit(
 def test_every_mechanism_for_passwords_logs_in(
     mail_server: MailServer, auth: Auth, account: Account
 ) -> None:
+    logged = f"sasl_method={auth.value.upper()}, sasl_username={account.user}\n"
+    before = mail_server.log().count(logged)
     result = submit(mail_server, account, auth)
     assert result.mechanism == auth.value.upper()
     (mail,) = mail_server.mailbox("security@example.test")
     assert f"(Authenticated sender: {account.user})".encode() in mail
+    assert mail_server.log().count(logged) == before + 1
 
 
-@pytest.mark.parametrize("auth", [Auth.CRAM_MD5, Auth.SCRAM_SHA_256])
-def test_a_wrong_password_is_refused(mail_server: MailServer, auth: Auth) -> None:
+def test_a_wrong_password_is_refused(mail_server: MailServer) -> None:
     account = Account(user=ACCOUNT.user, password="wrong")
-    assert "535 5.7.8" in told(submit(mail_server, account, auth))
+    assert "535 5.7.8" in told(submit(mail_server, account, Auth.SCRAM_SHA_256))
 
 
 @pytest.mark.parametrize("auth", [Auth.AUTO, Auth.XOAUTH2, Auth.OAUTHBEARER])
@@ -73,20 +73,6 @@ def test_a_token_that_nobody_knows_is_refused(mail_server: MailServer, auth: Aut
     assert f"the server refused the login of {ACCOUNT.user} (status " in said
     assert "535 5.7.8" in said
     assert "expiredexpired" not in said
-
-
-def test_a_client_certificate_stands_in_for_a_login(
-    mail_server: MailServer, tmp_path: Path
-) -> None:
-    client = mail_server.ca.issue_cert("ci@example.test")
-    both = tmp_path / "client.pem"
-    client.private_key_and_cert_chain_pem.write_to_path(str(both))
-    nobody = Account(user="", password="")
-    (refusal,) = submit(mail_server, nobody, Auth.NONE).refused
-    assert refusal.reason.startswith("554")
-    assert submit(mail_server, nobody, Auth.NONE, tls_client_cert=str(both)).accepted
-    (mail,) = mail_server.mailbox("security@example.test")
-    assert b"(verified OK)" in mail
 
 
 def test_the_name_that_we_give_is_taken(mail_server: MailServer) -> None:
