@@ -32,7 +32,7 @@ from chainloop_smtp.model.attested import (
 )
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus
 from chainloop_smtp.model.settings import Composition, Enclosures
-from states import OPTIONS, RECORDED, Html, written
+from states import OPTIONS, RECORDED, Html, facts_of, written
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -125,9 +125,9 @@ def test_more_than_any_form_has_room_for_is_not_even_written_out() -> None:
     few = replace(RECORDED, policies=policies(Evaluation(name="p", violations=(lines,))))
     mail = written(many)
 
-    assert Selection(FULL).size(few) <= budget.CHARACTERS
-    assert Selection(FULL).size(many) > budget.CHARACTERS
-    assert Selection(FULL).size(None) == 0
+    assert Selection(facts_of(few)).size() <= budget.CHARACTERS
+    assert Selection(facts_of(many)).size() > budget.CHARACTERS
+    assert Selection(facts_of(None)).size() == 0
     assert mail.is_cut
     assert re.search(r"and 9\d more violated policies", mail.summary)
     assert "has 1,000 policy violations" in mail.summary
@@ -168,8 +168,8 @@ def test_rows_of_every_kind_count(more: dict[str, Any]) -> None:
     attestation = replace(RECORDED, **more)
     least = clean(attestation, longest=SHORT_WORDS.value, longest_id=SHORT_WORDS.id)
 
-    assert Selection(FULL).size(attestation) > budget.CHARACTERS
-    assert Selection(SHORT_WORDS).size(least) <= budget.CHARACTERS
+    assert Selection(facts_of(attestation)).size() > budget.CHARACTERS
+    assert Selection(facts_of(least), SHORT_WORDS).size() <= budget.CHARACTERS
 
 
 def test_a_report_that_is_too_large_to_attach_does_not_keep_the_mail() -> None:

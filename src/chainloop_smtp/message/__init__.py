@@ -1,8 +1,8 @@
 """Facts -> Mail. The only stage that knows jinja2.
 
-`render` writes what mails about a run say, `compose` one such mail to its recipients, and
-`compose_registration` the mail that proves a registration. All are pure: the time and the
-Message-ID are given.
+`render` writes what the messages about a run say, `compose` one of them, addressed, and
+`compose_registration` the message that proves a registration. All are pure: the caller supplies
+the time and the Message-ID.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from chainloop_smtp.message.templates import Renderer, TemplateError, check, md
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
 from chainloop_smtp.model.facts import RunFacts
 from chainloop_smtp.model.mail import File, Mail, Part, Templates
-from chainloop_smtp.model.settings import EnvValues, Options, Plugin, unique
+from chainloop_smtp.model.settings import Options, Plugin, unique
 
 __all__ = [
     "BADGES",
@@ -120,21 +120,24 @@ def render(
     words = wording.word(facts.whole, composition.thread)
     words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
     levels = _levels(facts, templates)
-    shown = partial(_shown, facts, words, env_values)
+
+    def shown(enclosed: tuple[Part, ...], limits: Limits, elsewhere: str) -> view.Facts:
+        return view.facts(facts.within(limits), words, env_values, enclosed, limits, elsewhere)
+
     with Renderer(templates) as renderer:
         forms = _forms(partial(shown, enclosed), renderer, levels)
         if forms.is_cut and all(part.name != REPORT_NAME for part in enclosed):
-            whole = report(facts.raw, env_values)
+            content = report(facts.raw, env_values)
             others = sum(len(each.content) for each in enclosed)
-            places = (_TOO_LARGE, _TOO_LARGE)
-            if len(whole) + others <= composition.enclosures.max_size:
-                places = (_ATTACHED, _MAILED)
-                enclosed += parts([File(name=REPORT_NAME, content=whole)])
+            elsewhere = (_TOO_LARGE, _TOO_LARGE)
+            if len(content) + others <= composition.enclosures.max_size:
+                elsewhere = (_ATTACHED, _MAILED)
+                enclosed += parts([File(name=REPORT_NAME, content=content)])
             levels = levels._replace(
                 html=LEVELS[LEVELS.index(forms.html_limits) :],
                 text=LEVELS[LEVELS.index(forms.text_limits) :],
             )
-            forms = _forms(partial(shown, enclosed), renderer, levels, places)
+            forms = _forms(partial(shown, enclosed), renderer, levels, elsewhere)
     _guard(forms, enclosed, options)
     return RenderedParts(facts.whole, forms, enclosed, digest)
 
@@ -149,18 +152,9 @@ def compose(rendered: RenderedParts, options: Options, *, message_id: str) -> Ma
         MessageError: The header would hold a secret of the options.
     """
     facts = rendered.facts
-    fields = [
-        *headers.threading(headers.thread(facts, options)),
-        *headers.about(facts, options),
-    ]
-    return _mail(
-        rendered.forms,
-        fields,
-        options,
-        now=facts.now,
-        message_id=message_id,
-        enclosed=rendered.enclosed,
-    )
+    thread = headers.threading(headers.thread(facts, options))
+    fields = [*thread, *headers.about(facts, options)]
+    return _mail(rendered.forms, fields, options, facts.now, message_id, rendered.enclosed)
 
 
 def compose_registration(
@@ -196,7 +190,7 @@ def compose_registration(
     facts = view.registration(words, tuple(row for row in registered if row.value), now)
     forms = _forms(lambda *_: facts, Renderer(_BUILT_IN), _Levels())
     _guard(forms, (), options)
-    return _mail(forms, [], options, now=now, message_id=message_id)
+    return _mail(forms, [], options, now, message_id)
 
 
 def _guard(forms: Forms, enclosed: tuple[Part, ...], options: Options) -> None:
@@ -213,53 +207,33 @@ class _Levels(NamedTuple):
 
 def _levels(facts: CleanFacts, templates: Templates) -> _Levels:
     """All but those that could not fit, or would take too long to be written."""
-
-    def size(limits: Limits) -> int:
-        return Selection(limits).size(_within(facts, limits).attestation)
-
-    levels = budget.possible(LEVELS, lambda limits: size(limits) <= budget.CHARACTERS)
+    levels = budget.possible(
+        LEVELS, lambda each: Selection(facts.within(each), each).size() <= budget.CHARACTERS
+    )
     # What a template of the user's makes of a row is not known.
     row = 0 if templates.files else budget.HTML_ROW
     html = budget.possible(
-        levels,
-        lambda limits: (
-            row * Selection(limits).row_count(facts.whole.attestation) <= budget.HTML_BYTES
-        ),
+        levels, lambda each: row * Selection(facts.whole, each).row_count <= budget.HTML_BYTES
     )
     return _Levels(html, levels, levels)
-
-
-def _within(facts: CleanFacts, limits: Limits) -> RunFacts:
-    return facts.within(limits.value, limits.id)
-
-
-def _shown(
-    facts: CleanFacts,
-    words: Wording,
-    env_values: EnvValues,
-    enclosed: tuple[Part, ...],
-    limits: Limits,
-    elsewhere: str,
-) -> view.Facts:
-    return view.facts(_within(facts, limits), words, env_values, enclosed, limits, elsewhere)
 
 
 def _forms(
     shown: Callable[[Limits, str], view.Facts],
     renderer: Renderer,
     levels: _Levels,
-    places: tuple[str, str] = (_ATTACHED, _MAILED),
+    elsewhere: tuple[str, str] = (_ATTACHED, _MAILED),
 ) -> Forms:
     """Each form within its size.
 
     Args:
-        shown: From limits, and the place where the rest is, to what a template may use.
-        places: Where the mail and the job summary say that the rest is.
+        shown: From limits, and words on where the rest is, to what a template may use.
+        elsewhere: Those words in the message, and in the job summary.
     """
     # The HTML and the text are mostly made of the same.
     shown = cache(shown)
-    attached, mailed = places
-    subject = _subject(shown(levels.summary[0], attached), renderer)
+    in_message, in_summary = elsewhere
+    subject = _subject(shown(levels.summary[0], in_message), renderer)
 
     def form(template: str, elsewhere: str, limits: Limits) -> str:
         facts = shown(limits, elsewhere).copy()
@@ -268,10 +242,10 @@ def _forms(
         text = renderer.render(template, facts)
         return text if template == "mail.html.j2" else _blank_lines_once(text)
 
-    html = fitted(partial(form, "mail.html.j2", attached), budget.HTML_BYTES, levels.html)
-    text = fitted(partial(form, "mail.txt.j2", attached), budget.TEXT_BYTES, levels.text)
+    html = fitted(partial(form, "mail.html.j2", in_message), budget.HTML_BYTES, levels.html)
+    text = fitted(partial(form, "mail.txt.j2", in_message), budget.TEXT_BYTES, levels.text)
     summary, _ = fitted(
-        partial(form, "summary.md.j2", mailed), budget.SUMMARY_BYTES, levels.summary
+        partial(form, "summary.md.j2", in_summary), budget.SUMMARY_BYTES, levels.summary
     )
     return Forms(subject, *html, *text, summary)
 
@@ -280,7 +254,6 @@ def _mail(
     forms: Forms,
     fields: list[bytes],
     options: Options,
-    *,
     now: datetime,
     message_id: str,
     enclosed: tuple[Part, ...] = (),

@@ -11,6 +11,7 @@ from functools import cache
 from operator import is_
 from typing import NamedTuple, TypeVar, cast
 
+from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.model.facts import RunFacts
 
 T = TypeVar("T")
@@ -57,30 +58,26 @@ def clean(
 
 
 class CleanFacts:
-    """The facts of one run, cleaned once for all its mails.
+    """The facts of one run, cleaned once for all its messages.
 
     Attributes:
-        raw: As they came.
-        whole: Nothing but what no reader reads to its end is cut.
+        raw: The facts as they came.
+        whole: The facts cleaned, with no value cut that anybody would read to its end.
     """
 
     def __init__(self, raw: RunFacts) -> None:
         self.raw = raw
         self.whole = clean(raw)
-        self._by_length: dict[tuple[int | None, int | None], RunFacts] = {(None, None): self.whole}
+        self._shorter = {(FULL.value, FULL.id): self.whole}
 
-    def within(self, longest: int | None, longest_id: int | None) -> RunFacts:
-        """The facts with their evidence cut as by `clean`; links are made of the job, which is not.
-
-        Args:
-            longest: As for `clean`, and so is ``longest_id``.
-        """
-        key = longest, longest_id
-        if key not in self._by_length:
+    def within(self, limits: Limits) -> RunFacts:
+        """The facts with values of the evidence cut; the job, which links are made of, is whole."""
+        key = limits.value, limits.id
+        if key not in self._shorter:
             evidence = (self.raw.attestation, self.raw.changes)
-            attestation, changes = clean(evidence, longest=longest, longest_id=longest_id)
-            self._by_length[key] = replace(self.whole, attestation=attestation, changes=changes)
-        return self._by_length[key]
+            attestation, changes = clean(evidence, longest=limits.value, longest_id=limits.id)
+            self._shorter[key] = replace(self.whole, attestation=attestation, changes=changes)
+        return self._shorter[key]
 
 
 class _Room(NamedTuple):
@@ -114,7 +111,6 @@ def _cleaned(value: object, room: _Room, longest: int, is_prose: bool) -> object
 
 @cache
 def _fields(kind: type) -> tuple[str, ...]:
-    """Names of a dataclass's fields; none for anything else."""
     return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 

@@ -1,21 +1,15 @@
 """Facts, limits -> what is shown of each kind, marked and sorted, and a word on the rest."""
 
+from functools import partial
 from typing import NamedTuple
 
 from chainloop_smtp.message import findings, formatting
-from chainloop_smtp.message.budget import ROW, Limits
+from chainloop_smtp.message.budget import FULL, ROW, Limits
 from chainloop_smtp.message.comparison import Changed, comparison
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.wording import Tone
-from chainloop_smtp.model.attested import (
-    Attestation,
-    Evaluation,
-    Material,
-    Policies,
-    Strategy,
-    Violation,
-)
-from chainloop_smtp.model.facts import Changes
+from chainloop_smtp.model.attested import Evaluation, Material, Strategy
+from chainloop_smtp.model.facts import Changes, RunFacts
 
 
 class Attention(NamedTuple):
@@ -79,37 +73,66 @@ class Shown(NamedTuple):
 
 
 class Selection:
-    """What the limits leave of each kind, and what is said of the rest.
+    """What the limits leave of one run's facts, and a word on the rest.
 
     Attributes:
         note: Says that something is left out; empty when nothing is.
+        row_count: How many findings, evaluations and materials are shown.
     """
 
-    def __init__(self, limits: Limits, elsewhere: str = "") -> None:
+    def __init__(self, facts: RunFacts, limits: Limits = FULL, elsewhere: str = "") -> None:
+        policies = facts.policies
+        self._attestation = facts.attestation
+        self._is_enforced = policies.strategy is Strategy.ENFORCED
         self._limits = limits
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
-        self.note = f" Not everything fits in here{self._elsewhere}." if limits != Limits() else ""
+        self.note = f" Not everything fits in here{self._elsewhere}." if limits != FULL else ""
+        violated = [each for each in policies.evaluations if each.active_violations]
+        gates = [each for each in violated if each.is_gate][: limits.gated]
+        advisory = [each for each in violated if not each.is_gate][: limits.advisory]
+        self._attention = [*gates, *advisory]
+        self._attention_left = len(violated) - len(self._attention)
+        self._violations = [
+            violation
+            for each in self._attention
+            for violation in each.active_violations[: limits.messages]
+        ]
+        is_in_a_line = partial(_is_in_a_line, limits)
+        self._in_a_line = [each.name for each in policies.evaluations if is_in_a_line(each)]
+        rows = [each for each in policies.evaluations if not is_in_a_line(each)]
+        self._rows = rows[: limits.rows]
+        self._rows_left = len(rows) - len(self._rows)
+        materials = _marked(facts, limits.materials)
+        self._materials = materials[: limits.materials]
+        self._materials_left = len(materials) - len(self._materials)
+        self.row_count = len(self._violations) + len(self._rows) + len(self._materials)
 
-    def attention(self, policies: Policies) -> tuple[Attention, ...]:
+    def size(self) -> int:
+        """About how many characters there are to be written.
+
+        They are counted and not timed, so that the same evidence makes the same mail everywhere.
+        """
+        limits, attestation = self._limits, self._attestation
+        texts = [each.message for each in self._violations]
+        texts += [each.finding.recommendation for each in self._violations if each.finding]
+        rows = self.row_count + sum(text.count("\n") for text in texts)
+        rows += sum(len(each.skip_reasons[: limits.lines]) for each in self._rows)
+        rows += sum(len(each.annotations[: limits.annotations]) for each, _ in self._materials)
+        if attestation:
+            rows += len(attestation.annotations[: limits.rows])
+            rows += len(attestation.environment[: limits.environment])
+        return sum(map(len, texts)) + ROW * rows
+
+    def attention(self) -> tuple[Attention, ...]:
         """The violated policies, gates first."""
-        is_enforced = policies.strategy is Strategy.ENFORCED
-        return tuple(
-            self._attention(each, is_enforced) for each in self._urgent(_violated(policies))
-        )
+        return tuple(map(self._violated, self._attention))
 
-    def attention_more(self, policies: Policies) -> str:
+    def attention_more(self) -> str:
         """How many of them are left out; empty: none."""
-        violated = _violated(policies)
-        left = len(violated) - len(self._urgent(violated))
-        return self._more(left, "more violated policy", "more violated policies")
+        return self._more(self._attention_left, "more violated policy", "more violated policies")
 
-    def _urgent(self, violated: list[Evaluation]) -> list[Evaluation]:
-        gated = [each for each in violated if each.is_gate]
-        advisory = [each for each in violated if not each.is_gate]
-        return [*gated[: self._limits.gated], *advisory[: self._limits.advisory]]
-
-    def _attention(self, each: Evaluation, is_enforced: bool) -> Attention:
-        tone, glyph = _VIOLATED[each.is_gate or is_enforced]
+    def _violated(self, each: Evaluation) -> Attention:
+        tone, glyph = _VIOLATED[each.is_gate or self._is_enforced]
         violations = each.active_violations
         shown = violations[: self._limits.messages]
         return Attention(
@@ -119,82 +142,31 @@ class Selection:
             description=next(iter(findings.unmarked(each.description)), ""),
             findings=tuple(self._lines(findings.lines(violation)) for violation in shown),
             more=self._more(len(violations) - len(shown), "more finding", "more findings"),
-            standing="Gate" if each.is_gate else "Enforced" if is_enforced else "Advisory",
+            standing="Gate" if each.is_gate else "Enforced" if self._is_enforced else "Advisory",
             tone=tone,
             glyph=glyph,
         )
 
-    def _lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
-        left = len(lines) - len(lines[: self._limits.lines])
-        note = self._more(left, "more line", "more lines")
-        return (*lines[: self._limits.lines], note) if note else lines
+    def evaluations(self) -> tuple[Evaluated, ...]:
+        """Those that have a row."""
+        return tuple(map(self._evaluated, self._rows))
 
-    def row_count(self, attestation: Attestation | None) -> int:
-        """How many findings, evaluations and materials are shown."""
-        if attestation is None:
-            return 0
-        violations = self._violations(attestation.policies)
-        evaluations = self._rows(attestation.policies)
-        return len(violations) + len(evaluations) + len(self._weighty(attestation))
-
-    def size(self, attestation: Attestation | None) -> int:
-        """About how many characters there are to be written.
-
-        They are counted and not timed, so that the same evidence makes the same mail everywhere.
-        """
-        if attestation is None:
-            return 0
-        limits = self._limits
-        violations = self._violations(attestation.policies)
-        texts = [each.message for each in violations]
-        texts += [each.finding.recommendation for each in violations if each.finding]
-        rows = (
-            self.row_count(attestation)
-            + sum(text.count("\n") for text in texts)
-            + sum(
-                len(each.skip_reasons[: limits.lines]) for each in self._rows(attestation.policies)
-            )
-            + sum(
-                len(material.annotations[: limits.annotations])
-                for material, _ in self._weighty(attestation)
-            )
-            + len(attestation.annotations[: limits.rows])
-            + len(attestation.environment[: limits.environment])
+    def evaluations_more(self) -> tuple[str, ...]:
+        """A line for each kind of evaluation that has no row."""
+        lines = (
+            self._more(self._rows_left, "more evaluation", "more evaluations"),
+            self._passed(self._in_a_line) if self._in_a_line else "",
         )
-        return sum(map(len, texts)) + ROW * rows
+        return tuple(filter(None, lines))
 
-    def _violations(self, policies: Policies) -> list[Violation]:
-        return [
-            violation
-            for each in self._urgent(_violated(policies))
-            for violation in each.active_violations[: self._limits.messages]
-        ]
-
-    def _rows(self, policies: Policies) -> list[Evaluation]:
-        """The evaluations with a row of their own."""
-        rows = [
-            each
-            for each in policies.evaluations
-            if self._limits.passed is None or not _is_passed(each)
-        ]
-        return rows[: self._limits.rows]
-
-    def evaluations(self, policies: Policies) -> tuple[tuple[Evaluated, ...], tuple[str, ...]]:
-        """The rows, and a line for each kind of row that is left out."""
-        is_enforced = policies.strategy is Strategy.ENFORCED
-        rows = self._rows(policies)
-        passed = [each.name for each in policies.evaluations if _is_passed(each)]
-        in_a_line = passed if self._limits.passed is not None else []
-        left = len(policies.evaluations) - len(in_a_line) - len(rows)
-        notes = (
-            self._more(left, "more evaluation", "more evaluations"),
-            self._passed(in_a_line) if in_a_line else "",
-        )
-        shown = (_evaluated(each, is_enforced) for each in rows)
-        return (
-            tuple(each._replace(reasons=self._lines(each.reasons)) for each in shown),
-            tuple(filter(None, notes)),
-        )
+    def _evaluated(self, each: Evaluation) -> Evaluated:
+        if each.active_violations:
+            word = "Violated, gate" if each.is_gate else "Violated"
+            result = (*_VIOLATED[each.is_gate or self._is_enforced], word)
+        else:
+            result = (Tone.IDLE, "–", "Skipped") if each.is_skipped else (Tone.OK, "✓", "Passed")
+        reasons = self._lines(each.skip_reasons)
+        return Evaluated(each.name, each.material or "attestation", *result, reasons)
 
     def _passed(self, names: list[str]) -> str:
         """``38 passed: a, b, c and 35 more: see the attached report``."""
@@ -203,26 +175,17 @@ class Selection:
         more = f" and {left:,} more{self._elsewhere}" if left > 0 else ""
         return f"{len(names):,} passed: {first}{more}"
 
-    def materials(self, attestation: Attestation | None) -> tuple[Shown, ...]:
+    def materials(self) -> tuple[Shown, ...]:
         """The materials, missing ones first."""
-        return tuple(self._material(*each) for each in self._weighty(attestation))
+        return tuple(self._material(*each) for each in self._materials)
 
-    def materials_more(self, attestation: Attestation | None) -> str:
+    def materials_more(self) -> str:
         """How many of them are left out; empty: none."""
-        total = len(attestation.materials) if attestation else 0
-        left = total - len(self._weighty(attestation))
-        return self._more(left, "more material", "more materials")
-
-    def _weighty(self, attestation: Attestation | None) -> list[tuple[Material, str]]:
-        """Missing ones first; where there are too many, then those marked, and outputs."""
-        marked = _marked(attestation)
-        if self._limits.materials is not None and len(marked) > self._limits.materials:
-            marked.sort(key=lambda each: (each[1] != "missing", not each[1], not each[0].is_output))
-        return marked[: self._limits.materials]
+        return self._more(self._materials_left, "more material", "more materials")
 
     def _material(self, material: Material, mark: str) -> Shown:
-        noted = material.annotations[: self._limits.annotations]
-        left = len(material.annotations) - len(noted)
+        shown = material.annotations[: self._limits.annotations]
+        left = len(material.annotations) - len(shown)
         tone, glyph = _MARKS.get(mark, (Tone.IDLE, ""))
         return Shown(
             name=material.name,
@@ -233,7 +196,7 @@ class Selection:
             mark=mark,
             tone=tone,
             glyph=glyph,
-            annotations=tuple(Fact(each.name, each.value or "not set") for each in noted),
+            annotations=tuple(Fact(each.name, each.value or "not set") for each in shown),
             more=self._more(left, "more annotation", "more annotations"),
         )
 
@@ -244,9 +207,9 @@ class Selection:
 
     def changes(self, changes: Changes) -> Changed:
         """What differs from an earlier run."""
-        whole = comparison(changes)
-        title, rows, _ = whole.details
-        return whole._replace(details=self.section(title, rows, self._limits.materials))
+        changed = comparison(changes)
+        title, rows, _ = changed.details
+        return changed._replace(details=self.section(title, rows, self._limits.materials))
 
     def commit(self, row: Fact) -> Fact:
         """A row about the commit; of these, only the message is ever cut."""
@@ -254,6 +217,11 @@ class Selection:
         if row.key != "Message" or longest is None or len(row.value) <= longest:
             return row
         return row._replace(value=f"{row.value[:longest]}... (cut)")
+
+    def _lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        left = len(lines) - len(lines[: self._limits.lines])
+        note = self._more(left, "more line", "more lines")
+        return (*lines[: self._limits.lines], note) if note else lines
 
     def _more(self, left: int, noun: str, plural: str) -> str:
         return f"and {formatting.count(left, noun, plural)}{self._elsewhere}" if left > 0 else ""
@@ -265,34 +233,19 @@ _MARKS = {
     "violation": (Tone.WARN, "!"),
     "gate violated": (Tone.DANGER, "✕"),
 }
-
-
 # By whether a violation stops the pipeline.
 _VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
 
 
-def _violated(policies: Policies) -> list[Evaluation]:
-    return [each for each in policies.evaluations if each.active_violations]
+def _is_in_a_line(limits: Limits, each: Evaluation) -> bool:
+    """It passed, and the passed ones have one line in place of their rows."""
+    return limits.passed is not None and not each.active_violations and not each.is_skipped
 
 
-def _is_passed(each: Evaluation) -> bool:
-    return not each.active_violations and not each.is_skipped
-
-
-def _evaluated(each: Evaluation, is_enforced: bool) -> Evaluated:
-    if each.active_violations:
-        word = "Violated, gate" if each.is_gate else "Violated"
-        result = (*_VIOLATED[each.is_gate or is_enforced], word)
-    else:
-        result = (Tone.IDLE, "–", "Skipped") if each.is_skipped else (Tone.OK, "✓", "Passed")
-    return Evaluated(each.name, each.material or "attestation", *result, each.skip_reasons)
-
-
-def _marked(attestation: Attestation | None) -> list[tuple[Material, str]]:
-    """Materials with their marks, missing ones first."""
-    if attestation is None:
-        return []
-    violated = _violated(attestation.policies)
+def _marked(facts: RunFacts, longest: int | None) -> list[tuple[Material, str]]:
+    """The materials with their marks: missing ones first, then, where not all fit, marked ones."""
+    materials = facts.attestation.materials if facts.attestation else ()
+    violated = [each for each in facts.policies.evaluations if each.active_violations]
     gated = {each.material for each in violated if each.is_gate}
     advisory = {each.material for each in violated}
 
@@ -303,5 +256,7 @@ def _marked(attestation: Attestation | None) -> list[tuple[Material, str]]:
             return "gate violated"
         return "violation" if material.name in advisory else ""
 
-    marked = [(material, mark(material)) for material in attestation.materials]
+    marked = [(material, mark(material)) for material in materials]
+    if longest is not None and len(marked) > longest:
+        return sorted(marked, key=lambda e: (e[1] != "missing", not e[1], not e[0].is_output))
     return sorted(marked, key=lambda each: each[1] != "missing")

@@ -101,12 +101,11 @@ def facts(
         elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
     """
     attestation, job, policies = run.attestation, run.job, run.policies
-    cut = Selection(limits, elsewhere)
+    cut = Selection(run, limits, elsewhere)
     run_url, view_url = (
         run_page(attestation, job),
         attestation.view_url if attestation else "",
     )
-    evaluations, evaluations_more = cut.evaluations(policies)
     sections = (
         Section("Commit", tuple(cut.commit(row) for row in rows.commit(run))),
         Section("Run", rows.run(run)),
@@ -118,20 +117,20 @@ def facts(
         cut.section("Attached files", rows.enclosed(enclosed), limits.rows),
     )
     return {
-        "attention": cut.attention(policies),
-        "attention_more": cut.attention_more(policies),
+        "attention": cut.attention(),
+        "attention_more": cut.attention_more(),
         "attestation": attestation and with_env_values(attestation, env_values),
         "byline": _byline(words, rows.commit_url(run), formatting.sha(run)[:7]),
         "changes": cut.changes(run.changes) if run.changes else None,
-        "evaluations": evaluations,
-        "evaluations_more": evaluations_more,
+        "evaluations": cut.evaluations(),
+        "evaluations_more": cut.evaluations_more(),
         "footer": rows.footer(job) + cut.note,
         "gated_note": lead.gated(policies),
         "job": job,
         "jobs": cut.section("Jobs", _jobs(job), limits.rows),
         "material_count": formatting.material_count(attestation) if attestation else 0,
-        "materials": cut.materials(attestation),
-        "materials_more": cut.materials_more(attestation),
+        "materials": cut.materials(),
+        "materials_more": cut.materials_more(),
         "materials_title": _materials_title(attestation),
         "policies": policies,
         "policies_note": _policies_note(policies),
