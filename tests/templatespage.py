@@ -17,7 +17,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jinja2 import Environment, nodes
 
-from chainloop_smtp.message import inspection, meter, sandbox, templates, view
+from chainloop_smtp.message import child, inspection, sandbox, templates, view
 from chainloop_smtp.model.mail import Templates
 
 SUBJECT_EXAMPLE = """\
@@ -86,8 +86,9 @@ def page() -> str:
                     footer=FOOTER_EXAMPLE,
                     brand=BRAND_EXAMPLE,
                     terse=TERSE_EXAMPLE,
-                    longest=f"{meter.LONGEST:,}",
-                    steps=f"{meter.STEPS:,}",
+                    longest=f"{child.LONGEST:,}",
+                    memory=f"{child.MEMORY // 1024**2} MiB",
+                    seconds=child.SECONDS,
                 ),
                 "## Names\n",
                 *_table(("name", "what it is", ""), _members(view.Facts, kinds)),
@@ -176,8 +177,10 @@ break behind:
 - `{{{{ … }}}}` prints text, numbers and moments, and nothing for none; lists and records are
   refused.
 - Nothing is reached but what stands on this page: no option, no secret, no file, no clock.
-- A template makes at most {longest} characters, in at most {steps} steps (turns of loops, calls,
-  filters). A file has at most 128 KiB, a folder at most 32 templates.
+- A template makes at most {longest} characters. Rendering the templates of one mail takes at most
+  {seconds} seconds and, on Linux, {memory} of memory: it is done in a process of its own, which is
+  ended then, and the error names the template. A file has at most 128 KiB, a folder at most 32
+  templates.
 - The registration mail is about no run, and no template of yours changes it.
 - With `thread: ref`, Gmail keeps mails together as long as their subjects are alike; what changes
   from run to run belongs in brackets before the rest: `[{{{{ wording.badge }}}}] …`.
@@ -272,7 +275,7 @@ def _prose(text: str) -> str:
 
 
 def _own(table: str) -> dict[str, Callable[..., object]]:
-    environment = vars(templates)["_environment"](Templates())
+    environment = templates.environment(Templates())
     builtin = {*sandbox.TEXT_FILTERS, *sandbox.OTHER_FILTERS, *sandbox.TESTS, "join"}
     return {
         name: function

@@ -1,19 +1,28 @@
-"""The user's templates -> what is wrong with them, all at once, before anything is rendered.
+"""The user's templates -> what is wrong with them, before anything is rendered.
 
 What can be seen without the facts of a run is seen here, in branches that no run may take too: the
-syntax, the names of files, and every name of the context, of a filter, of a test and of another
-template.
+syntax, the names of files, and every name of the context, of a filter, of a test, of a block and of
+another template. Types are followed from the names of the context through records and loops; where
+a type is not known for sure, nothing is said, and rendering will tell.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+import types
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from jinja2 import TemplateSyntaxError, meta, nodes
 
-from chainloop_smtp import errors
-from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.message import members
-from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, nearest, problem
+from chainloop_smtp.errors import Problem, nearest, nearest_hint
+from chainloop_smtp.message import view
+from chainloop_smtp.message.sandbox import (
+    OURS,
+    SUBJECT,
+    Sandbox,
+    problem,
+    public,
+    with_nearest,
+)
 from chainloop_smtp.model.mail import Templates
 
 ENTRIES = ("mail.html.j2", "mail.txt.j2", "subject.txt.j2", "summary.md.j2")
@@ -21,147 +30,199 @@ ENTRIES = ("mail.html.j2", "mail.txt.j2", "subject.txt.j2", "summary.md.j2")
 Found = TypeVar("Found", bound=nodes.Node)
 
 _References = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+_TOO_DEEP = "is nested too deeply"
 _SPECIAL = frozenset(("self", "super", "loop", "caller", "varargs", "kwargs"))
 
 
-def inspect(
-    own: Templates, environment: Sandbox, hints: Mapping[str, Any], ours: Mapping[str, str]
-) -> None:
-    """Looks at every template of the user's.
+class Inspection:
+    """The user's templates, parsed."""
 
-    Args:
-        environment: Which has them.
-        hints: Type of each name of the context.
-        ours: Our own templates by name, without ``chainloop/``.
+    def __init__(self, own: Templates, environment: Sandbox, built_in: Mapping[str, str]) -> None:
+        """Takes the templates to look at.
 
-    Raises:
-        MessageError: With every problem found.
-    """
-    sources = {each.name: each.text for each in own.files}
-    problems: list[Problem] = []
-    if own.subject:
-        if "subject.txt.j2" in sources:
-            problems.append(
-                Problem("subject", "subject.txt.j2 is in template-dir too", "Give one of them.")
-            )
-        sources[SUBJECT] = own.subject
-    trees: dict[str, nodes.Template] = {}
-    for name, text in sources.items():
+        Args:
+            environment: Which has them.
+            built_in: Our own templates by name, without ``chainloop/``.
+        """
+        self._own = own
+        self._environment = environment
+        self._sources = {each.name: each.text for each in own.files}
+        self._built_in = {OURS + name: text for name, text in built_in.items()}
+        self._known = {*self._sources, *self._built_in}
+        self._hints = get_type_hints(view.Facts)
+        self._trees: dict[str, nodes.Template] = {}
+        self._unparsed: dict[str, Problem] = {}
+        if own.subject:
+            self._sources[SUBJECT] = own.subject
+
+    def problems(self, name: str) -> list[Problem]:
+        """What is wrong with one template; without a name: with all of them together."""
+        if not self._trees and not self._unparsed:
+            self._parse()
+        if not name:
+            return [*self._cycles(), *self._files()]
+        found: list[Problem] = []
+        if name == SUBJECT and "subject.txt.j2" in self._sources:
+            why = "subject.txt.j2 is in template-dir too"
+            found.append(Problem(SUBJECT, why, "Give one of them."))
+        if name in self._unparsed:
+            return [*found, self._unparsed[name]]
         try:
-            trees[name] = environment.parse(text, name, name)
-        except TemplateSyntaxError as error:
-            problems.append(problem(name, error.lineno, error.message or "is broken"))
+            found += _misspelt(name, self._trees[name], self._hints)
+            unknown = [*self._unknown(name), *self._unshown(name), *self._unexported(name)]
+            return found + (unknown or self._code(name))
         except RecursionError:
-            problems.append(Problem(name, "is nested too deeply"))
-    _add_ours(trees, environment, ours)
-    known = {*sources, *(OURS + name for name in ours)} - {SUBJECT}
-    for name in sources.keys() & trees.keys():
-        problems += members.misspelt(name, trees[name], hints)
-        unknown = [
-            *_unknown(name, trees, environment, hints, known),
-            *_unshown(name, trees),
-            *_unexported(name, trees),
-        ]
-        problems += unknown or _code(name, sources, environment)
-    problems.sort(key=lambda each: list(sources).index(each.where.partition(",")[0]))
-    if not problems:
-        problems += [*_cycles(trees), *_files(own, trees)]
-    if problems:
-        raise MessageError(*problems)
+            return [Problem(name, _TOO_DEEP)]
 
+    def _parse(self) -> None:
+        pending: set[str] = set()
+        for name, text in self._sources.items():
+            try:
+                tree = self._environment.parse(text, name, name)
+                pending |= _references(name, tree)
+                self._trees[name] = tree
+            except TemplateSyntaxError as error:
+                message = error.message or "is broken"
+                self._unparsed[name] = problem(name, error.lineno, message)
+            except RecursionError:
+                self._unparsed[name] = Problem(name, _TOO_DEEP)
+        # And those of ours that they build on.
+        while pending:
+            name = pending.pop()
+            if name in self._built_in and name not in self._trees:
+                self._trees[name] = self._environment.parse(self._built_in[name], name)
+                pending |= _references(name, self._trees[name])
 
-def _code(name: str, sources: Mapping[str, str], environment: Sandbox) -> list[Problem]:
-    """What only the making of byte code finds."""
-    try:
-        environment.compile(sources[name], name, name)
-    except TemplateSyntaxError as error:
-        return [problem(name, error.lineno, error.message or "is broken")]
-    except (SyntaxError, RecursionError, MemoryError):
-        return [Problem(name, "is nested too deeply")]
-    return []
+    def _code(self, name: str) -> list[Problem]:
+        """What only the making of byte code finds."""
+        try:
+            self._environment.compile(self._sources[name], name, name)
+        except TemplateSyntaxError as error:
+            return [problem(name, error.lineno, error.message or "is broken")]
+        except (SyntaxError, MemoryError):
+            # Of Python's own compiler.
+            return [Problem(name, _TOO_DEEP)]
+        return []
 
+    def _unknown(self, name: str) -> Iterator[Problem]:
+        """What a template speaks of and nobody knows."""
+        tree = self._trees[name]
+        for change in tree.find_all(nodes.EvalContextModifier):
+            yield problem(name, change.lineno, "autoescape is not for templates to change")
+        for node in tree.find_all(_References):
+            target = _target(node)
+            if target is None:
+                message = "the name of a template is no text\nWrite its name in quotes."
+                yield problem(name, node.lineno, message)
+            elif target == name:
+                hint = f'Write {{% extends "{OURS}{name}" %}} for ours.'
+                yield problem(name, node.lineno, f"the template stands for itself\n{hint}")
+            elif target not in self._known:
+                why = f"there is no template '{target}'"
+                yield problem(name, node.lineno, with_nearest(why, target, self._known))
+        for used in tree.find_all((nodes.Filter, nodes.Test)):
+            is_filter = isinstance(used, nodes.Filter)
+            table = self._environment.filters if is_filter else self._environment.tests
+            if used.name not in table:
+                why = f"there is no {'filter' if is_filter else 'test'} '{used.name}'"
+                yield problem(name, used.lineno, with_nearest(why, used.name, table))
+                # In its place one that is there, so that the rest can be looked at, too.
+                used.name = "default" if is_filter else "defined"
+        inherited = {each for parent in self._line(name) for each in _exports(self._trees[parent])}
+        for unknown in sorted(
+            _undeclared(tree, self._environment) - inherited - set(self._hints) - _SPECIAL
+        ):
+            lines = [each.lineno for each in tree.find_all(nodes.Name) if each.name == unknown]
+            message = with_nearest(f"'{unknown}' is undefined", unknown, self._hints)
+            yield problem(name, min(lines, default=None), message)
 
-def _add_ours(
-    trees: dict[str, nodes.Template], environment: Sandbox, ours: Mapping[str, str]
-) -> None:
-    """Adds those of our templates that the user's build on."""
-    pending = {each for name, tree in trees.items() for each in _references(name, tree)}
-    while pending:
-        name = pending.pop()
-        if name not in trees and (text := ours.get(name.removeprefix(OURS))) is not None:
-            trees[name] = environment.parse(text, name)
-            pending |= _references(name, trees[name])
+    def _unshown(self, name: str) -> Iterator[Problem]:
+        """Blocks that are not there, and what a template that extends another one never shows."""
+        tree = self._trees[name]
+        parents = self._line(name)[1:]
+        known = {
+            each.name for parent in parents for each in self._trees[parent].find_all(nodes.Block)
+        }
+        there = known | {each.name for each in tree.find_all(nodes.Block)}
+        for called in tree.find_all(nodes.Getattr):
+            is_block = isinstance(called.node, nodes.Name) and called.node.name == "self"
+            if is_block and called.attr not in there:
+                why = f"there is no block '{called.attr}'"
+                yield problem(name, called.lineno, with_nearest(why, called.attr, there))
+        extends = next((each for each in tree.body if isinstance(each, nodes.Extends)), None)
+        if extends is None or not parents:
+            return
+        for block in _outside(tree.body, nodes.Block):
+            if block.name not in known:
+                why = f"there is no block '{block.name}' in {parents[0]}, so nothing shows this one"
+                yield problem(name, block.lineno, with_nearest(why, block.name, known))
+        for output in _outside(tree.body[tree.body.index(extends) :], nodes.Output):
+            for part in output.nodes:
+                text = part.data if isinstance(part, nodes.TemplateData) else "{{"
+                if text.strip():
+                    # Jinja2 counts from the blank lines before a text.
+                    line = part.lineno + text[: -len(text.lstrip())].count("\n")
+                    why = (
+                        f"nothing shows what is in no block of a template that extends {parents[0]}"
+                    )
+                    yield problem(name, line, f"{why}\nPut it into a block, or into {{# … #}}.")
+                    return
 
+    def _unexported(self, name: str) -> Iterator[Problem]:
+        """What a template takes from another one that does not have it."""
+        tree = self._trees[name]
+        asked: list[tuple[int, str, str]] = []
+        imported: dict[str, str] = {}
+        for source in tree.find_all(nodes.FromImport):
+            for each in source.names:
+                wanted = each[0] if isinstance(each, tuple) else each
+                asked.append((source.lineno, _resolved(source, name), wanted))
+        for module in tree.find_all(nodes.Import):
+            imported[module.target] = _resolved(module, name)
+        made = {each.name for each in tree.find_all(nodes.Name) if each.ctx != "load"}
+        for member in tree.find_all(nodes.Getattr):
+            owner = member.node.name if isinstance(member.node, nodes.Name) else ""
+            if owner not in made:
+                asked.append((member.lineno, imported.get(owner, ""), member.attr))
+        for line, target, wanted in asked:
+            if target in self._trees and wanted not in (there := _made(self._trees[target])):
+                yield problem(
+                    name, line, with_nearest(f"{target} has no '{wanted}'", wanted, there)
+                )
 
-def _unknown(
-    name: str,
-    trees: Mapping[str, nodes.Template],
-    environment: Sandbox,
-    names: Collection[str],
-    known: Collection[str],
-) -> Iterator[Problem]:
-    """What a template speaks of and nobody knows.
+    def _cycles(self) -> Iterator[Problem]:
+        """Templates that use each other in a circle."""
+        graph = {name: _references(name, tree) for name, tree in self._trees.items()}
+        done: set[str] = set()
+        while leaves := {name for name in graph.keys() - done if graph[name] <= done}:
+            done |= leaves
+        if left := sorted(graph.keys() - done):
+            yield Problem(left[0], f"uses itself, by way of {', '.join(left[1:])}")
 
-    Args:
-        names: Of the context.
-        known: Of templates.
-    """
-    tree = trees[name]
-    for change in tree.find_all(nodes.EvalContextModifier):
-        yield problem(name, change.lineno, "autoescape is not for templates to change")
-    for node in tree.find_all(_References):
-        target = _target(node)
-        if target is None:
-            hint = "Write its name in quotes."
-            yield problem(name, node.lineno, f"the name of a template is no text\n{hint}")
-        elif target == name:
-            hint = f'Write {{% extends "{OURS}{name}" %}} for ours.'
-            yield problem(name, node.lineno, f"the template stands for itself\n{hint}")
-        elif target not in known:
-            why = f"there is no template '{target}'"
-            yield problem(name, node.lineno, f"{why}\n{nearest(target, known)}")
-    for used in tree.find_all((nodes.Filter, nodes.Test)):
-        is_filter = isinstance(used, nodes.Filter)
-        table = environment.filters if is_filter else environment.tests
-        if used.name not in table:
-            why = f"there is no {'filter' if is_filter else 'test'} '{used.name}'"
-            yield problem(name, used.lineno, f"{why}\n{nearest(used.name, table)}")
-            # In its place one that is there, so that the rest can be looked at, too.
-            used.name = "default" if is_filter else "defined"
-    inherited = {each for parent in _line(name, trees) for each in _exports(trees[parent])}
-    for unknown in sorted(_undeclared(tree) - inherited - set(names) - _SPECIAL):
-        lines = [each.lineno for each in tree.find_all(nodes.Name) if each.name == unknown]
-        why = f"'{unknown}' is undefined"
-        yield problem(name, min(lines, default=None), f"{why}\n{nearest(unknown, names)}")
+    def _files(self) -> Iterator[Problem]:
+        """Files that nothing would ever use: most likely a name was misspelt."""
+        own = self._own
+        if own.folder and not own.files:
+            hint = f"There are: {', '.join(ENTRIES)}."
+            yield Problem("template-dir", f"'{own.folder}' holds no template", hint)
+        used = {each for name, tree in self._trees.items() for each in _references(name, tree)}
+        names = {each.name for each in own.files}
+        for name in sorted(names - used - set(ENTRIES)):
+            hint = nearest_hint(name, sorted(set(ENTRIES) - names) or ENTRIES)
+            yield Problem(f"template-dir '{name}'", "nothing uses this template", hint)
+        for name in own.others:
+            if meant := nearest(name, ENTRIES, cutoff=0.8):
+                hint = f"Did you mean {meant}?"
+                yield Problem(f"template-dir '{name}'", "is no template's name", hint)
 
-
-def _unshown(name: str, trees: Mapping[str, nodes.Template]) -> Iterator[Problem]:
-    """Blocks that are not there, and what a template that extends another one never shows."""
-    tree = trees[name]
-    parents = _line(name, trees)[1:]
-    known = {each.name for parent in parents for each in trees[parent].find_all(nodes.Block)}
-    there = known | {each.name for each in tree.find_all(nodes.Block)}
-    for called in tree.find_all(nodes.Getattr):
-        is_block = isinstance(called.node, nodes.Name) and called.node.name == "self"
-        if is_block and called.attr not in there:
-            hint = f"\n{nearest(called.attr, there)}" if there else ""
-            yield problem(name, called.lineno, f"there is no block '{called.attr}'{hint}")
-    extends = next((each for each in tree.body if isinstance(each, nodes.Extends)), None)
-    if extends is None or not parents:
-        return
-    for block in _outside(tree.body, nodes.Block):
-        if block.name not in known:
-            why = f"there is no block '{block.name}' in {parents[0]}, so nothing shows this one"
-            yield problem(name, block.lineno, f"{why}\n{nearest(block.name, known)}")
-    for output in _outside(tree.body[tree.body.index(extends) :], nodes.Output):
-        for part in output.nodes:
-            text = part.data if isinstance(part, nodes.TemplateData) else "{{"
-            if text.strip():
-                # Jinja2 counts from the blank lines before a text.
-                line = part.lineno + text[: -len(text.lstrip())].count("\n")
-                why = f"nothing shows what is in no block of a template that extends {parents[0]}"
-                yield problem(name, line, f"{why}\nPut it into a block, or into {{# … #}}.")
-                return
+    def _line(self, name: str) -> list[str]:
+        """The template and those that it extends, itself or by another one."""
+        line: list[str] = []
+        while name in self._trees and name not in line:
+            line.append(name)
+            extends = next(iter(self._trees[name].find_all(nodes.Extends)), None)
+            name = _resolved(extends, name) if extends else ""
+        return line
 
 
 def _outside(body: Iterable[nodes.Node], kind: type[Found]) -> Iterator[Found]:
@@ -173,40 +234,16 @@ def _outside(body: Iterable[nodes.Node], kind: type[Found]) -> Iterator[Found]:
             yield from _outside(child.iter_child_nodes(), kind)
 
 
-def _unexported(name: str, trees: Mapping[str, nodes.Template]) -> Iterator[Problem]:
-    """What a template takes from another one that does not have it."""
-    tree = trees[name]
-    asked: list[tuple[int, str, str]] = []
-    imported: dict[str, str] = {}
-    for source in tree.find_all(nodes.FromImport):
-        for each in source.names:
-            wanted = each[0] if isinstance(each, tuple) else each
-            asked.append((source.lineno, _resolved(source, name) or "", wanted))
-    for module in tree.find_all(nodes.Import):
-        imported[module.target] = _resolved(module, name) or ""
-    made = {each.name for each in tree.find_all(nodes.Name) if each.ctx != "load"}
-    for member in tree.find_all(nodes.Getattr):
-        owner = member.node.name if isinstance(member.node, nodes.Name) else ""
-        if owner not in made:
-            asked.append((member.lineno, imported.get(owner, ""), member.attr))
-    for line, target, wanted in asked:
-        if target in trees and wanted not in (there := _made(trees[target])):
-            hint = f"\n{nearest(wanted, there)}" if there else ""
-            yield problem(name, line, f"{target} has no '{wanted}'{hint}")
-
-
-def _made(tree: nodes.Template) -> set[str]:
-    """Every name that a template may give to one that imports it."""
-    values = {each.name for each in tree.find_all(nodes.Name) if each.ctx == "store"}
-    return values | {each.name for each in tree.find_all(nodes.Macro)}
-
-
-def _undeclared(tree: nodes.Template) -> set[str]:
+def _undeclared(tree: nodes.Template, environment: Sandbox) -> set[str]:
+    """As `meta.find_undeclared_variables`, but without working out constants."""
+    finder = meta.TrackingCodeGenerator(environment)
+    finder.optimizer = None
     try:
-        return meta.find_undeclared_variables(tree)
+        finder.visit(tree)
     except TemplateSyntaxError:
         # What only the making of byte code finds, and reports.
         return set()
+    return finder.undeclared_identifiers
 
 
 def _target(node: Any) -> str | None:
@@ -216,20 +253,26 @@ def _target(node: Any) -> str | None:
     return template.value if is_text else None
 
 
-def _line(name: str, trees: Mapping[str, nodes.Template]) -> list[str]:
-    """The template and those that it extends, itself or by another one."""
-    line: list[str] = []
-    while name in trees and name not in line:
-        line.append(name)
-        extends = next(iter(trees[name].find_all(nodes.Extends)), None)
-        name = (_resolved(extends, name) if extends else None) or ""
-    return line
-
-
-def _resolved(node: nodes.Node, name: str) -> str | None:
-    target = _target(node)
+def _resolved(node: nodes.Node, name: str) -> str:
+    """The same, as seen from a template; empty in place of None."""
+    target = _target(node) or ""
     is_ours = target and name.startswith(OURS) and not target.startswith(OURS)
     return f"{OURS}{target}" if is_ours else target
+
+
+def _references(name: str, tree: nodes.Template) -> set[str]:
+    return {_resolved(node, name) for node in tree.find_all(_References)} - {""}
+
+
+def _imported(node: nodes.FromImport) -> Iterator[str]:
+    """Names that a template has from an import."""
+    yield from (each[1] if isinstance(each, tuple) else each for each in node.names)
+
+
+def _made(tree: nodes.Template) -> set[str]:
+    """Every name that a template may give to one that imports it."""
+    values = {each.name for each in tree.find_all(nodes.Name) if each.ctx == "store"}
+    return values | {each.name for each in tree.find_all(nodes.Macro)}
 
 
 def _exports(tree: nodes.Template) -> Iterator[str]:
@@ -237,8 +280,7 @@ def _exports(tree: nodes.Template) -> Iterator[str]:
     for node in tree.body:
         match node:
             case nodes.FromImport():
-                for each in node.names:
-                    yield each[1] if isinstance(each, tuple) else each
+                yield from _imported(node)
             case nodes.Import():
                 yield node.target
             case nodes.Macro():
@@ -249,33 +291,55 @@ def _exports(tree: nodes.Template) -> Iterator[str]:
                     yield node.target.name
 
 
-def _references(name: str, tree: nodes.Template) -> set[str]:
-    found = (_resolved(node, name) for node in tree.find_all(_References))
-    return {each for each in found if each}
+def _misspelt(name: str, tree: nodes.Template, hints: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is asked of a record that has no such part.
+
+    Args:
+        hints: Type of each name of the context.
+    """
+    made = Counter(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
+    made.update(each.target for each in tree.find_all(nodes.Import))
+    made.update(each.name for each in tree.find_all(nodes.Macro))
+    made.update(each for node in tree.find_all(nodes.FromImport) for each in _imported(node))
+    known = {each: hint for each, hint in hints.items() if each not in made}
+    for loop in tree.find_all(nodes.For):
+        target = loop.target
+        if isinstance(target, nodes.Name) and made[target.name] == 1 and target.name not in hints:
+            known[target.name] = _member(_type(loop.iter, known))
+    for node in tree.find_all(nodes.Getattr):
+        owner = _type(node.node, known)
+        names = public(owner) if isinstance(owner, type) else ()
+        if names and node.attr not in names and not node.attr.startswith("_"):
+            why = f"a {owner.__name__} has no '{node.attr}'"
+            yield problem(name, node.lineno, with_nearest(why, node.attr, names))
 
 
-def _cycles(trees: Mapping[str, nodes.Template]) -> Iterator[Problem]:
-    """Templates that use each other in a circle."""
-    graph = {name: _references(name, tree) for name, tree in trees.items()}
-    done: set[str] = set()
-    while leaves := {name for name in graph.keys() - done if graph[name] <= done}:
-        done |= leaves
-    if left := sorted(graph.keys() - done):
-        yield Problem(left[0], f"uses itself, by way of {', '.join(left[1:])}")
+def _type(node: nodes.Node, known: Mapping[str, Any]) -> Any:
+    """The one type that a value has where it is not None; None where it is not known."""
+    found: Any = None
+    if isinstance(node, nodes.Name):
+        found = known.get(node.name)
+    elif isinstance(node, nodes.Getattr):
+        found = _part(_type(node.node, known), node.attr)
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        found = _member(_type(node.node, known))
+    if get_origin(found) in (Union, types.UnionType):
+        several = [each for each in get_args(found) if each is not type(None)]
+        found = several[0] if len(several) == 1 else None
+    return found
 
 
-def _files(own: Templates, trees: Mapping[str, nodes.Template]) -> Iterator[Problem]:
-    """Files that nothing would ever use: most likely a name was misspelt."""
-    if own.folder and not own.files:
-        yield Problem(
-            "template-dir", f"'{own.folder}' holds no template", f"{nearest('', ENTRIES)}"
-        )
-    used = {each for name, tree in trees.items() for each in _references(name, tree)}
-    names = {each.name for each in own.files}
-    for name in sorted(names - used - set(ENTRIES)):
-        hint = nearest(name, set(ENTRIES) - names or ENTRIES)
-        yield Problem(f"template-dir '{name}'", "nothing uses this template", hint)
-    for name in own.others:
-        if meant := errors.nearest(name, ENTRIES, cutoff=0.8):
-            hint = f"Did you mean {meant}?"
-            yield Problem(f"template-dir '{name}'", "is no template's name", hint)
+def _part(owner: Any, name: str) -> Any:
+    if not isinstance(owner, type):
+        return None
+    derived = vars(owner).get(name)
+    if isinstance(derived, property) and derived.fget:
+        return get_type_hints(derived.fget).get("return")
+    return get_type_hints(owner).get(name)
+
+
+def _member(several: Any) -> Any:
+    """The type of what a list of one type holds."""
+    arguments = get_args(several)
+    is_list = get_origin(several) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis
+    return arguments[0] if is_list else None

@@ -1,35 +1,26 @@
-"""Jinja2 for templates of somebody else: they reach the facts, and do no more than the meter lets.
+"""Jinja2 for templates: they reach the facts, and nothing else.
 
-No attribute that begins with ``_``, no call but of macros, blocks and the methods listed here, no
-filter but those listed here and those that the environment is given; HTML is always escaped. Our
-own templates are held to the same, and measured only where they are part of somebody else's.
+Jinja2's own sandbox, narrowed to the filters, tests and methods listed here. It is the same for the
+user's templates, which are rendered in a process of their own (`child`), and for ours.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import wraps
 from typing import Any
 
-from jinja2 import (
-    BaseLoader,
-    BytecodeCache,
-    StrictUndefined,
-    TemplateRuntimeError,
-    Undefined,
-    nodes,
-)
+from jinja2 import BaseLoader, BytecodeCache, StrictUndefined, TemplateRuntimeError, Undefined
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.filters import make_attrgetter
-from jinja2.nodes import EvalContext
-from jinja2.runtime import BlockReference, Context, LoopContext, Macro, markup_join
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.nodes import Concat, EvalContext
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace, missing, pass_eval_context
 from markupsafe import escape
 
 from chainloop_smtp.errors import Problem, nearest_hint, quoted
-from chainloop_smtp.message.measuring import measure
-from chainloop_smtp.message.meter import CALL, CHARGE, Meter, TooMuch
 
 OURS = "chainloop/"
 SUBJECT = "subject"  # the template that the input of that name is
@@ -51,20 +42,7 @@ TESTS = (
     "sameas", "sequence", "string", "true", "undefined", "upper",
 )
 
-# fmt: on
-# Methods and filters that take no longer argument.
-_OF_SHORT = frozenset(
-    ("lstrip", "rfind", "rpartition", "rsplit", "rstrip", "strftime", "strip", "trim")
-)
-# Filters that print what they are given besides the value.
-_OF_TEXTS = frozenset(("count", "format", "noun"))
-
-_RANGE = 100_000
-_SHORT = 100  # characters of an argument that is gone through for each character of a value
-_MESSAGE = 1_000  # characters of an error, which may hold a value
-
-# fmt: off
-# Methods by what they are of. None makes more than it was given, none changes anything.
+# Methods by what they are of. None changes anything, and none looks at the clock.
 METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
     (
         str,
@@ -86,6 +64,9 @@ METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
     (LoopContext, ("changed", "cycle")),
 )
 # fmt: on
+# Filters of other values that print what they are given besides.
+_PRINTING = ("count", "format", "noun")
+_MESSAGE = 1_000  # characters of an error, which may hold a value
 
 
 def is_html(name: str | None) -> bool:
@@ -93,15 +74,16 @@ def is_html(name: str | None) -> bool:
     return name is not None and name.endswith(".html.j2")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint: the name that was meant, or all there are."""
-    return nearest_hint(name, sorted(known))
-
-
 def problem(name: str, line: int | None, message: str) -> Problem:
     """A problem in a template; a line break in the message separates what to do."""
     why, _, hint = message[:_MESSAGE].partition("\n")
     return Problem(f"{name}, line {line}" if line else name, why, hint)
+
+
+def with_nearest(why: str, name: str, known: Iterable[str]) -> str:
+    """A message for `problem` about an unknown name: with the one that is meant, or all."""
+    known = sorted(known)
+    return f"{why}\n{nearest_hint(name, known)}" if known else why
 
 
 class Missing(StrictUndefined):
@@ -127,7 +109,7 @@ class Missing(StrictUndefined):
         what = f"a {type(owner).__name__}"
         if not isinstance(name, str):
             return f"{what} has no such member"
-        return f"{what} has no {quoted(name)}\n{nearest(name, public(owner))}"
+        return with_nearest(f"{what} has no {quoted(name)}", name, public(owner))
 
 
 def public(owner: object) -> list[str]:
@@ -141,15 +123,79 @@ def public(owner: object) -> list[str]:
     return [*names, "name", "value"] if issubclass(kind, Enum) else names
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
-    """The environment of all templates, ours (``chainloop/…``) and the user's.
+def printed(value: Any) -> Any:
+    """What ``{{ … }}`` prints: text, a number or a time; nothing for None.
 
-    Attributes:
-        meter: Of the template that is rendered; whoever renders another one puts in a new one.
+    Raises:
+        TemplateRuntimeError: It is a list or a record.
     """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float | date | time | timedelta | Enum | Undefined):
+        return str(value)
+    raise TemplateRuntimeError(
+        f"a {type(value).__name__} is no text\nPrint one of its parts, or loop over it."
+    )
 
-    # Those that can make much of little. None of them is worked out while compiling, either.
-    intercepted_binops = frozenset(("+", "*", "%", "**"))
+
+@pass_eval_context
+def _finalize(_: EvalContext, value: Any) -> Any:
+    # Taking the context keeps Jinja2 from printing constants while it compiles.
+    return printed(value)
+
+
+@pass_eval_context
+def _join(
+    eval_ctx: EvalContext, value: Iterable[Any], d: str = "", attribute: str | int | None = None
+) -> str:
+    """Jinja2's filter, but for what can be printed only."""
+    if attribute is not None:
+        value = map(make_attrgetter(eval_ctx.environment, attribute), value)
+    texts, d = map(printed, value), printed(d)
+    return escape(d).join(texts) if eval_ctx.autoescape else d.join(map(str, texts))
+
+
+def _of_texts(function: Callable[..., Any], *, is_text: bool) -> Callable[..., object]:
+    """A filter that refuses to print what ``{{ … }}`` does not.
+
+    Args:
+        is_text: The value that it is applied to is a text, too.
+    """
+    # Some are given the environment, the context or its settings first.
+    first = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    @wraps(function)
+    def filtered(*arguments: Any, **named: Any) -> object:
+        value, *others = arguments[first:]
+        for each in (*others, *named.values()):
+            printed(each)
+        value = printed(value) if is_text else value
+        return function(*arguments[:first], value, *others, **named)
+
+    return filtered
+
+
+class _Code(CodeGenerator):
+    def visit_Concat(self, node: Concat, frame: Frame) -> None:  # noqa: N802  # Jinja2's name
+        """``a ~ b`` joins what ``{{ a }}{{ b }}`` prints."""
+        join = "markup_join" if frame.eval_ctx.autoescape else "str_join"
+        self.write(f"{join}(map(environment.printed, (")
+        for each in node.nodes:
+            self.visit(each, frame)
+            self.write(", ")
+        self.write(")))")
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """The environment of all templates, ours (``chainloop/…``) and the user's."""
+
+    code_generator_class = _Code
+    intercepted_binops = frozenset(("%",))
+    printed = staticmethod(printed)
 
     def __init__(
         self,
@@ -158,186 +204,58 @@ class Sandbox(ImmutableSandboxedEnvironment):
         text_filters: Mapping[str, Callable[..., object]],
         filters: Mapping[str, Callable[..., object]],
         tests: Mapping[str, Callable[..., object]],
-        is_measured: bool,
         bytecode_cache: BytecodeCache | None = None,
     ) -> None:
         """An environment with these filters and tests besides the listed ones of Jinja2.
 
         Args:
             text_filters: Those that take a text.
-            is_measured: Templates of somebody else are among them.
         """
         super().__init__(
             loader=loader,
             autoescape=is_html,
             undefined=Missing,
+            finalize=_finalize,
             trim_blocks=True,
+            # What is worked out while compiling has no line, and `9 ** 999999999` no end.
+            optimized=False,
             auto_reload=False,
             bytecode_cache=bytecode_cache,
         )
-        self.is_measured = is_measured
-        self.meter = Meter(is_open=not is_measured)
-        self.finalize = self.shown
-        self.globals = {"range": _range, "namespace": Namespace}
+        self.globals = {"range": safe_range, "namespace": Namespace}
         texts = {name: self.filters[name] for name in TEXT_FILTERS} | dict(text_filters)
         others = {name: self.filters[name] for name in OTHER_FILTERS} | dict(filters)
-        self.filters = texts | others | {"join": self.join}
+        for name in _PRINTING:
+            others[name] = _of_texts(others[name], is_text=False)
+        texts = {name: _of_texts(function, is_text=True) for name, function in texts.items()}
+        self.filters = others | texts | {"join": _join}
         self.tests = {name: self.tests[name] for name in TESTS} | dict(tests)
-        if is_measured:
-            tables: tuple[dict[str, Any], ...] = (self.filters, self.tests)
-            for table in tables:
-                for name, function in table.items():
-                    # A filter of Jinja2's may have the name of a test of its.
-                    is_text = name in texts and table is self.filters
-                    table[name] = self._measured(name, function, is_text=is_text)
 
     def join_path(self, template: str, parent: str) -> str:
         """In our own templates a name is one of ours; in the user's, one of theirs."""
         is_ours = parent.startswith(OURS) and not template.startswith(OURS)
         return OURS + template if is_ours else template
 
-    def shown(self, value: Any) -> Any:
-        """What ``{{ … }}`` prints: text, a number or a time; nothing for None."""
-        text = self._text(value)
-        self.meter.charge(1 + len(text) // CHARGE)
-        return text
-
-    # The names of its arguments leave all names to the macro that is called.
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """Calls what may be called."""
-        if getattr(__obj, "__self__", None) is __self:
-            # Put there by `measure`; no template can name it. What Jinja2 adds is not for it.
-            return __obj(*args)
-        _check_call(__obj, args)
-        __self.meter.charge(CALL)
-        if not __self.is_measured:
-            return super().call(__context, __obj, *args, **kwargs)
-        if (owner := getattr(__obj, "__self__", None)) is not None:
-            __self.meter.weigh(owner, *args, *kwargs.values())
-        return __self.meter.made(super().call(__context, __obj, *args, **kwargs))
+    def is_safe_callable(self, obj: Any) -> bool:
+        """Macros, blocks and the listed methods; says what is near where it is none of them."""
+        if isinstance(obj, Undefined):
+            obj()
+        if isinstance(obj, Macro | BlockReference | LoopContext) or obj in (safe_range, Namespace):
+            return True
+        owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+        methods = next((names for type_, names in METHODS if isinstance(owner, type_)), ())
+        if name not in methods:
+            why = f"{name or type(obj).__name__}() is not for templates"
+            raise SecurityError(with_nearest(why, name, methods))
+        return True
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """The operators that can make much of little."""
-        if self.is_measured:
-            if operator == "%" and isinstance(left, str):
-                self._check_texts(right if isinstance(right, tuple) else (right,))
-            self.meter.check_operator(operator, left, right)
+        """``%``, which may print."""
+        if isinstance(left, str):
+            for each in right if isinstance(right, tuple) else (right,):
+                printed(each)
         return super().call_binop(context, operator, left, right)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """One part of a record, or a method."""
-        value = super().getattr(obj, attribute)
-        return self.meter.looked_at(value) if self.is_measured else value
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
         """What is not for templates."""
         return self.undefined(f"'{attribute}' is not for templates", obj, exc=SecurityError)
-
-    @pass_eval_context
-    def join(
-        self,
-        eval_ctx: EvalContext,
-        value: Iterable[Any],
-        d: str = "",
-        attribute: str | int | None = None,
-    ) -> str:
-        """Jinja2's filter, but for texts only and not longer than the meter lets."""
-        if attribute is not None:
-            value = map(make_attrgetter(self, attribute), value)
-        texts = [self._text(each) for each in value]
-        d = self._text(d)
-        self.meter.check(self.meter.weigh(*texts) + len(d) * len(texts))
-        if not eval_ctx.autoescape:
-            return d.join(map(str, texts))
-        return escape(d).join(texts)
-
-    # --- called from templates that `measure` has been through ---
-
-    def tick(self, steps: int) -> None:
-        """One turn of a loop, or one call of a macro."""
-        self.meter.charge(steps)
-
-    def weighed(self, value: Any) -> Any:
-        """A list when it is made, what is compared, and what is cut out of."""
-        self.meter.weigh(value)
-        return value
-
-    def concatenated(self, is_markup: bool, *parts: Any) -> str:
-        """``a ~ b``."""
-        texts = [self._text(part) for part in parts]
-        self.meter.weigh(*texts)
-        return markup_join(texts) if is_markup else "".join(map(str, texts))
-
-    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree = super()._parse(source, name, filename)
-        if self.is_measured and name and not name.startswith(OURS):
-            measure(tree, is_markup=is_html(name))
-            tree.set_environment(self)
-        return tree
-
-    def _text(self, value: Any) -> Any:
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, str):
-            return value
-        if isinstance(value, int | float | date | time | timedelta | Enum | Undefined):
-            return str(value)
-        raise TemplateRuntimeError(
-            f"a {type(value).__name__} is no text\nPrint one of its parts, or loop over it."
-        )
-
-    def _check_texts(self, values: Iterable[Any]) -> None:
-        """Refuses what is no text: what Python would print of it has no bound."""
-        for value in values:
-            self._text(value)
-
-    def _measured(
-        self, name: str, function: Callable[..., Any], *, is_text: bool
-    ) -> Callable[..., object]:
-        """A filter or test that is charged for what it is given, and for what it makes."""
-        # Some are given the environment, the context or its settings first.
-        first = 1 if hasattr(function, "jinja_pass_arg") else 0
-
-        @wraps(function)
-        def measured(*args: Any, **kwargs: Any) -> object:
-            self.meter.charge(CALL)
-            value, *more = args[first:]
-            _check_short(name, (*more, *kwargs.values()))
-            if is_text:
-                value = self._text(value)
-            if is_text or name in _OF_TEXTS:
-                self._check_texts((*more, *kwargs.values()))
-            weight = self.meter.weigh(value, *more, *kwargs.values())
-            self.meter.check_filter(name, weight, value, *more, **kwargs)
-            return self.meter.made(function(*args[:first], value, *more, **kwargs))
-
-        return measured
-
-
-def _range(*bounds: int) -> range:
-    numbers = range(*bounds)
-    if len(numbers) > _RANGE:
-        raise TooMuch(f"a range of more than {_RANGE:,} numbers")
-    return numbers
-
-
-def _check_call(function: Any, arguments: Sequence[Any]) -> None:
-    if isinstance(function, Undefined):
-        function()
-    if isinstance(function, Macro | BlockReference | LoopContext):
-        return
-    if function is _range or function is Namespace:
-        return
-    owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
-    methods = next((names for type_, names in METHODS if isinstance(owner, type_)), ())
-    if name not in methods:
-        hint = f"\n{nearest(name, methods)}" if methods else ""
-        raise SecurityError(f"{name or type(function).__name__}() is not for templates{hint}")
-    _check_short(name, arguments)
-
-
-def _check_short(name: str, arguments: Iterable[Any]) -> None:
-    if name in _OF_SHORT and any(isinstance(a, str) and len(a) > _SHORT for a in arguments):
-        raise TooMuch(f"{name} is given more than {_SHORT} characters")

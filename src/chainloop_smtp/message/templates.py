@@ -1,25 +1,30 @@
-"""Templates and facts -> text: ours, or the user's in their place."""
+"""Templates and facts -> text: ours, or the user's in their place.
+
+Ours are rendered here, the user's in a process of their own (`child`).
+"""
 
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from contextlib import closing
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from types import TracebackType
-from typing import get_type_hints
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemBytecodeCache, FunctionLoader
 from jinja2.bccache import Bucket
 
 from chainloop_smtp import __version__, inputfile
-from chainloop_smtp.errors import MessageError, Problem
-from chainloop_smtp.message import formatting, view
-from chainloop_smtp.message.meter import Meter
+from chainloop_smtp.errors import MessageError
+from chainloop_smtp.message import formatting
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox, problem
+from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox
 from chainloop_smtp.model.mail import Templates
+
+if TYPE_CHECKING:
+    from chainloop_smtp.message.child import Child
 
 _COLUMNS = 78
 _MARKDOWN = str.maketrans(
@@ -33,9 +38,7 @@ _DURATION = re.compile(r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b")
 # line: one that ran on from every line to the end would take quadratic time.
 _MARKERS = re.compile(r"^([^\S\n]*+\d*+)([-+=.)])(?=\s|(?:[-=]|[^\S\n])*+$)", re.MULTILINE)
 
-
 _OURS = files("chainloop_smtp").joinpath("templates")
-_NONE = Templates()
 
 
 class TemplateError(MessageError):
@@ -48,17 +51,21 @@ def check(own: Templates) -> None:
     Raises:
         MessageError: With every problem found.
     """
-    if own.files or own.subject or own.folder:
-        from chainloop_smtp.message import inspection
+    names = [each.name for each in own.files] + [SUBJECT] * bool(own.subject)
+    if not names and not own.folder:
+        return
+    from chainloop_smtp.message.child import Child
 
-        ours = {each.name: each.read_text("utf-8") for each in _OURS.iterdir()}
-        inspection.inspect(own, _environment(own), get_type_hints(view.Facts), ours)
+    with closing(Child(own)) as child:
+        problems = [each for name in names for each in child.inspect(name)]
+        if problems := problems or child.inspect(""):
+            raise MessageError(*problems)
 
 
 class Renderer:
     """Renders templates: the user's where there is one of that name, else ours.
 
-    A context manager, so that what rendering the user's needs is gone afterwards.
+    A context manager: the process that renders the user's is gone afterwards.
 
     Attributes:
         own: The user's.
@@ -67,12 +74,14 @@ class Renderer:
     def __init__(self, own: Templates) -> None:
         self.own = own
         self._names = {each.name for each in own.files}
+        self._child: Child | None = None
 
     def __enter__(self) -> "Renderer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        if self._child:
+            self._child.close()
 
     def render(self, name: str, facts: Mapping[str, object]) -> str:
         """One template with the facts in it.
@@ -81,44 +90,32 @@ class Renderer:
             name: ``mail.html.j2``, ``mail.txt.j2``, ``subject.txt.j2`` or ``summary.md.j2``.
 
         Raises:
-            TemplateError: It is the user's, and is broken or makes too much.
+            TemplateError: It is the user's, and is broken or takes too much.
         """
         if name == "subject.txt.j2" and self.own.subject:
             name = SUBJECT
         elif name not in self._names:
-            return _rendered(_environment(_NONE), OURS + name, facts)
-        try:
-            return _rendered(_environment(self.own), name, facts)
-        # Whatever a template runs into is told to whoever wrote it.
-        except Exception as error:
-            raise TemplateError(_told(error, name, {*self._names, SUBJECT})) from error
+            return _built_in_environment().get_template(OURS + name).render(facts)
+        if self._child is None:
+            # Imported here: most have no templates of their own, and pay nothing.
+            from chainloop_smtp.message.child import Child
+
+            self._child = Child(self.own)
+        return self._child.render(name, facts)
 
 
-def _rendered(environment: Sandbox, name: str, facts: Mapping[str, object]) -> str:
-    environment.meter = Meter(is_open=not environment.is_measured)
-    parts: list[str] = []
-    length = 0
-    for part in environment.get_template(name).generate(facts):
-        length += len(part)
-        environment.meter.check(length)
-        parts.append(part)
-    return "".join(parts)
+def built_in() -> dict[str, str]:
+    """Our own templates by name, without ``chainloop/``."""
+    return {each.name: each.read_text("utf-8") for each in _OURS.iterdir()}
 
 
-def _told(error: Exception, name: str, theirs: set[str]) -> Problem:
-    """The last line of a template of the user's that led to the error, and what is wrong there."""
-    line: int | None = None
-    trace: TracebackType | None = error.__traceback__
-    while trace:
-        if trace.tb_frame.f_code.co_filename in theirs:
-            name, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-        trace = trace.tb_next
-    message = "uses itself without end" if isinstance(error, RecursionError) else str(error)
-    return problem(name, line, message or type(error).__name__)
+@cache
+def _built_in_environment() -> Sandbox:
+    return environment(Templates())
 
 
-@lru_cache(maxsize=4)
-def _environment(own: Templates) -> Sandbox:
+def environment(own: Templates) -> Sandbox:
+    """Jinja2 with our templates and the user's."""
     sources = {each.name: each.text for each in own.files} | {SUBJECT: own.subject}
 
     def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
@@ -138,7 +135,6 @@ def _environment(own: Templates) -> Sandbox:
         },
         filters={"count": formatting.count, "fact": fact, "grouped": grouped, "noun": noun},
         tests={"unbroken": formatting.is_unbroken, "web": formatting.is_web},
-        is_measured=bool(own.files or own.subject),
         bytecode_cache=_bytecode_cache(),
     )
 

@@ -63,6 +63,12 @@ def _delattr(_: object, name: str) -> None:
     raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
 
+def _setstate(self: object, state: "tuple[None, dict[str, Any]]") -> None:
+    # Pickled without a __dict__, and put together again past __setattr__.
+    for name, value in state[1].items():
+        object.__setattr__(self, name, value)
+
+
 class _Signature:
     """What may be given: made only when somebody asks, as `inspect.signature` does."""
 
@@ -89,6 +95,7 @@ _SHARED = {
     "__hash__": _hash,
     "__setattr__": _setattr,
     "__delattr__": _delattr,
+    "__setstate__": _setstate,
 }
 
 

@@ -1,6 +1,6 @@
 """Questions about runs and commits -> answers of ``chainloop`` and ``git``.
 
-The only module that starts a process.
+The only module that starts a process, but for `message.child`, which starts our own code.
 """
 
 import os
