@@ -104,7 +104,7 @@ def test_what_the_runner_knows_of_its_run_is_not_taken_from_the_evidence(
     evidence = attested(FORGED | named, page(EVIL))
     assert formatting.ref(facts_of(evidence, JOB)) == "topic"
     assert formatting.sha(facts_of(evidence, JOB)) == "a" * 40
-    assert ref(evidence, JOB) == ("topic", "")
+    assert ref(facts_of(evidence, JOB)) == ("topic", "")
     told = {row.key: row.value for row in rows.commit(facts_of(evidence, JOB))}
     assert told["Commit"] == "a" * 40
     assert told["Branch or tag"] == "topic"
@@ -115,10 +115,10 @@ def test_what_the_runner_knows_of_its_run_is_not_taken_from_the_evidence(
 def test_what_the_runner_knows_to_be_empty_is_empty() -> None:
     evidence = attested(FORGED | OWN)
     job = replace(JOB, ref="stranger:main", head_ref="stranger:main")
-    assert ref(evidence, job) == ("stranger:main", "")
-    assert ref(evidence, replace(job, ref="", head_ref="")) == ("", "")
+    assert ref(facts_of(evidence, job)) == ("stranger:main", "")
+    assert ref(facts_of(evidence, replace(job, ref="", head_ref=""))) == ("", "")
     # One that knows nothing of the commit is no runner of GitHub's.
-    assert ref(evidence, replace(job, ref="", sha="")) == ("main", "")
+    assert ref(facts_of(evidence, replace(job, ref="", sha=""))) == ("main", "")
 
 
 @pytest.mark.parametrize("named", [EARLIER, OTHER], ids=["earlier", "other repository"])

@@ -1,6 +1,7 @@
 """Conditions and facts -> whether a mail is sent, and why not."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,11 +29,13 @@ from chainloop_smtp.model.facts import (
     Outcome,
     PolicyStatus,
     Previous,
+    RunFacts,
     Verdict,
 )
 from chainloop_smtp.model.settings import Trigger
 from chainloop_smtp.routing import decide, ref
 
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
 UNKNOWN = Previous(source="nothing to compare with")
 ANY, PUSHED = Conditions(), Job(event="push")
 
@@ -72,7 +75,8 @@ def decided(
     previous: Previous = UNKNOWN,
 ) -> Decision:
     verdict = Verdict(outcome=outcome, policy_status=status)
-    return decide(conditions, triggers or (Trigger.ALWAYS,), attestation, job, verdict, previous)
+    facts = RunFacts(job=job, verdict=verdict, attestation=attestation, now=NOW)
+    return decide(conditions, triggers or (Trigger.ALWAYS,), facts, previous)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +196,8 @@ def test_a_suppressed_violation_routes_nothing() -> None:
 def test_the_branch_or_tag_is_the_attested_one_before_the_jobs(
     attestation: Attestation | None, job: Job, expected: tuple[str, str]
 ) -> None:
-    assert ref(attestation, job) == expected
+    verdict = Verdict(outcome=Outcome.PASSED)
+    assert ref(RunFacts(job=job, verdict=verdict, attestation=attestation, now=NOW)) == expected
 
 
 FAILED_JOB = Job(status=JobStatus.FAILURE)
@@ -386,6 +391,7 @@ VERDICTS = st.builds(
     outcome=st.sampled_from(Outcome),
     policy_status=st.none() | st.sampled_from(PolicyStatus),
 )
+FACTS = st.builds(RunFacts, job=JOBS, verdict=VERDICTS, attestation=ATTESTATIONS, now=st.just(NOW))
 PREVIOUS = st.sampled_from(
     [
         UNKNOWN,
@@ -397,42 +403,34 @@ PREVIOUS = st.sampled_from(
 )
 
 
-@given(CONDITIONS, TRIGGERS, ATTESTATIONS, JOBS, VERDICTS, PREVIOUS)
+@given(CONDITIONS, TRIGGERS, FACTS, PREVIOUS)
 def test_every_attachment_applies_or_says_why_not(
     conditions: Conditions,
     triggers: tuple[Trigger, ...],
-    attestation: Attestation | None,
-    job: Job,
-    verdict: Verdict,
+    facts: RunFacts,
     previous: Previous,
 ) -> None:
-    decision = decide(conditions, triggers, attestation, job, verdict, previous)
+    decision = decide(conditions, triggers, facts, previous)
     assert decision.applies is (decision.reason == "")
     assert not (decision.reason and decision.note)
     assert decision.reason.isprintable()
     # The same again, and one trigger more never takes a mail away.
-    assert decide(conditions, triggers, attestation, job, verdict, previous) == decision
-    more = decide(conditions, (*triggers, Trigger.ALWAYS), attestation, job, verdict, previous)
+    assert decide(conditions, triggers, facts, previous) == decision
+    more = decide(conditions, (*triggers, Trigger.ALWAYS), facts, previous)
     assert more.applies or not decision.applies
 
 
-@given(ATTESTATIONS, JOBS, VERDICTS)
-def test_without_conditions_an_attachment_always_applies(
-    attestation: Attestation | None, job: Job, verdict: Verdict
-) -> None:
+@given(FACTS)
+def test_without_conditions_an_attachment_always_applies(facts: RunFacts) -> None:
     always = (Trigger.ALWAYS,)
-    assert decide(Conditions(), always, attestation, job, verdict, UNKNOWN).applies
+    assert decide(Conditions(), always, facts, UNKNOWN).applies
 
 
-@given(CONDITIONS, ATTESTATIONS, JOBS, VERDICTS)
-def test_a_condition_more_never_adds_a_mail(
-    conditions: Conditions, attestation: Attestation | None, job: Job, verdict: Verdict
-) -> None:
+@given(CONDITIONS, FACTS)
+def test_a_condition_more_never_adds_a_mail(conditions: Conditions, facts: RunFacts) -> None:
     always = (Trigger.ALWAYS,)
-    whole = decide(conditions, always, attestation, job, verdict, UNKNOWN)
+    whole = decide(conditions, always, facts, UNKNOWN)
     for name in ("workflows", "projects", "events", "outcomes", "policies", "findings"):
         nothing: dict[str, Any] = {name: ()}
         weaker = replace(conditions, **nothing)
-        assert (
-            decide(weaker, always, attestation, job, verdict, UNKNOWN).applies or not whole.applies
-        )
+        assert decide(weaker, always, facts, UNKNOWN).applies or not whole.applies

@@ -60,14 +60,7 @@ class Route:
 
     def decide(self, report: RunReport, previous: Previous) -> Decision:
         """Whether the route applies to the run."""
-        return routing.decide(
-            self.conditions,
-            self.options.send_on,
-            report.facts.attestation,
-            report.facts.job,
-            report.facts.verdict,
-            previous,
-        )
+        return routing.decide(self.conditions, self.options.send_on, report.facts, previous)
 
 
 def file_of(run: Run, given: Mapping[str, str]) -> str:
