@@ -125,8 +125,11 @@ def _plain(addr_spec: str) -> str:
     labels = domain.split(".")
     is_plain = (
         all(atom and _ATEXT.issuperset(atom) for atom in local.split("."))
-        and all(map(_is_plain_label, labels))
-        and labels[-1] not in _RESERVED
+        and is_host_name(domain)
+        and "_" not in domain
+        # Hyphens in third and fourth place mark A-labels (RFC 5890 section 2.3.1).
+        and not any(label[2:4] == "--" for label in labels)
+        and labels[-1] not in ("", *_RESERVED)
         and not _refusal(local, domain)
     )
     return f"{local}@{domain}" if is_plain else ""
@@ -135,20 +138,8 @@ def _plain(addr_spec: str) -> str:
 _LONGEST_LOCAL = 64  # octets (RFC 5321 section 4.5.3.1.1)
 # RFC 5322 section 3.2.3, without the upper case, which some local parts lose (RFC 2142).
 _ATEXT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~")
-_LDH = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 # RFC 6761, RFC 7686 and the like: no mail goes there.
 _RESERVED = ("arpa", "invalid", "onion")
-
-
-def _is_plain_label(label: str) -> bool:
-    """A label without hyphens in third and fourth place, as A-labels have (RFC 5890, 2.3.1)."""
-    return (
-        0 < len(label) <= 63
-        and _LDH.issuperset(label)
-        and label[0] != "-"
-        and label[-1] != "-"
-        and label[2:4] != "--"
-    )
 
 
 def explained(addr_spec: str) -> str:

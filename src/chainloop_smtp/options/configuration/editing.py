@@ -29,6 +29,7 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _BROKEN = ("is no YAML", "the alias", "there is no registration", "a second document")
 
 Value: TypeAlias = str | Mapping[str, str]
+_Entries: TypeAlias = dict[str, list[RegistrationEntry | AttachmentEntry]]
 
 
 def add(text: str, path: str, kind: str, entry: Mapping[str, Value]) -> str:
@@ -55,11 +56,7 @@ def add(text: str, path: str, kind: str, entry: Mapping[str, Value]) -> str:
         lines.insert_text(value.span, f", {_flow(entry)}")
     else:
         lines.insert(lines.last(value.span, value.span.column) + 1, _yaml(entry, value.span.column))
-    after = _entries(_parse_again(str(lines), path))
-    del after[kind][-1:]
-    if after != _entries(before):
-        raise _by_hand(path, "other entries would change")
-    return str(lines)
+    return _verified(str(lines), path, _entries(before), "other entries would change", added=kind)
 
 
 def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
@@ -77,9 +74,7 @@ def remove(text: str, path: str, kind: str, positions: Collection[int]) -> str:
             lines.drop(lines.dash(span.line, dash), lines.last(span, dash))
     kept = _entries(before)
     kept[kind] = [each for at, each in enumerate(kept[kind]) if at not in positions]
-    if _entries(_parse_again(str(lines), path)) != kept:
-        raise _by_hand(path, "the entry would stay")
-    return str(lines)
+    return _verified(str(lines), path, kept, "the entry would stay")
 
 
 def _value(text: str, path: str, kind: str) -> Node | None:
@@ -125,15 +120,21 @@ def _quoted(text: str) -> str:
     return f'"{"".join(inside)}"'
 
 
-def _parse_again(text: str, path: str) -> Configuration:
+def _verified(text: str, path: str, kept: _Entries, why: str, *, added: str = "") -> str:
+    """The edited text, when it has the entries to keep, and one more in the list added to."""
     try:
-        return configuration.parse(text, path)
+        entries = _entries(configuration.parse(text, path))
     except OptionsError as error:
         first = error.problems[0]
         if first.why.startswith(_BROKEN):
             why = f"the result would be wrong at {first.where}: {first.why}"
             raise _by_hand(path, why) from error
         raise
+    if added:
+        del entries[added][-1:]
+    if entries != kept:
+        raise _by_hand(path, why)
+    return text
 
 
 def _by_hand(path: str, why: str) -> OptionsError:
@@ -141,7 +142,7 @@ def _by_hand(path: str, why: str) -> OptionsError:
     return OptionsError(Problem(path, f"cannot be edited without touching the rest: {why}", hint))
 
 
-def _entries(parsed: Configuration) -> dict[str, list[RegistrationEntry | AttachmentEntry]]:
+def _entries(parsed: Configuration) -> _Entries:
     """The entries of both lists, to compare them wherever in the file they stand."""
     return {
         "registrations": [
