@@ -466,12 +466,11 @@ class Values:
         words = addresses.split(self.text(name)) if name in RECIPIENTS else ()
         return tuple(dict.fromkeys(Lookup(word) for word in words if word in tuple(Lookup)))
 
-    def members(self, name: str) -> tuple[str, ...]:
-        """Split a list of addresses, without the words that stand for people."""
-        members = addresses.split(self.text(name))
-        if name not in RECIPIENTS:
-            return members
-        return tuple(member for member in members if member not in tuple(Lookup))
+    def members(self, name: str) -> list[tuple[str, str]]:
+        """Split a list of addresses into display names and addr-specs, without lookups."""
+        lookups = self.lookups(name)
+        members = (member for member in addresses.split(self.text(name)) if member not in lookups)
+        return list(map(addresses.name_and_addr_spec, members))
 
     def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
         """Parse a list of addresses into mailboxes, each once; invalid ones are left out."""
@@ -479,8 +478,7 @@ class Values:
         if not members and name in self and not self.lookups(name):
             self.report(name, f"{quoted(self.text(name))} holds no address")
         mailboxes = []
-        for number, member in enumerate(members, 1):
-            display_name, addr_spec = addresses.name_and_addr_spec(member)
+        for number, (display_name, addr_spec) in enumerate(members, 1):
             try:
                 mailboxes.append(addresses.mailbox(display_name, addr_spec))
             except ValueError as error:

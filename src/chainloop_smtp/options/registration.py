@@ -76,7 +76,7 @@ def _check_registration(values: Values, *, is_whole: bool) -> None:
 
 
 def _addr_specs(values: Values, name: str) -> list[str]:
-    return [addresses.name_and_addr_spec(member)[1] for member in values.members(name)]
+    return [addr_spec for _, addr_spec in values.members(name)]
 
 
 def _check_login(values: Values) -> None:
