@@ -1,4 +1,4 @@
-"""GitHub's events -> whose branch, commit, actor, run and authors count."""
+"""GitHub's variables and events -> the job, and whose branch, commit, run and authors count."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chainloop_smtp.model.facts import Job, JobStatus, Sender
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 BASE = {"repo": {"full_name": "lakeside/harbour"}, "ref": "main"}
@@ -256,3 +256,129 @@ def test_the_commits_that_a_run_was_for_begin_with_a_pull_requests_own(tmp_path:
     found = read_reported_run(job(variables), variables)
     assert found is not None
     assert list_commits(found, variables) == ("d" * 40,)
+
+
+# --- the runner's variables, and forks ----------------------------------------------------------
+
+RUNNER = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_JOB": "mail",
+    "GITHUB_WORKFLOW": "Ship",
+    "GITHUB_REPOSITORY": "lakeside/harbour",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_RUN_ID": "9000000042",
+    "GITHUB_RUN_ATTEMPT": "2",
+    "GITHUB_REF": "refs/heads/main",
+    "GITHUB_HEAD_REF": "",
+    "GITHUB_SHA": "ab" * 20,
+    "GITHUB_ACTOR": "ada",
+    "GITHUB_EVENT_NAME": "push",
+}
+
+
+def test_the_job_is_what_the_runner_says() -> None:
+    needs = (JobResult(name="build", result=JobStatus.SUCCESS),)
+    assert read_job(RUNNER, JobStatus.FAILURE, needs) == Job(
+        status=JobStatus.FAILURE,
+        needs=needs,
+        name="mail",
+        workflow="Ship",
+        repository="lakeside/harbour",
+        server_url="https://github.com",
+        run_id="9000000042",
+        run_attempt="2",
+        ref="refs/heads/main",
+        head_ref="",
+        sha="ab" * 20,
+        actor="ada",
+        event="push",
+        is_fork=False,
+    )
+
+
+def test_without_a_runner_nothing_is_known() -> None:
+    assert read_job({}, None, ()) == Job()
+
+
+def is_fork(folder: Path, payload: object, *, event: str = "pull_request", actor: str = "") -> bool:
+    path = folder / "event.json"
+    octets = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    path.write_bytes(octets)
+    environ = RUNNER | {
+        "GITHUB_EVENT_NAME": event,
+        "GITHUB_EVENT_PATH": str(path),
+        "GITHUB_ACTOR": actor,
+    }
+    return read_job(environ, None, ()).is_fork
+
+
+def pull_request(head: object, base: object = "lakeside/harbour") -> object:
+    return {
+        "pull_request": {
+            "head": {"repo": {"full_name": head} if isinstance(head, str) else head},
+            "base": {"repo": {"full_name": base} if isinstance(base, str) else base},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (pull_request("stranger/harbour"), True),
+        (pull_request(None), True),
+        (pull_request("lakeside/harbour"), False),
+    ],
+    ids=["a fork", "a fork that is gone", "a branch"],
+)
+@pytest.mark.parametrize("event", ["pull_request", "pull_request_review"])
+def test_a_pull_request_from_another_repository_is_a_forks(
+    tmp_path: Path, event: str, payload: object, *, expected: bool
+) -> None:
+    assert is_fork(tmp_path, payload, event=event) == expected
+
+
+@pytest.mark.parametrize("event", ["pull_request", "push"])
+def test_what_dependabot_starts_is_treated_like_a_forks(tmp_path: Path, event: str) -> None:
+    assert is_fork(tmp_path, {}, event=event, actor="dependabot[bot]")
+    assert not is_fork(tmp_path, {}, event=event, actor="ada")
+
+
+@pytest.mark.parametrize(
+    "event", ["pull_request_target", "schedule", "workflow_dispatch", "release", ""]
+)
+def test_other_events_have_their_secrets(tmp_path: Path, event: str) -> None:
+    payload = pull_request("stranger/harbour")
+    assert not is_fork(tmp_path, payload, event=event, actor="dependabot[bot]")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"not JSON",
+        b"\xff\xfe{",
+        b"[" * 200_000,
+        [],
+        "pull_request",
+        7,
+        None,
+        {},
+        {"pull_request": None},
+        {"pull_request": []},
+        {"pull_request": {"head": "x"}},
+        pull_request("stranger/harbour", None),
+        pull_request({}, {}),
+        pull_request(["full_name"]),
+    ],
+    ids=lambda payload: repr(payload)[:40],
+)
+def test_an_event_of_any_other_shape_leaves_the_fact_unknown(
+    tmp_path: Path, payload: object
+) -> None:
+    assert not is_fork(tmp_path, payload)
+
+
+@pytest.mark.parametrize("path", ["", "missing.json", ".", "a\0b"], ids=ascii)
+def test_an_event_file_that_cannot_be_read_leaves_the_fact_unknown(path: str) -> None:
+    environ = RUNNER | {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": path}
+    assert not read_job(environ, None, ()).is_fork

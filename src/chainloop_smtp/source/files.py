@@ -104,7 +104,7 @@ def _too_large(sizes: list[tuple[str, int]], limit: int) -> Problem:
 def _problem(name: str, error: Exception) -> Problem:
     why = str(error)
     if isinstance(error, OSError):
-        why = f"cannot be read: {str(error.strerror).lower()}"
+        why = f"cannot be read: {inputfile.reason(error)}"
     return Problem(f"attach {quoted_path(name)}", why, _HINTS.get(why, ""))
 
 
@@ -276,7 +276,8 @@ class Workspace:
                         raise _RefusedError(f"has to look at more than {_MOST_ENTRIES:,} files")
                     listed.append(entry)
         except OSError as error:
-            raise _RefusedError(f"cannot be looked for: {str(error.strerror).lower()}") from error
+            why = f"cannot be looked for: {inputfile.reason(error)}"
+            raise _RefusedError(why) from error
         return listed
 
 
