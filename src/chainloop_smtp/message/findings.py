@@ -1,4 +1,4 @@
-"""A violation -> what it says, in lines of plain text. Each thing is said once.
+"""A violation -> its lines of plain text, none of which repeats another.
 
 Messages are often Markdown, and the three parts of a mail have to say the same: the marks go, the
 words stay.
@@ -40,37 +40,38 @@ def lines(violation: Violation) -> tuple[str, ...]:
         message = ()
     elif _says(" ".join(message), finding):
         finding = ""
-    said = (finding, *message, *_recommendation(violation.finding, (finding, *message)))
-    return tuple(filter(None, said)) or (violation.subject or "violated, no message given",)
+    lines = (finding, *message)
+    lines += _recommendation(violation.finding, " ".join(lines))
+    return tuple(filter(None, lines)) or (violation.subject or "violated, no message given",)
 
 
-def _recommendation(finding: Finding | None, said: tuple[str, ...]) -> tuple[str, ...]:
-    """What the tool advises, where that is more than what is said already."""
+def _recommendation(finding: Finding | None, message: str) -> tuple[str, ...]:
+    """What the tool advises, where that is more than the message says."""
     advice = unmarked(finding.recommendation) if finding else ()
-    if not advice or _says(" ".join(said), " ".join(advice)):
+    if not advice or _says(message, " ".join(advice)):
         return ()
     return (f"Recommended: {advice[0]}", *advice[1:])
 
 
 def unmarked(text: str) -> tuple[str, ...]:
     """Markdown as lines of plain text, without the empty ones."""
-    found: list[str] = []
+    lines: list[str] = []
     is_code = False
     for line in text.splitlines():
         if _FENCE.match(line):
             is_code = not is_code
         elif is_code:
-            found.append(line.strip())
+            lines.append(line.strip())
         elif not _RULE.match(line) and not _HEAD.match(line):
-            found.append(_unmarked_line(line))
-    return tuple(filter(None, found))
+            lines.append(_unmarked_line(line))
+    return tuple(filter(None, lines))
 
 
 def _unmarked_line(line: str) -> str:
     bare = _BULLET.sub(r"\1- ", _BLOCK.sub("", line, count=1)).strip()
     if not _MARK.search(bare):
         return bare
-    runs = _places(_TICKS, bare)
+    runs = _positions(_TICKS, bare)
     words, end, at = "", 0, 0
     while span := _SPAN.search(bare, at):
         at = span.end()
@@ -78,11 +79,11 @@ def _unmarked_line(line: str) -> str:
             closing = _next(runs[ticks], at)
             if closing is None:
                 continue
-            said, at = bare[at:closing].strip(), closing + len(ticks)
+            plain, at = bare[at:closing].strip(), closing + len(ticks)
         else:
             text, url = _unemphasised(span["text"]), span["url"]
-            said = f"{text} ({url})" if text and text != url else url
-        words += _unemphasised(bare[end : span.start()]) + said
+            plain = f"{text} ({url})" if text and text != url else url
+        words += _unemphasised(bare[end : span.start()]) + plain
         end = at
     return (words + _unemphasised(bare[end:])).strip()
 
@@ -90,7 +91,7 @@ def _unmarked_line(line: str) -> str:
 def _unemphasised(text: str) -> str:
     if "*" not in text and "_" not in text:
         return text
-    closings = _places(_CLOSING, text)
+    closings = _positions(_CLOSING, text)
     words, end = "", 0
     for opening in _OPENING.finditer(text):
         mark = opening[0]
@@ -101,23 +102,22 @@ def _unemphasised(text: str) -> str:
     return words + text[end:]
 
 
-def _places(marks: re.Pattern[str], text: str) -> dict[str, list[int]]:
-    """Where each mark stands. Found once: to look for it from every other takes quadratic time."""
-    places: dict[str, list[int]] = {}
-    for found in marks.finditer(text):
-        places.setdefault(found[0], []).append(found.start())
-    return places
+def _positions(marks: re.Pattern[str], text: str) -> dict[str, list[int]]:
+    """Where each mark stands. Searching anew from every other mark would take quadratic time."""
+    positions: dict[str, list[int]] = {}
+    for mark in marks.finditer(text):
+        positions.setdefault(mark[0], []).append(mark.start())
+    return positions
 
 
-def _next(places: list[int], least: int) -> int | None:
-    """The first place from there on; None when there is none."""
-    index = bisect_left(places, least)
-    return places[index] if index < len(places) else None
+def _next(positions: list[int], least: int) -> int | None:
+    index = bisect_left(positions, least)
+    return positions[index] if index < len(positions) else None
 
 
-def _says(whole: str, part: str) -> bool:
-    """Every word of the one stands in the other."""
-    return _words(part) <= _words(whole)
+def _says(text: str, part: str) -> bool:
+    """The text has every word of the part."""
+    return _words(part) <= _words(text)
 
 
 def _words(text: str) -> set[str]:

@@ -8,7 +8,7 @@ from itertools import groupby
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.facts import RunFacts, run_fact
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # No login, which looks like the host, and no letters that look like others (IDNA: `xn--`).
 _HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
 _WEB = re.compile(rf"(?ai:https?)://{_HOST}(?:[/?#][^\s<>\"'`\\]*)?")
@@ -18,7 +18,7 @@ _UNBROKEN = re.compile(r"[^\s-]{21}")
 
 def timestamp(value: datetime) -> str:
     """``12 Mar 2026, 09:46:32 UTC``."""
-    return f"{value.day} {_MONTHS[value.month - 1]} {value.year}, {value:%H:%M:%S} UTC"
+    return f"{value.day} {MONTHS[value.month - 1]} {value.year}, {value:%H:%M:%S} UTC"
 
 
 def duration(value: timedelta) -> str:

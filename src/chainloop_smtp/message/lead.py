@@ -16,13 +16,13 @@ def sentences(facts: RunFacts) -> str:
             return f"{passed(policies)} and the attestation was recorded. Nothing to do."
         case Outcome.ATTESTED if attestation:
             # Only referred to is not the same as none (an attestation may hold just the digest).
-            known = (
+            policy_note = (
                 "Its policy evaluations are stored in Chainloop and not part of this evidence."
                 if policies.reference
                 else "No policies apply to it."
             )
             materials = formatting.count(formatting.material_count(attestation), "material")
-            return f"The attestation with {materials} was recorded. {known}"
+            return f"The attestation with {materials} was recorded. {policy_note}"
         case Outcome.VIOLATIONS if policies.evaluations:
             return "No gate is violated, so the pipeline goes on. The attestation was recorded."
         case Outcome.VIOLATIONS:
@@ -137,13 +137,13 @@ def _violations(policies: Policies) -> str:
         return "There are policy violations"
     total = formatting.count(policies.violation_count, "policy violation")
     in_gates = sum(len(each.active_violations) for each in _gated(policies))
-    known = sum(len(each.active_violations) for each in policies.evaluations)
-    if not in_gates or known != policies.violation_count:
+    total_number = sum(len(each.active_violations) for each in policies.evaluations)
+    if not in_gates or total_number != policies.violation_count:
         return total
-    if in_gates == known:
+    if in_gates == total_number:
         return f"{total} {gated(policies).partition(' ')[2]}"
     rest = "enforced" if policies.strategy is Strategy.ENFORCED else "advisory"
-    return f"{total}: {gated(policies)}, {known - in_gates:,} {rest}"
+    return f"{total}: {gated(policies)}, {total_number - in_gates:,} {rest}"
 
 
 def _gated(policies: Policies) -> list[Evaluation]:

@@ -1,6 +1,6 @@
-"""Headers and parts -> octets: RFC 5322 (the message), 2045 to 2047 (MIME), by hand.
+"""Headers and parts -> bytes: RFC 5322 (the message), 2045 to 2047 (MIME), by hand.
 
-Every octet is 7-bit, but for addresses that are wanted in UTF-8 (RFC 6532), and every line ends in
+Every byte is 7-bit, but for addresses that are wanted in UTF-8 (RFC 6532), and every line ends in
 CRLF. Header lines are folded at 78 columns, bodies are quoted-printable of at most 76; no value,
 however long or hostile, makes a line of over 998 or one header more.
 """
@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from chainloop_smtp.message import formatting
 from chainloop_smtp.model.mail import File, Part
 from chainloop_smtp.model.settings import Mailbox
 
@@ -34,13 +35,12 @@ _TOO_LONG = re.compile(rb"^(.{74,75})(=20|=09)$", re.MULTILINE)
 # What ends a line somewhere, and what a mail program could take for something else than text.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_LONGEST_NAME = 120  # octets of UTF-8; file systems take 255, and mail programs add to a name
+_LONGEST_NAME = 120  # bytes of UTF-8; file systems take 255, and mail programs add to a name
 # What Windows takes for a device, whatever stands behind a dot.
 _DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 # Controls, bidirectional and other invisible characters, surrogates, private ones, line ends.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 # Nothing that a mail program would show by itself: HTML and SVG can hold scripts.
 _MEDIA_TYPES = {
     ".json": "application/json",
@@ -78,7 +78,7 @@ def message(
 
 
 def attachment(name: str, media_type: str, content: bytes) -> bytes:
-    """One attached part: base64 (RFC 2045 section 6.8), so that every octet arrives as it is.
+    """One attached part: base64 (RFC 2045 section 6.8), so that every byte arrives as it is.
 
     Args:
         name: Of one line; without path, and without a quote or backslash.
@@ -98,17 +98,14 @@ def structured(name: str, value: str) -> bytes:
     return f"{name}: {value}\r\n".encode("ascii")
 
 
-def date(moment: datetime) -> bytes:
-    """The Date header (RFC 5322 section 3.3), in UTC.
+def date(now: datetime) -> bytes:
+    """The Date header (RFC 5322 section 3.3).
 
     Args:
-        moment: Aware, in UTC.
+        now: Aware, in UTC.
     """
-    return structured(
-        "Date",
-        f"{_DAYS[moment.weekday()]}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment.year:04} "
-        f"{moment:%H:%M:%S} +0000",
-    )
+    day = f"{_DAYS[now.weekday()]}, {now.day:02} {formatting.MONTHS[now.month - 1]} {now.year:04}"
+    return structured("Date", f"{day} {now:%H:%M:%S} +0000")
 
 
 def unstructured(name: str, value: str) -> bytes:
@@ -123,7 +120,7 @@ def verbatim(name: str, value: str) -> bytes:
     """A header whose ASCII value a program reads: folded at its blanks, and never encoded.
 
     Args:
-        value: Without control characters; with its name, of 998 octets at most.
+        value: Without control characters; with its name, of 998 bytes at most.
     """
     return _folded(name, value.split())
 
@@ -191,8 +188,8 @@ def _percent_encoded(character: str) -> str:
 def _part(subtype: str, text: str) -> bytes:
     """One text part, quoted-printable (RFC 2045 section 6.7): any mail server passes it whole."""
     # b2a_qp takes its line ends from the first one, and lets a bare CR through.
-    octets = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
-    body = _TOO_LONG.sub(rb"\1=\n\2", binascii.b2a_qp(octets, istext=True))
+    content = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    body = _TOO_LONG.sub(rb"\1=\n\2", binascii.b2a_qp(content, istext=True))
     body = body.replace(b"\n", b"\r\n")
     return (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
@@ -236,12 +233,12 @@ def _encoded_words(text: str, first_column: int) -> list[str]:
 
 
 def _encoded_word(text: str) -> str:
-    octets = text.encode("utf-8", "replace")
+    content = text.encode("utf-8", "replace")
     q = "".join(
-        "_" if octet == 0x20 else chr(octet) if octet in _Q_SAFE else f"={octet:02X}"
-        for octet in octets
+        "_" if byte == 0x20 else chr(byte) if byte in _Q_SAFE else f"={byte:02X}"
+        for byte in content
     )
-    b = base64.b64encode(octets).decode("ascii")
+    b = base64.b64encode(content).decode("ascii")
     return f"=?utf-8?q?{q}?=" if len(q) <= len(b) else f"=?utf-8?b?{b}?="
 
 
@@ -260,10 +257,10 @@ def _folded(name: str, words: Sequence[str]) -> bytes:
 def parts(files: Iterable[File]) -> tuple[Part, ...]:
     """What is attached, in its order; a name that is there already gets a number."""
     taken: set[str] = set()
-    found = []
+    attached = []
     for file in files:
         name = _unique(safe_name(file.name), taken)
-        found.append(
+        attached.append(
             Part(
                 name=name,
                 content=file.content,
@@ -271,19 +268,18 @@ def parts(files: Iterable[File]) -> tuple[Part, ...]:
                 encoded=attachment(name, _media_type(name), file.content),
             )
         )
-    return tuple(found)
+    return tuple(attached)
 
 
 def safe_name(name: str) -> str:
     """A file name for every system: no folder, no device, nothing invisible, not too long."""
     base = re.split(r"[/\\]", name)[-1]
     base = unicodedata.normalize("NFC", _FORBIDDEN.sub("_", base))
-    seen = "".join(each for each in base if unicodedata.category(each) not in _UNSEEN)
+    visible = "".join(each for each in base if unicodedata.category(each) not in _INVISIBLE)
     # Windows drops dots and blanks at an end, so that two names become one.
-    seen = " ".join(seen.split()).rstrip(". ")
-    stem, extension = _split(seen)
-    whole = _cut(stem, _LONGEST_NAME - len(extension)) + extension
-    return f"_{whole}" if _DEVICES.fullmatch(whole) else whole or "attachment"
+    stem, extension = _split(" ".join(visible.split()).rstrip(". "))
+    safe = _cut(stem, _LONGEST_NAME - len(extension)) + extension
+    return f"_{safe}" if _DEVICES.fullmatch(safe) else safe or "attachment"
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -294,8 +290,8 @@ def _split(name: str) -> tuple[str, str]:
     return stem, dot + extension
 
 
-def _cut(text: str, octets: int) -> str:
-    return text.encode()[:octets].decode(errors="ignore").rstrip(". ")
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore").rstrip(". ")
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -87,8 +87,8 @@ def _server(facts: RunFacts, repository: str) -> str:
     """
     job, attestation = facts.job, facts.attestation
     page = attestation.runner.url if attestation else ""
-    server, found, _ = page.partition(f"/{repository}/actions/")
-    if not found or repository == job.repository:
+    server, path, _ = page.partition(f"/{repository}/actions/")
+    if not path or repository == job.repository:
         return job.server_url
     return server if job.server_url in ("", server) else ""
 
@@ -108,17 +108,13 @@ def run(facts: RunFacts) -> tuple[Fact, ...]:
     rows = _attested_run(facts.attestation) if facts.attestation else []
     rows += [
         Fact(key, f"{name} (as the step says)")
-        for key, name in (
-            ("Project", job.chainloop_project),
-            ("Workflow", job.chainloop_workflow),
-        )
+        for key, name in (("Project", job.chainloop_project), ("Workflow", job.chainloop_workflow))
         if name
     ]
-    repository = job.repository
     url = job.run_url if formatting.is_web(job.run_url) else ""
     attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""
     rows += [
-        Fact("CI workflow", " in ".join(filter(None, (job.workflow, repository)))),
+        Fact("CI workflow", " in ".join(filter(None, (job.workflow, job.repository)))),
         Fact("CI job", job.name),
         Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
         Fact("CI commit", _other_commit(facts), "code"),
@@ -191,6 +187,23 @@ def _runner(runner: Runner) -> str:
     return f"{type_} ({words})" if type_ and words else type_ or words
 
 
+def jobs(job: Job) -> tuple[Fact, ...]:
+    """The jobs and their results; empty where only this one is known, and well.
+
+    What failed stands first, then what was cancelled; else this job is the last.
+    """
+    results = [
+        (each.name or f"earlier job {number}", each.result)
+        for number, each in enumerate(job.needs, 1)
+    ]
+    if job.status and results:
+        results.append((job.name or ("the run" if job.sender else "this job"), job.status))
+    if len(results) < 2:
+        return ()
+    results.sort(key=lambda each: (not each[1].is_failure, not each[1].is_cancellation))
+    return tuple(Fact(name, status.value) for name, status in results)
+
+
 def signing(attestation: Attestation | None) -> tuple[Fact, ...]:
     """Who signed, when, and who says so; nothing of it is verified here but the digest."""
     if attestation is None:
@@ -226,7 +239,7 @@ def annotations(attestation: Attestation | None) -> tuple[Fact, ...]:
 
 
 def environment(attestation: Attestation | None, env_values: EnvValues) -> tuple[Fact, ...]:
-    """The attested environment variables, as much of them as the user lets us show."""
+    """The attested environment variables, as far as the user lets others see them."""
     if attestation is None or env_values is EnvValues.HIDE:
         return ()
     if env_values is EnvValues.NAMES:

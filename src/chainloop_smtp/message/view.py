@@ -6,7 +6,7 @@ Every part of the mail is made of the same names, so that all of them say the sa
 from datetime import datetime
 from typing import TypedDict
 
-from chainloop_smtp.message import formatting, lead, rows, wording
+from chainloop_smtp.message import formatting, lead, rows
 from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.comparison import Changed
 from chainloop_smtp.message.report import with_env_values
@@ -102,10 +102,7 @@ def facts(
     """
     attestation, job, policies = run.attestation, run.job, run.policies
     cut = Selection(run, limits, elsewhere)
-    run_url, view_url = (
-        run_page(attestation, job),
-        attestation.view_url if attestation else "",
-    )
+    run_url, view_url = run_page(attestation, job), attestation.view_url if attestation else ""
     sections = (
         Section("Commit", tuple(cut.commit(row) for row in rows.commit(run))),
         Section("Run", rows.run(run)),
@@ -127,7 +124,7 @@ def facts(
         "footer": rows.footer(job) + cut.note,
         "gated_note": lead.gated(policies),
         "job": job,
-        "jobs": cut.section("Jobs", _jobs(job), limits.rows),
+        "jobs": cut.section("Jobs", rows.jobs(job), limits.rows),
         "material_count": formatting.material_count(attestation) if attestation else 0,
         "materials": cut.materials(),
         "materials_more": cut.materials_more(),
@@ -165,16 +162,12 @@ def registration(words: Wording, registered: tuple[Fact, ...], now: datetime) ->
     return shown
 
 
-def _jobs(job: Job) -> tuple[Fact, ...]:
-    """The jobs with their results, where more than one is known."""
-    results = wording.results(job)
-    return tuple(Fact(each.name, each.value) for each in results) if len(results) > 1 else ()
-
-
 def _byline(words: Wording, url: str, sha: str) -> tuple[Fact, ...]:
     """The byline in pieces: the commit's with its page, if there is one."""
-    before, found, after = words.byline.partition(sha) if sha and url else (words.byline, "", "")
-    pieces = (Fact("", before), Fact("", found, "", url), Fact("", after))
+    if not sha or not url:
+        return (Fact("", words.byline),) if words.byline else ()
+    before, linked, after = words.byline.partition(sha)
+    pieces = (Fact("", before), Fact("", linked, "", url), Fact("", after))
     return tuple(piece for piece in pieces if piece.value)
 
 
@@ -191,7 +184,7 @@ def _materials_title(attestation: Attestation | None) -> str:
 
 def _policies_title(policies: Policies) -> str:
     number = policies.evaluation_count
-    counts = [f"{number:,}"] if number or not _is_untold(policies) else []
+    counts = [f"{number:,}"] if number or not _is_uncounted(policies) else []
     counts += [f"{policies.suppressed_count:,} suppressed"] if policies.suppressed_count else []
     return "Policy evaluations" + (f" ({', '.join(counts)})" if counts else "")
 
@@ -200,18 +193,18 @@ def _policies_note(policies: Policies) -> str:
     """What stands in place of the table of evaluations; empty where there is the table."""
     if policies.evaluations:
         return ""
-    if not policies.evaluation_count and not _is_untold(policies):
+    if not policies.evaluation_count and not _is_uncounted(policies):
         return "No policies apply to this attestation."
     if policies.violation_count:
-        found = formatting.count(policies.violation_count, "violation")
+        result = formatting.count(policies.violation_count, "violation")
     elif policies.has_violations:
-        found = "There are violations"
+        result = "There are violations"
     else:
-        found = "No violations" if policies.evaluation_count else "Not part of this evidence"
+        result = "No violations" if policies.evaluation_count else "Not part of this evidence"
     stored = f"; the details are stored in Chainloop under {policies.reference}"
-    return found + (stored if policies.reference else ".")
+    return result + (stored if policies.reference else ".")
 
 
-def _is_untold(policies: Policies) -> bool:
-    """Policies were evaluated, and how many is not said."""
+def _is_uncounted(policies: Policies) -> bool:
+    """Policies were evaluated, and the evidence does not say how many."""
     return not policies.evaluation_count and bool(policies.reference or policies.has_violations)

@@ -4,8 +4,8 @@ import re
 from enum import StrEnum
 
 from chainloop_smtp.message import findings, formatting, lead
-from chainloop_smtp.model.attested import Annotation, Attestation, Policies
-from chainloop_smtp.model.facts import Job, JobStatus, Outcome, RunFacts
+from chainloop_smtp.model.attested import Attestation, Policies
+from chainloop_smtp.model.facts import Outcome, RunFacts
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Thread
 
@@ -93,14 +93,13 @@ def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     is_idle = outcome is Outcome.PASSED and lead.is_unchecked(facts.policies)
     tone = Tone.IDLE if is_idle else _TONES[outcome]
     badge = _badge(facts)
+    subject = _subject_by_ref if thread is Thread.REF else _subject_by_outcome
     sentences = lead.sentences(facts)
     return Wording(
         tone=tone,
         glyph=_GLYPHS[tone],
         badge=badge,
-        subject=_subject_by_ref(facts, badge)
-        if thread is Thread.REF
-        else _subject_by_outcome(facts, badge),
+        subject=subject(facts, badge),
         headline=formatting.cut(_headline(facts), _HEADLINE),
         lead=sentences,
         preheader=_preheader(facts, sentences),
@@ -133,10 +132,8 @@ def _headline(facts: RunFacts) -> str:
             return f"{what} {_bypass(facts.policies)}"
         case Outcome.VIOLATIONS:
             number = facts.policies.violation_count
-            counted = (
-                formatting.count(number, "policy violation") if number else "policy violations"
-            )
-            return f"{what} has {counted}"
+            violations = formatting.count(number, "policy violation")
+            return f"{what} has {violations if number else 'policy violations'}"
         case Outcome.FAILED:
             return f"{what} failed"
         case Outcome.CANCELLED:
@@ -146,11 +143,8 @@ def _headline(facts: RunFacts) -> str:
                 return f"The evidence of {what} cannot be read"
             return f"No evidence was given for {what}"
         case _:
-            return (
-                f"{what} is not attested yet"
-                if lead.is_open(attestation)
-                else f"{what} was not attested"
-            )
+            is_open = lead.is_open(attestation)
+            return f"{what} is not attested yet" if is_open else f"{what} was not attested"
 
 
 def _bypass(policies: Policies) -> str:
@@ -178,11 +172,11 @@ def _preheader(facts: RunFacts, sentences: str) -> str:
         end = "." if len(message) <= _QUOTED else ""
         return f"{formatting.cut(message, _QUOTED)}{end} {lead.score(policies)}."
     if outcome is Outcome.PASSED and facts.attestation:
-        return formatting.cut(_account(facts.attestation), 150)
+        return formatting.cut(_achievement(facts.attestation), 150)
     return formatting.cut(sentences, 150)
 
 
-def _account(attestation: Attestation) -> str:
+def _achievement(attestation: Attestation) -> str:
     """``All 7 policies passed, 6 materials attested in 5 min 11 s by Ada Quay``."""
     materials = formatting.count(formatting.material_count(attestation), "material")
     duration = attestation.run.duration
@@ -219,21 +213,6 @@ def _describe(attestation: Attestation | None) -> str:
     return ""
 
 
-def results(job: Job) -> tuple[Annotation, ...]:
-    """This job and the earlier ones with their results, for a small table.
-
-    What failed stands first, then what was cancelled; else this job is the last.
-    """
-    rows = [
-        (each.name or f"earlier job {number}", each.result)
-        for number, each in enumerate(job.needs, 1)
-    ]
-    if job.status and (rows or job.status is not JobStatus.SUCCESS):
-        rows.append((job.name or ("the run" if job.sender else "this job"), job.status))
-    rows.sort(key=lambda row: (not row[1].is_failure, not row[1].is_cancellation))
-    return tuple(Annotation(name=name, value=status.value) for name, status in rows)
-
-
 def _subject_by_outcome(facts: RunFacts, badge: str) -> str:
     """``[project] Outcome: workflow ref@sha7 (detail)``, cut from its end backwards to fit."""
     head = f"[{formatting.cut(formatting.project_name(facts), _PROJECT)}] {badge}: "
@@ -261,10 +240,7 @@ def _subject_by_ref(facts: RunFacts, badge: str) -> str:
     project = _unbracketed(formatting.cut(formatting.project_name(facts), _PROJECT))
     head = f"[{project}] "
     room = _LONGEST - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
-    workflow, branch = (
-        _unbracketed(formatting.workflow_name(facts)),
-        formatting.ref(facts),
-    )
+    workflow, branch = _unbracketed(formatting.workflow_name(facts)), formatting.ref(facts)
     if len(f"{workflow} {branch}".strip()) > room:
         branch = formatting.cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
         workflow = formatting.cut(workflow, room - 1 - len(branch) if branch else room)
@@ -287,23 +263,15 @@ def _detail(facts: RunFacts) -> str:
     attestation, policies = facts.attestation, facts.policies
     match facts.verdict.outcome:
         case Outcome.PASSED:
-            total = formatting.count(policies.evaluation_count, *_POLICY)
+            total = formatting.count(policies.evaluation_count, "policy", "policies")
             passed, skipped = f"{policies.passed_count:,} of {total}", policies.skipped_count
             return f"{passed}, {skipped:,} skipped" if skipped else passed
         case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
-            return (
-                formatting.count(policies.violation_count, "violation")
-                if policies.violation_count
-                else ""
-            )
+            number = policies.violation_count
+            return formatting.count(number, "violation") if number else ""
         case Outcome.FAILED | Outcome.NOT_ATTESTED:
             return facts.verdict.reason
         case Outcome.ATTESTED if attestation:
-            known = "policies not shown" if policies.reference else "no policies"
-            return (
-                f"{formatting.count(formatting.material_count(attestation), 'material')}, {known}"
-            )
+            materials = formatting.count(formatting.material_count(attestation), "material")
+            return f"{materials}, {'policies not shown' if policies.reference else 'no policies'}"
     return ""
-
-
-_POLICY = ("policy", "policies")
