@@ -107,34 +107,11 @@ def _side_by_side(servers: "list[Server]", stop: Stop) -> Iterator[RouteResult]:
         raise bug
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A mail that is made.
-
-    Attributes:
-        mail: Its recipients are those whom it is still to go to.
-        entries: Of an earlier run's receipt, about this very mail.
-        eml: Path of the mail; empty while it is not written.
-        skipped: Why it goes to nobody; empty where it goes to somebody.
-    """
-
-    route: Route
-    mail: Mail
-    entries: tuple[Entry, ...]
-    eml: str = ""
-    skipped: str = ""
-
-    @property
-    def untried(self) -> Delivery:
-        """Its delivery, before there is one."""
-        return Delivery(mail=self.mail, results=())
-
-
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
     """A mail that is being delivered, in one part or several."""
 
-    outgoing: Outgoing
+    result: RouteResult
     number: int
     parts: list[Delivery] = field(default_factory=list)
 
@@ -173,7 +150,7 @@ class Server:
         self._failure = self._log_in()
         yield from self._deliver(self._pending())
 
-    def render(self, route: Route, note: str) -> Outgoing:
+    def render(self, route: Route, note: str) -> RouteResult:
         """Make the mail of a route.
 
         Raises:
@@ -182,20 +159,20 @@ class Server:
         """
         mail = self._renderer.mail(route.options, route.templates, note, route.id)
         entries = tuple(self._earlier.get(mail.message_id, ()))
-        return Outgoing(route=route, mail=mail, entries=entries)
+        return RouteResult(route=route, delivery=Delivery(mail=mail, results=()), entries=entries)
 
-    def write(self, outgoing: Outgoing) -> Outgoing:
+    def write(self, result: RouteResult) -> RouteResult:
         """Leave the mail as a file.
 
         Raises:
             OptionsError: The folder cannot be written to.
         """
-        return replace(outgoing, eml=str(outbox.write_mail(self._folder, outgoing.mail)))
+        return replace(result, eml=str(outbox.write_mail(self._folder, result.mail)))
 
-    def remaining(self, outgoing: Outgoing) -> Outgoing:
+    def remaining(self, result: RouteResult) -> RouteResult:
         """Take out the recipients who have this very mail already; skip it if nobody is left."""
-        mail, parsed = outgoing.mail, outgoing.route.options
-        before = outbox.accepted(outgoing.entries)
+        mail, parsed = result.mail, result.route.options
+        before = outbox.accepted(result.entries)
         skipped = "sent before, as the receipt says" if before else NOBODY
         # Redirected, one mailbox gets what would have gone to several.
         content = (parsed.composition, parsed.registration.from_, mail.sender, mail.intended)
@@ -207,21 +184,23 @@ class Server:
             if key in self._places:
                 skipped = f"the same mail goes there by {self._places[key]}"
             else:
-                self._places[key] = outgoing.route.place
+                self._places[key] = result.route.place
                 left.append(recipient)
         if not left:
-            return replace(outgoing, skipped=skipped)
-        return replace(outgoing, mail=replace(mail, recipients=tuple(left)))
+            return replace(result, skipped=skipped)
+        rest = Delivery(mail=replace(mail, recipients=tuple(left)), results=())
+        return replace(result, delivery=rest)
 
-    def send(self, outgoing: Outgoing, early: EarlyConnection | None) -> RouteResult:
+    def send(self, result: RouteResult, early: EarlyConnection | None) -> RouteResult:
         """Send one mail.
 
         Args:
+            result: From `remaining`.
             early: A connection that is on its way already.
         """
         if failure := self._log_in():
-            return _result(self._entered(outgoing, outgoing.untried), outgoing.untried, failure)
-        (result,) = self._deliver([outgoing], early)
+            return replace(_entered(result), failure=failure)
+        (result,) = self._deliver([result], early)
         return result
 
     def _log_in(self) -> DeliveryError | None:
@@ -233,14 +212,9 @@ class Server:
         return None
 
     def _deliver(
-        self, pending: Iterable[Outgoing], early: EarlyConnection | None = None
+        self, pending: Iterable[RouteResult], early: EarlyConnection | None = None
     ) -> Iterator[RouteResult]:
-        """Hand the mails over, each as soon as there is room for it.
-
-        Args:
-            pending: Those of which something is left to send.
-            early: A connection that is on its way already.
-        """
+        """Hand the mails over, each as soon as there is room for it."""
         registration, transport = self._options.registration, self._options.transport
         parts = chain.from_iterable(map(self._parts, pending))
         # A mail alone has the whole deadline, in however many parts it goes.
@@ -262,31 +236,30 @@ class Server:
                 self._failure = self._last_failure
         yield from self._drained()
 
-    def _pending(self) -> Iterator[Outgoing]:
+    def _pending(self) -> Iterator[RouteResult]:
         """The mails to hand over, each made when there is room for it, and left as a file."""
         for route, note in self._wanted:
             try:
-                outgoing = self.remaining(self.write(self.render(route, note)))
+                result = self.remaining(self.write(self.render(route, note)))
             except (MessageError, OptionsError) as error:
                 self._ended.append(RouteResult(route=route, failure=error))
                 continue
-            if outgoing.skipped:
-                self._ended.append(_result(outgoing, outgoing.untried))
+            if result.skipped:
+                self._ended.append(_without_content(result))
             elif self._failure:
-                self._ended.append(_result(outgoing, outgoing.untried, self._failure))
+                self._ended.append(replace(_without_content(result), failure=self._failure))
             elif self._stop.is_set:
                 stopped = DeliveryError(Problem("delivery", "interrupted before it was sent"))
-                interrupted = replace(outgoing.untried, is_interrupted=True)
-                self._ended.append(_result(outgoing, interrupted, stopped))
+                interrupted = replace(result.delivery, is_interrupted=True)
+                result = replace(result, delivery=interrupted, failure=stopped)
+                self._ended.append(_without_content(result))
             else:
-                yield outgoing
+                yield result
 
-    def _parts(self, outgoing: Outgoing) -> Iterator[Mail]:
+    def _parts(self, result: RouteResult) -> Iterator[Mail]:
         """The mail once, or once for as many recipients as go into one transaction."""
-        mail = outgoing.mail
-        parts = mail.split(outgoing.route.options.max_recipients)
-        kept = replace(outgoing, mail=replace(mail, text="", html=""))
-        self._under_way[mail.message_id] = _UnderWay(kept, len(parts))
+        parts = result.mail.split(result.route.options.max_recipients)
+        self._under_way[result.mail.message_id] = _UnderWay(result, len(parts))
         yield from parts
 
     def _record(self, part: Delivery) -> None:
@@ -295,33 +268,28 @@ class Server:
         under_way.parts.append(part)
         if len(under_way.parts) < under_way.number:
             return
-        outgoing = self._under_way.pop(part.mail.message_id).outgoing
-        delivery = merged(outgoing.mail, under_way.parts)
-        failure = failure_of(delivery, outgoing.route.options.require)
+        result = self._under_way.pop(part.mail.message_id).result
+        delivery = merged(result.mail, under_way.parts)
+        failure = failure_of(delivery, result.route.options.require)
         self._last_failure = failure or self._last_failure
-        self._ended.append(_result(self._entered(outgoing, delivery), delivery, failure))
-
-    def _entered(self, outgoing: Outgoing, delivery: Delivery) -> Outgoing:
-        """The same with the delivery's entry of the receipt."""
-        entry = outbox.receipt_entry(outgoing.route.options.registration, delivery)
-        return replace(outgoing, entries=(*outgoing.entries, entry))
+        result = _entered(replace(result, delivery=delivery, failure=failure))
+        self._ended.append(_without_content(result))
 
     def _drained(self) -> Iterator[RouteResult]:
         while self._ended:
             yield self._ended.pop(0)
 
 
-def _result(outgoing: Outgoing, delivery: Delivery, failure: Failure | None = None) -> RouteResult:
-    """The result without the mail's content: there may be a thousand of them."""
-    mail = replace(delivery.mail, content=b"", international=b"", text="", html="", parts=())
-    return RouteResult(
-        route=outgoing.route,
-        delivery=replace(delivery, mail=mail),
-        eml=outgoing.eml,
-        entries=outgoing.entries,
-        skipped=outgoing.skipped,
-        failure=failure,
-    )
+def _entered(result: RouteResult) -> RouteResult:
+    """The same with its delivery's entry of the receipt."""
+    entry = outbox.receipt_entry(result.route.options.registration, result.delivery)
+    return replace(result, entries=(*result.entries, entry))
+
+
+def _without_content(result: RouteResult) -> RouteResult:
+    """The same without what its mail weighs: there may be a thousand of them."""
+    mail = replace(result.mail, content=b"", international=b"", text="", html="", parts=())
+    return replace(result, delivery=replace(result.delivery, mail=mail))
 
 
 def left_behind(route: Route) -> RouteResult:

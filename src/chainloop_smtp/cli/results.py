@@ -25,7 +25,7 @@ class RouteResult:
     """What became of one route.
 
     Attributes:
-        delivery: Of its mail, without its content; with no results where nothing was tried.
+        delivery: Of its mail; with no results where nothing was tried.
         eml: Path of the mail; empty where it is not written.
         entries: Of the receipt, those of an earlier run included.
         skipped: Why nothing was sent on purpose; empty where something was, or should have been.
@@ -37,6 +37,11 @@ class RouteResult:
     entries: tuple[Entry, ...] = ()
     skipped: str = ""
     failure: Failure | None = None
+
+    @property
+    def mail(self) -> Mail:
+        """Its mail; one without a Message-ID where there is none."""
+        return self.delivery.mail
 
 
 def warnings_of(delivery: Delivery) -> tuple[Problem, ...]:

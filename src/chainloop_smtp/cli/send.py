@@ -135,25 +135,25 @@ class _Step:
             from chainloop_smtp.cli import deliver, summary
 
             server = deliver.Server(run, report, [(route, note)], folder, earlier, deliver.Stop())
-            outgoing = server.remaining(server.render(route, note))
-            if not outgoing.mail.recipients:
+            result = server.remaining(server.render(route, note))
+            if not result.mail.recipients:
                 self.outputs = replace(self.outputs, skipped=_NOBODY)
                 run.console.warning("nobody to write to", f"No mail is sent: {_NOBODY}.")
                 return 0
-            if outgoing.skipped and not parsed.dry_run:
-                return self._skip(f"this very mail was {outgoing.skipped}")
-            self.outputs = replace(self.outputs, message_id=outgoing.mail.message_id)
-            outgoing = server.write(outgoing)
-            self.outputs = replace(self.outputs, eml=outgoing.eml)
-            run.console.say(outgoing.mail.subject)
+            if result.skipped and not parsed.dry_run:
+                return self._skip(f"this very mail was {result.skipped}")
+            self.outputs = replace(self.outputs, message_id=result.mail.message_id)
+            result = server.write(result)
+            self.outputs = replace(self.outputs, eml=result.eml)
+            run.console.say(result.mail.subject)
             if parsed.dry_run:
-                entry = outbox.receipt_entry(parsed.registration, outgoing.untried)
-                where = f"The mail: {outgoing.eml}"
-                return self._end_dry_run(report, folder, [entry], outgoing.mail.summary, where)
+                entry = outbox.receipt_entry(parsed.registration, result.delivery)
+                where = f"The mail: {result.eml}"
+                return self._end_dry_run(report, folder, [entry], result.mail.summary, where)
             if parsed.transport.tls is Tls.NONE:
                 run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
             deliver.advise(run, parsed)
-            result = server.send(outgoing, early)
+            result = server.send(result, early)
             self._record([result], folder, is_sent=not result.failure)
             run.console.summary(summary.of_one(result))
             summary.log_one(run, result)
@@ -247,11 +247,11 @@ class _Step:
 
     def _record(self, results: Sequence[RouteResult], folder: Path, *, is_sent: bool) -> None:
         """Set the outputs, and write the receipt."""
-        first = next((each for each in results if each.delivery.mail.message_id), results[0])
+        first = next((each for each in results if each.mail.message_id), results[0])
         self.outputs = replace(
             self.outputs,
             sent=is_sent,
-            message_id=first.delivery.mail.message_id,
+            message_id=first.mail.message_id,
             eml=first.eml,
             accepted=_each_once(name for each in results for name in each.delivery.accepted),
             refused=_each_once(one.recipient for each in results for one in each.delivery.refused),

@@ -25,7 +25,7 @@ def of_one(result: RouteResult) -> str:
     delivery = result.delivery
     reasons = _bullets(_problems(result))
     account = f"{sentence(delivery)}\n{reasons}{_bullets(warnings_of(delivery))}\n"
-    evidence = delivery.mail.summary
+    evidence = result.mail.summary
     return "\n".join((account, evidence) if result.failure else (evidence, account))
 
 
@@ -62,7 +62,7 @@ def of_many(results: Sequence[RouteResult]) -> str:
     ]
     warnings = _bullets(_all_warnings(results))
     account = f"**{len(results)} mails**\n\n{_table('result', rows)}{warnings}\n"
-    mails = (each.delivery.mail for each in results if each.delivery.mail.message_id)
+    mails = (each.mail for each in results if each.mail.message_id)
     first = next(mails, None)
     return f"{first.summary}\n{account}" if first else account
 
@@ -189,7 +189,7 @@ def _words(result: RouteResult) -> str:
         return title[:1].lower() + title[1:]
     number = len(delivery.accepted)
     text = f"sent to {number} recipient{'s' * (number != 1)} through {delivery.server}"
-    refused = [public_name(each.recipient, delivery.mail.hidden) for each in delivery.refused]
+    refused = [public_name(each.recipient, result.mail.hidden) for each in delivery.refused]
     return text + (f", refused for {', '.join(refused)}" if refused else "")
 
 
