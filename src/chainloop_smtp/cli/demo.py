@@ -2,11 +2,11 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, MutableMapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chainloop_smtp import cli
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 USER, PASSWORD = "demo", "a password of the demo's own"
 _TO, _CC, _BCC = "security@example.test", "ledger-team@example.test", "audit@example.test"
 
-Main = Callable[[Sequence[str], MutableMapping[str, str]], int]
 
-
-def demo(run: Run, main: Main) -> int:
+def demo(run: Run) -> int:
     """Sends a sample attestation to the embedded server and shows what has arrived there.
 
     Raises:
@@ -48,7 +46,7 @@ def demo(run: Run, main: Main) -> int:
             }
             flags = [word for name, value in arguments.items() for word in (f"--{name}", value)]
             run.console.say(f"$ chainloop-smtp send --attestation {sample.name} --to {_TO} …")
-            code = main(["send", *flags], {"CHAINLOOP_SMTP_PASSWORD": PASSWORD})
+            code = cli.main(["send", *flags], {"CHAINLOOP_SMTP_PASSWORD": PASSWORD})
     finally:
         server.stop()
     if code or not inbox:

@@ -1,0 +1,186 @@
+"""Every command, its flags, and the function that runs it."""
+
+from collections.abc import Callable, Collection
+
+from chainloop_smtp import __version__, config_file, options
+from chainloop_smtp.cli.parser import Group, Parser
+from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.send import send
+
+Command = Callable[[Run], int]
+
+
+def parser(*, is_send: bool) -> Parser:
+    """Make the parser of all commands; of the one that every step gives, where it is that one."""
+    root = Parser(
+        prog="chainloop-smtp",
+        description="Mails the evidence of a Chainloop run.",
+        epilog="exit codes: 0 done or skipped, 1 a bug of ours, 2 options, 3 attestation, "
+        "4 message, 5 delivery",
+    )
+    root.add_argument("--version", action="version", version=f"chainloop-smtp {__version__}")
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    command = _command(commands, "send", send, "mail one run")
+    _add_inputs(command)
+    if not is_send:
+        _add_others(commands)
+    return root
+
+
+def _add_others(commands: "Group[Parser]") -> None:
+    # Imported here: they bring much that a step never needs.
+    from chainloop_smtp.cli.check import check
+    from chainloop_smtp.cli.demo import demo
+    from chainloop_smtp.cli.verify import verify
+
+    text = "hold a received mail against the evidence attached to it"
+    command = _command(commands, "verify", verify, text)
+    command.add_argument("mail", metavar="MAIL.eml", help="a file; '-' for standard input")
+    text = "try all that a mail would meet on its way, and send none"
+    _add_inputs(_command(commands, "check", check, text))
+    text = "mail a sample to an embedded mail server"
+    _command(commands, "demo", demo, text, has_output=False)
+    group = _group(commands, "integration", "register mail destinations in Chainloop's own words")
+    _add_available(_group(group, "available", "what can be registered"))
+    text = "registrations: mail destinations, each with a name"
+    _add_registered(_group(group, "registered", text))
+    text = "attachments: which workflows are mailed to which registration"
+    _add_attached(_group(group, "attached", text))
+    older = _group(commands, "workflow", "the older spelling of integration attached")
+    _add_attach(_group(older, "integration", "attachments, in the older spelling"), "attach")
+
+
+def _add_available(group: "Group[Parser]") -> None:
+    from chainloop_smtp.cli import integration
+
+    _command(group, "list", integration.available, "list what can be registered", "ls")
+    text = "show an integration and its options"
+    command = _command(group, "describe", integration.describe, text)
+    _add_name(command, "ID", "smtp")
+    command.add_argument("--full", action="store_true", help="with the two JSON schemas")
+
+
+def _add_registered(group: "Group[Parser]") -> None:
+    from chainloop_smtp.cli import registered
+
+    text = "validate, send the registration mail, and store"
+    command = _command(group, "add", registered.add, text)
+    command.add_argument("id", metavar="ID", help="smtp")
+    command.add_argument("--name", help="of the registration; the host when left out")
+    command.add_argument("--description", help="free text")
+    _add_opt(command, "host, port, user, password, from or to, each by an --opt of its own")
+    command.add_argument(
+        "--password-env",
+        metavar="NAME",
+        help="variable that the file names for the password; CHAINLOOP_SMTP_PASSWORD_ and the "
+        "registration's name when left out",
+    )
+    kept = {"config", "dry-run", "output-dir"}
+    _add_inputs(command, without=options.ABOUT_THE_RUN - kept)
+    text = "list the registrations of the configuration file"
+    _add_config(_command(group, "list", registered.list_, text, "ls"))
+    text = "show a registration, and the variables that it needs"
+    describe = _command(group, "describe", registered.describe, text)
+    text = "take a registration and its attachments out of the file"
+    for command in (describe, _command(group, "delete", registered.delete, text)):
+        _add_name(command, "NAME", "of the registration, or its id")
+        _add_config(command)
+
+
+def _add_attached(group: "Group[Parser]") -> None:
+    from chainloop_smtp.cli import attached
+
+    _add_attach(group, "add", "attach")
+    text = "list the attachments of the configuration file"
+    command = _command(group, "list", attached.list_, text, "ls")
+    command.add_argument("--project", help="only those that this project would meet")
+    command.add_argument("--workflow", help="only those that this workflow would meet")
+    _add_config(command)
+    text = "take an attachment out of the file"
+    command = _command(group, "delete", attached.delete, text, "detach")
+    command.add_argument("--id", required=True, help="as the list shows it")
+    _add_config(command)
+
+
+def _add_attach(group: "Group[Parser]", name: str, alias: str = "") -> None:
+    from chainloop_smtp.cli import attached
+
+    command = _command(group, name, attached.add, "attach a registration to workflows", alias)
+    command.add_argument("--integration", required=True, help="name or id of the registration")
+    command.add_argument(
+        "--workflow", required=True, help="its name, a glob over names, or its id; '*' for any"
+    )
+    command.add_argument("--project", help="its name, or a glob; any when left out")
+    _add_opt(command, "cc=…, or any other key that an attachment may have, such as send-on=blocked")
+    _add_config(command)
+
+
+def _add_name(command: Parser, metavar: str, help_: str) -> None:
+    command.add_argument("id", nargs="?", metavar=metavar, help=help_)
+    command.add_argument("--name", help="the same, as Chainloop's CLI takes it")
+
+
+def _add_opt(command: Parser, help_: str) -> None:
+    command.add_argument("--opt", action="append", default=[], metavar="KEY=VALUE", help=help_)
+
+
+def _add_config(command: Parser) -> None:
+    command.add_argument(
+        "--config", metavar="PATH", help=f"configuration file [{' or '.join(config_file.DEFAULTS)}]"
+    )
+
+
+def _group(commands: "Group[Parser]", name: str, help_: str) -> "Group[Parser]":
+    parser = commands.add_parser(name, help=help_, description=f"{help_[:1].upper()}{help_[1:]}.")
+    return parser.add_subparsers(metavar="COMMAND", required=True)
+
+
+def _command(
+    commands: "Group[Parser]",
+    name: str,
+    function: Command,
+    help_: str,
+    alias: str = "",
+    *,
+    has_output: bool = True,
+) -> Parser:
+    parser = commands.add_parser(
+        name,
+        aliases=[alias] if alias else [],
+        help=help_,
+        description=f"{help_[:1].upper()}{help_[1:]}.",
+    )
+    parser.set_defaults(command=function, output="table")
+    if has_output:
+        text = "what is printed: a table for people, or JSON for programs [table]"
+        parser.add_argument("-o", "--output", choices=("table", "json"), help=text)
+    return parser
+
+
+def _add_inputs(parser: Parser, without: Collection[str] = ()) -> None:
+    """A flag for every input but the secret ones, which a process list would show."""
+    # Fifty flags in brackets tell nobody anything; each has its line below.
+    more = "smtp [--name NAME] [--opt KEY=VALUE ...] " if without else ""
+    parser.usage = f"%(prog)s [-h] [-o {{table,json}}] {more}[--INPUT VALUE ...]"
+    secrets = (each for each in options.INPUTS if each.is_secret and each.name not in without)
+    variables = ", ".join(options.variable_of(each.name) for each in secrets)
+    inputs = parser.add_argument_group(
+        "inputs",
+        "also as one JSON object in CHAINLOOP_SMTP_INPUTS; flags win. Secrets come by a variable: "
+        f"{variables}",
+    )
+    for each in options.INPUTS:
+        if not each.is_secret and each.name not in without:
+            text = each.plain_help.replace("%", "%%") + (
+                f" [{each.default}]" if each.default else ""
+            )
+            # A flag alone says true.
+            alone = "?" if "true" in each.choices else None
+            inputs.add_argument(
+                f"--{each.name}", metavar="VALUE", help=text, nargs=alone, const=alone and "true"
+            )
+    inputs.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read the password from standard input",
+    )
