@@ -1,4 +1,4 @@
-"""Options and people found for a run -> Options with everybody the mail goes to."""
+"""Options and the people of a run -> Options with everybody the mail goes to."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,20 +9,20 @@ _NOBODYS = frozenset(("noreply", "no-reply", "donotreply", "do-not-reply", "noti
 _HIDDEN = ("users.noreply.github.com", "users.noreply.gitlab.com", "localhost")
 
 
-def addressed(options: Options, found: Mapping[Lookup, tuple[Mailbox, ...]]) -> Options:
-    """The same with those who were looked up among its recipients.
+def add_people(options: Options, people: Mapping[Lookup, tuple[Mailbox, ...]]) -> Options:
+    """Add those who were looked up to the recipients.
 
     Nobody chose these addresses, so some are left out: those that no person reads, those outside
     ``allowed-domains``, and those that a mail server could route elsewhere.
 
     Args:
-        found: People by what they were looked up for.
+        people: By what they were looked up for.
     """
     more: dict[str, list[Mailbox]] = {"to": [], "cc": [], "bcc": []}
     for name, lookup in options.lookups:
         more[name] += [
             box
-            for box in found.get(lookup, ())
+            for box in people.get(lookup, ())
             if is_person(box)
             and is_unambiguous(box)
             and (not options.allowed_domains or box.is_in(options.allowed_domains))
@@ -36,8 +36,8 @@ def addressed(options: Options, found: Mapping[Lookup, tuple[Mailbox, ...]]) -> 
     )
 
 
-def redirected(options: Options) -> tuple[Options, tuple[str, ...]]:
-    """The same to ``redirect-to`` alone, and whom it would have gone to; nobody: as it was."""
+def redirect(options: Options) -> tuple[Options, tuple[str, ...]]:
+    """Send to ``redirect-to`` alone, and say whom it would have gone to; nobody: it stays."""
     if not options.redirect_to:
         return options, ()
     intended = [box.addr_spec for box in everybody(options)]

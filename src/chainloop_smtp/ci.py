@@ -23,7 +23,7 @@ _APPENDING = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_LONGEST_SUMMARY = 1_000_000  # octets
+_LONGEST_SUMMARY = 1_000_000  # bytes
 
 
 class Console:
@@ -67,43 +67,43 @@ class Console:
             _print(f"::add-mask::{escaped}", self._log)
 
     def hide(self, *addresses: str) -> None:
-        """Keeps addresses out of all that people read, from here on; outputs and JSON have them.
+        """Keep addresses out of all that people read, from now on; outputs and JSON have them.
 
-        Unlike a mask, which would first print them.
+        A mask would print them first.
         """
         self._hidden += (each for each in addresses if each not in self._hidden)
 
     def say(self, text: str) -> None:
-        """A line of the log or of the terminal."""
+        """Print a line to the log or the terminal."""
         _print(plain(self._public(text)), self._log)
 
     def aside(self, text: str) -> None:
-        """A line for whoever watches, beside what a program may read."""
+        """Print a line for people, apart from what a program may read."""
         _print(plain(self._public(text)), self._stderr)
 
     def data(self, text: str) -> None:
-        """One JSON document for a program to read (``-o json``).
+        """Print one JSON document for a program to read (``-o json``).
 
-        JSON escapes all that is not plain but one thing, and has another way to write that.
+        JSON escapes all that a runner could take for a command, but for ``##[``.
         """
         _print(text.replace("##[", "#\\u0023["), self._stdout)
 
     def notice(self, title: str, text: str) -> None:
-        """Worth knowing."""
+        """Print what is worth knowing; an annotation in Actions."""
         self._annotate("notice", title, text, self._log)
 
     def warning(self, title: str, text: str) -> None:
-        """Not right, but no reason to fail."""
+        """Print what is wrong, but no reason to fail; an annotation in Actions."""
         self._annotate("warning", title, text, self._stderr)
 
     def failure(self, error: ChainloopSmtpError) -> None:
-        """One block on stderr: what, why, what to do. In Actions an annotation as well."""
+        """Print an error as one block on stderr; in Actions as an annotation, too."""
         _print(plain(self._public(f"{error.title}.\n{_block(error.problems)}")), self._stderr)
         if self.is_actions:
             self._command("error", str(error), title=f"Chainloop SMTP: {error.title}")
 
     def bug(self, trace: str) -> None:
-        """A failure that is ours."""
+        """Print the traceback of a bug, and ask for a report."""
         # Nobody has looked at it, and it is meant to be passed on.
         trace = self._redactor.redact(trace)
         text = f"{trace}\nThis is a bug in Chainloop SMTP. Please report it with the lines above."
@@ -112,7 +112,7 @@ class Console:
             self._command("error", "A bug in Chainloop SMTP: the log says where.")
 
     def outputs(self, values: Mapping[str, str]) -> None:
-        """The step's outputs, one heredoc each, so that no value can start another."""
+        """Write the step's outputs, one heredoc each, so that no value can start another."""
         if self.is_json:
             self.data(json.dumps({name: _typed(name, values[name]) for name in values}, indent=2))
         if self._output_file:
@@ -123,20 +123,20 @@ class Console:
             self._append(self._output_file, text, "the outputs")
 
     def summary(self, markdown: str) -> None:
-        """Appends to the job summary; nothing happens where there is none.
+        """Append to the job summary, where there is one.
 
         GitHub drops a step's summary of over 1 MiB, so a longer one is cut, and says so.
         """
         markdown = self._public(markdown)
-        octets = markdown.encode("utf-8", "replace")
-        if len(octets) > _LONGEST_SUMMARY:
-            kept = octets[:_LONGEST_SUMMARY].decode("utf-8", "ignore").rpartition("\n")[0]
+        content = markdown.encode("utf-8", "replace")
+        if len(content) > _LONGEST_SUMMARY:
+            kept = content[:_LONGEST_SUMMARY].decode("utf-8", "ignore").rpartition("\n")[0]
             markdown = f"{kept}\n\n_Cut here: the whole is in the mail._"
         if self._summary_file:
             self._append(self._summary_file, markdown.rstrip("\n") + "\n\n", "the job summary")
 
     def _append(self, path: str, text: str, what: str) -> None:
-        """Adds to one of the runner's files. The mail is worth more: failing to is a warning."""
+        # The mail is worth more: not to get these written is a warning.
         try:
             # A pipe that nobody reads is an error then, and is not waited for.
             descriptor = os.open(path, _APPENDING, 0o666)
@@ -159,11 +159,10 @@ class Console:
         _print(f"::{name}{properties}::{_escaped(self._public(text))}", self._log)
 
     def _public(self, text: str) -> str:
-        """The text without the addresses that are hidden."""
         for each in self._hidden:
             # No part of a longer address, nor a longer domain's beginning.
-            found = rf"(?<![\w.%+-]){re.escape(each)}(?![\w-]|\.\w)"
-            text = re.sub(found, "(bcc)", text, flags=re.IGNORECASE)
+            address = rf"(?<![\w.%+-]){re.escape(each)}(?![\w-]|\.\w)"
+            text = re.sub(address, "(bcc)", text, flags=re.IGNORECASE)
         return text
 
     @property
@@ -173,24 +172,24 @@ class Console:
 
 
 def _print(text: str, stream: TextIO) -> None:
-    """Prints what the stream's encoding can carry: not every terminal knows a check mark."""
+    # Not every terminal's encoding has a check mark.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     text = text.encode(encoding, "replace").decode(encoding)
     try:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
-        # The reader, such as head, has seen enough; what is to be done gets done all the same.
-        # What is left in the buffer must not fail at the end either.
+        # The reader, such as head, has seen enough. The work goes on, and what is left in the
+        # buffer must not fail at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _typed(name: str, value: str) -> object:
-    """An output, which a runner knows as text only, as JSON knows it."""
+    """An output as JSON has it; a runner takes text only."""
     return json.loads(value) if name in ("sent", "accepted", "refused", "attempts") else value
 
 
 def plain(text: str) -> str:
-    """Text that a runner takes for nothing but text.
+    """The text, with nothing in it that a runner would take for a command.
 
     A command starts with ``::`` behind any blanks, or with ``##[`` anywhere in a line. Lines end
     at LF, CR, or both. Escape codes could hide or repaint what stands above.

@@ -161,20 +161,18 @@ def _violations(
     _, left, right = _paired(before, after, _by_finding)
     # A statement has no findings, the description of the same run has: there the message counts,
     # which Chainloop fills with the finding's own. Two findings are never the same by message.
-    (plain, found), (plain_after, found_after) = _split(left), _split(right)
+    (plain, scanned), (plain_after, scanned_after) = _split(left), _split(right)
     _, plain, plain_after = _paired(plain, plain_after, _by_message)
-    _, plain, found_after = _paired(plain, found_after, _by_message)
-    _, found, plain_after = _paired(found, plain_after, _by_message)
-    return _in_order((*plain, *found), before), _in_order((*plain_after, *found_after), after)
+    _, plain, scanned_after = _paired(plain, scanned_after, _by_message)
+    _, scanned, plain_after = _paired(scanned, plain_after, _by_message)
+    resolved, introduced = (*plain, *scanned), (*plain_after, *scanned_after)
+    return _in_order(resolved, before), _in_order(introduced, after)
 
 
-def _split(breaches: Iterable[Breach]) -> tuple[tuple[Breach, ...], tuple[Breach, ...]]:
+def _split(breaches: tuple[Breach, ...]) -> tuple[tuple[Breach, ...], tuple[Breach, ...]]:
     """Those without a finding that can be recognised, and the rest."""
-    plain: list[Breach] = []
-    found: list[Breach] = []
-    for each in breaches:
-        (plain if _by_finding(each) is None else found).append(each)
-    return tuple(plain), tuple(found)
+    plain = tuple(each for each in breaches if _by_finding(each) is None)
+    return plain, tuple(each for each in breaches if _by_finding(each) is not None)
 
 
 def _in_order(some: Iterable[Breach], all_: Sequence[Breach]) -> tuple[Breach, ...]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainloop_smtp import options
-from chainloop_smtp.addressing import addressed, everybody, is_person, redirected
+from chainloop_smtp.addressing import add_people, everybody, is_person, redirect
 from chainloop_smtp.errors import OptionsError
 from chainloop_smtp.model.settings import Lookup, Mailbox, Options
 
@@ -34,7 +34,7 @@ def recipients(found: Options) -> dict[str, list[str]]:
 def test_people_join_the_list_that_asks_for_them_each_once() -> None:
     given = parsed(to="security@example.com, author", cc="contributors", bcc="Robin@Example.com")
     assert given.lookups == (("to", Lookup.AUTHOR), ("cc", Lookup.CONTRIBUTORS))
-    assert recipients(addressed(given, FOUND)) == {
+    assert recipients(add_people(given, FOUND)) == {
         "to": ["security@example.com", "robin@example.com"],
         "cc": ["kim@lab.example.org", "robin@example.com"],
         "bcc": ["Robin@example.com"],
@@ -43,8 +43,8 @@ def test_people_join_the_list_that_asks_for_them_each_once() -> None:
 
 def test_a_list_may_hold_nothing_but_people() -> None:
     given = parsed(to="author")
-    assert recipients(addressed(given, FOUND))["to"] == ["robin@example.com"]
-    assert everybody(addressed(given, {})) == ()
+    assert recipients(add_people(given, FOUND))["to"] == ["robin@example.com"]
+    assert everybody(add_people(given, {})) == ()
 
 
 def test_a_word_for_people_is_none_where_one_address_belongs() -> None:
@@ -88,7 +88,7 @@ def test_the_fence_stands_around_rehearsals_too() -> None:
 
 def test_the_fence_leaves_people_out_who_are_beyond_it() -> None:
     given = parsed(allowed_domains="example.com", cc="contributors")
-    assert recipients(addressed(given, FOUND))["cc"] == ["robin@example.com"]
+    assert recipients(add_people(given, FOUND))["cc"] == ["robin@example.com"]
 
 
 @pytest.mark.parametrize("domain", ["@example.com", "https://x", "a..b", "*"])
@@ -150,7 +150,7 @@ def test_within_a_fence_no_address_is_one_that_a_server_routes_elsewhere(
 def test_nobody_is_looked_up_whose_address_a_server_routes_elsewhere(address: str) -> None:
     box = options.mailbox("Robin", address)
     assert box is not None
-    assert everybody(addressed(parsed(to="author"), {Lookup.AUTHOR: (box,)})) == ()
+    assert everybody(add_people(parsed(to="author"), {Lookup.AUTHOR: (box,)})) == ()
 
 
 @pytest.mark.parametrize("address", HARMLESS)
@@ -160,7 +160,7 @@ def test_what_no_server_routes_by_stays_within_the_fence(address: str) -> None:
     assert box is not None
     assert [each.addr_spec for each in everybody(given)] == [address]
     assert [
-        each.addr_spec for each in addressed(given, {Lookup.AUTHOR: (box,)}).registration.to
+        each.addr_spec for each in add_people(given, {Lookup.AUTHOR: (box,)}).registration.to
     ] == [address]
 
 
@@ -168,7 +168,7 @@ def test_what_no_server_routes_by_stays_within_the_fence(address: str) -> None:
 def test_nobody_is_looked_up_at_an_ip_address(address: str) -> None:
     box = options.mailbox("Robin", address)
     assert box is not None
-    assert everybody(addressed(parsed(to="author"), {Lookup.AUTHOR: (box,)})) == ()
+    assert everybody(add_people(parsed(to="author"), {Lookup.AUTHOR: (box,)})) == ()
 
 
 def test_a_fence_may_be_written_in_any_script() -> None:
@@ -200,17 +200,17 @@ def test_addresses_that_differ_in_case_are_one_mailbox_in_its_first_spelling() -
         "Jörg@c.fr",
     ]
     found = {Lookup.AUTHOR: (Mailbox(addr_spec="ROBIN@example.com"), ROBIN)}
-    assert recipients(addressed(parsed(to="author"), found))["to"] == ["ROBIN@example.com"]
+    assert recipients(add_people(parsed(to="author"), found))["to"] == ["ROBIN@example.com"]
 
 
 def test_a_rehearsal_goes_to_one_place_and_knows_the_others() -> None:
     given = parsed(
         redirect_to="Me <me@example.com>", cc="a@b.de", bcc="c@d.fr, security@example.com"
     )
-    found, intended = redirected(given)
+    found, intended = redirect(given)
     assert recipients(found) == {"to": ["me@example.com"], "cc": [], "bcc": []}
     assert intended == ("security@example.com", "a@b.de", "c@d.fr")
-    assert redirected(parsed()) == (parsed(), ())
+    assert redirect(parsed()) == (parsed(), ())
 
 
 BOXES = st.builds(
@@ -223,7 +223,7 @@ def test_nobody_outside_the_fence_and_no_bot_is_ever_added(
     found: tuple[Mailbox, ...], is_fenced: bool
 ) -> None:
     given = parsed(to="a@b.de, author", **({"allowed_domains": "b.de"} if is_fenced else {}))
-    added = recipients(addressed(given, {Lookup.AUTHOR: found}))["to"]
+    added = recipients(add_people(given, {Lookup.AUTHOR: found}))["to"]
     assert added[0] == "a@b.de"
     assert set(added) <= {"a@b.de", "c@d.fr"} - ({"c@d.fr"} if is_fenced else set())
     assert len(added) == len(set(added))

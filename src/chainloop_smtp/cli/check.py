@@ -127,7 +127,7 @@ def _targets(run: Run, given: Mapping[str, str], path: str) -> list[_Target]:
 
 
 def _target(parsed: Options) -> _Target:
-    real, _ = addressing.redirected(parsed)
+    real, _ = addressing.redirect(parsed)
     return _Target(
         options=parsed,
         recipients=tuple(box.addr_spec for box in addressing.everybody(real)),

@@ -44,10 +44,10 @@ class Renderer:
             OptionsError: What is to be attached is not there, or too large.
         """
         run, facts = self._run, self._report.facts
-        parsed = addressing.addressed(parsed, self._report.people)
+        parsed = addressing.add_people(parsed, self._report.people)
         hidden = [box.addr_spec for box in parsed.hidden]
         run.console.hide(*hidden)
-        parsed, intended = addressing.redirected(parsed)
+        parsed, intended = addressing.redirect(parsed)
         if intended:
             # The job summary says it too, where others read it.
             named = ", ".join(each for each in intended if each not in hidden)

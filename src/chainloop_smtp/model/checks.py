@@ -81,8 +81,8 @@ class ReceivedMessage:
     """The content of a received message; all of it may be forged.
 
     Attributes:
-        fields: ``X-Chainloop-…`` header fields, names in lower case; a name may appear more than
-            once.
+        fields: ``X-Chainloop-…`` header fields, names in lower case; where a name appears more
+            than once, its values joined by ``and``.
         subject: Empty when there is none.
         text: The text parts; empty when there is none.
         html: Visible text of the HTML parts, a line for each block; empty when there is none.
