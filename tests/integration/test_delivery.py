@@ -1160,7 +1160,7 @@ def test_silence_at_any_step_ends_within_the_timeout(tls: Certificates, name: st
     with Scripted(_broken(name, Step(then=Then.SILENCE)), tls.server) as server:
         said = refusal_of(
             lambda: submit(
-                server, user=USER, tls=Tls.STARTTLS, ca=tls.ca_file, timeout=2, deadline=60
+                server, user=USER, tls=Tls.STARTTLS, ca=tls.ca_file, timeout=1, deadline=60
             )
         )
 
