@@ -129,14 +129,8 @@ def send_all(
             break
         has_progressed = any(message.needs_further_transaction for message in deferred)
         fruitless = 0 if has_progressed else fruitless + 1
-        is_now = has_progressed or submitter.has_untried_address
-        pause = 0.0 if is_now else _pause(fruitless, clock.chance())
-        if submitter.is_unreachable:
-            left = _UNREACHABLE_LIMIT - deadline.spent
-            if left < 1:
-                break
-            pause = min(pause, left)
-        if fruitless >= attempts or pause >= deadline.left:
+        pause = submitter.pause(fruitless) if fruitless < attempts else None
+        if pause is None:
             break
         try:
             notify(_announcement(server, deferred, pause))
@@ -158,7 +152,6 @@ class _Submitter:
 
     Attributes:
         is_interrupted: The user has ended delivery.
-        has_untried_address: An address has failed in this round, and another has not failed yet.
     """
 
     def __init__(
@@ -170,7 +163,6 @@ class _Submitter:
         early: EarlyConnection | None,
     ) -> None:
         self.is_interrupted = False
-        self.has_untried_address = False
         self._registration = registration
         self._transport = transport
         self._deadline = deadline
@@ -180,15 +172,12 @@ class _Submitter:
         self._disabled_extensions: frozenset[str] = frozenset()
         self._window = WINDOW
         self._has_connected = False
+        # In this round an address has failed, and another has not failed yet.
+        self._has_untried_address = False
         self._failure = DeliveryError(Problem("delivery", "it was not tried"), is_temporary=True)
         self._refusal: LoginError | None = None
         self._message: QueuedMessage | None = None
         self._pipeline: Pipeline | None = None
-
-    @property
-    def is_unreachable(self) -> bool:
-        """Nobody has ever taken a connection."""
-        return not self._has_connected and isinstance(self._failure, UnreachableError)
 
     def submit(self, queue: Queue) -> Iterator[QueuedMessage]:
         """Try each message once, as far as the server can be reached.
@@ -196,7 +185,7 @@ class _Submitter:
         Yields:
             Every message; `QueuedMessage.waiting` is empty where there is nothing more to try.
         """
-        self.has_untried_address = False
+        self._has_untried_address = False
         try:
             yield from self._connections(queue)
         except KeyboardInterrupt:
@@ -206,6 +195,21 @@ class _Submitter:
             elif self._message:
                 yield self._message
         yield from queue.rest()
+
+    def pause(self, fruitless: int) -> float | None:
+        """Return the seconds before the next round; None when there is no time for one.
+
+        Args:
+            fruitless: Rounds in a row that have brought a message to nobody.
+        """
+        is_now = not fruitless or self._has_untried_address
+        pause = 0.0 if is_now else _backoff(fruitless, self._clock.chance())
+        if isinstance(self._failure, UnreachableError) and not self._has_connected:
+            left = _UNREACHABLE_LIMIT - self._deadline.spent
+            if left < 1:
+                return None
+            pause = min(pause, left)
+        return pause if pause < self._deadline.left else None
 
     def give_up(self, message: QueuedMessage, session: Session | None = None) -> None:
         """Record the last failure as an attempt that came to no transaction.
@@ -328,18 +332,14 @@ class _Submitter:
         address = session.connection.socket_address
         self._rotation.record_failure(address, is_temporary=error.is_temporary)
         is_temporary = error.is_temporary or (not session.is_open and self._rotation.is_hopeful)
-        self.has_untried_address |= is_temporary and self._rotation.has_untried
+        self._has_untried_address |= is_temporary and self._rotation.has_untried
         if is_temporary == error.is_temporary:
             return error
         return DeliveryError(*error.problems, is_temporary=True)
 
 
-def _pause(fruitless: int, chance: float) -> float:
-    """Seconds before the next attempt: doubled each time, and never the same for two clients.
-
-    Args:
-        fruitless: Attempts so far, at least 1.
-    """
+def _backoff(fruitless: int, chance: float) -> float:
+    """Seconds, doubled each time; random, so that clients do not return all at once."""
     return min(2.0 ** (fruitless - 1), _LONGEST_PAUSE) * (0.5 + chance / 2)
 
 

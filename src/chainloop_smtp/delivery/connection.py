@@ -128,9 +128,8 @@ class Connection:
     @property
     def verified_certificate(self) -> tls.Certificate | None:
         """The server's certificate; None in clear, or where a pin replaces its verification."""
-        if isinstance(self._socket, ssl.SSLSocket):
-            return tls.verified_certificate(self._socket)
-        return None
+        secured = self._socket
+        return tls.verified_certificate(secured) if isinstance(secured, ssl.SSLSocket) else None
 
     @property
     def own_name(self) -> str:
@@ -143,12 +142,12 @@ class Connection:
         return self._parser.lines
 
     def conceal(self, *secrets: bytes) -> None:
-        """Blots these out of replies too, from here on."""
+        """Redact these from replies too, from here on."""
         self._redactor.add(*secrets)
 
     def printable(self, text: str) -> str:
-        """What the server says, without our secrets and without control characters."""
-        # Blotted before anything is changed or cut, or a secret would not look like itself.
+        """Return the server's text without our secrets and without control characters."""
+        # Redacted before anything is changed or cut, or a secret would not be recognised.
         text = self._redactor.redact(text)
         return "".join(c if c.isprintable() else " " for c in text)
 

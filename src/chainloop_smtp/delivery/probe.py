@@ -18,7 +18,7 @@ from chainloop_smtp.model.checks import Step, StepState
 from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.model.settings import Registration, Tls, Transport
 
-_USUAL_SIZE = 30_000  # octets; what SIZE declares, so that a full mailbox shows here
+_USUAL_SIZE = 30_000  # bytes; what SIZE declares, so that a full mailbox shows here
 _SOON = 14  # days
 NOT_TRIED = "not tried"
 _LONGEST_OFFER = 400  # characters

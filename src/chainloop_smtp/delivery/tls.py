@@ -41,17 +41,17 @@ def context(transport: Transport) -> ssl.SSLContext:
     Raises:
         OptionsError: A file cannot be read, or is not what it should be.
     """
-    made = _unverified() if transport.tls_fingerprint else _verified()
+    ssl_context = _unverified() if transport.tls_fingerprint else _verified()
     # RFC 9525 section 6.3: only subject alternative names count, never the common name.
-    made.hostname_checks_common_name = False
+    ssl_context.hostname_checks_common_name = False
     # RFC 8996: TLS 1.0 and 1.1 are not to be used.
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.sslsocket_class = _Socket
+    ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
+    ssl_context.sslsocket_class = _Socket
     if transport.tls_ca_file:
-        _load_authorities(transport.tls_ca_file, made)
+        _load_authorities(transport.tls_ca_file, ssl_context)
     if transport.tls_client_cert:
-        _load_client_certificate(transport.tls_client_cert, transport.tls_client_key, made)
-    return made
+        _load_client_certificate(transport.tls_client_cert, transport.tls_client_key, ssl_context)
+    return ssl_context
 
 
 def check_files(ca_file: str, client_cert: str, client_key: str) -> None:
@@ -121,10 +121,10 @@ class _Socket(ssl.SSLSocket):
 
 
 def _unverified() -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.check_hostname = False
-    made.verify_mode = ssl.CERT_NONE
-    return made
+    ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ssl_context.check_hostname = False
+    ssl_context.verify_mode = ssl.CERT_NONE
+    return ssl_context
 
 
 def _verified() -> ssl.SSLContext:
@@ -153,16 +153,16 @@ def _is_same_store(bundle: Path, folder: Path) -> bool:
         return False
 
 
-def _load_authorities(ca_file: str, made: ssl.SSLContext) -> None:
+def _load_authorities(ca_file: str, ssl_context: ssl.SSLContext) -> None:
     try:
         with _as_file("tls-ca-file", ca_file) as path:
-            made.load_verify_locations(cafile=path)
+            ssl_context.load_verify_locations(cafile=path)
     except ssl.SSLError as error:
         why = f"{_named(ca_file)} holds no PEM certificate"
         raise OptionsError(Problem("tls-ca-file", why)) from error
 
 
-def _load_client_certificate(cert: str, key: str, made: ssl.SSLContext) -> None:
+def _load_client_certificate(cert: str, key: str, ssl_context: ssl.SSLContext) -> None:
 
     def encrypted() -> NoReturn:
         why = f"the key in {_named(key or cert)} is encrypted"
@@ -174,7 +174,7 @@ def _load_client_certificate(cert: str, key: str, made: ssl.SSLContext) -> None:
             _as_file("tls-client-cert", cert) as cert_path,
             _as_file("tls-client-key", key) as key_path,
         ):
-            made.load_cert_chain(cert_path, key_path or None, password=encrypted)
+            ssl_context.load_cert_chain(cert_path, key_path or None, password=encrypted)
     except ssl.SSLError as error:
         hint = "Both are PEM; the certificate comes before those of its authorities."
         if "mismatch" in (error.reason or "").lower():

@@ -2,18 +2,18 @@
 
 import pytest
 
-from chainloop_smtp.delivery import _pause
+from chainloop_smtp.delivery import _backoff
 from chainloop_smtp.delivery.clock import Clock, chance
 
 
 @pytest.mark.parametrize(
     ("fruitless", "least", "most"), [(1, 0.5, 1), (2, 1, 2), (3, 2, 4), (6, 15, 30), (99, 15, 30)]
 )
-def test_pauses_double_up_to_half_a_minute_and_differ(
+def test_backoffs_double_up_to_half_a_minute_and_differ(
     fruitless: int, least: float, most: float
 ) -> None:
-    assert _pause(fruitless, 0.0) == least
-    assert least < _pause(fruitless, 0.5) < _pause(fruitless, 0.999) < most
+    assert _backoff(fruitless, 0.0) == least
+    assert least < _backoff(fruitless, 0.5) < _backoff(fruitless, 0.999) < most
 
 
 def test_chance_is_a_fraction() -> None:
