@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from chainloop_smtp.secrets.pem import pem, private_keys
+from chainloop_smtp.secrets.pem import as_pem, private_keys
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\nMzEfYyjiWA4R4="
 KEY = f"-----BEGIN PRIVATE KEY-----\n{BODY}\n-----END PRIVATE KEY-----\n"
@@ -28,7 +28,7 @@ ENCRYPTED = KEY.replace("KEY-----\nMII", "KEY-----\nDEK-Info: AES-128-CBC,0F\n\n
     ids=ascii,
 )
 def test_a_text_without_its_line_ends_is_still_pem(given: str) -> None:
-    assert pem(given).strip() == KEY.strip()
+    assert as_pem(given).strip() == KEY.strip()
 
 
 @pytest.mark.parametrize(
@@ -36,21 +36,21 @@ def test_a_text_without_its_line_ends_is_still_pem(given: str) -> None:
     ["", "key.pem", "LS0tLS1CRUdJTi", "LS0tLS1CRUdJTi==/x", "LS0tLS1CRUdJTi0=a.pem", KEY[6:]],
 )
 def test_everything_else_is_a_path(given: str) -> None:
-    assert pem(given) == ""
+    assert as_pem(given) == ""
 
 
 @pytest.mark.parametrize("given", [ENCRYPTED, "-----BEGIN PRIVATE KEY-----\nMII", f"Bag\n{KEY}"])
 def test_what_cannot_be_told_apart_stays_as_it_is(given: str) -> None:
-    assert pem(given).split() == given.split()
+    assert as_pem(given).split() == given.split()
 
 
 def test_each_block_counts() -> None:
-    assert pem((CERTIFICATE + KEY).replace("\n", " ")).split() == (CERTIFICATE + KEY).split()
+    assert as_pem((CERTIFICATE + KEY).replace("\n", " ")).split() == (CERTIFICATE + KEY).split()
 
 
 def test_a_long_line_is_wrapped() -> None:
     long = KEY.replace(BODY, "A" * 130)
-    assert pem(long) == KEY.replace(BODY, "\n".join(("A" * 64, "A" * 64, "AA")))
+    assert as_pem(long) == KEY.replace(BODY, "\n".join(("A" * 64, "A" * 64, "AA")))
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_only_private_keys_are_secret(given: str, secrets: tuple[str, ...]) -> N
 
 def test_many_beginnings_without_an_end_take_no_long_time() -> None:
     text = "-----BEGIN PRIVATE KEY-----" * 20_000
-    assert pem(text) == text
+    assert as_pem(text) == text

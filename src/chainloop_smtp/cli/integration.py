@@ -13,7 +13,7 @@ from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted, q
 from chainloop_smtp.model.entries import Configuration, Entry, RegistrationEntry
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing
-from chainloop_smtp.secrets.pem import pem
+from chainloop_smtp.secrets.pem import as_pem
 
 _PATHS = ("tls-ca-file", "tls-client-cert", "tls-client-key", "template-dir")
 
@@ -200,7 +200,7 @@ def _paths(name: str, value: editing.Value) -> list[str]:
     if not isinstance(value, str):
         return []
     if name in _PATHS:
-        return [] if pem(value) else [value]
+        return [] if as_pem(value) else [value]
     members = [each.strip() for line in value.splitlines() for each in line.split(",")]
     lists = members if name in ("to", "cc", "bcc") else []
     return [each.removeprefix("file:").strip() for each in lists if each.startswith("file:")]

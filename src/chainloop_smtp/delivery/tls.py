@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model.settings import Transport
-from chainloop_smtp.secrets.pem import pem
+from chainloop_smtp.secrets.pem import as_pem
 
 _LARGEST = 16 * 1024 * 1024  # bytes; all public authorities are 0.2 MiB
 _PEM_ITSELF = "The PEM text itself can be given too."
@@ -194,7 +194,7 @@ def _as_file(option: str, given: str) -> Iterator[str]:
     Raises:
         OptionsError: It is the path of a file that cannot be read.
     """
-    text = pem(given)
+    text = as_pem(given)
     if not text:
         _check_readable(option, given)
         yield given
@@ -222,4 +222,4 @@ def _check_readable(option: str, path: str) -> None:
 
 
 def _named(given: str) -> str:
-    return "the PEM text" if pem(given) else quoted_path(given)
+    return "the PEM text" if as_pem(given) else quoted_path(given)

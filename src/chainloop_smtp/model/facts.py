@@ -68,7 +68,7 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """The job that sends a mail about another run than its own. Empty strings: not said.
+    """The job that sends a mail about another run than its own. Empty strings mean unknown.
 
     Attributes:
         name: The job's id in the workflow file.
@@ -86,7 +86,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the runner says of the run that the mail is about. Empty strings: not said.
+    """The run that the mail is about, as the runner knows it. Empty strings mean unknown.
 
     Attributes:
         status: How the job has gone so far; how the run ended, where it is another one.
@@ -151,7 +151,7 @@ def _results(job: Job) -> tuple[JobStatus, ...]:
 
 
 def attested_run(attestation: Attestation | None) -> tuple[str, str]:
-    """Repository and run id that the evidence names; empty strings where it does not."""
+    """Return repository and id of the CI run that the evidence names, or empty strings."""
     if attestation is None:
         return "", ""
     page = _PAGE.fullmatch(attestation.runner.url)
@@ -163,25 +163,25 @@ def attested_run(attestation: Attestation | None) -> tuple[str, str]:
 
 
 def is_same_run(attestation: Attestation | None, job: Job) -> bool:
-    """The evidence names the run that the job is about, or names none, and so no other."""
+    """Whether the evidence names the run that the job is about, or at least no other one."""
     repository, run_id = attested_run(attestation)
     return job.run_id != "" and repository in ("", job.repository) and run_id in ("", job.run_id)
 
 
 def run_fact(attestation: Attestation | None, job: Job, variable: str, known: str) -> str:
-    """A fact about the CI run, which the evidence has in an environment variable.
+    """Return a fact about the CI run that the evidence has as an environment variable.
 
     Args:
-        known: The same fact as the runner gives it. It wins on the run that the job is about.
+        known: The same fact from the runner, which wins for the run that the job is about.
     """
-    # A runner that knows the commit knows the rest as well: there, empty means that there is none.
+    # A runner that knows the commit knows all the rest: what it leaves empty does not exist.
     if attestation is None or ((known or job.sha) and is_same_run(attestation, job)):
         return known
     return attestation.env(variable) or known
 
 
 def run_page(attestation: Attestation | None, job: Job) -> str:
-    """Page of the CI run; on the job's own server wherever the run is of the job's repository."""
+    """Return the URL of the CI run, on the job's own server for runs of the job's repository."""
     page = attestation.runner.url if attestation else ""
     if attestation is None or not page or not job.run_url:
         return page or job.run_url
@@ -193,9 +193,9 @@ def run_page(attestation: Attestation | None, job: Job) -> str:
 
 
 def url_host(url: str) -> str:
-    """The host of a URL, in lower case and with its port; empty where it has none."""
-    found = _HOST.match(url)
-    return found[1].lower() if found else ""
+    """Return the host of a URL, in lower case and with its port; empty when it has none."""
+    match = _HOST.match(url)
+    return match[1].lower() if match else ""
 
 
 class PolicyStatus(StrEnum):

@@ -1,4 +1,4 @@
-"""What a user has pasted -> PEM text (RFC 7468): an option may hold it where others name a file."""
+"""Text of an option -> PEM (RFC 7468): some options take PEM text in place of a path."""
 
 import binascii
 import re
@@ -10,38 +10,38 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----((?:[^-]|-(?!----))*)----
 _WIDTH = 64  # characters of a line (RFC 7468 section 2)
 
 
-def pem(given: str) -> str:
-    r"""The text as OpenSSL reads it; empty when it is not PEM, and so a path.
+def as_pem(text: str) -> str:
+    r"""Return the text as OpenSSL reads it; empty when it is not PEM, and so a path.
 
-    A secret often loses its line ends: they arrive as ``\n``, as blanks, or the whole in base64.
+    A secret often loses its line breaks: they arrive as ``\n``, as blanks, or the whole in base64.
     """
-    if _BASE64_BEGIN.fullmatch(given):
+    if _BASE64_BEGIN.fullmatch(text):
         try:
-            given = b64decode("".join(given.split())).decode("utf-8", "replace")
+            text = b64decode("".join(text.split())).decode("utf-8", "replace")
         except binascii.Error:
             return ""
-    if _BEGIN not in given:
+    if _BEGIN not in text:
         return ""
-    text = given.replace("\\r", "").replace("\\n", "\n")
-    return _BLOCK.sub(lambda found: _block(found[1], found[2]), text).lstrip()
+    text = text.replace("\\r", "").replace("\\n", "\n")
+    return _BLOCK.sub(lambda block: _block(block[1], block[2]), text).lstrip()
 
 
-def private_keys(given: str) -> tuple[str, ...]:
-    """What is secret of a text that holds private keys; empty when it holds none.
+def private_keys(text: str) -> tuple[str, ...]:
+    """Return the secrets in a text that holds private keys; none when it holds no key.
 
-    That is each key without its first and last line, which everybody knows, and the text itself
-    where it is one line or has no end.
+    These are the keys without their first and last lines, which are no secret; and the text itself
+    when it is one line, or when its key is cut off.
     """
-    text = pem(given)
-    if "PRIVATE KEY-----" not in text:
+    pem = as_pem(text)
+    if "PRIVATE KEY-----" not in pem:
         return ()
-    blocks = [(found[1], found[2]) for found in _BLOCK.finditer(text)]
+    blocks = [(block[1], block[2]) for block in _BLOCK.finditer(pem)]
     keys = [body.strip() for label, body in blocks if label.endswith("PRIVATE KEY")]
-    return (*keys, *((given,) if not keys or "\n" not in given else ()))
+    return (*keys, *((text,) if not keys or "\n" not in text else ()))
 
 
 def _block(label: str, body: str) -> str:
-    # A colon: headers, which an encrypted key has (RFC 1421); their lines cannot be told apart.
+    # A colon means headers, which an encrypted key has (RFC 1421); where their lines end is lost.
     if ":" not in body:
         bare = "".join(body.split())
         lines = [bare[at : at + _WIDTH] for at in range(0, len(bare), _WIDTH)]
