@@ -113,7 +113,7 @@ class Post:
 
 
 def one_by_one(post: Callable[..., Delivery]) -> Deliver:
-    """What stands for `delivery.send_all`, from what stands for `delivery.send`."""
+    """A stand-in for `delivery.send`, made of one for a single mail."""
 
     def deliver(
         mails: Iterable[Mail],

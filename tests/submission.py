@@ -1,6 +1,7 @@
 """A mail, a way to a `Sink`, and delivery that wastes no time between its attempts."""
 
 import time
+from typing import Any
 
 from chainloop_smtp.delivery import Clock, send
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
@@ -34,12 +35,19 @@ def registration(server: Sink) -> Registration:
     )
 
 
+def send_one(mail: Mail, registration: Registration, transport: Transport, **more: Any) -> Delivery:
+    (delivery,) = send((mail,), registration, transport, **more)
+    return delivery
+
+
 def submit(
     server: Sink, mail: Mail | None = None, *, timeout: float = 5.0, attempts: int = 4
 ) -> Delivery:
     transport = Transport(tls=Tls.NONE, timeout=timeout, deadline=8.0)
     started = time.monotonic()
-    sent = send(mail or a_mail(), registration(server), transport, attempts=attempts, clock=HASTE)
+    sent = send_one(
+        mail or a_mail(), registration(server), transport, attempts=attempts, clock=HASTE
+    )
     # The deadline, and what a busy machine may add to it.
     assert time.monotonic() - started < 30
     return sent

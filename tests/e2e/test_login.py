@@ -2,11 +2,11 @@
 
 import pytest
 
-from chainloop_smtp.delivery import send
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Auth, Mailbox, Registration, Tls, Transport
 from mailserver import ACCOUNT, AWKWARD_ACCOUNT, HOST_NAME, Account, MailServer
 from program import told
+from submission import send_one
 
 TOKEN = "eyJ0eXAiOiJKV1QifQ.t0ken-_" * 10
 
@@ -32,7 +32,7 @@ def submit(
         html="",
     )
     settings = {"tls_ca_file": str(server.ca_file), "auth": auth, "tls": Tls.STARTTLS} | transport
-    return send(mail, registration, Transport(**settings), attempts=1)  # type: ignore[arg-type]
+    return send_one(mail, registration, Transport(**settings), attempts=1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("account", [ACCOUNT, AWKWARD_ACCOUNT], ids=["plain", "awkward"])

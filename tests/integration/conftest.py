@@ -16,6 +16,7 @@ from chainloop_smtp import cli, delivery
 from chainloop_smtp.model.mail import Delivery
 from program import PASSWORD, Ended, Post, Program, one_by_one
 from smtpserver import Certificates, Mailboxes, certificates
+from submission import send_one
 from website import Site, serve
 
 
@@ -56,7 +57,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             text = inputs if isinstance(inputs, str) else json.dumps(inputs)
             variables["CHAINLOOP_SMTP_INPUTS"] = text
         variables |= environ or {}
-        is_real = post is delivery.send
+        is_real = post is send_one
         stdout, stderr = io.StringIO(), io.StringIO()
         code = cli.main(
             argv,
@@ -64,7 +65,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
             stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin,
             stdout=stdout,
             stderr=stderr,
-            deliver=delivery.send_all if is_real else one_by_one(post or Post()),
+            deliver=delivery.send if is_real else one_by_one(post or Post()),
             connect=delivery.EarlyConnection if is_real else None,
         )
         return Ended(code, stdout.getvalue(), stderr.getvalue(), variables, tmp_path)

@@ -16,9 +16,9 @@ from builders import (
     statement,
     stored_evaluations,
 )
-from chainloop_smtp.delivery import send
 from program import INPUTS, PASSWORD, PUSHED, Ended, Post, Program, never, parsed, text_of
 from smtpserver import Certificates, Mailboxes
+from submission import send_one
 
 EVIDENCE = b"\xef\xbb\xbf" + encoded(cli_push(statement())).replace(b"\n", b"\r\n")
 
@@ -190,7 +190,7 @@ def test_a_mail_that_the_server_does_not_take_says_what_makes_it_large(
             port=str(server.port),
             tls_ca_file=str(tls.ca_file),
         )
-        ended = run(program, workspace, inputs, send)
+        ended = run(program, workspace, inputs, send_one)
 
     assert ended.code == 5
     assert "the server takes 200,000" in ended.stderr

@@ -13,7 +13,6 @@ import pytest
 import trustme
 
 import tokenserver
-from chainloop_smtp import delivery
 from program import PASSWORD, Ended, Program, never
 from proxies import Tunnel
 from smtpserver import (
@@ -28,6 +27,7 @@ from smtpserver import (
     script,
     until,
 )
+from submission import send_one
 from tokenserver import MICROSOFT, Web, granted, refused
 
 PLAIN = {"tls": "none", "auth": "none"}
@@ -203,7 +203,7 @@ def test_a_certificate_that_is_not_trusted_is_refused_as_a_send_refuses_it(
     for command in ("check", "send"):
         with Scripted(script(tls=mode, auth="PLAIN"), getattr(tls, kind)) as server:
             given = with_login(server.port, tls, tls=mode)
-            ended = program(command, inputs=given, post=delivery.send)
+            ended = program(command, inputs=given, post=send_one)
         assert ended.code == 5, ended.log
         # Not a word of SMTP, QUIT neither, to whoever this is.
         expected = b"" if mode == "implicit" else b"EHLO [127.0.0.1]\r\nSTARTTLS\r\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp import delivery
 from chainloop_smtp.model.mail import Delivery, RecipientResult, RecipientStatus, Reply
 from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Post, Program, flags, parsed, text_of
 from smtpserver import Certificates, Mailboxes
+from submission import send_one
 
 # --- a real server -----------------------------------------------------------------------------
 
@@ -39,7 +39,7 @@ def test_a_run_reaches_every_mailbox_of_a_real_server(
             attestation=PUSHED,
             job_status="success",
         ),
-        post=delivery.send,
+        post=send_one,
     )
     everyone = ["security@example.com", "audit@example.com", "team@example.com"]
     everyone.append("archive@example.com")
@@ -91,7 +91,7 @@ def test_one_refused_recipient_is_weighed_by_what_is_required(
     program: Program, mailboxes: Mailboxes, tls: Certificates, require: str, code: int, sent: str
 ) -> None:
     inputs = inputs_for(mailboxes, tls, cc="gone@example.com", require=require, attestation=PUSHED)
-    ended = program("send", inputs=inputs, post=delivery.send)
+    ended = program("send", inputs=inputs, post=send_one)
     assert ended.code == code
     (mail,) = mailboxes.mails
     assert mail.recipients == ("security@example.com",)
@@ -110,7 +110,7 @@ def test_no_accepted_recipient_is_a_failure_whatever_is_required(
     program: Program, mailboxes: Mailboxes, tls: Certificates
 ) -> None:
     inputs = inputs_for(mailboxes, tls, to="gone@example.com", require="any")
-    ended = program("send", inputs=inputs, post=delivery.send)
+    ended = program("send", inputs=inputs, post=send_one)
     assert ended.code == 5
     assert mailboxes.mails == []
     assert (ended.outputs["sent"], ended.outputs["accepted"]) == ("false", "[]")
@@ -121,7 +121,7 @@ def test_a_wrong_password_fails_without_being_shown(
     program: Program, mailboxes: Mailboxes, tls: Certificates
 ) -> None:
     inputs = inputs_for(mailboxes, tls, password="wrong staple")
-    ended = program("send", inputs=inputs, post=delivery.send)
+    ended = program("send", inputs=inputs, post=send_one)
     assert ended.code == 5
     assert mailboxes.mails == []
     assert "refused the login of jane" in ended.stderr
@@ -133,7 +133,7 @@ def test_an_authority_file_that_is_not_there_is_an_options_error(
     program: Program, mailboxes: Mailboxes, tls: Certificates, tmp_path: Path
 ) -> None:
     inputs = inputs_for(mailboxes, tls, tls_ca_file=str(tmp_path / "missing.pem"))
-    ended = program("send", inputs=inputs, post=delivery.send)
+    ended = program("send", inputs=inputs, post=send_one)
     assert ended.code == 2
     assert "tls-ca-file: " in ended.stderr
     assert mailboxes.mails == []

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from builders import cli_push, encoded, evaluation, statement, violation
-from chainloop_smtp import delivery
 from chainloop_smtp.cli.deliver import Stop
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import Delivery, Mail
@@ -22,6 +21,7 @@ from interrupts import PATIENCE
 from program import PASSWORD, PUSHED, Ended, Post, Program, never, parsed, refusal, text_of
 from runner import commands
 from smtpserver import Certificates, Mailboxes
+from submission import send_one
 
 FILE = Path("chainloop-smtp.yml")
 RUN = {
@@ -933,7 +933,7 @@ attachments:
     for number in range(6):
         text += f"  - {{registration: one, cc: c{number}@example.com}}\n"
         text += f"  - {{registration: two, cc: c{number}@example.com}}\n"
-    ended = sent(program, text, post=delivery.send)
+    ended = sent(program, text, post=send_one)
     assert ended.code == 5
     for server in (mailboxes, second):
         assert len(server.mails) == 6

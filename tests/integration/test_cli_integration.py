@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from chainloop_smtp import delivery
 from chainloop_smtp.errors import Problem
 from program import INPUTS, PASSWORD, Post, Program, never, parsed, refusal, text_of
 from smtpserver import Certificates, Mailboxes
+from submission import send_one
 
 # --- integration -------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ def test_a_registration_is_proved_by_its_mail(
 ) -> None:
     inputs = INPUTS | {"host": "127.0.0.1", "port": str(mailboxes.port)}
     argv = (*ADD, "--name", "ses", *opts(inputs), "--tls-ca-file", str(tls.ca_file))
-    ended = program(*argv, post=delivery.send, is_actions=False)
+    ended = program(*argv, post=send_one, is_actions=False)
     assert ended.code == 0
     (mail,) = mailboxes.mails
     assert mail.recipients == ("security@example.com",)

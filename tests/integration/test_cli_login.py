@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import tokenserver
-from chainloop_smtp import delivery
 from program import INPUTS, PASSWORD, PUSHED, Ended, Post, Program, never
 from smtpserver import Certificates, Mailboxes
+from submission import send_one
 from tokenserver import JOB, MICROSOFT, RUNNER, Web, granted, jwt, refused
 
 LAUNCH = Path(__file__).parents[2] / "action" / "launch.py"
@@ -76,7 +76,7 @@ def test_a_job_mails_without_any_stored_secret(
         "send",
         inputs=inputs_for(microsoft_365, tls, FEDERATED),
         environ=JOB,
-        post=delivery.send,
+        post=send_one,
     )
     assert (ended.code, ended.stderr) == (0, "")
     assert microsoft_365.logins == [("XOAUTH2", "reports@example.com")]
@@ -114,7 +114,7 @@ def test_a_clients_secret_may_come_by_its_own_variable(
         "send",
         inputs=inputs,
         environ={"CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET": SECRET},
-        post=delivery.send,
+        post=send_one,
     )
     assert ended.code == 0
     assert "CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET" not in ended.environ
@@ -132,7 +132,7 @@ def test_a_registration_mail_is_sent_with_a_token_too(
         *("integration", "registered", "add", "smtp"),
         inputs=inputs,
         environ=JOB,
-        post=delivery.send,
+        post=send_one,
         is_actions=False,
     )
     assert ended.code == 0, ended.stderr

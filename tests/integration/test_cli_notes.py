@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from chainloop_smtp import delivery
 from program import Ended, Program
 from sink import Fault, Sink
-from submission import FULL
+from submission import FULL, send_one
 
 NO_DSN = "the server offers no DSN, so no report of success will come"
 
@@ -40,7 +39,7 @@ def commands(server: Sink, word: bytes) -> list[bytes]:
 
 def test_reports_that_the_server_does_not_offer_are_told_to_fail_to_come(program: Program) -> None:
     with Sink() as server:
-        ended = program("send", inputs=inputs(server, dsn="success"), post=delivery.send)
+        ended = program("send", inputs=inputs(server, dsn="success"), post=send_one)
     assert ended.code == 0
     assert len(server.taken) == 1
     assert b"RET=" not in commands(server, b"MAIL")[0]
@@ -56,7 +55,7 @@ def test_reports_that_the_server_does_not_offer_are_told_to_fail_to_come(program
 
 def test_reports_that_the_server_offers_are_asked_for_and_nothing_is_said(program: Program) -> None:
     with Sink(extensions=(*FULL, "DSN")) as server:
-        ended = program("send", inputs=inputs(server, dsn="success,delay"), post=delivery.send)
+        ended = program("send", inputs=inputs(server, dsn="success,delay"), post=send_one)
     assert ended.code == 0
     assert b" RET=HDRS ENVID=" in commands(server, b"MAIL")[0]
     asked = b" NOTIFY=SUCCESS,DELAY ORCPT=rfc822;security@example.test"
@@ -69,7 +68,7 @@ def test_a_server_is_told_of_once_however_many_transactions_a_mail_takes(program
     everybody = ", ".join(f"r{number}@example.test" for number in range(5))
     with Sink() as server:
         given = inputs(server, dsn="success", to=everybody, max_recipients="2")
-        ended = program("send", inputs=given, post=delivery.send)
+        ended = program("send", inputs=given, post=send_one)
     assert ended.code == 0
     assert len(server.taken) == 3
     assert ended.log.count(NO_DSN) == 1
@@ -89,7 +88,7 @@ def test_a_server_is_told_of_once_however_many_mails_go_there(program: Program) 
             "send",
             inputs={"job-status": "success"},
             environ={"RELAY": "secret"},
-            post=delivery.send,
+            post=send_one,
         )
     assert ended.code == 0
     assert len(server.taken) == 3
@@ -122,7 +121,7 @@ def test_check_says_that_no_report_will_come(program: Program) -> None:
 )
 def test_what_is_told_is_what_was_asked_for(program: Program, dsn: str, told: str) -> None:
     with Sink() as server:
-        ended = program("send", inputs=inputs(server, dsn=dsn), post=delivery.send)
+        ended = program("send", inputs=inputs(server, dsn=dsn), post=send_one)
     assert attempts(ended)[0]["notes"] == [f"the server offers no DSN, {told}"]
 
 
@@ -131,7 +130,7 @@ def test_what_is_told_is_what_was_asked_for(program: Program, dsn: str, told: st
 
 def test_a_mail_that_went_without_the_login_is_told_with_what_to_mend(program: Program) -> None:
     with Sink(password="another", needs_login=False) as server:
-        ended = program("send", inputs=inputs(server), post=delivery.send)
+        ended = program("send", inputs=inputs(server), post=send_one)
     assert ended.code == 0
     assert len(server.taken) == 1
     assert ended.outputs["sent"] == "true"
@@ -151,7 +150,7 @@ def test_whom_the_server_takes_only_after_a_login_is_told_of_with_the_login(
     relayed = ["relayed@example.test"]
     with Sink(password="another", needs_login=False, relayed=relayed) as server:
         given = inputs(server, to="security@example.test, relayed@example.test")
-        ended = program("send", inputs=given, post=delivery.send)
+        ended = program("send", inputs=given, post=send_one)
     assert ended.code == 5
     assert len(server.taken) == 1
     assert json.loads(ended.outputs["accepted"]) == ["security@example.test"]
@@ -163,9 +162,7 @@ def test_whom_the_server_takes_only_after_a_login_is_told_of_with_the_login(
 def test_a_registration_says_that_its_login_was_refused(program: Program) -> None:
     with Sink(password="another", needs_login=False) as server:
         given = inputs(server)
-        ended = program(
-            "integration", "registered", "add", "smtp", inputs=given, post=delivery.send
-        )
+        ended = program("integration", "registered", "add", "smtp", inputs=given, post=send_one)
     assert ended.code == 0
     assert "it took the mail all the same" in ended.log
 
@@ -176,7 +173,7 @@ def test_ten_transactions_of_one_mail_are_one_attempt(program: Program, limit: s
     with Sink(most_recipients=2 if limit == "the server's" else 20) as server:
         given = inputs(server, to=",".join(everybody))
         given |= {"max-recipients": "2"} if limit == "ours" else {}
-        ended = program("send", inputs=given, post=delivery.send)
+        ended = program("send", inputs=given, post=send_one)
 
     assert ended.code == 0
     assert [len(recipients) for recipients, _ in server.taken] == [2] * 10
@@ -197,7 +194,7 @@ def test_a_part_of_a_mail_that_comes_at_the_second_attempt_makes_two(program: Pr
     later = Fault(answers=[(b"MAIL", b"450 4.3.2 later\r\n")])
     with Sink(extensions=("AUTH PLAIN",), faults=[later]) as server:
         given = inputs(server, to="a@example.test,b@example.test", **{"max-recipients": "1"})
-        ended = program("send", inputs=given, post=delivery.send)
+        ended = program("send", inputs=given, post=send_one)
 
     assert ended.code == 0
     assert len(server.taken) == 2
@@ -212,9 +209,7 @@ def test_the_name_for_ehlo_comes_from_the_input_or_the_file(
     program: Program, tmp_path: Path
 ) -> None:
     with Sink() as server:
-        ended = program(
-            "send", inputs=inputs(server, ehlo_name="ci.example.com"), post=delivery.send
-        )
+        ended = program("send", inputs=inputs(server, ehlo_name="ci.example.com"), post=send_one)
         checked = program("check", inputs=inputs(server, ehlo_name="192.0.2.1"))
         config = tmp_path / "mails.yml"
         config.write_text(
@@ -234,7 +229,7 @@ attachments:
             "utf-8",
         )
         server.needs_login = False
-        routed = program("send", inputs={"config": str(config)}, post=delivery.send)
+        routed = program("send", inputs={"config": str(config)}, post=send_one)
     assert (ended.code, checked.code, routed.code) == (0, 0, 0), routed.stderr
     assert [session.split(b"\r\n")[0] for session in server.sessions] == [
         b"EHLO ci.example.com",

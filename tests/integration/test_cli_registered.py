@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp import delivery
 from chainloop_smtp.errors import Problem, quoted_path
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Registration, Transport
 from program import INPUTS, PASSWORD, Post, Program, never, parsed, refusal
 from smtpserver import Certificates, Mailboxes
+from submission import send_one
 
 FILE = Path(".github/chainloop-smtp.yml")
 ADD = ("integration", "registered", "add", "smtp")
@@ -58,7 +58,7 @@ def ses(tls: Certificates) -> "tuple[Mailboxes, Callable[..., Delivery]]":
         del notify
         assert registration.host == "email-smtp.us-east-1.amazonaws.com"
         here = replace(registration, host="127.0.0.1", port=server.port)
-        return delivery.send(mail, here, replace(transport, tls_ca_file=str(tls.ca_file)))
+        return send_one(mail, here, replace(transport, tls_ca_file=str(tls.ca_file)))
 
     return server, deliver
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from chainloop_smtp.delivery import check_files, send
+from chainloop_smtp.delivery import check_files
 from chainloop_smtp.delivery.tls import context
 from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
@@ -35,6 +35,7 @@ from smtpserver import (
     issued,
     script,
 )
+from submission import send_one
 
 USER, PASSWORD = "ci@example.test", "correct horse"
 LOGIN = ("jane", "proxy-s3cret")
@@ -61,7 +62,7 @@ def submit(
         to=(Mailbox(addr_spec="to@example.test"),),
     )
     settings = {"tls": Tls.STARTTLS, "timeout": 5.0, "deadline": 10.0} | transport
-    return send(MAIL, registration, Transport(**settings), attempts=1)  # type: ignore[arg-type]
+    return send_one(MAIL, registration, Transport(**settings), attempts=1)  # type: ignore[arg-type]
 
 
 def refusal_of(attempt: Callable[[], Delivery]) -> str:

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from chainloop_smtp.delivery import send
 from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.connection import Connection
 from chainloop_smtp.delivery.dialing import own_name
@@ -41,6 +40,7 @@ from smtpserver import (
     script,
     until,
 )
+from submission import send_one
 
 USER, PASSWORD = "ci@example.test", "pä$$wörd 漢字"
 OUTWARD = outward_address()
@@ -90,7 +90,7 @@ def submit(
     transport = Transport(
         tls=tls, tls_ca_file=str(ca or ""), auth=auth, timeout=timeout, deadline=deadline
     )
-    return send(mail or a_mail(), registration, transport, attempts=attempts)
+    return send_one(mail or a_mail(), registration, transport, attempts=attempts)
 
 
 def refusal_of(attempt: Callable[[], Delivery]) -> str:
@@ -377,7 +377,9 @@ def test_auto_decides_by_the_port(
             from_=Mailbox(addr_spec="reports@example.test"),
             to=(Mailbox(addr_spec="to@example.test"),),
         )
-        result = send(a_mail(), registration, Transport(tls_ca_file=str(tls.ca_file), timeout=5))
+        result = send_one(
+            a_mail(), registration, Transport(tls_ca_file=str(tls.ca_file), timeout=5)
+        )
 
     assert server.failure == ""
     assert server.wire.startswith(b"EHLO") == (wants == "starttls")
@@ -447,7 +449,7 @@ def test_the_name_for_ehlo_is_the_one_that_was_asked_for(
         transport = Transport(
             tls=mode, tls_ca_file="" if mode is Tls.NONE else str(tls.ca_file), ehlo_name=name
         )
-        result = send(a_mail(), registration, transport, attempts=1)
+        result = send_one(a_mail(), registration, transport, attempts=1)
 
     assert result.accepted == ("to@example.test",)
     lines = server.received.split(b"\r\n")

@@ -7,15 +7,14 @@ from contextlib import ExitStack
 import pytest
 
 from builders import cli_push, encoded, statement
-from chainloop_smtp import delivery
-from chainloop_smtp.delivery import Clock, EarlyConnection, send
+from chainloop_smtp.delivery import Clock, EarlyConnection
 from chainloop_smtp.model.mail import RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
 from interrupts import until
 from program import INPUTS, Program
 from sink import Fault, Sink, absent
 from smtpserver import Certificates, Scripted, script
-from submission import HASTE, a_mail, registration, state
+from submission import HASTE, a_mail, registration, send_one, state
 
 PLAIN = Transport(tls=Tls.NONE, timeout=5.0, deadline=8.0)
 SILENT = Fault(replies=0)
@@ -51,7 +50,7 @@ def test_the_connection_stands_before_there_is_a_mail_and_nothing_is_said_over_i
         until_connected(server)
         time.sleep(0.05)
         assert server.sessions == [b""]
-        sent = send(a_mail(), registration(server), PLAIN, early=early)
+        sent = send_one(a_mail(), registration(server), PLAIN, early=early)
     assert state(sent) is RecipientStatus.ACCEPTED
     assert sent.attempts == 1
     assert len(server.taken) == len(server.sessions) == 1
@@ -60,7 +59,7 @@ def test_the_connection_stands_before_there_is_a_mail_and_nothing_is_said_over_i
 
 def test_the_program_sends_over_the_one_connection(program: Program) -> None:
     with Sink() as server:
-        ended = program("send", inputs=inputs_for(server.port), post=delivery.send)
+        ended = program("send", inputs=inputs_for(server.port), post=send_one)
     assert ended.code == 0, ended.stderr
     assert len(server.taken) == len(server.sessions) == 1
 
@@ -68,7 +67,7 @@ def test_the_program_sends_over_the_one_connection(program: Program) -> None:
 def test_parts_of_a_mail_share_the_connection(program: Program) -> None:
     with Sink() as server:
         inputs = inputs_for(server.port, to="a@example.com, b@example.com", max_recipients="1")
-        ended = program("send", inputs=inputs, post=delivery.send)
+        ended = program("send", inputs=inputs, post=send_one)
     assert ended.code == 0, ended.stderr
     assert [recipients for recipients, _ in server.taken] == [
         ("a@example.com",),
@@ -80,14 +79,14 @@ def test_parts_of_a_mail_share_the_connection(program: Program) -> None:
 def test_an_attempt_begins_when_connecting_does() -> None:
     with Sink() as server, EarlyConnection(registration(server), PLAIN) as early:
         time.sleep(0.2)
-        sent = send(a_mail(), registration(server), PLAIN, early=early)
+        sent = send_one(a_mail(), registration(server), PLAIN, early=early)
     assert sent.duration >= 0.2
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_a_server_that_is_not_there_is_told_as_it_always_was(attempts: int) -> None:
     def told(early: EarlyConnection | None) -> object:
-        sent = send(
+        sent = send_one(
             a_mail(), to, PLAIN, attempts=attempts, clock=HASTE, early=early, notify=said.append
         )
         tries = [
@@ -109,7 +108,7 @@ def test_a_connection_that_has_ended_meanwhile_is_tried_again() -> None:
         EarlyConnection(registration(server), PLAIN) as early,
     ):
         until_connected(server)
-        sent = send(a_mail(), registration(server), PLAIN, clock=HASTE, early=early)
+        sent = send_one(a_mail(), registration(server), PLAIN, clock=HASTE, early=early)
     assert state(sent) is RecipientStatus.ACCEPTED
     assert sent.attempts == len(server.sessions) == 2
     assert len(server.taken) == 1
@@ -124,7 +123,7 @@ def test_the_deadline_counts_from_where_connecting_begins() -> None:
     ):
         until_connected(server)
         now[0] = PLAIN.deadline + 1
-        sent = send(a_mail(), registration(server), PLAIN, clock=clock, early=early)
+        sent = send_one(a_mail(), registration(server), PLAIN, clock=clock, early=early)
     assert state(sent) is RecipientStatus.DEFERRED
     assert "the deadline of 8 seconds is over" in sent.tries[-1].why
     assert server.sessions == [b""]
@@ -136,7 +135,7 @@ def test_the_deadline_counts_from_where_connecting_begins() -> None:
 def test_a_mail_that_cannot_be_written_leaves_the_server_with_quit(program: Program) -> None:
     with Sink() as server:
         inputs = inputs_for(server.port, attestation=LEAKING)
-        ended = program("send", inputs=inputs, post=delivery.send)
+        ended = program("send", inputs=inputs, post=send_one)
     assert ended.code == 4
     assert server.sessions == [b"QUIT\r\n"]
     assert ended.outputs["sent"] == "false"
@@ -152,7 +151,7 @@ def test_inside_of_tls_too(program: Program, tls: Certificates) -> None:
         inputs = inputs_for(
             server.port, attestation=LEAKING, tls="implicit", tls_ca_file=str(tls.ca_file)
         )
-        ended = program("send", inputs=inputs, post=delivery.send)
+        ended = program("send", inputs=inputs, post=send_one)
         server.join()
     assert ended.code == 4
     assert server.failure == ""
@@ -164,7 +163,7 @@ def test_a_server_that_is_not_there_does_not_hide_what_is_wrong_with_the_mail(
 ) -> None:
     with absent() as server:
         inputs = inputs_for(server.port, attestation=LEAKING)
-        ended = program("send", inputs=inputs, post=delivery.send)
+        ended = program("send", inputs=inputs, post=send_one)
     assert ended.code == 4
     assert "connect" not in ended.stderr
 
@@ -173,7 +172,7 @@ def test_no_long_leave_is_taken_of_a_silent_server(program: Program) -> None:
     with Sink(always=SILENT) as server:
         inputs = inputs_for(server.port, attestation=LEAKING, timeout="60", deadline="1")
         started = time.monotonic()
-        ended = program("send", inputs=inputs, post=delivery.send)
+        ended = program("send", inputs=inputs, post=send_one)
         assert time.monotonic() - started < 30
     assert ended.code == 4
     assert server.sessions == [b""]
@@ -239,7 +238,7 @@ def test_no_server_is_connected_to_in_vain(
     program: Program, changes: dict[str, str], code: int
 ) -> None:
     with Sink() as server:
-        ended = program("send", inputs=inputs_for(server.port) | changes, post=delivery.send)
+        ended = program("send", inputs=inputs_for(server.port) | changes, post=send_one)
         time.sleep(0.05)
     assert ended.code == code, ended.log
     assert ended.outputs["sent"] == "false"
@@ -249,11 +248,11 @@ def test_no_server_is_connected_to_in_vain(
 def test_nor_for_a_mail_that_was_sent_before(program: Program) -> None:
     with Sink() as server:
         inputs = inputs_for(server.port)
-        first = program("send", inputs=inputs, environ=JOB, post=delivery.send)
-        again = program("send", inputs=inputs, environ=JOB, post=delivery.send)
+        first = program("send", inputs=inputs, environ=JOB, post=send_one)
+        again = program("send", inputs=inputs, environ=JOB, post=send_one)
         time.sleep(0.05)
         assert len(server.sessions) == 1
         other = inputs | {"job-status": "failure"}
-        another = program("send", inputs=other, environ=JOB, post=delivery.send)
+        another = program("send", inputs=other, environ=JOB, post=send_one)
     assert (first.code, again.code, another.code) == (0, 0, 0)
     assert len(server.taken) == len(server.sessions) == 2

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from chainloop_smtp.delivery import Clock, send, send_all
+from chainloop_smtp.delivery import Clock, send
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
 from interrupts import interrupt_when
 from program import INPUTS, Post, Program
 from sink import GOOD, Fault, Sink, absent
-from submission import FULL, HASTE, a_mail, registration, state, submit
+from submission import FULL, HASTE, a_mail, registration, send_one, state, submit
 
 pytestmark = pytest.mark.usefixtures("interruptible")
 
@@ -28,7 +28,7 @@ def interrupting(*_: object) -> None:
 def all_of(server: Sink, mails: list[Mail], **clock: Any) -> list[Delivery]:
     transport = Transport(tls=Tls.NONE, timeout=20.0, deadline=20.0)
     return list(
-        send_all(
+        send(
             mails,
             registration(server),
             transport,
@@ -82,7 +82,7 @@ def test_an_interrupt_while_a_mail_is_made_loses_none_that_was_made_before(made:
 
     # A mail a connection, so that the next is also made between two of them.
     with Sink(most_mails=1) as server:
-        found = list(send_all(mails(), registration(server), Transport(tls=Tls.NONE), clock=HASTE))
+        found = list(send(mails(), registration(server), Transport(tls=Tls.NONE), clock=HASTE))
     assert len({each.mail.message_id for each in found}) == len(found) == made
     assert all(each.is_interrupted or state(each) is RecipientStatus.ACCEPTED for each in found)
     for each in found:
@@ -118,7 +118,7 @@ def test_greylisting_passes() -> None:
     said: list[str] = []
     off = Fault(answers=[(b"RCPT", b"450 4.7.1 greylisted\r\n")])
     with Sink(faults=[off, off]) as server:
-        delivery = send(
+        delivery = send_one(
             a_mail(),
             registration(server),
             Transport(tls=Tls.NONE),
@@ -140,7 +140,9 @@ def test_what_to_do_is_said_with_the_first_failure_already_and_once() -> None:
     transport = Transport(tls=Tls.NONE)
     with absent() as server:
         closed = registration(server)
-        delivery = send(a_mail(), closed, transport, attempts=3, clock=HASTE, notify=said.append)
+        delivery = send_one(
+            a_mail(), closed, transport, attempts=3, clock=HASTE, notify=said.append
+        )
     assert state(delivery) is RecipientStatus.DEFERRED
     hint = delivery.tries[-1].hint
     first, second = said
@@ -154,7 +156,7 @@ def test_the_deadline_ends_the_tries_and_does_not_wait_in_vain() -> None:
     pauses: list[float] = []
     off = Fault(answers=[(b"RCPT", b"450 4.7.1 greylisted\r\n")])
     with Sink(always=off) as server:
-        delivery = send(
+        delivery = send_one(
             a_mail(),
             registration(server),
             Transport(tls=Tls.NONE, deadline=3.0),
@@ -180,7 +182,7 @@ def test_a_mailbox_that_stays_full_waits_between_its_attempts() -> None:
     pauses: list[float] = []
     full = Fault(answers=[(b"RCPT", b"452 4.2.2 mailbox full\r\n")])
     with Sink(most_recipients=1, faults=[GOOD], always=full) as server:
-        delivery = send(
+        delivery = send_one(
             a_mail(1, "one@example.test", "two@example.test"),
             registration(server),
             Transport(tls=Tls.NONE),
@@ -277,7 +279,7 @@ def test_a_bug_in_what_makes_the_mails_reaches_the_caller() -> None:
         raise ZeroDivisionError
 
     with Sink() as server, pytest.raises(ZeroDivisionError):
-        list(send_all(mails(), registration(server), Transport(tls=Tls.NONE)))
+        list(send(mails(), registration(server), Transport(tls=Tls.NONE)))
 
 
 def test_what_was_put_off_before_an_interrupt_is_not_tried_again() -> None:

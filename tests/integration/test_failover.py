@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp.delivery import Clock, EarlyConnection, send
+from chainloop_smtp.delivery import Clock, EarlyConnection
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
 from chainloop_smtp.model.settings import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from proxies import Tunnel
 from sink import Fault, Sink
 from smtpserver import Certificates, Mailboxes, issued, loopback_addresses
-from submission import HASTE, a_mail, state
+from submission import HASTE, a_mail, send_one, state
 
 HOST = "mail.example.test"
 LATER = b"421 4.3.2 not now\r\n"
@@ -122,7 +122,7 @@ def closed_port() -> Iterator[tuple[str, int]]:
 
 def submit(user: str = "ci", *, attempts: int = 12, **transport: object) -> Delivery:
     settings = {"tls": Tls.NONE, "timeout": 0.5, "deadline": 20.0} | transport
-    return send(
+    return send_one(
         a_mail(),
         registration(user),
         Transport(**settings),  # type: ignore[arg-type]
@@ -172,7 +172,7 @@ def test_the_next_attempt_takes_the_next_address_at_once(
     said: list[str] = []
     with Front(**front) as bad, Sink() as good:  # type: ignore[arg-type]
         resolve(monkeypatch, bad.address, at(good))
-        delivery = send(
+        delivery = send_one(
             a_mail(),
             registration("ci"),
             Transport(tls=Tls.NONE, timeout=2.0, deadline=60.0),
@@ -219,7 +219,7 @@ def test_each_of_several_addresses_gets_its_turn_and_then_the_first_again(
     pauses: list[float] = []
     with Front(LATER) as one, Front(b"554 no\r\n") as two, Front() as three:
         resolve(monkeypatch, one.address, two.address, three.address)
-        delivery = send(
+        delivery = send_one(
             a_mail(),
             registration(),
             Transport(tls=Tls.NONE, timeout=2.0, deadline=60.0),
@@ -336,7 +336,7 @@ def test_a_session_made_ahead_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     with Front(LATER) as bad, Sink() as good:
         resolve(monkeypatch, bad.address, at(good))
         with EarlyConnection(registration("ci"), transport) as early:
-            delivery = send(
+            delivery = send_one(
                 a_mail(),
                 registration("ci"),
                 transport,
@@ -385,7 +385,7 @@ class Watch:
 def waited(proxy: Proxy | None = None, **transport: object) -> tuple[Delivery, list[float]]:
     watch = Watch()
     settings = {"tls": Tls.NONE, "timeout": 5.0, "deadline": 120.0, "proxy": proxy} | transport
-    delivery = send(
+    delivery = send_one(
         a_mail(),
         registration(),
         Transport(**settings),  # type: ignore[arg-type]

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp import delivery, message
+from chainloop_smtp import message
 from hintsamples import SAMPLES, Sample
 from program import PASSWORD, Ended, Program
 from smtpserver import Script, Scripted, Step, Then, changed, script, until
+from submission import send_one
 
 TO = "security@example.com"
 STEPS = {"mail": "mail", "rcpt": "rcpt 1", "data": "content"}
@@ -69,7 +70,7 @@ def test_a_send_says_what_to_change_and_knows_what_passes(program: Program, samp
     if sample.at in STEPS:
         steps["quit"] = Step(expect="QUIT", reply=b"221 bye\r\n", then=Then.CLOSE)
     with Scripted(steps) as server:
-        once = partial(delivery.send, attempts=1)
+        once = partial(send_one, attempts=1)
         ended = program("send", inputs=inputs(sample, server.port), post=once)
     assert ended.code == 5
     assert sample.text in ended.stderr
@@ -123,7 +124,7 @@ def test_a_login_that_another_one_makes_no_better_is_the_last(
     steps = dialogue(sample, extensions=extensions)
     steps["auth"] = Step(expect="AUTH PLAIN .+", reply=f"{reply}\r\n".encode(), then=Then.CLOSE)
     with Scripted(steps) as server:
-        ended = program("send", inputs=inputs(sample, server.port), post=delivery.send)
+        ended = program("send", inputs=inputs(sample, server.port), post=send_one)
     assert ended.code == 5
     assert ended.outputs["attempts"] == "1"
     assert server.received.count(b"AUTH PLAIN ") == 1
@@ -138,7 +139,7 @@ def test_what_is_refused_for_good_by_421_is_not_tried_again(program: Program) ->
         host="smtp.mailgun.org", at="rcpt", login="password", reply=reply, hint="", retry=False
     )
     with Scripted(dialogue(sample)) as server:
-        ended = program("send", inputs=inputs(sample, server.port), post=delivery.send)
+        ended = program("send", inputs=inputs(sample, server.port), post=send_one)
     assert ended.code == 5
     assert ended.outputs["attempts"] == "1"
     assert "Authorized Recipients" in ended.stderr
@@ -156,7 +157,7 @@ def test_a_502_that_means_a_rule_of_the_server_is_not_taken_for_an_unknown_comma
     steps = {name: steps[name] for name in ("greeting", "ehlo", "mail", "rcpt 1")}
     steps["content"] = Step(expect=r"BDAT \d+ LAST", reply=f"{reply}\r\n221 bye\r\n".encode())
     with Scripted({**steps, "end": Step(then=Then.SILENCE)}) as server:
-        ended = program("send", inputs=inputs(sample, server.port), post=delivery.send)
+        ended = program("send", inputs=inputs(sample, server.port), post=send_one)
     assert ended.code == 5
     assert ended.outputs["attempts"] == "1"
     assert "Brevo has not activated sending" in ended.stderr
@@ -169,7 +170,7 @@ def test_a_goodbye_that_comes_unasked_has_a_hint(program: Program) -> None:
         expect=r"EHLO \S+", reply=b"250-mx\r\n250 PIPELINING\r\n421 4.4.2 idle\r\n"
     )
     with Scripted(steps) as server:
-        once = partial(delivery.send, attempts=1)
+        once = partial(send_one, attempts=1)
         ended = program("send", inputs=inputs(sample, server.port), post=once)
     assert "the server ends the session: 421 4.4.2 idle" in ended.stderr
     assert "The server ended the session: raise deadline" in ended.stderr

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from chainloop_smtp.delivery import send_all
+from chainloop_smtp.delivery import send
 from chainloop_smtp.delivery.pipeline import WINDOW
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
@@ -21,7 +21,7 @@ IDS = ["whole mails ahead", "content apart", "one by one"]
 
 def submit_all(server: Sink, mails: Iterable[Mail]) -> dict[str, Delivery]:
     transport = Transport(tls=Tls.NONE, timeout=5.0, deadline=20.0)
-    sent = send_all(mails, registration(server), transport, attempts=4, clock=HASTE)
+    sent = send(mails, registration(server), transport, attempts=4, clock=HASTE)
     found = list(sent)
     assert len({each.mail.message_id for each in found}) == len(found)
     return {each.mail.message_id: each for each in found}

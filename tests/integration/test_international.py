@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chainloop_smtp import delivery
 from program import INPUTS, PUSHED, Program
 from sink import Sink
+from submission import send_one
 
 OFFERED = ("PIPELINING", "CHUNKING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "AUTH PLAIN")
 NOT_OFFERED = tuple(each for each in OFFERED if each != "SMTPUTF8")
@@ -42,7 +42,7 @@ def test_everybody_gets_the_mail_in_the_form_that_reaches_him(
         ended = program(
             "send",
             inputs=given(server, to=f"{SECURITY}, Jörg <{JOERG}>", cc="ops@example.com"),
-            post=delivery.send,
+            post=send_one,
         )
     assert ended.code == 0, ended.stderr
     (plain, ascii_form), (others, utf8_form) = server.taken
@@ -75,7 +75,7 @@ def test_where_the_server_takes_no_such_address_the_others_get_their_mail(
         ended = program(
             "send",
             inputs=given(server, to=f"{JOERG}, {SECURITY}", require=require),
-            post=delivery.send,
+            post=send_one,
         )
     assert ended.code == code
     ((recipients, content),) = server.taken
@@ -108,14 +108,14 @@ def test_a_sender_beyond_ascii_needs_a_server_that_takes_one(
     program: Program, changes: dict[str, str], why: str
 ) -> None:
     with Sink(extensions=OFFERED) as server:
-        ended = program("send", inputs=given(server, **changes), post=delivery.send)
+        ended = program("send", inputs=given(server, **changes), post=send_one)
     assert ended.code == 0, ended.stderr
     ((recipients, _),) = server.taken
     assert recipients == (SECURITY,)
     assert b" SMTPUTF8\r\n" in server.sessions[0]
 
     with Sink(extensions=NOT_OFFERED) as server:
-        ended = program("send", inputs=given(server, **changes), post=delivery.send)
+        ended = program("send", inputs=given(server, **changes), post=send_one)
         rehearsed = program("check", inputs=given(server, **changes))
     assert (ended.code, rehearsed.code) == (5, 5)
     assert server.taken == []
@@ -129,7 +129,7 @@ def test_a_sender_beyond_ascii_needs_a_server_that_takes_one(
 def test_a_form_that_is_put_off_is_tried_again_alone(program: Program) -> None:
     # One mail a connection: the second form has to come again.
     with Sink(extensions=OFFERED, most_mails=1) as server:
-        ended = program("send", inputs=given(server, to=f"{SECURITY}, {JOERG}"), post=delivery.send)
+        ended = program("send", inputs=given(server, to=f"{SECURITY}, {JOERG}"), post=send_one)
     assert ended.code == 0, ended.stderr
     assert [recipients for recipients, _ in server.taken] == [(SECURITY,), (JOERG,)]
     assert len(server.sessions) == 2

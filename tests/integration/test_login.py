@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from chainloop_smtp.delivery import send
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Auth, Mailbox, Registration, Tls, Transport
 from program import told
@@ -24,6 +23,7 @@ from smtpserver import (
     script,
     until,
 )
+from submission import send_one
 
 USER, PASSWORD = "ci@example.test", "pä$$wörd 漢字"
 TOKEN = "eyJ0eXAiOiJKV1QiLCJub25jZSI6.t0ken-_" * 40
@@ -64,7 +64,7 @@ def submit(
         timeout=5,
         deadline=10,
     )
-    return send(MAIL, registration, transport, attempts=1)
+    return send_one(MAIL, registration, transport, attempts=1)
 
 
 def refusal_of(attempt: Callable[[], Delivery]) -> str:

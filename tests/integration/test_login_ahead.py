@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from chainloop_smtp.delivery import send_all
+from chainloop_smtp.delivery import send
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
 from sink import Fault, Sink
@@ -27,7 +27,7 @@ def open_to_all(reply: bytes = BAD, faults: Sequence[Fault] = ()) -> Sink:
 
 def submit_all(server: Sink, mails: Sequence[Mail]) -> list[Delivery]:
     transport = Transport(tls=Tls.NONE, timeout=5.0, deadline=20.0)
-    sent = send_all(mails, registration(server), transport, attempts=4, clock=HASTE)
+    sent = send(mails, registration(server), transport, attempts=4, clock=HASTE)
     return sorted(sent, key=lambda each: each.mail.message_id)
 
 

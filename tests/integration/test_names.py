@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from builders import cli_push, encoded, statement
-from chainloop_smtp import delivery
 from program import PASSWORD, Ended, Program
 from proxies import Tunnel
 from smtpserver import Certificates, Mailboxes, certificates
+from submission import send_one
 
 # IDNA 2003, as in Python's own codec, makes mail.fass.de of it: somebody else's host.
 HOST, ASCII_HOST, MAPPED_HOST = "mail.faß.de", "mail.xn--fa-hia.de", "mail.fass.de"
@@ -70,7 +70,7 @@ def sent(program: Program, port: int, ca_file: Path, **more: str) -> Ended:
         "deadline": "10",
         "attestation": encoded(cli_push(statement())).decode(),
     }
-    return program("send", inputs=inputs | more, post=delivery.send)
+    return program("send", inputs=inputs | more, post=send_one)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])

@@ -20,7 +20,7 @@ def main(
     stdin: BinaryIO | None = None,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
-    deliver: Deliver = delivery.send_all,
+    deliver: Deliver = delivery.send,
     connect: Connect | None = delivery.EarlyConnection,
 ) -> int:
     """Run one command.

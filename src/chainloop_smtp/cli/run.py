@@ -27,7 +27,7 @@ _SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
 
 class Deliver(Protocol):
-    """`delivery.send_all`, or what stands for it."""
+    """`delivery.send`, or what stands for it."""
 
     def __call__(
         self,

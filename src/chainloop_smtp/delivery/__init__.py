@@ -35,7 +35,6 @@ __all__ = [
     "check_files",
     "provider",
     "send",
-    "send_all",
 ]
 
 _ATTEMPTS = 12  # in a row without an accepted recipient; the deadline usually ends them before
@@ -47,33 +46,6 @@ Notify = Callable[[str], None]
 
 
 def send(
-    mail: Mail,
-    registration: Registration,
-    transport: Transport,
-    *,
-    attempts: int = _ATTEMPTS,
-    clock: Clock = _CLOCK,
-    notify: Notify = lambda _: None,
-    early: EarlyConnection | None = None,
-) -> Delivery:
-    """Submit one mail: `send_all` with one.
-
-    Raises:
-        OptionsError: A file of the TLS options is not usable.
-    """
-    (delivery,) = send_all(
-        (mail,),
-        registration,
-        transport,
-        attempts=attempts,
-        clock=clock,
-        notify=notify,
-        early=early,
-    )
-    return delivery
-
-
-def send_all(
     mails: Iterable[Mail],
     registration: Registration,
     transport: Transport,
