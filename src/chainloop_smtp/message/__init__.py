@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 _BUILT_IN = Templates()
-_SUBJECT = 200  # characters; the built-in one has 78, and no list of mails shows more than that
+_SUBJECT = 200  # characters; the built-in one has 78 at most, and no mail program lists more
 # Where to find what does not fit.
 _ATTACHED = "see the attached report"
 _MAILED = "see the report in the mail"
@@ -57,7 +57,7 @@ _TOO_LARGE = "the report is too large to attach"
 
 
 class Forms(NamedTuple):
-    """The forms of one mail, each within its size.
+    """The forms of one message, each within its size.
 
     Attributes:
         html_limits: How far the HTML had to be cut.
@@ -78,7 +78,7 @@ class Forms(NamedTuple):
 
 
 class RenderedParts(NamedTuple):
-    """What a mail about a run says, before it is addressed.
+    """What a message about a run says, before it is addressed.
 
     Attributes:
         facts: Cleaned.
@@ -100,17 +100,17 @@ def render(
     enclosed: tuple[Part, ...] = (),
     templates: Templates = _BUILT_IN,
 ) -> RenderedParts:
-    """What a mail about one run says: of the options only the composition counts.
+    """Render what a message about one run says. Of the options, only the composition counts.
 
     Args:
-        note: Why it is sent, or to whom it would be, for behind the lead. Empty: nothing.
-        enclosed: What is attached, from `parts`; the same value serves any number of mails. The
-            report joins it where not everything fits into the mail.
-        templates: The user's own, which `check` has seen.
+        note: Why it is sent, or to whom it would be; appended to the lead. Empty: nothing.
+        enclosed: The attachments, from `parts`; one value serves any number of messages. The report
+            is added where not everything fits into the message.
+        templates: The user's own, which have passed `check`.
 
     Raises:
-        MessageError: A template is broken or makes too much, or the mail would hold a secret of
-            the options.
+        MessageError: A template is broken or makes too much, or the message would hold a secret
+            of the options.
     """
     composition = options.composition
     env_values = composition.env_values
@@ -143,7 +143,7 @@ def render(
 
 
 def compose(rendered: RenderedParts, options: Options, *, message_id: str) -> Mail:
-    """One mail about a run.
+    """Compose one message about a run.
 
     Args:
         message_id: Without angle brackets: ``left@right`` (RFC 5322 section 3.6.4).
@@ -160,12 +160,12 @@ def compose(rendered: RenderedParts, options: Options, *, message_id: str) -> Ma
 def compose_registration(
     plugin: Plugin, name: str, options: Options, *, now: datetime, message_id: str
 ) -> Mail:
-    """The mail that shows a registration to be right: it has arrived.
+    """Compose the message that proves a registration by arriving.
 
-    It is about no run, so the user's templates, which are, have no part in it.
+    It is not about a run, so the user's templates do not apply.
 
     Args:
-        name: Of the registration.
+        name: Name of the registration.
     """
     registration, name = clean(options.registration), clean(name)
     words = Wording(
@@ -206,11 +206,11 @@ class _Levels(NamedTuple):
 
 
 def _levels(facts: CleanFacts, templates: Templates) -> _Levels:
-    """All but those that could not fit, or would take too long to be written."""
+    """All levels but those that could not fit, or would take too long to write."""
     levels = budget.possible(
         LEVELS, lambda each: Selection(facts.within(each), each).size() <= budget.CHARACTERS
     )
-    # What a template of the user's makes of a row is not known.
+    # How much a template of the user's writes for a row is not known.
     row = 0 if templates.files else budget.HTML_ROW
     html = budget.possible(
         levels, lambda each: row * Selection(facts.whole, each).row_count <= budget.HTML_BYTES
@@ -227,8 +227,8 @@ def _forms(
     """Each form within its size.
 
     Args:
-        shown: From limits, and words on where the rest is, to what a template may use.
-        elsewhere: Those words in the message, and in the job summary.
+        shown: Takes limits and where the rest is, in words; returns what a template may use.
+        elsewhere: Those words, for the message and for the job summary.
     """
     # The HTML and the text are mostly made of the same.
     shown = cache(shown)
@@ -237,7 +237,7 @@ def _forms(
 
     def form(template: str, elsewhere: str, limits: Limits) -> str:
         facts = shown(limits, elsewhere).copy()
-        # What the HTML repeats of the subject is what the mail has.
+        # The HTML repeats the subject, which may be the user's.
         facts["wording"] = replace(facts["wording"], subject=subject)
         text = renderer.render(template, facts)
         return text if template == "mail.html.j2" else _blank_lines_once(text)

@@ -1,4 +1,4 @@
-"""How much of the facts is shown -> the first of four levels that fits.
+"""Four levels of how much is shown -> the first that fits.
 
 Gmail clips what is longer than 102,400 bytes, and takes the footer along. What does not fit is
 left out in a fixed order, said where it is left out, and whole in the attached report; counts and
@@ -14,7 +14,7 @@ from chainloop_smtp.model.frozen import dataclass
 HTML_BYTES = 92_160
 TEXT_BYTES = 200_000
 SUMMARY_BYTES = 1_000_000  # GitHub drops a step's job summary of over 1 MiB
-# A level with more than this is not even tried: it fits into no form, and takes minutes to write.
+# A level with more than this is not even tried: it fits no form, and would take minutes to write.
 CHARACTERS = 2_000_000
 ROW = 100  # characters that a row or line counts for besides its own
 HTML_ROW = 190  # bytes that a finding, evaluation or material takes at least in our own HTML
@@ -87,18 +87,18 @@ LEVELS = (FULL, SHORTENED, MINIMAL, SHORT_WORDS)
 def possible(
     levels: tuple[Limits, ...], is_possible: Callable[[Limits], bool]
 ) -> tuple[Limits, ...]:
-    """The levels from the first that is possible, else the last one."""
+    """The levels from the first possible one on; at least the last one."""
     return tuple(dropwhile(lambda each: not is_possible(each), levels[:-1])) + levels[-1:]
 
 
 def fitted(
     render: Callable[[Limits], str], size: int, levels: Sequence[Limits]
 ) -> tuple[str, Limits]:
-    """The rendering with the fewest cuts that is at most so long; else the last one.
+    """The rendering with the fewest cuts that fits, else the last one, with its level.
 
     Args:
-        size: Bytes in UTF-8.
-        levels: Those to be tried, one at least.
+        size: The most bytes in UTF-8.
+        levels: The levels to try, fewest cuts first; at least one.
     """
     *others, last = levels
     for limits in others:

@@ -1,8 +1,7 @@
 """Values -> values that are fit to be shown: evidence is somebody else's text.
 
-Escape sequences, control characters, bidirectional overrides and invisible characters are taken
-out (they can hide or reorder what a reader sees); everything else stays as it is, for its own part
-to escape.
+Removes escape sequences, control characters, bidirectional overrides and invisible characters,
+which can hide or reorder what a reader sees. Escaping is left to each part of the mail.
 """
 
 import re
@@ -27,13 +26,13 @@ _HIDDEN = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x09\x0e-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
-# What no reader reads to its end, a mail server may not take either.
+# Nobody reads more to its end, and a mail server may not take it.
 LONGEST = 10_000  # characters
 
 # Prose in which a line break means something; elsewhere it becomes a blank.
 _MANY_LINES = frozenset({"message", "description", "recommendation"})
 
-# What is there to be copied and searched for, and is worth nothing in part.
+# Values to be copied and searched for, which are worth nothing in part.
 _IDS = frozenset({"digest", "id", "reference", "sha", "url", "view_url"})
 
 
@@ -89,7 +88,7 @@ class _Room(NamedTuple):
 
 
 def _cleaned(value: object, room: _Room, longest: int, is_prose: bool) -> object:
-    """Returns what is clean already as it is, since little or nothing changes in most values."""
+    """Returns a value that is clean already as it is: little or nothing changes in most of them."""
     kind = type(value)
     if kind is str:
         return _string(cast("str", value), is_prose, longest)

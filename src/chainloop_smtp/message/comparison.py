@@ -130,7 +130,7 @@ def _breach(breach: Breach) -> str:
 def _material(material: Material) -> str:
     """Name and type, value, digest, as far as there are: a line each."""
     kind = f" ({material.type})" if material.type else ""
-    lines = (material.name + kind, _value(material), material.digest)
+    lines = (material.name + kind, formatting.material_value(material), material.digest)
     return "\n".join(filter(None, lines))
 
 
@@ -139,8 +139,5 @@ def _replacement(replacement: Replacement) -> str:
     before, after = replacement.before, replacement.after
     if before.digest and after.digest:
         return f"{after.name}\n{after.digest}\nbefore: {before.digest}"
-    return f"{after.name}: {_value(after)} (before: {_value(before)})"
-
-
-def _value(material: Material) -> str:
-    return f"{material.value}:{material.tag}" if material.tag else material.value
+    new, old = formatting.material_value(after), formatting.material_value(before)
+    return f"{after.name}: {new} (before: {old})"

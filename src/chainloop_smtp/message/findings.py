@@ -1,13 +1,13 @@
 """A violation -> its lines of plain text, none of which repeats another.
 
-Messages are often Markdown, and the three parts of a mail have to say the same: the marks go, the
-words stay.
+Violation messages are often Markdown, and all parts of the mail have to say the same: the marks go,
+the words stay.
 """
 
 import re
 from bisect import bisect_left
 
-from chainloop_smtp.model.attested import Finding, FindingKind, Violation
+from chainloop_smtp.model.attested import Evaluation, Finding, FindingKind, Policies, Violation
 
 # CommonMark 0.31: fences (4.5), headings (4.2), quotes (5.1), bullets (5.2), rules (4.1).
 _FENCE = re.compile(r"^\s*(?:```|~~~)[^`]*$")
@@ -29,6 +29,11 @@ _FILLING = frozenset(
     {"a", "an", "and", "at", "cvss", "fixed", "in", "is", "of", "the", "to", "which"}
     | {"update", "upgrade"}
 )
+
+
+def violated(policies: Policies) -> list[Evaluation]:
+    """The evaluations with a violation that counts."""
+    return [each for each in policies.evaluations if each.active_violations]
 
 
 def lines(violation: Violation) -> tuple[str, ...]:

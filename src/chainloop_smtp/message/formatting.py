@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.attested import Attestation, Material
 from chainloop_smtp.model.facts import RunFacts, run_fact
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -67,6 +67,11 @@ def sha(facts: RunFacts) -> str:
 def material_count(attestation: Attestation) -> int:
     """Materials that were added; those that the contract only asks for do not count."""
     return sum(material.is_set for material in attestation.materials)
+
+
+def material_value(material: Material) -> str:
+    """The value with its tag, where it has one."""
+    return f"{material.value}:{material.tag}" if material.tag else material.value
 
 
 def thing(facts: RunFacts) -> str:

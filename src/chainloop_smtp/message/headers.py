@@ -16,26 +16,26 @@ from chainloop_smtp.model.settings import Composition, Header, Options, Thread
 
 _LONGEST = 200  # characters of a value from the evidence
 _LABEL = 40  # characters; 63 is what DNS allows, two of 40 leave room for a long domain
-_LIST_ID = 255  # octets (RFC 2919 section 3)
+_LIST_ID = 255  # bytes (RFC 2919 section 3)
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
 def automatic() -> list[bytes]:
-    """What keeps holiday responders quiet: for every mail of a program."""
+    """Fields that keep out-of-office responders quiet."""
     return [
         # RFC 3834 section 5.
         mime.structured("Auto-Submitted", "auto-generated"),
-        # The same for Exchange (MS-OXCMAIL section 2.2.3.2.14): all but NDR, the reports of mails
-        # that could not be delivered, which the sender wants.
+        # The same for Exchange (MS-OXCMAIL section 2.2.3.2.14): all but NDR, the reports that a
+        # message could not be delivered, which the sender wants.
         mime.structured("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"),
     ]
 
 
 def threading(root: str) -> list[bytes]:
-    """Fields that put a mail into a thread; none where there is no root.
+    """Fields that put a message into a thread; none without a root.
 
-    Every mail of the thread answers the same root, the first one too, which nobody was ever sent:
-    submission services give mails ids of their own, so none of ours can be pointed at.
+    Every message of the thread, the first one too, replies to the same root, which was never sent:
+    submission services replace Message-IDs, so a reply to an earlier message could point nowhere.
 
     Args:
         root: From `thread`, without angle brackets.
@@ -51,7 +51,7 @@ def threading(root: str) -> list[bytes]:
 def about(facts: RunFacts, options: Options) -> list[bytes]:
     """Fields to filter by: the list, the verdict, and whose run it is. Unknown ones are left out.
 
-    ``X-Chainloop-*`` say what the evidence says, and nothing that is guessed from the CI job.
+    ``X-Chainloop-*`` repeat the evidence only, and never guess from the CI job.
     """
     attestation, workflow, verdict = facts.attestation, facts.workflow, facts.verdict
     status = verdict.policy_status
@@ -78,7 +78,7 @@ def about(facts: RunFacts, options: Options) -> list[bytes]:
 
 
 def own(headers: tuple[Header, ...]) -> Iterator[bytes]:
-    """The user's fields: ASCII as it was written, since a provider's program reads it."""
+    """The user's fields. ASCII stays as written, since a provider's program reads it."""
     for each in headers:
         write = mime.verbatim if each.value.isascii() else mime.unstructured
         yield write(each.name, each.value)
@@ -99,7 +99,7 @@ def _list_id(facts: RunFacts, domain: str) -> bytes:
 
 
 def _label(name: str) -> str:
-    """A name as one label of a list's id; a name that has to be changed gets its hash behind it."""
+    """A name as one label of a List-Id; a name that has to be changed gets its hash appended."""
     plain = _UNSAFE.sub("-", name.lower()).strip("-")
     if plain == name.lower() and len(plain) <= _LABEL:
         return plain
@@ -117,19 +117,19 @@ def message_id(
 ) -> str:
     """The Message-ID, without angle brackets (RFC 5322 section 3.6.4).
 
-    In a CI run it is a function of everything that makes the mail: the CI run, its attempt and
-    job, what the mail says and attaches, its header fields, and the route (server, sender, From,
-    To and Cc). The same step run twice therefore makes the same id, and the second mail may be
-    left out; whatever differs for a reader makes another id. Bcc is left out: a recipient who
-    guesses one could prove it. Outside of a CI run nothing says whether two mails are meant to be
-    one, so each id is new.
+    In a CI run it is a function of everything that makes the message: the CI run, its attempt and
+    job, the content and attachments, the header fields, and the route (server, sender, From, To and
+    Cc). The same step run twice therefore makes the same id, and the second message can be skipped;
+    whatever a reader can tell apart has another id. Bcc is left out: a recipient who guesses one
+    could prove it. Outside of a CI run nothing tells a repeated message from a new one, so each id
+    is new.
 
     Args:
         content: From `content_digest`.
-        entropy: At least 16 random bytes; used where there is no CI run. None at all where the
-            clock is fixed: then the id is a function of the same facts there too.
-        route_id: Of the attachment that the mail is for, since several of one configuration file
-            may write to the same people, each in its own way; empty: there is no such file.
+        entropy: At least 16 random bytes, used outside of a CI run. Empty where the clock is fixed:
+            the id is then a function of the same facts.
+        route_id: Id of the route in the configuration file, since several routes may write to the
+            same people, each in its own way. Empty without such a file.
     """
     registration, composition = options.registration, options.composition
     domain = registration.from_.domain
@@ -156,13 +156,13 @@ def message_id(
 def content_digest(
     facts: str, note: str, enclosed: Iterable[Part], composition: Composition, own: Templates
 ) -> str:
-    """Digest of all that makes a mail's content, the same whenever the mail is made.
+    """Digest of all that makes a message's content, the same whenever the message is made.
 
     Args:
-        facts: Digest of what is known of the run.
-        enclosed: The parts that the user attaches. The report among them is known by its facts:
-            it says when it was made.
-        own: The user's templates that the mail is written with.
+        facts: Digest of the facts of the run.
+        enclosed: The parts that the user attaches. Of the report only the facts count: the report
+            itself says when it was made.
+        own: The user's templates.
     """
     enclosures = composition.enclosures
     parts = [(each.name, each.digest) for each in enclosed]
@@ -179,20 +179,20 @@ def content_digest(
 
 
 def random_id(domain: str, entropy: bytes) -> str:
-    """A Message-ID that no other mail has, without angle brackets.
+    """A Message-ID that no other message has, without angle brackets.
 
     Args:
-        entropy: At least 16 random bytes; none at all where the clock is fixed.
+        entropy: At least 16 random bytes; empty where the clock is fixed.
     """
     return f"{(entropy or bytes(16)).hex()[:32]}@{domain}"
 
 
 def thread(facts: RunFacts, options: Options) -> str:
-    """Id of the root that all mails of one thread answer; empty where there is no thread.
+    """Id of the root that all messages of a thread reply to; empty without a thread.
 
-    ``run``: the CI run, whatever its attempts attest, since the one that failed early attested
-    nothing; without a CI run, the attested one. ``ref``: organisation, project, workflow and full
-    ref, so that a branch and a tag of one name are two threads.
+    ``run``: made of the CI run whatever its attempts attest, since an attempt that fails early
+    attests nothing; without a CI run, of the attested run. ``ref``: made of organisation, project,
+    workflow and full ref, so that a branch and a tag of the same name are two threads.
     """
     domain = options.registration.from_.domain
     attestation, job = facts.attestation, facts.job
@@ -212,5 +212,5 @@ def thread(facts: RunFacts, options: Options) -> str:
 
 
 def _digest(*facts: object) -> str:
-    """32 hexadecimal digits. JSON between the facts, so that no two lists of them look alike."""
+    """32 hexadecimal digits. JSON keeps the facts apart, so that no two lists look alike."""
     return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()[:32]

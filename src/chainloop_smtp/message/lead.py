@@ -1,6 +1,8 @@
 """Facts -> the lead: at most two sentences on what happened, and what it means."""
 
-from chainloop_smtp.message import formatting
+from collections.abc import Iterable
+
+from chainloop_smtp.message import findings, formatting
 from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, RunState, Strategy
 from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, RunFacts, Verdict
 
@@ -126,7 +128,7 @@ def is_open(attestation: Attestation | None) -> bool:
 def gated(policies: Policies) -> str:
     """``2 in a gate``, ``6 in 3 gates``; empty where none is, as far as is known."""
     violated = _gated(policies)
-    number, gates = sum(len(each.active_violations) for each in violated), len(_names(violated))
+    number, gates = _violation_count(violated), len(_names(violated))
     where = "in a gate" if gates == 1 else f"in {gates:,} gates"
     return f"{number:,} {where}" if number else ""
 
@@ -136,8 +138,8 @@ def _violations(policies: Policies) -> str:
     if not policies.violation_count:
         return "There are policy violations"
     total = formatting.count(policies.violation_count, "policy violation")
-    in_gates = sum(len(each.active_violations) for each in _gated(policies))
-    total_number = sum(len(each.active_violations) for each in policies.evaluations)
+    in_gates = _violation_count(_gated(policies))
+    total_number = _violation_count(policies.evaluations)
     if not in_gates or total_number != policies.violation_count:
         return total
     if in_gates == total_number:
@@ -147,7 +149,11 @@ def _violations(policies: Policies) -> str:
 
 
 def _gated(policies: Policies) -> list[Evaluation]:
-    return [each for each in policies.evaluations if each.is_gate and each.active_violations]
+    return [each for each in findings.violated(policies) if each.is_gate]
+
+
+def _violation_count(evaluations: Iterable[Evaluation]) -> int:
+    return sum(len(each.active_violations) for each in evaluations)
 
 
 def _names(evaluations: list[Evaluation]) -> set[str]:

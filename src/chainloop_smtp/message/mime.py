@@ -32,7 +32,7 @@ _PARAMETER = 60  # characters of a parameter's value on one line
 _BASE64_LINE = 76  # RFC 2045 section 6.8
 # A line that b2a_qp made too long: it encodes a blank at the end after having measured the line.
 _TOO_LONG = re.compile(rb"^(.{74,75})(=20|=09)$", re.MULTILINE)
-# What ends a line somewhere, and what a mail program could take for something else than text.
+# What ends a line for some reader, or may be taken for something else than text.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONGEST_NAME = 120  # bytes of UTF-8; file systems take 255, and mail programs add to a name
@@ -59,7 +59,7 @@ _MEDIA_TYPES = {
 def message(
     headers: Iterable[bytes], text: str, html: str, boundary: str, parts: Sequence[bytes] = ()
 ) -> bytes:
-    """A whole message: the text, the HTML, and behind them what is attached.
+    """A whole message: the text, the HTML, then the attachments.
 
     It is multipart/alternative, the plainest part first (RFC 2046 section 5.1.4); where there are
     attachments, that is the first part of multipart/mixed (section 5.1.3).
@@ -94,7 +94,7 @@ def attachment(name: str, media_type: str, content: bytes) -> bytes:
 
 
 def structured(name: str, value: str) -> bytes:
-    """A header whose value is made by us: ASCII, and short enough for one line."""
+    """A header with a value of this program's: ASCII, and short enough for one line."""
     return f"{name}: {value}\r\n".encode("ascii")
 
 
@@ -117,7 +117,7 @@ def unstructured(name: str, value: str) -> bytes:
 
 
 def verbatim(name: str, value: str) -> bytes:
-    """A header whose ASCII value a program reads: folded at its blanks, and never encoded.
+    """A header with an ASCII value for programs: folded at its blanks, and never encoded.
 
     Args:
         value: Without control characters; with its name, of 998 bytes at most.
@@ -134,9 +134,9 @@ def mailboxes(name: str, members: Sequence[Mailbox], *, is_ascii: bool = False) 
     """An address header (RFC 5322 section 3.6.2 and 3.6.3): at least one mailbox, comma between.
 
     Args:
-        is_ascii: An address beyond ASCII is written so that all may read it, and none can answer
-            it: as the name of a group without members (RFC 6857 section 3.1.8). Otherwise it
-            stands in UTF-8 (RFC 6532 section 3.2).
+        is_ascii: Write an address beyond ASCII as the name of a group without members, which can
+            be read but not replied to (RFC 6857 section 3.1.8). Otherwise write it in UTF-8 (RFC
+            6532 section 3.2).
     """
     words: list[str] = []
     for position, member in enumerate(members):

@@ -1,8 +1,8 @@
-"""Facts -> JSON: everything that is known of a run, for programs. Described by `report.json`.
+"""Facts -> JSON: everything known of a run, for programs. `schemas/report.json` describes it.
 
-The names are those of the model in camelCase, so what the model learns is in the report. They are
-part of what others rely on: `schemas/report.json` describes each, and the tests hold the two
-together. A string that the evidence does not say is empty, anything else is null.
+The names are those of the model in camelCase, so a new field of the model is in the report, too.
+Others rely on them: the tests compare the report with its schema. What the evidence does not say is
+an empty string where it would be a string, else null.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def report(facts: RunFacts, env_values: EnvValues) -> bytes:
-    """The report, the same bytes for the same facts.
+    """The report as a JSON document: the same bytes for the same facts.
 
     Args:
-        facts: As they came: a program that reads them does its own cleaning.
-        env_values: What it holds of the attested environment variables, as in the mail.
+        facts: Not cleaned: programs that read the report do their own cleaning.
+        env_values: How much of the attested environment variables it holds, as in the mail.
     """
     document = {
         "schema": SCHEMA,

@@ -87,7 +87,7 @@ class Selection:
         self._limits = limits
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
         self.note = f" Not everything fits in here{self._elsewhere}." if limits != FULL else ""
-        violated = [each for each in policies.evaluations if each.active_violations]
+        violated = findings.violated(policies)
         gates = [each for each in violated if each.is_gate][: limits.gated]
         advisory = [each for each in violated if not each.is_gate][: limits.advisory]
         self._attention = [*gates, *advisory]
@@ -190,7 +190,7 @@ class Selection:
         return Shown(
             name=material.name,
             type=material.type,
-            value=f"{material.value}:{material.tag}" if material.tag else material.value,
+            value=formatting.material_value(material),
             digest=material.digest,
             is_output=bool(material.is_output),
             mark=mark,
@@ -245,7 +245,7 @@ def _is_in_a_line(limits: Limits, each: Evaluation) -> bool:
 def _marked(facts: RunFacts, longest: int | None) -> list[tuple[Material, str]]:
     """The materials with their marks: missing ones first, then, where not all fit, marked ones."""
     materials = facts.attestation.materials if facts.attestation else ()
-    violated = [each for each in facts.policies.evaluations if each.active_violations]
+    violated = findings.violated(facts.policies)
     gated = {each.material for each in violated if each.is_gate}
     advisory = {each.material for each in violated}
 

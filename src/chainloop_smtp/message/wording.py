@@ -158,7 +158,7 @@ def _bypass(policies: Policies) -> str:
 
 def _blockers(policies: Policies) -> list[str]:
     """Names of the violated policies that stop the pipeline: the gates, else all."""
-    violated = [each for each in policies.evaluations if each.active_violations]
+    violated = findings.violated(policies)
     gated = [each for each in violated if each.is_gate]
     return list(dict.fromkeys(each.name for each in gated or violated))
 
@@ -166,7 +166,7 @@ def _blockers(policies: Policies) -> list[str]:
 def _preheader(facts: RunFacts, sentences: str) -> str:
     """30 to 150 characters: the first violation's message where there is one, else the lead."""
     policies, outcome = facts.policies, facts.verdict.outcome
-    worst = next((e for e in policies.evaluations if e.active_violations), None)
+    worst = next(iter(findings.violated(policies)), None)
     if worst and outcome not in (Outcome.FAILED, Outcome.CANCELLED):
         message = findings.lines(worst.active_violations[0])[0].rstrip(".")
         end = "." if len(message) <= _QUOTED else ""
