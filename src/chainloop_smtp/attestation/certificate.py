@@ -1,6 +1,6 @@
-"""DER of an X.509 certificate -> whom it names. A small walk (RFC 5280, X.690); verifies nothing.
+"""DER of an X.509 certificate -> the names in it (RFC 5280, X.690). Verifies nothing.
 
-It never raises: what it cannot read stays empty, for a certificate is not what a mail is about.
+It never raises: the certificate is a detail of the mail, so what cannot be read stays empty.
 """
 
 from collections.abc import Iterator
@@ -15,76 +15,76 @@ _SUBJECT_ALTERNATIVE_NAME = bytes.fromhex("551d11")
 
 
 def read(der: bytes) -> tuple[str, str, tuple[str, ...]]:
-    """Subject, issuer and subject alternative names; empty where they cannot be read.
+    """Read subject, issuer and subject alternative names; empty where they cannot be read.
 
     Names are written as ``CN=..., O=...`` in the certificate's own order.
     """
     if len(der) > MAX_BYTES:
         return "", "", ()
     try:
-        certificate = _first(der)[1]
-        fields = list(_values(_first(certificate)[1]))
+        certificate = _read_first(der)[1]
+        fields = list(_read_values(_read_first(certificate)[1]))
         if fields[0][0] == _VERSION:
             del fields[0]
         # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, and options
-        issuer, subject = _name(fields[2][1]), _name(fields[4][1])
+        issuer, subject = _format_name(fields[2][1]), _format_name(fields[4][1])
         names = tuple(
             name
             for tag, value in fields[6:]
             if tag == _EXTENSIONS
-            for name in _alternative_names(value)
+            for name in _read_alternative_names(value)
         )
     except (ValueError, IndexError):
         return "", "", ()
     return subject, issuer, names
 
 
-def _name(data: bytes) -> str:
-    """Name: a sequence of sets of attributes (RFC 5280 section 4.1.2.4)."""
+def _format_name(data: bytes) -> str:
+    """Format a Name: a sequence of sets of attributes (RFC 5280 section 4.1.2.4)."""
     parts = []
-    for _, relative in _values(data):
-        for _, attribute in _values(relative):
-            (_, kind), (tag, value) = _values(attribute)
-            parts.append(f"{_ATTRIBUTES.get(kind) or kind.hex()}={_string(tag, value)}")
+    for _, relative in _read_values(data):
+        for _, attribute in _read_values(relative):
+            (_, kind), (tag, value) = _read_values(attribute)
+            parts.append(f"{_ATTRIBUTES.get(kind) or kind.hex()}={_decode_string(tag, value)}")
     return ", ".join(parts)
 
 
-def _alternative_names(data: bytes) -> Iterator[str]:
-    """GeneralNames (RFC 5280 section 4.2.1.6) of the extension that holds them."""
-    for _, extension in _values(_first(data)[1]):
-        parts = list(_values(extension))
+def _read_alternative_names(data: bytes) -> Iterator[str]:
+    """Yield the GeneralNames (RFC 5280 section 4.2.1.6) of the extension that holds them."""
+    for _, extension in _read_values(_read_first(data)[1]):
+        parts = list(_read_values(extension))
         if parts[0][1] != _SUBJECT_ALTERNATIVE_NAME:
             continue
-        for tag, value in _values(_first(parts[-1][1])[1]):
+        for tag, value in _read_values(_read_first(parts[-1][1])[1]):
             if tag in (_MAIL, _HOST, _URI):
                 yield value.decode("ascii")
             elif tag == _ADDRESS:
-                yield _address(value)
+                yield _format_address(value)
             elif tag == _OTHER:
                 # OtherName: an object id and an explicitly tagged value, such as Fulcio's.
-                (_, _), (_, wrapped) = _values(value)
-                yield _string(*_first(wrapped))
+                (_, _), (_, wrapped) = _read_values(value)
+                yield _decode_string(*_read_first(wrapped))
 
 
-def _address(value: bytes) -> str:
+def _format_address(value: bytes) -> str:
     if len(value) == 4:
         return ".".join(map(str, value))
     return ":".join(value[index : index + 2].hex() for index in range(0, len(value), 2))
 
 
-def _string(tag: int, value: bytes) -> str:
+def _decode_string(tag: int, value: bytes) -> str:
     encoding = _ENCODINGS.get(tag)
     return value.decode(encoding) if encoding else value.hex()
 
 
-def _first(data: bytes) -> tuple[int, bytes]:
-    for value in _values(data):
+def _read_first(data: bytes) -> tuple[int, bytes]:
+    for value in _read_values(data):
         return value
     raise ValueError("value is missing")
 
 
-def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each value in a row (X.690 section 8.1).
+def _read_values(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and content of each value in a row (X.690 section 8.1).
 
     Raises:
         ValueError: A tag is of the long form, or a length is not DER or beyond the end.
