@@ -253,11 +253,6 @@ class Delivery:
         )
 
     @property
-    def reply(self) -> Reply | None:
-        """The server's last answer to the end of the content; None when there is none."""
-        return self.tries[-1].reply if self.tries else None
-
-    @property
     def server(self) -> str:
         """``host:port`` of the last attempt; empty when there was none."""
         return self.tries[-1].server if self.tries else ""
@@ -271,11 +266,6 @@ class Delivery:
     def mechanism(self) -> str:
         """The last attempt's SASL mechanism; empty when there was none."""
         return self.tries[-1].mechanism if self.tries else ""
-
-    @property
-    def round_trips(self) -> int:
-        """Waits for the server, in all attempts."""
-        return sum(each.round_trips for each in self.tries)
 
     @property
     def duration(self) -> float:
