@@ -103,7 +103,7 @@ class DeliveryError(ChainloopSmtpError):
 
 
 def nearest(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
-    """The known name most like a word; empty when none is.
+    """Return the known name that is most like a word; empty when none is like it.
 
     Args:
         cutoff: How alike they have to be, from 0 to 1 (`difflib.get_close_matches`).
@@ -115,10 +115,10 @@ def nearest(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
 
 
 def nearest_hint(word: str, known: Collection[str], otherwise: str = "") -> str:
-    """The hint for an unknown name: the one that was probably meant, else all that there are.
+    """Return the hint for an unknown name: the nearest known one, or else the list of all.
 
     Args:
-        otherwise: The hint where no name is near, in place of the list of all.
+        otherwise: Replaces the list of all.
     """
     if meant := nearest(word, known):
         return f"Did you mean {meant}?"

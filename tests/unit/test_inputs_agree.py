@@ -20,6 +20,15 @@ def test_every_file_holds_what_is_generated_from_the_inputs() -> None:
         assert path.read_text("utf-8") == text, "run nox -s generate"
 
 
+def test_a_file_that_differs_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate.main(["--check"]) == 0
+    monkeypatch.setattr(generate, "INPUTS", options.INPUTS[:-1])
+    assert generate.main(["--check"]) == 1
+    assert capsys.readouterr().out == "action.yml differs from the inputs: run nox -s generate\n"
+
+
 def test_the_page_shows_every_input_once_in_their_order() -> None:
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|", generate.PAGE.read_text("utf-8"), re.MULTILINE)
     assert rows == [each.name for each in options.INPUTS]
