@@ -1,12 +1,13 @@
 """Routes that apply -> their mails, by server, and what became of each."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
 from chainloop_smtp import outbox
+from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.cli import interrupts
 from chainloop_smtp.cli.rendering import Renderer
 from chainloop_smtp.cli.results import NOT_MADE, Entry, Failure, RouteResult, failure_of
@@ -74,37 +75,31 @@ def _server_key(route: Route) -> object:
 def _side_by_side(servers: "list[Server]", stop: Stop) -> Iterator[RouteResult]:
     """The results of all servers, in the order of their coming."""
     from queue import SimpleQueue
-    from threading import Thread
 
-    waiting = deque(servers)
-    done: SimpleQueue[RouteResult | Exception | None] = SimpleQueue()
+    waiting = iter(servers)
+    done: SimpleQueue[RouteResult | None] = SimpleQueue()
 
     def work() -> None:
         try:
-            while waiting:
-                for result in waiting.popleft().results():
+            # The iterator is shared, so each server goes to one thread.
+            for server in waiting:
+                for result in server.results():
                     done.put(result)
-        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
-            done.put(error)
         finally:
             done.put(None)
 
-    threads = [Thread(target=work, daemon=True) for _ in range(min(_SERVERS, len(servers)))]
-    left, bug = len(threads), None
     # The first signal lets every server end its mail; the second ends it all.
     with interrupts.stopping(stop.set):
-        for thread in threads:
-            thread.start()
+        calls = [BackgroundCall(work) for _ in range(min(_SERVERS, len(servers)))]
+        left = len(calls)
         while left:
             result = done.get()
-            if isinstance(result, RouteResult):
-                yield result
-            elif result is None:
+            if result is None:
                 left -= 1
             else:
-                bug = result
-    if bug:
-        raise bug
+                yield result
+    for call in calls:
+        call.result()
 
 
 @dataclass(frozen=True, slots=True)
