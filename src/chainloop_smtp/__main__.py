@@ -8,7 +8,7 @@ from chainloop_smtp.cli import interrupts
 
 
 def main() -> None:
-    """Runs the program and ends the process with its exit code."""
+    """Run the program, and end the process with its exit code."""
     interrupts.handle_once()
     try:
         code = cli.main(sys.argv[1:], os.environ)

@@ -15,15 +15,15 @@ _PAUSE = 0.02  # seconds
 
 
 def find(given: str) -> str:
-    """The path given, else that of the first default file there is; empty when there is none."""
+    """Return the given path, else that of the first default file that exists, else an empty one."""
     return given or next((path for path in DEFAULTS if Path(path).is_file()), "")
 
 
 def read(path: str, *, is_required: bool = True) -> str:
-    """Text of the file; empty when it is not there and need not be.
+    """Read the text of the file; empty when it is missing and not required.
 
     Raises:
-        OptionsError: It cannot be read, or is no UTF-8.
+        OptionsError: It cannot be read, or is not UTF-8.
     """
     try:
         # Bytes first: line ends are to be written back as they are.
@@ -37,7 +37,7 @@ def read(path: str, *, is_required: bool = True) -> str:
 
 
 def update(path: str, change: Callable[[str], str], *, patience: float = _PATIENCE) -> str:
-    """Rewrites the file as a whole, so that nobody ever reads half of it or loses an edit.
+    """Rewrite the file as a whole, so that nobody ever reads half of it or loses an edit.
 
     Args:
         change: Old text to new text; called while no other program edits the file.
@@ -68,7 +68,7 @@ def update(path: str, change: Callable[[str], str], *, patience: float = _PATIEN
 
 
 def _acquire(path: str, lock: Path, patience: float) -> None:
-    """Makes the lock file, which only one program can."""
+    """Make the lock file, which only one program can."""
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Mail and Delivery -> files. The only stage that writes into the output folder."""
+"""Mail and Delivery -> files, and receipts back. The only stage that uses the output folder."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _SCHEMA = "urn:chainloop-smtp:schema:receipt:2"
 
 
 def write_mail(folder: Path, mail: Mail) -> Path:
-    """Writes ``<id>.eml``, ``.html`` and ``.txt``, readable by their owner only.
+    """Write ``<id>.eml``, ``.html`` and ``.txt``, readable by their owner only.
 
     ``<id>.smtputf8.eml`` joins them, where some recipients get a form of their own.
 
@@ -47,12 +47,12 @@ def write_mail(folder: Path, mail: Mail) -> Path:
 
 
 def write_summary(folder: Path, markdown: str) -> Path:
-    """Writes ``summary.md``: what the job summary shows, for where there is none."""
+    """Write ``summary.md``: what the job summary shows, for where there is none."""
     return _write(folder / "summary.md", markdown.encode("utf-8", "replace"))
 
 
 def write_receipt(folder: Path, entries: Sequence[Mapping[str, object]], now: datetime) -> Path:
-    """Writes ``receipt.json``, whose shape is `schemas/receipt.json`.
+    """Write ``receipt.json``, whose shape is `schemas/receipt.json`.
 
     Args:
         entries: From `receipt_entry` or `read_receipt`.
@@ -70,7 +70,7 @@ def write_receipt(folder: Path, entries: Sequence[Mapping[str, object]], now: da
 
 
 def read_receipt(folder: Path) -> dict[str, list[Mapping[str, Any]]]:
-    """The entries of an earlier run's receipt by Message-ID; empty where there is none to trust.
+    """Read an earlier run's receipt: its entries by Message-ID; empty where none can be trusted.
 
     One that another user may have written is not trusted: it would keep mails from being sent.
     """

@@ -18,7 +18,7 @@ _NOT_OPTS = ("registration", "workflow", "project", "created-at")
 
 
 def add(run: Run) -> int:
-    """Attaches a registration to the workflows that match."""
+    """Attach a registration to the workflows that match."""
     file = integration.load(run)
     problems: list[Problem] = []
     opts = _opts(run, problems)
@@ -46,7 +46,7 @@ def add(run: Run) -> int:
 
 
 def list_(run: Run) -> int:
-    """Lists the attachments of the file: all, or those that a workflow or project would meet."""
+    """List the attachments of the file: all, or those that a workflow or project would meet."""
     file = integration.load(run)
     attachments = [
         each
@@ -65,7 +65,7 @@ def list_(run: Run) -> int:
 
 
 def delete(run: Run) -> int:
-    """Takes one attachment out of the file."""
+    """Take one attachment out of the file."""
     path = integration.load(run).path
     config_file.update(path, lambda text: _without(text, path, run.arguments.id))
     run.console.aside("integration detached!")

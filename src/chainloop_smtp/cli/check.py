@@ -59,7 +59,7 @@ class _Checked:
 
 
 def check(run: Run) -> int:
-    """Tries each server that a send could use, and says what that send would do.
+    """Try each server that a send could use, and say what that send would do.
 
     Raises:
         DeliveryError: It would fail.

@@ -19,7 +19,7 @@ _TO, _CC, _BCC = "security@example.test", "ledger-team@example.test", "audit@exa
 
 
 def demo(run: Run) -> int:
-    """Sends a sample attestation to the embedded server and shows what has arrived there.
+    """Send a sample attestation to the embedded server, and show what has arrived.
 
     Raises:
         OptionsError: The server's two libraries are not installed.
@@ -52,7 +52,7 @@ def demo(run: Run) -> int:
     if code or not inbox:
         return code or 5
     run.console.say(f"\nIn the mailboxes of {', '.join(inbox[0].rcpt_tos)}:\n")
-    run.console.say("\n".join(f"  | {line}" for line in _shown(inbox[0].content)))
+    run.console.say("\n".join(f"  | {line}" for line in _excerpt(inbox[0].content)))
     for suffix in ("eml", "html"):
         run.console.say(f"\nOpen it: {next(folder.glob(f'*.{suffix}'))}")
     run.console.say(_next_steps(run.environ.get("PATH", "")))
@@ -80,7 +80,7 @@ def _next_steps(path: str) -> str:
     )
 
 
-def _shown(content: str | bytes | None) -> list[str]:
+def _excerpt(content: str | bytes | None) -> list[str]:
     """What the server received, as a mail program shows it: some headers and the text part."""
     from email import message_from_bytes
     from email.policy import default

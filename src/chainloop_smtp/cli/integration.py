@@ -19,7 +19,7 @@ _PATHS = ("tls-ca-file", "tls-client-cert", "tls-client-key", "template-dir")
 
 
 def available(run: Run) -> int:
-    """Lists the integrations; there is one."""
+    """List the integrations; there is one."""
     plugin = options.plugin()
     if run.console.is_json:
         item = {
@@ -38,7 +38,7 @@ def available(run: Run) -> int:
 
 
 def describe(run: Run) -> int:
-    """Shows one integration with its inputs, and its schemas when asked."""
+    """Show one integration with its inputs, and its schemas when asked."""
     if problems := unavailable(run.arguments.id or run.arguments.name or ""):
         raise OptionsError(*problems)
     available(run)
@@ -100,7 +100,7 @@ def load(run: Run, path: str = "") -> Configuration:
 
 
 def store(path: str, kind: str, entry: Mapping[str, editing.Value]) -> Configuration:
-    """Adds an entry to the configuration file, and returns what the file then says.
+    """Add an entry to the configuration file, and return what the file then says.
 
     Raises:
         OptionsError: The file cannot be written, or cannot take the entry.
@@ -168,7 +168,7 @@ def print_table(run: Run, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]
 
 
 def warn_of_paths(run: Run, entry: Mapping[str, editing.Value]) -> None:
-    """Says which paths of an entry a workflow will not find in its checkout of the repository.
+    """Say which paths of an entry a workflow will not find in its checkout of the repository.
 
     Outside a repository nothing is said: the file may be for this machine alone.
     """

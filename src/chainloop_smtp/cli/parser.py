@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
-        """Raises what argparse would print."""
+        """Raise what argparse would print."""
         # What follows the `=` of `--password-stdin=…` might be the password.
         message, ignored, _ = message.partition(": ignored explicit argument")
         message += ": takes no value" if ignored else ""

@@ -20,7 +20,7 @@ _HEAD = ("NAME", "DESCRIPTION", "KIND", "CONFIG", "CREATED AT")
 
 
 def add(run: Run) -> int:
-    """Validates a registration, sends the mail that proves it, and only then stores it."""
+    """Validate a registration, send the mail that proves it, and only then store it."""
     try:
         _add(run)
     except BaseException:
@@ -56,7 +56,7 @@ def _add(run: Run) -> None:
 
 
 def list_(run: Run) -> int:
-    """Lists the registrations of the file."""
+    """List the registrations of the file."""
     file = integration.load(run)
     if run.console.is_json:
         items = [integration.registration_item(each) for each in file.registrations]
@@ -69,7 +69,7 @@ def list_(run: Run) -> int:
 
 
 def describe(run: Run) -> int:
-    """Shows one registration: its inputs, what it is attached to, and which variables it needs."""
+    """Show one registration: its inputs, what it is attached to, and which variables it needs."""
     file = integration.load(run)
     registration = _named(run, file)
     attached = _attached(file, registration.name)
@@ -89,7 +89,7 @@ def describe(run: Run) -> int:
 
 
 def delete(run: Run) -> int:
-    """Takes a registration and all its attachments out of the file."""
+    """Take a registration and all its attachments out of the file."""
     file = integration.load(run)
     name = _named(run, file).name
     config_file.update(file.path, lambda text: _without(text, file.path, name))
@@ -131,10 +131,10 @@ def _name_problems(flag: str | None, name: str, file: Configuration) -> list[Pro
 
 
 def _prove(run: Run, name: str, parsed: Options) -> None:
-    """Sends the registration mail, or writes it in a dry run.
+    """Send the registration mail, or write it in a dry run.
 
     Raises:
-        DeliveryError: It did not reach whom it should, so there is nothing to store.
+        DeliveryError: It did not reach whom it should, so that nothing may be stored.
     """
     now = run.now(is_dry_run=parsed.dry_run)
     entropy = run.entropy(is_dry_run=parsed.dry_run)

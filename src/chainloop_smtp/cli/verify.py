@@ -29,7 +29,7 @@ _MARKS = {CheckResult.OK: "ok     ", CheckResult.WRONG: "WRONG  ", CheckResult.U
 
 
 def verify(run: Run) -> int:
-    """Prints what agrees and what does not.
+    """Print what agrees and what does not.
 
     Raises:
         AttestationError: Something does not agree, or the file is not a mail with evidence in it.

@@ -61,7 +61,7 @@ def check_claims(
     verdict: Verdict,
     badges: Mapping[str, Outcome],
 ) -> Iterator[Check]:
-    """Checks each claim that the mail makes about its evidence.
+    """Check each claim that the mail makes about its evidence.
 
     Args:
         attestation: The attached evidence, cleaned as for a mail.
@@ -102,7 +102,7 @@ def check_claims(
 def compare(
     mail: ReceivedMessage, expected: Expected, outcomes: frozenset[Outcome], policies: Policies
 ) -> Iterator[Check]:
-    """Compares everything that a reader is shown with the mail that the evidence makes.
+    """Compare everything that a reader is shown with the mail that the evidence makes.
 
     A part that is identical is confirmed, and no other is. The lines that a reader sees then
     decide between WRONG (a line of the evidence is missing, or something contradicts it) and

@@ -23,22 +23,22 @@ FIELDS = (
 _MOST_PARTS = 1000
 _MOST_LEVELS = 20  # a forwarded mail inside a forwarded mail
 _BOUNDARY = re.compile(rb"boundary\s*\*?(?:0\*?)?\s*=|content-type:\s*message/", re.IGNORECASE)
-# Python has these for other things than mails; some take quadratic time.
+# Codecs that Python has for other things than mails; some take quadratic time.
 _NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7")
 # RFC 5322 section 3.6: no more than one of each. Mail programs differ in which they show.
 _ONCE = ("from", "to", "cc", "subject", "date", "reply-to", "sender", "content-type")
 
 
 def read(content: bytes) -> ReceivedMessage:
-    """What stands in a mail, or in the one of ours that it forwards as an attachment.
+    """Read a mail, or the mail of this program that it forwards as an attachment.
 
     Raises:
-        AttestationError: It is no mail, or has too many parts.
+        AttestationError: It is not a mail, or has too many parts.
     """
     from email import message_from_bytes, policy
 
     content = content.removeprefix(b"\xef\xbb\xbf")
-    # Python's parser goes down into what lies in a part by calling itself.
+    # Python's parser is recursive.
     if len(_BOUNDARY.findall(content)) > _MOST_LEVELS:
         raise _error(f"has parts in more than {_MOST_LEVELS} levels")
     message = message_from_bytes(content, policy=policy.compat32)

@@ -56,7 +56,7 @@ class _Element(NamedTuple):
 
 
 def visible(html: str) -> VisibleText:
-    """Never raises, whatever it gets."""
+    """Extract the text of any HTML; never raises."""
     tokens = list(_tokens(html))
     tricks = {f"a conditional comment: {text[:60]}" for kind, text in tokens if kind == "comment"}
     rules = _rules("\n".join(text for kind, text in tokens if kind == "style"))
