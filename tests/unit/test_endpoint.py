@@ -7,35 +7,12 @@ from chainloop_smtp.token.endpoint import explain_refusal
 SUBJECT = "repo:octo/app:ref:refs/heads/main"
 SUBJECT_HINT = f"The federated credential must name this job's subject, letter by letter: {SUBJECT}"
 ENTRA = {
-    "50034": "The mailbox's directory is another one: check oauth2-tenant.",
-    "53003": (
-        "A Conditional Access policy blocks it: let an administrator exempt the application."
-    ),
-    "65001": (
-        "An administrator has to consent: Entra, App registrations, API "
-        "permissions, Grant admin consent for SMTP.SendAsApp."
-    ),
-    "70011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
     "70021": SUBJECT_HINT,
-    "90002": "There is no such directory: check oauth2-tenant.",
-    "500011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
-    "700016": (
-        "The directory knows no such application: check oauth2-client-id and oauth2-tenant."
-    ),
-    "700024": "The runner's clock is wrong, or the job waited too long.",
-    "700082": "The refresh token has expired: have the mailbox's owner sign in again.",
-    "700211": (
-        "The federated credential's issuer must be https://token.actions.githubusercontent.com."
-    ),
-    "700212": "The federated credential's audience must be api://AzureADTokenExchange.",
     "700213": SUBJECT_HINT,
-    "900023": "This is no directory's id or domain: check oauth2-tenant.",
-    "1002012": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
     "7000215": (
         "Give the secret's value, and not its id: Entra, App registrations, "
         "Certificates & secrets. Or use none: oauth2-federated."
     ),
-    "7000222": "The secret has expired: make a new one, or use none: oauth2-federated.",
 }
 # Error, description, and advice.
 GENERAL = [
