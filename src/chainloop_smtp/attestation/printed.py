@@ -103,17 +103,16 @@ def read_old_push(node: Node) -> Attestation:
     envelope = node.get("envelope")
     if isinstance(envelope.value, str):
         envelope = parse_document(envelope.text(), envelope)
+    attested = wrapping.read_envelope(envelope, shape)
     digest = node.text("digest")
     # A dry run had no digest, and nothing else told it from a real one.
-    is_recorded = bool(digest)
-    attested = wrapping.read_envelope(envelope, shape)
-    attested = replace(attested, digest=digest, is_recorded=is_recorded)
+    attested = replace(attested, digest=digest, is_recorded=bool(digest))
     status_node = node.get("status")
     if not status_node.is_present:
         return attested
     status = read_status(status_node)
     joining.check_same_run(status_node.get("attestationID"), attested)
-    return joining.merge(replace(status, shape=shape, is_recorded=is_recorded), attested)
+    return joining.merge(replace(status, shape=shape, is_recorded=bool(digest)), attested)
 
 
 def read_described_run(node: Node) -> Attestation:
