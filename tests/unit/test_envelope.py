@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from chainloop_smtp.delivery import envelope
-from chainloop_smtp.delivery.queue import QueuedMessage
-from chainloop_smtp.model.mail import Mail, Part, RecipientStatus
+from chainloop_smtp.model.mail import Mail, Part
 from chainloop_smtp.model.settings import Dsn, Transport
 
 MAILBOX = "Name an ASCII address of the same mailbox"
@@ -36,15 +35,9 @@ def why(
     content: bytes, *extensions: str, transport: Transport | None = None, is_secure: bool = True
 ) -> str:
     """What keeps the mail from everybody; empty when nothing does."""
-    message = QueuedMessage(a_mail(content))
     offered = dict.fromkeys(extensions, "")
-    found = envelope.deliverable(offered, transport or Transport(), message, is_secure=is_secure)
-    results = message.delivery().results
-    if found:
-        assert found == message.mail.recipients
-        return ""
-    assert {each.state for each in results} == {RecipientStatus.REFUSED}
-    return results[0].why
+    mail = a_mail(content)
+    return envelope.obstacle(offered, transport or Transport(), mail, is_secure=is_secure)[0]
 
 
 def test_a_server_without_extensions_gets_bare_commands() -> None:
@@ -101,15 +94,11 @@ def test_an_address_beyond_ascii_is_announced_and_goes_to_no_server_that_takes_n
     assert (b" BODY=8BITMIME" in sender) is not mail.content.isascii()
     assert recipients == [f"RCPT TO:<{each}>".encode() for each in mail.recipients]
 
-    message = QueuedMessage(mail)
-    assert envelope.deliverable(offered, Transport(), message, is_secure=True) == mail.recipients
-    assert envelope.deliverable({"8BITMIME": ""}, Transport(), message, is_secure=True) == ()
-    for result in message.delivery().results:
-        assert result.state is RecipientStatus.REFUSED
-        assert result.why == (
-            f"{whose} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)"
-        )
-        assert result.hint == f"{hint}, or send through a server that offers it."
+    assert envelope.obstacle(offered, Transport(), mail, is_secure=True) == ("", "")
+    assert envelope.obstacle({"8BITMIME": ""}, Transport(), mail, is_secure=True) == (
+        f"{whose} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)",
+        f"{hint}, or send through a server that offers it.",
+    )
 
 
 def test_reports_are_asked_for_under_an_id_that_leads_back() -> None:
@@ -226,19 +215,15 @@ def test_a_size_that_the_server_names_is_kept(limit: str, is_taken: bool) -> Non
     sizes = {"a.txt": 1000, "b.txt": 3000, "c.txt": 2, "d.txt": 2000}
     mail = replace(a_mail(), parts=tuple(a_part(*each) for each in sizes.items()))
     assert len(mail.content) == 21
-    message = QueuedMessage(mail)
-    taken = envelope.deliverable({"SIZE": limit}, Transport(), message, is_secure=True)
-    assert bool(taken) is is_taken
-    if not is_taken:
-        (result, _) = message.delivery().results
-        assert result.why == "the mail has 21 octets, the server takes 20"
-        assert result.hint == (
-            "The heaviest attachments: b.txt (3,000 octets), d.txt (2,000 octets), a.txt (1,000 "
-            "octets). Attach less."
-        )
+    too_large = (
+        "the mail has 21 octets, the server takes 20",
+        "The heaviest attachments: b.txt (3,000 octets), d.txt (2,000 octets), a.txt (1,000 "
+        "octets). Attach less.",
+    )
+    obstacle = envelope.obstacle({"SIZE": limit}, Transport(), mail, is_secure=True)
+    assert obstacle == (("", "") if is_taken else too_large)
 
 
 def test_a_mail_that_is_too_large_without_attachments_has_none_to_leave_out() -> None:
-    message = QueuedMessage(a_mail())
-    assert envelope.deliverable({"SIZE": "1"}, Transport(), message, is_secure=True) == ()
-    assert {result.hint for result in message.delivery().results} == {""}
+    why, hint = envelope.obstacle({"SIZE": "1"}, Transport(), a_mail(), is_secure=True)
+    assert (bool(why), hint) == (True, "")

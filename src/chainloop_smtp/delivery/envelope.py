@@ -1,4 +1,4 @@
-"""Extensions and mail -> MAIL and RCPT commands, and whom they can reach. No I/O.
+"""Extensions and mail -> MAIL and RCPT commands, or why the server cannot deliver it. No I/O.
 
 RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 and RFC 6533 (DSN),
 RFC 8689 (REQUIRETLS).
@@ -6,30 +6,43 @@ RFC 8689 (REQUIRETLS).
 
 from collections.abc import Mapping
 
-from chainloop_smtp.delivery.queue import QueuedMessage
-from chainloop_smtp.model.mail import Mail, RecipientStatus
+from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.model.settings import Dsn, Transport
 
 _LONGEST_ENVID = 100  # characters: RFC 3461 section 4.4
 _LONGEST_ORCPT = 500  # characters: RFC 3461 section 4.2
 
 
-def deliverable(
-    extensions: Mapping[str, str], transport: Transport, message: QueuedMessage, *, is_secure: bool
-) -> tuple[str, ...]:
-    """Return the waiting recipients whom a server with these extensions can deliver to.
-
-    The others are recorded as refused: what a server lacks now, it will lack in a minute too.
+def obstacle(
+    extensions: Mapping[str, str], transport: Transport, mail: Mail, *, is_secure: bool
+) -> tuple[str, str]:
+    """Return why this server cannot deliver this mail, and what to do; empty when it can.
 
     Args:
         is_secure: The connection has TLS.
     """
-    waiting = message.waiting
-    why, hint = _obstacle(extensions, transport, message.mail, is_secure=is_secure)
-    if why:
-        message.record(waiting, RecipientStatus.REFUSED, why=why, hint=hint)
-        return ()
-    return waiting
+    content, limit = mail.content, extensions.get("SIZE", "")
+    # RFC 1870 section 4: a server may state its limit; 0 means that it states none.
+    if limit.isdigit() and 0 < int(limit) < len(content):
+        why = f"the mail has {len(content):,} octets, the server takes {int(limit):,}"
+        return why, _heaviest(mail)
+    ends = content.count(b"\r\n")
+    if content.count(b"\r") != ends or content.count(b"\n") != ends:
+        # RFC 5321 section 2.3.8. Some servers read it as the end of a line, others do not, which
+        # lets one mail smuggle another.
+        return "the mail holds a CR or LF that is no line's end, so it is not sent", ""
+    if lacks_smtputf8(extensions, mail):
+        # RFC 6531 section 3.5: the client has to give the mail up.
+        return without_smtputf8(mail)
+    if not content.isascii() and "8BITMIME" not in extensions:
+        return "the mail holds octets over 127, which the server does not take (8BITMIME)", ""
+    if transport.require_tls and not (is_secure and "REQUIRETLS" in extensions):
+        # RFC 8689 section 4.2.1: the mail must not be sent.
+        return (
+            "require-tls is set, and the server does not promise TLS on the way (REQUIRETLS)",
+            "Leave require-tls out, or use a server that offers it.",
+        )
+    return "", ""
 
 
 def commands(
@@ -97,34 +110,6 @@ def _needs_smtputf8(mail: Mail) -> bool:
     """An address of the envelope, or the message's header, goes beyond ASCII (RFC 6531 3.4)."""
     addresses = "".join((mail.sender, *mail.recipients))
     return not (addresses.isascii() and mail.content.partition(b"\r\n\r\n")[0].isascii())
-
-
-def _obstacle(
-    extensions: Mapping[str, str], transport: Transport, mail: Mail, *, is_secure: bool
-) -> tuple[str, str]:
-    """Why this server delivers this mail to nobody, and what to do; empty when it may."""
-    content, limit = mail.content, extensions.get("SIZE", "")
-    # RFC 1870 section 4: a server may state its limit; 0 means that it states none.
-    if limit.isdigit() and 0 < int(limit) < len(content):
-        why = f"the mail has {len(content):,} octets, the server takes {int(limit):,}"
-        return why, _heaviest(mail)
-    ends = content.count(b"\r\n")
-    if content.count(b"\r") != ends or content.count(b"\n") != ends:
-        # RFC 5321 section 2.3.8. Some servers read it as the end of a line, others do not, which
-        # lets one mail smuggle another.
-        return "the mail holds a CR or LF that is no line's end, so it is not sent", ""
-    if lacks_smtputf8(extensions, mail):
-        # RFC 6531 section 3.5: the client has to give the mail up.
-        return without_smtputf8(mail)
-    if not content.isascii() and "8BITMIME" not in extensions:
-        return "the mail holds octets over 127, which the server does not take (8BITMIME)", ""
-    if transport.require_tls and not (is_secure and "REQUIRETLS" in extensions):
-        # RFC 8689 section 4.2.1: the mail must not be sent.
-        return (
-            "require-tls is set, and the server does not promise TLS on the way (REQUIRETLS)",
-            "Leave require-tls out, or use a server that offers it.",
-        )
-    return "", ""
 
 
 def _original(recipient: str) -> str:

@@ -52,7 +52,7 @@ class Transaction:
         is_first: bool,
         resets: bool,
     ) -> None:
-        """Find out whom the session can be asked for.
+        """Send nothing yet; refuse a message that this server cannot deliver.
 
         Args:
             login: Its command goes ahead in the same group; None: there is none to go.
@@ -73,12 +73,16 @@ class Transaction:
         self._resets = resets
         self._content_end = 0
         self._awaits_reply = False
-        self.recipients = envelope.deliverable(
+        why, hint = envelope.obstacle(
             session.extensions,
             session.transport,
-            message,
+            message.mail,
             is_secure=bool(session.connection.tls),
         )
+        if why:
+            # What a server lacks now, it will lack in a minute too.
+            message.record(message.waiting, RecipientStatus.REFUSED, why=why, hint=hint)
+        self.recipients = message.waiting
         self._replies = TransactionReplies(self.recipients)
 
     @property
