@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from chainloop_smtp.model.settings import Attachment, Lookup, Mailbox, Options, unique
 
-_NOBODYS = frozenset(("noreply", "no-reply", "donotreply", "do-not-reply", "notifications"))
-_HIDDEN = ("users.noreply.github.com", "users.noreply.gitlab.com", "localhost")
+_UNATTENDED = frozenset(("noreply", "no-reply", "donotreply", "do-not-reply", "notifications"))
+_NO_MAIL = ("users.noreply.github.com", "users.noreply.gitlab.com", "localhost")
 
 
 def add_people(options: Options, people: Mapping[Lookup, tuple[Mailbox, ...]]) -> Options:
@@ -58,7 +58,7 @@ def everybody(options: Options) -> tuple[Mailbox, ...]:
 
 
 def is_unambiguous(box: Mailbox) -> bool:
-    """Every mail server delivers to this domain: nothing in the local part routes elsewhere."""
+    """Every mail server delivers to this domain; nothing in the local part routes elsewhere."""
     return not (box.is_rerouted or box.domain.startswith("["))
 
 
@@ -66,4 +66,4 @@ def is_person(box: Mailbox) -> bool:
     """Somebody may read what is sent there."""
     local, _, domain = box.addr_spec.lower().rpartition("@")
     is_bot = "[bot]" in local or box.name.lower().endswith("[bot]")
-    return not is_bot and local.partition("+")[0] not in _NOBODYS and domain not in _HIDDEN
+    return not is_bot and local.partition("+")[0] not in _UNATTENDED and domain not in _NO_MAIL

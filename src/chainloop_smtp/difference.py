@@ -1,4 +1,4 @@
-"""Two Attestations of one workflow -> Changes: what a reviewer asks for first."""
+"""Two Attestations of one workflow -> Changes."""
 
 import re
 from collections import defaultdict
@@ -23,7 +23,7 @@ _MADE_UP = re.compile(r"material-\d{10,}")
 
 
 def refusal(previous: Attestation, current: Attestation) -> str:
-    """Why the two are not to be compared, in a few words; empty when they are."""
+    """Say in a few words why the two cannot be compared; empty when they can."""
     if not previous.is_recorded:
         return "the earlier run was not attested"
     if not current.is_recorded and not current.materials:
@@ -53,11 +53,11 @@ def refusal(previous: Attestation, current: Attestation) -> str:
 def compare(
     previous: Attestation, current: Attestation, *, before: Outcome, after: Outcome
 ) -> Changes:
-    """What differs between an earlier run of a workflow and this one.
+    """Compare an earlier run of a workflow with this one.
 
     Materials are the same by name, and changed when their digest is another. Violations are the
     same by policy, material, finding and component, or else by message; the version of a
-    component and the line of a file do not count, since they change without anybody's doing.
+    component and the line of a file do not count, since they change by themselves.
 
     Args:
         before: The earlier run's outcome by its evidence alone.
@@ -133,7 +133,7 @@ def _is_known(policies: Policies) -> bool:
 
 
 def _count(policies: Policies) -> str:
-    """How many violations there are; empty where that is not said."""
+    """How many violations there are; empty where the attestation does not say."""
     if policies.violation_count:
         return str(policies.violation_count)
     # Evaluations that are only referred to may not even be counted.
@@ -227,9 +227,9 @@ def _shift(before: str, after: str) -> Shift | None:
 def _paired(
     before: Sequence[T], after: Sequence[T], *keys: Key[T]
 ) -> tuple[tuple[tuple[T, T], ...], tuple[T, ...], tuple[T, ...]]:
-    """Members of both that are the same by the first key, then by the next; and what is left.
+    """Pair members that are the same by the first key, then by the next; return what is left, too.
 
-    Members that are alike are paired in their order, each once. A key of None pairs with nothing.
+    Equal members are paired in their order, each once. A key of None pairs with nothing.
     """
     pairs: list[tuple[T, T]] = []
     left, right = list(before), list(after)

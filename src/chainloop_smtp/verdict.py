@@ -1,4 +1,4 @@
-"""Attestation and job -> Verdict: Chainloop's word on the policies, and one on the run."""
+"""Attestation and job -> Verdict: Chainloop's policy status, and the outcome of the run."""
 
 from dataclasses import replace
 
@@ -15,9 +15,31 @@ from chainloop_smtp.model.facts import (
     url_host,
 )
 
+_OUTCOMES: dict[PolicyStatus | None, Outcome] = {
+    PolicyStatus.BYPASSED: Outcome.BYPASSED,
+    PolicyStatus.WARNING: Outcome.VIOLATIONS,
+    PolicyStatus.SKIPPED: Outcome.PASSED,
+    PolicyStatus.PASSED: Outcome.PASSED,
+}
+# Events whose workflow may well report on another run than its own.
+_ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
+# How one job ended, and how several did. The first also stands for a mixture.
+_FAILURES = {
+    JobStatus.FAILURE: ("failed", "failed"),
+    JobStatus.TIMED_OUT: ("timed out", "timed out"),
+    JobStatus.STARTUP_FAILURE: ("could not start", "could not start"),
+    JobStatus.ACTION_REQUIRED: ("needs someone to act", "need someone to act"),
+}
+_CANCELLATIONS = {
+    JobStatus.CANCELLED: ("was cancelled", "were cancelled"),
+    JobStatus.STALE: ("went stale", "went stale"),
+}
+_SKIPPED = {JobStatus.SKIPPED: ("was skipped", "were skipped")}
+_NAMED_JOBS = 3
+
 
 def judge(attestation: Attestation | None, job: Job) -> Verdict:
-    """The judgement on a run.
+    """Judge a run.
 
     The first of these that holds is the outcome: blocked, failed, cancelled, not attested,
     bypassed, violations, passed; attested where no policy applies. A blocked run makes its job
@@ -48,26 +70,14 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
     )
 
 
-_OUTCOMES: dict[PolicyStatus | None, Outcome] = {
-    PolicyStatus.BYPASSED: Outcome.BYPASSED,
-    PolicyStatus.WARNING: Outcome.VIOLATIONS,
-    PolicyStatus.SKIPPED: Outcome.PASSED,
-    PolicyStatus.PASSED: Outcome.PASSED,
-}
-
-
-# Events whose workflow may well report on another run than its own.
-_ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
-
-
 def doubt(attestation: Attestation | None, job: Job) -> str:
-    """Why the evidence may be another run's or untrue, as sentences; empty: it looks right."""
+    """Say why the evidence may be another run's or untrue, in sentences; empty: it looks right."""
     doubts = (_leftover(attestation, job), _mismatch(attestation), _elsewhere(attestation, job))
     return " ".join(filter(None, doubts))
 
 
 def _elsewhere(attestation: Attestation | None, job: Job) -> str:
-    """That the page which the evidence names for this very run is not there."""
+    """Why the evidence names a page of this very run on another host."""
     home, page = (
         url_host(job.server_url),
         url_host(attestation.runner.url) if attestation else "",
@@ -81,7 +91,6 @@ def _elsewhere(attestation: Attestation | None, job: Job) -> str:
 
 
 def _mismatch(attestation: Attestation | None) -> str:
-    """What verifying the mail would find, too."""
     if attestation is None or attestation.signing.is_digest_verified is not False:
         return ""
     return "The bundle in the evidence is not the one whose digest the evidence names."
@@ -108,7 +117,7 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
     policies = attestation.policies
     has_violations = bool(policies.violation_count) or policies.has_violations
     if policies.is_blocked:
-        # Whatever else is at hand: it may be less than what Chainloop had.
+        # Whatever else the evidence holds: it may be less than what Chainloop had.
         return PolicyStatus.BLOCKED
     if not policies.evaluation_count and not has_violations:
         # Evaluations that are only referred to may not even be counted; before the push, those of
@@ -143,20 +152,6 @@ def _cancellation(attestation: Attestation | None, job: Job) -> str | None:
     return _jobs(job, _CANCELLATIONS)
 
 
-# What became of one job and of several. The first word also stands for a mixture.
-_FAILURES = {
-    JobStatus.FAILURE: ("failed", "failed"),
-    JobStatus.TIMED_OUT: ("timed out", "timed out"),
-    JobStatus.STARTUP_FAILURE: ("could not start", "could not start"),
-    JobStatus.ACTION_REQUIRED: ("needs someone to act", "need someone to act"),
-}
-_CANCELLATIONS = {
-    JobStatus.CANCELLED: ("was cancelled", "were cancelled"),
-    JobStatus.STALE: ("went stale", "went stale"),
-}
-_SKIPPED = {JobStatus.SKIPPED: ("was skipped", "were skipped")}
-
-
 def _jobs(job: Job, words: dict[JobStatus, tuple[str, str]]) -> str | None:
     """``jobs build, test failed``: earlier ones by name, else this one; None when none did.
 
@@ -176,9 +171,6 @@ def _jobs(job: Job, words: dict[JobStatus, tuple[str, str]]) -> str | None:
         return f"{len(ended)} jobs {word}"
     noun = "jobs" if len(ended) > 1 else "job"
     return f"{noun} {', '.join(need.name for need in ended)} {word}"
-
-
-_NAMED_JOBS = 3
 
 
 def _absence(attestation: Attestation | None, missing: tuple[str, ...], job: Job) -> str:

@@ -1,4 +1,4 @@
-"""The command ``check``: everything that a mail would meet on its way, and no mail."""
+"""The command ``check``: each step of a delivery, but for the mail itself."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,8 +49,8 @@ class _Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Checked:
-    """How the steps at one server went."""
+class _ServerCheck:
+    """The steps at one server, and what a send would do there."""
 
     target: _Target
     steps: tuple[Step, ...]
@@ -143,7 +143,7 @@ def _sender(parsed: Options) -> str:
     return (parsed.envelope_from or parsed.registration.from_).addr_spec
 
 
-def _check(run: Run, target: _Target) -> _Checked:
+def _check(run: Run, target: _Target) -> _ServerCheck:
     if target.name:
         note = "" if target.is_attached else " (nothing is attached to it, so nothing is sent)"
         run.console.say(target.name + note)
@@ -153,15 +153,14 @@ def _check(run: Run, target: _Target) -> _Checked:
     steps = []
     for step in _steps(run, target):
         steps.append(step)
-        shown_step = _public(step, target.hidden)
         # A server says several lines, which become one.
-        detail = " ".join(shown_step.detail.split())
+        detail = " ".join(_public(step, target.hidden).detail.split())
         glyph = f"{_GLYPHS[step.state]:{_WIDTH}}"
         run.console.say(f"{glyph}  {step.name:{_NAME_WIDTH}}  {detail}")
     failure = _failure(target, steps)
     sentence = _sentence(target, steps, failure)
     run.console.say(sentence)
-    return _Checked(target=target, steps=tuple(steps), failure=failure, sentence=sentence)
+    return _ServerCheck(target=target, steps=tuple(steps), failure=failure, sentence=sentence)
 
 
 def _public(step: Step, hidden: Sequence[str]) -> Step:
@@ -237,7 +236,6 @@ def _accepted(steps: Sequence[Step]) -> int:
 
 
 def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -> str:
-    """What a send would do."""
     registration = target.options.registration
     who = delivery.provider(registration.host)
     server = f"{registration.host}:{registration.port}" + (f" ({who})" if who else "")
@@ -254,7 +252,7 @@ def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -
     return f"A mail through {server} would go to {whom}. Nothing was sent."
 
 
-def _markdown(checked: _Checked) -> str:
+def _markdown(checked: _ServerCheck) -> str:
     """The steps as a table of the job summary."""
     title = f" of {message.md(checked.target.name)}" if checked.target.name else ""
     rows = [
@@ -268,7 +266,7 @@ def _markdown(checked: _Checked) -> str:
     return "\n".join((*head, *table, *hints))
 
 
-def _document(checked: Sequence[_Checked], skipped: str = "") -> dict[str, object]:
+def _document(checked: Sequence[_ServerCheck], skipped: str = "") -> dict[str, object]:
     checks = []
     for each in checked:
         registration = each.target.options.registration

@@ -1,4 +1,4 @@
-"""The main job from end to end, on this machine alone: an embedded mail server gets the mail."""
+"""The command ``demo``: the whole program on this machine alone, with an embedded mail server."""
 
 import sys
 import tempfile
