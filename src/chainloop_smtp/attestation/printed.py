@@ -37,8 +37,6 @@ def read_status(node: Node) -> Attestation:
     if is_pushed is None:
         is_pushed = bool(digest)
     runner = node.get("runnerContext")
-    # Where both know a variable, the contract's value counts.
-    environment = dict(runner.texts("EnvVars")) | dict(node.texts("envVars"))
     return Attestation(
         shape="attestation push -o json" if is_pushed else "attestation status -o json",
         # A dry run says that it was pushed, and has no id.
@@ -51,12 +49,16 @@ def read_status(node: Node) -> Attestation:
         runner=Runner(type=runner.text("RunnerType"), url=runner.text("JobURL")),
         materials=materials.sort_by_contract(materials.read_listed(node.get("materials"))),
         annotations=materials.read_annotations(node.get("annotations")),
-        environment=tuple(
-            Annotation(name=name, value=value) for name, value in sorted(environment.items())
-        ),
+        environment=_read_environment(node.get("envVars"), runner.get("EnvVars")),
         policies=_read_status_policies(node),
         signing=Signing(timestamp_authority=node.text("timestamp_authority")),
     )
+
+
+def _read_environment(contract: Node, runner: Node) -> tuple[Annotation, ...]:
+    """Read both sets of variables; where they share a name, the contract's value counts."""
+    values = dict(runner.texts()) | dict(contract.texts())
+    return tuple(Annotation(name=name, value=value) for name, value in sorted(values.items()))
 
 
 def _read_status_workflow(node: Node) -> Workflow:
