@@ -41,6 +41,7 @@ ATTACHMENT_KEYS = tuple(
 )
 
 _LISTS = ("registrations", "attachments")
+_FREE_TEXTS = ("description",)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A label as in RFC 1123, with lower case only, as Chainloop and Kubernetes want a name to be.
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -97,7 +98,7 @@ class _Reader:
             hint = f"Write {_LISTS[0]}: and {_LISTS[1]}:, each with a list below."
             self._report(root, "the file is no mapping", hint)
             return {}
-        found = {}
+        lists = {}
         for key, value in root.entries:
             name = key.text or ""
             # For anchors, as in Compose files.
@@ -106,10 +107,10 @@ class _Reader:
             if name not in _LISTS:
                 self._unknown(key, _LISTS, "a configuration file")
             elif isinstance(value, Sequence):
-                found[name] = value.items
+                lists[name] = value.items
             elif not (isinstance(value, Scalar) and value.text is None):
                 self._report(value, f"{name} is no list", "Begin each entry with a dash: - name: …")
-        return found
+        return lists
 
     def registrations(self, items: Iterable[Node]) -> tuple[RegistrationEntry, ...]:
         registrations: dict[str, RegistrationEntry] = {}
@@ -195,7 +196,7 @@ class _Reader:
             elif (texts := self._texts(name, value)) and options.is_secret(name, "".join(texts)):
                 self._secret(name, value)
             elif texts and name in own:
-                words[name] = texts if name in _FREE else _split(texts)
+                words[name] = texts if name in _FREE_TEXTS else _split(texts)
             elif texts:
                 inputs[name] = "\n".join(texts)
             if name in CONDITIONS and not words.get(name) and _is_empty(value):
@@ -260,9 +261,6 @@ class _Reader:
 
     def _place(self, node: Node) -> str:
         return f"{self._path}:{node.span}"
-
-
-_FREE = ("description",)
 
 
 def _home(name: str) -> str:
