@@ -314,14 +314,14 @@ def authorised(run: Run, parsed: Options) -> Options:
     from chainloop_smtp import token
 
     registration, transport = parsed.registration, parsed.transport
-    found = token.fetch(
+    access = token.fetch(
         parsed.oauth2, registration.user, run.environ, transport.timeout, transport.deadline
     )
-    run.console.mask(registration.user, found.value)
-    left = max(transport.deadline - found.network_seconds, 0.001)
+    run.console.mask(registration.user, access.value)
+    left = max(transport.deadline - access.network_seconds, 0.001)
     return replace(
         parsed,
-        registration=replace(registration, password=found.value),
+        registration=replace(registration, password=access.value),
         transport=replace(transport, deadline=left),
     )
 

@@ -1,7 +1,6 @@
 """A run's report and a route's options -> its mail. What several mails share is made once."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -77,15 +76,16 @@ class Renderer:
         if enclosed is None:
             enclosed = _enclosed(self._run, self._report, composition)
             self._enclosed.keep(key, enclosed)
-        render = partial(message.render, self._clean_facts, parsed, note=note, enclosed=enclosed)
         try:
-            return render(templates=templates)
+            return message.render(
+                self._clean_facts, parsed, note=note, enclosed=enclosed, templates=templates
+            )
         except message.TemplateError as error:
             # Such a run is rare, and may be the first for which the template is not made.
             if self._report.facts.job.is_success:
                 raise
             routes.warn_templates_left_out(self._run, error)
-            return render()
+            return message.render(self._clean_facts, parsed, note=note, enclosed=enclosed)
 
 
 class _Recent(Generic[Value]):

@@ -63,23 +63,23 @@ class Route:
         return routing.decide(self.conditions, self.options.send_on, report.facts, previous)
 
 
-def file_of(run: Run, given: Mapping[str, str]) -> str:
+def file_of(run: Run, inputs: Mapping[str, str]) -> str:
     """Path of the configuration file in charge; empty: the inputs are a delivery of their own.
 
     A file that nobody names may be a stranger's, so it is not read where it could get at secrets.
     """
-    return given.get("config", "") or ("" if _distrust(run, given) else config_file.find(""))
+    return inputs.get("config", "") or ("" if _why_unread(run, inputs) else config_file.find(""))
 
 
-def _distrust(run: Run, given: Mapping[str, str]) -> str:
+def _why_unread(run: Run, inputs: Mapping[str, str]) -> str:
     """Why a configuration file is read only if it is named; empty where it need not be."""
-    if beside := [name for name in _ALONE if given.get(name)]:
+    if beside := [name for name in _ALONE if inputs.get(name)]:
         return f"beside {', '.join(beside)}"
     event = run.environ.get("GITHUB_EVENT_NAME", "")
     return f"on {event}, where a checkout may be a stranger's" if event in _STRANGERS else ""
 
 
-def read(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
+def read(run: Run, inputs: Mapping[str, str], path: str) -> tuple[Route, ...]:
     """Read every route: those of the configuration file, or the inputs' own.
 
     In a pull request from a fork, those that would need a secret are left out.
@@ -92,26 +92,26 @@ def read(run: Run, given: Mapping[str, str], path: str) -> tuple[Route, ...]:
         OptionsError: With every problem.
     """
     if path:
-        return from_file(run, given, path)
-    if is_fork(run) and not can_log_in(run, given):
+        return from_file(run, inputs, path)
+    if is_fork(run) and not can_log_in(run, inputs):
         return ()
-    return (_own(run, given),)
+    return (_own(run, inputs),)
 
 
-def _own(run: Run, given: Mapping[str, str]) -> Route:
+def _own(run: Run, inputs: Mapping[str, str]) -> Route:
     """The inputs as a delivery of their own, no configuration file being in charge."""
-    parsed = own_options(run, given)
+    parsed = own_options(run, inputs)
     return Route(
         name="",
         place="",
         id="",
         conditions=Conditions(),
         options=parsed,
-        templates=_templates(run, given, parsed),
+        templates=_templates(run, inputs, parsed),
     )
 
 
-def own_options(run: Run, given: Mapping[str, str]) -> Options:
+def own_options(run: Run, inputs: Mapping[str, str]) -> Options:
     """Validate the inputs as a delivery of their own.
 
     Raises:
@@ -119,16 +119,16 @@ def own_options(run: Run, given: Mapping[str, str]) -> Options:
             could say, also why none was read.
     """
     try:
-        return run.validated(given)
+        return run.validated(inputs)
     except OptionsError as error:
-        is_incomplete = not (given.get("host") and given.get("to"))
+        is_incomplete = not (inputs.get("host") and inputs.get("to"))
         if is_incomplete and (path := config_file.find("")):
             absence = Problem(
                 "config",
-                f"is empty, and {path} is not read {_distrust(run, given)}",
+                f"is empty, and {path} is not read {_why_unread(run, inputs)}",
                 f"Write config: {path} if only people whom you trust can change that file.",
             )
-        elif given.get("host") or given.get("to"):
+        elif inputs.get("host") or inputs.get("to"):
             raise
         else:
             absence = Problem(
@@ -141,7 +141,7 @@ def own_options(run: Run, given: Mapping[str, str]) -> Options:
 
 
 def from_file(
-    run: Run, given: Mapping[str, str], path: str, *, has_all: bool = False
+    run: Run, inputs: Mapping[str, str], path: str, *, has_all: bool = False
 ) -> tuple[Route, ...]:
     """Read the attachments of the file in their order, and mask all secrets that they name.
 
@@ -161,8 +161,8 @@ def from_file(
     file = configuration.parse(config_file.read(path), path)
     registrations = {each.name: _listed(run, each) for each in file.registrations}
     # A copy, since what is secret is taken out of the other before anything else can go wrong.
-    resolver = Resolver(run.listed(given), dict(run.environ))
-    secrets = _secrets(given, file, resolver)
+    resolver = Resolver(run.listed(inputs), dict(run.environ))
+    secrets = _secrets(inputs, file, resolver)
     _hide(run, secrets, file.registrations)
     unattached = tuple(_unattached(file, resolver))
     if unattached and file.attachments and not has_all:
@@ -189,7 +189,7 @@ def from_file(
         composition = resolved.options.composition
         own = (composition.template_dir, composition.subject)
         if own not in templates:
-            templates[own] = _templates(run, given, resolved.options, is_strict=has_all)
+            templates[own] = _templates(run, inputs, resolved.options, is_strict=has_all)
         routes.append(
             Route(
                 name=registration.name,
@@ -222,9 +222,9 @@ def _unattached(file: Configuration, resolver: "Resolver") -> Iterator[Attachmen
     for each in file.registrations:
         if each.name not in attached:
             # Those who get the mails might be an attachment's to say; here nobody is.
-            given = {} if resolver.raw(each).get("to") else {"to": Lookup.AUTHOR.value}
+            inputs = {} if resolver.raw(each).get("to") else {"to": Lookup.AUTHOR.value}
             place = each.entry.place
-            entry = Entry(place=place, inputs=given, places=dict.fromkeys(given, place))
+            entry = Entry(place=place, inputs=inputs, places=dict.fromkeys(inputs, place))
             yield AttachmentEntry(id="", registration=each.name, entry=entry)
 
 
@@ -234,7 +234,7 @@ def _listed(run: Run, one: Listed) -> Listed:
 
 
 def _templates(
-    run: Run, given: Mapping[str, str], parsed: Options, *, is_strict: bool = False
+    run: Run, inputs: Mapping[str, str], parsed: Options, *, is_strict: bool = False
 ) -> Templates:
     """The user's own templates, looked at as far as that needs no run.
 
@@ -254,7 +254,7 @@ def _templates(
 
             message.check(own)
     except (MessageError, OptionsError) as error:
-        if is_strict or run.validated(given, is_whole=False).is_success:
+        if is_strict or run.validated(inputs, is_whole=False).is_success:
             raise
         warn_templates_left_out(run, error)
         return Templates()
@@ -270,10 +270,10 @@ def warn_templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
 
 
 def _secrets(
-    given: Mapping[str, str], file: Configuration, resolver: "Resolver"
+    inputs: Mapping[str, str], file: Configuration, resolver: "Resolver"
 ) -> tuple[Secret, ...]:
     """Those of the step and of each registration of the file, each once."""
-    known = {(each.value, each.user): each for each in options.secrets(given)}
+    known = {(each.value, each.user): each for each in options.secrets(inputs)}
     for registration in file.registrations:
         for each in options.secrets(resolver.raw(registration)):
             whose = replace(each, name=f"{each.name} of {registration.name}")
@@ -303,16 +303,16 @@ def is_fork(run: Run) -> bool:
     return read_job(run.environ, None, ()).is_fork
 
 
-def can_log_in(run: Run, given: Mapping[str, str]) -> bool:
+def can_log_in(run: Run, inputs: Mapping[str, str]) -> bool:
     """There is something to log in with, or no need to.
 
     Args:
-        given: Inputs, normalised.
+        inputs: Inputs, normalised.
     """
-    if given.get("auth") == Auth.NONE or any(given.get(name) for name in options.CREDENTIALS):
+    if inputs.get("auth") == Auth.NONE or any(inputs.get(name) for name in options.CREDENTIALS):
         return True
     has_identity = "ACTIONS_ID_TOKEN_REQUEST_URL" in run.environ
-    return given.get("oauth2-federated", "").lower() == "true" and has_identity
+    return inputs.get("oauth2-federated", "").lower() == "true" and has_identity
 
 
 def notice_fork(run: Run, what: str) -> None:

@@ -38,7 +38,7 @@ class Deliver(Protocol):
         notify: Callable[[str], None],
         early: EarlyConnection | None = None,
     ) -> Iterator[Delivery]:
-        """Submits mails to one server, each taken as there is room for it."""
+        """Submit mails to one server, each taken as there is room for it."""
 
 
 Connect = Callable[[Registration, Transport], EarlyConnection]
@@ -62,7 +62,7 @@ class Run:
     connect: Connect | None
 
     def inputs(self, opts: dict[str, str] | None = None) -> dict[str, str]:
-        """Every input that is given, normalised, with the secrets masked from here on.
+        """Read every input, normalise it, and mask the secrets from here on.
 
         Later ones win: the JSON variable, a secret's own variable where the JSON has none,
         ``--opt``, flags, standard input.
@@ -73,22 +73,22 @@ class Run:
         Raises:
             OptionsError: The variable is not a JSON object, or standard input is wanted twice.
         """
-        given = self._from_variables()
-        given |= options.normalise(opts or {})
+        inputs = self._from_variables()
+        inputs |= options.normalise(opts or {})
         flags = vars(self.arguments)
         flagged = {each.name: flags.get(each.name.replace("-", "_")) for each in options.INPUTS}
-        given |= options.normalise({name: flag for name, flag in flagged.items() if flag})
-        self._check_stdin(given)
+        inputs |= options.normalise({name: flag for name, flag in flagged.items() if flag})
+        self._check_stdin(inputs)
         if flags.get("password_stdin"):
-            given |= options.normalise({"password": self._password(given.get("deadline", ""))})
-        for secret in options.secrets(given):
+            inputs |= options.normalise({"password": self._password(inputs.get("deadline", ""))})
+        for secret in options.secrets(inputs):
             self.console.mask(secret.user, secret.value)
-        return given
+        return inputs
 
     def validated(
-        self, given: Mapping[str, str], *further: Problem, is_whole: bool = True
+        self, inputs: Mapping[str, str], *further: Problem, is_whole: bool = True
     ) -> Options:
-        """The inputs validated, and the certificates that they name looked at.
+        """Validate the inputs, and look at the certificates that they name.
 
         Args:
             further: Problems found before.
@@ -100,33 +100,33 @@ class Run:
         problems = list(further)
         parsed = None
         try:
-            given = self.listed(given)
-            parsed = options.parse(given, is_whole=is_whole)
+            inputs = self.listed(inputs)
+            parsed = options.parse(inputs, is_whole=is_whole)
         except OptionsError as error:
             problems += error.problems
         try:
             files = ("tls-ca-file", "tls-client-cert", "tls-client-key")
-            delivery.check_files(*(given.get(name, "") for name in files))
+            delivery.check_files(*(inputs.get(name, "") for name in files))
         except OptionsError as error:
             problems += error.problems
         if parsed is None or problems:
             raise OptionsError(*problems)
         return parsed
 
-    def listed(self, given: Mapping[str, str]) -> dict[str, str]:
-        """The inputs with the files in their lists of recipients read.
+    def listed(self, inputs: Mapping[str, str]) -> dict[str, str]:
+        """Return the inputs with the files in their lists of recipients read.
 
         Raises:
             OptionsError: One cannot be read.
         """
-        wanted = {name: text for name, text in given.items() if name in ("to", "cc", "bcc")}
+        wanted = {name: text for name, text in inputs.items() if name in ("to", "cc", "bcc")}
         workspace = self.environ.get("GITHUB_WORKSPACE", "")
-        return dict(given) | {
+        return dict(inputs) | {
             name: expand_list(name, text, workspace) for name, text in wanted.items()
         }
 
     def folder(self, parsed: Options) -> Path:
-        """Where mails and receipts are left: the user's choice, else the runner's own temp."""
+        """Return where mails and receipts are left: the user's choice, else the runner's temp."""
         if parsed.output_dir:
             return Path(parsed.output_dir)
         if temporary := self.environ.get("RUNNER_TEMP"):
@@ -143,43 +143,43 @@ class Run:
             ) from error
 
     def now(self, *, is_dry_run: bool = False) -> datetime:
-        """The present moment, in UTC.
+        """Return the current time, in UTC.
 
         A dry run takes ``SOURCE_DATE_EPOCH`` for it, where that is set: its mail is then the same
         to the last byte on every machine. A mail that is sent says when it was.
 
         Raises:
-            OptionsError: That variable is no moment.
+            OptionsError: That variable is not a number of seconds.
         """
-        given = self.environ.get(_EPOCH, "") if is_dry_run else ""
-        if not given:
+        epoch = self.environ.get(_EPOCH, "") if is_dry_run else ""
+        if not epoch:
             return datetime.now(UTC)
         try:
-            return datetime.fromtimestamp(int(given), UTC)
+            return datetime.fromtimestamp(int(epoch), UTC)
         except (ValueError, OverflowError, OSError) as error:
-            why = f"{quoted(given)} is no number of seconds since 1970"
+            why = f"{quoted(epoch)} is no number of seconds since 1970"
             raise OptionsError(Problem(_EPOCH, why)) from error
 
     def entropy(self, *, is_dry_run: bool = False) -> bytes:
-        """Random bytes for a Message-ID that no other mail is to have; none by a fixed clock."""
+        """Return random bytes for a Message-ID of its own; none by a fixed clock."""
         return b"" if is_dry_run and self.environ.get(_EPOCH) else os.urandom(16)
 
     def _password(self, deadline: str) -> str:
-        """What standard input says, which has as long for it as everything else together."""
+        """What standard input says; it has as long as everything else together."""
         is_number = re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", deadline)
         patience = float(deadline) if is_number else _PATIENCE
         try:
-            octets = inputfile.read_stream(self.stdin, _LONGEST_PASSWORD, patience)
+            content = inputfile.read_stream(self.stdin, _LONGEST_PASSWORD, patience)
         except inputfile.UnreadableError as error:
             raise OptionsError(Problem("password-stdin", error.why, error.hint)) from error
         # Bytes that are not UTF-8 are kept as such, for the options to refuse.
-        return octets.decode(errors="surrogateescape")
+        return content.decode(errors="surrogateescape")
 
-    def _check_stdin(self, given: Mapping[str, str]) -> None:
+    def _check_stdin(self, inputs: Mapping[str, str]) -> None:
         """Standard input is there once, and not at all in a step that only gives inputs."""
         flags = vars(self.arguments)
         wanting = [
-            name for name in _SOURCES if "-" in map(str.strip, given.get(name, "").splitlines())
+            name for name in _SOURCES if "-" in map(str.strip, inputs.get(name, "").splitlines())
         ]
         for name in wanting:
             if self.console.is_actions and not flags.get(name.replace("-", "_")):
@@ -206,16 +206,16 @@ class Run:
             raise OptionsError(
                 Problem(INPUTS_VARIABLE, "is not a JSON object", "Write ${{ toJSON(inputs) }}.")
             )
-        given = options.normalise(raw)
-        self._check_size(text, given)
-        return options.normalise(secrets) | given
+        inputs = options.normalise(raw)
+        self._check_size(text, inputs)
+        return options.normalise(secrets) | inputs
 
-    def _check_size(self, text: str, given: Mapping[str, str]) -> None:
+    def _check_size(self, text: str, inputs: Mapping[str, str]) -> None:
         """Warns before the inputs are so large that Linux does not start the step any more."""
         size = len(text.encode("utf-8", "surrogatepass")) // 1024
         if size < _LARGE_INPUTS:
             return
-        largest = max(given, key=lambda name: len(given[name]), default="")
+        largest = max(inputs, key=lambda name: len(inputs[name]), default="")
         advice = {
             "needs": "Give toJSON(needs.*.result), which leaves out the outputs.",
             **dict.fromkeys(_SOURCES, "Write the JSON to a file and give its path."),

@@ -85,15 +85,15 @@ class _Step:
 
     def send(self) -> int:
         run = self._run
-        given = run.inputs()
-        path = routes.file_of(run, given)
-        every = routes.read(run, given, path)
+        inputs = run.inputs()
+        path = routes.file_of(run, inputs)
+        every = routes.read(run, inputs, path)
         if not every and routes.is_fork(run):
             self.outputs = replace(self.outputs, skipped=routes.NO_SECRETS)
             routes.notice_fork(run, "no mail is sent")
             return 0
-        parsed = run.validated(given, is_whole=False) if path else every[0].options
-        token = given.get("github-token", "")
+        parsed = run.validated(inputs, is_whole=False) if path else every[0].options
+        token = inputs.get("github-token", "")
         lookups = {lookup for each in every for _, lookup in each.options.lookups}
         report = run_facts.read(run, parsed, lookups, token)
         facts = report.facts

@@ -24,9 +24,9 @@ def of_one(result: RouteResult) -> str:
     """The job summary of a single mail: what went wrong stands first, else the evidence."""
     delivery = result.delivery
     reasons = _bullets(_problems(result))
-    account = f"{sentence(delivery)}\n{reasons}{_bullets(warnings_of(delivery))}\n"
+    outcome = f"{sentence(delivery)}\n{reasons}{_bullets(warnings_of(delivery))}\n"
     evidence = result.mail.summary
-    return "\n".join((account, evidence) if result.failure else (evidence, account))
+    return "\n".join((outcome, evidence) if result.failure else (evidence, outcome))
 
 
 def log_one(run: Run, result: RouteResult) -> None:
@@ -61,10 +61,10 @@ def of_many(results: Sequence[RouteResult]) -> str:
         for each in sorted(results, key=lambda each: each.failure is None)
     ]
     warnings = _bullets(_all_warnings(results))
-    account = f"**{len(results)} mails**\n\n{_table('result', rows)}{warnings}\n"
+    outcome = f"**{len(results)} mails**\n\n{_table('result', rows)}{warnings}\n"
     mails = (each.mail for each in results if each.mail.message_id)
     first = next(mails, None)
-    return f"{first.summary}\n{account}" if first else account
+    return f"{first.summary}\n{outcome}" if first else outcome
 
 
 def log_progress(run: Run, result: RouteResult, number: int, total: int) -> None:
