@@ -175,7 +175,7 @@ def test_the_process_has_facts_and_nothing_else(started: list["subprocess.Popen[
         assert {each.name for each in (home / "fd").iterdir()} == {"0", "1", "2"}
         limits = (home / "limits").read_text()
         assert limits.split("Max address space", 1)[1].split()[0] == str(512 * 1024**2)
-        assert limits.split("Max cpu time", 1)[1].split()[0] == "60"
+        assert limits.split("Max cpu time", 1)[1].split()[0] == "120"
         assert limits.split("Max core file size", 1)[1].split()[0] == "0"
         assert os.getsid(started[0].pid) != os.getsid(0)
     finally:

@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import astuple
@@ -32,7 +33,7 @@ from chainloop_smtp.message.inspection import Inspection
 from chainloop_smtp.message.sandbox import SUBJECT, Sandbox, problem
 from chainloop_smtp.model.mail import Templates
 
-SECONDS = 60  # for all that is rendered of one mail, or for checking all templates
+SECONDS = 60  # spent waiting for one child: for all forms of one mail, or for the check
 MEMORY = 512 * 1024**2  # bytes
 LONGEST = 5_000_000  # characters of one rendered template
 
@@ -46,7 +47,7 @@ _PROGRAM = """
 import sys
 sys.path += sys.argv[1:]
 from chainloop_smtp.message import child
-child.limit_resources(child.MEMORY, child.SECONDS)
+child.limit_resources(child.MEMORY, 2 * child.SECONDS)
 child.serve(sys.stdin.buffer, sys.stdout.buffer)
 """
 # Of nothing but these, which is less than the parent's own path may hold.
@@ -63,7 +64,7 @@ class Child:
     """A process that has the user's templates, until it is closed."""
 
     def __init__(self, own: Templates) -> None:
-        """Starts the process, whose time runs from here.
+        """Starts the process.
 
         Raises:
             MessageError: It cannot be started.
@@ -87,15 +88,12 @@ class Child:
             raise MessageError(Problem(where, why)) from error
         self._requests = cast("BinaryIO", self._process.stdin)
         self._replies = cast("BinaryIO", self._process.stdout)
+        self._seconds_left: float = SECONDS
         self._is_late = False
-        self._timer = Timer(SECONDS, self._end_late)
-        self._timer.daemon = True
-        self._timer.start()
         self._send(own)
 
     def close(self) -> None:
         """Ends the process."""
-        self._timer.cancel()
         self._process.kill()
         # Closing writes what could not be written before.
         with suppress(OSError):
@@ -124,14 +122,22 @@ class Child:
         return text
 
     def _ask(self, name: str, facts: Mapping[str, object] | None) -> tuple[str, list[Problem]]:
-        self._send((name, facts))
+        started = time.monotonic()
+        # Not a timeout of reading, which pipes do not have on every system.
+        timer = Timer(self._seconds_left, self._end_late)
+        timer.daemon = True
+        timer.start()
         try:
+            self._send((name, facts))
             text, problems = json.loads(self._replies.readline(_LONGEST_REPLY))
             return str(text), [Problem(*map(str, each)) for each in problems]
         # Nothing, since it has ended; or nothing that it would say by itself.
         except (ValueError, TypeError, RecursionError) as error:
             where = name or "template-dir"
             raise templates.TemplateError(problem(where, None, self._end())) from error
+        finally:
+            timer.cancel()
+            self._seconds_left -= time.monotonic() - started
 
     def _send(self, value: object) -> None:
         # When it has ended, reading its reply tells.
@@ -151,11 +157,11 @@ class Child:
 
 
 def limit_resources(memory: int, seconds: int) -> None:
-    """Limits this process, as far as the system can: a second belt, and the one for memory.
+    """Limits this process, as far as the system can.
 
     Args:
         memory: Bytes of address space.
-        seconds: Of the processor, which count on when the parent is no more.
+        seconds: Of the processor, for a child whose parent is no more.
     """
     with suppress(ImportError):
         import resource
