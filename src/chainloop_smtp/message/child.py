@@ -1,12 +1,12 @@
-"""The process that renders the user's templates: both ends of the pipes to it.
+"""A child process that renders the user's templates: both ends of its pipes.
 
-Whatever a template does in there, it can neither hold up the program nor fill its memory: the
-process is killed when its time is up, has a memory limit where the system knows one, and is given
-nothing but the facts of the mail.
+A template can neither hang the program nor fill its memory: the parent kills the child when its
+time is up, the child has a memory limit where the system supports one, and it is given nothing but
+the facts of the mail.
 
-Requests are pickled. The child may load them, since they come from the program that started it and
-are made of our own records. Replies are JSON: a child that a template has taken over could still
-say nothing but text.
+Requests are pickled. Loading them is safe, since they come from the process that started the child
+and hold only this program's own records. Replies are JSON, so that a child taken over by a template
+can send back nothing but text.
 """
 
 import json
@@ -50,24 +50,24 @@ from chainloop_smtp.message import child
 child.limit_resources(child.MEMORY, 2 * child.SECONDS)
 child.serve(sys.stdin.buffer, sys.stdout.buffer)
 """
-# Of nothing but these, which is less than the parent's own path may hold.
+# The parent's own path may hold more than these.
 _FOLDERS = [
     str(Path(cast("str", module.__file__)).parents[1])
     for module in (chainloop_smtp, jinja2, markupsafe)
 ]
-# What Python itself may need to start: the system's folder on Windows, and the folder of its own
-# library on a machine where it does not stand where it was built for.
+# Python may need these to start: Windows's own folder, and the folder of libpython where Python was
+# moved after it was built, as on self-hosted runners.
 _VARIABLES = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class Child:
-    """A process that has the user's templates, until it is closed."""
+    """A process with the user's templates; it runs until it is closed."""
 
     def __init__(self, own: Templates) -> None:
         """Starts the process.
 
         Raises:
-            MessageError: It cannot be started.
+            MessageError: The process cannot be started.
         """
         prefix = sys.pycache_prefix
         cache = (f"-Xpycache_prefix={Path(prefix).absolute()}",) if prefix else ()
@@ -79,7 +79,7 @@ class Child:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
-                # Ctrl-C is for the parent, which then ends this one.
+                # Ctrl-C goes to the parent alone, which then ends the child.
                 start_new_session=True,
             )
         except OSError as error:
@@ -95,17 +95,17 @@ class Child:
     def close(self) -> None:
         """Ends the process."""
         self._process.kill()
-        # Closing writes what could not be written before.
+        # Closing flushes, and fails where the process has ended before.
         with suppress(OSError):
             self._requests.close()
         self._replies.close()
         self._process.wait()
 
     def inspect(self, name: str) -> list[Problem]:
-        """What is wrong with one template; without a name: with all of them together.
+        """The problems of one template; without a name, those of all templates together.
 
         Raises:
-            TemplateError: Finding that out takes too much.
+            TemplateError: The check hits a limit.
         """
         _, problems = self._ask(name, None)
         return problems
@@ -114,7 +114,7 @@ class Child:
         """One template with the facts in it.
 
         Raises:
-            TemplateError: It is broken, or takes too much.
+            TemplateError: The template is broken, or hits a limit.
         """
         text, problems = self._ask(name, facts)
         if problems:
@@ -123,7 +123,7 @@ class Child:
 
     def _ask(self, name: str, facts: Mapping[str, object] | None) -> tuple[str, list[Problem]]:
         started = time.monotonic()
-        # Not a timeout of reading, which pipes do not have on every system.
+        # Reading a pipe has no timeout on Windows; killing the process ends it everywhere.
         timer = Timer(self._seconds_left, self._end_late)
         timer.daemon = True
         timer.start()
@@ -131,7 +131,7 @@ class Child:
             self._send((name, facts))
             text, problems = json.loads(self._replies.readline(_LONGEST_REPLY))
             return str(text), [Problem(*map(str, each)) for each in problems]
-        # Nothing, since it has ended; or nothing that it would say by itself.
+        # The process has ended, or it did not write this itself.
         except (ValueError, TypeError, RecursionError) as error:
             where = name or "template-dir"
             raise templates.TemplateError(problem(where, None, self._end())) from error
@@ -140,7 +140,7 @@ class Child:
             self._seconds_left -= time.monotonic() - started
 
     def _send(self, value: object) -> None:
-        # When it has ended, reading its reply tells.
+        # If the process has ended, reading the reply fails as well.
         with suppress(OSError):
             pickle.dump(value, self._requests)
             self._requests.flush()
@@ -175,7 +175,7 @@ def limit_resources(memory: int, seconds: int) -> None:
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """The child's side: replies to each request until there are no more."""
-    own: Templates = pickle.load(requests)  # noqa: S301  # of the parent, see above
+    own: Templates = pickle.load(requests)  # noqa: S301  # from the parent, see above
     environment = templates.environment(own)
     inspection = Inspection(own, environment, templates.built_in())
     with suppress(EOFError):
@@ -187,7 +187,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
                     problems = inspection.problems(name)
                 else:
                     text = _rendered(environment, name, facts)
-            # Whatever a template runs into is told to whoever wrote it.
+            # Any error in a template is reported to its author.
             except Exception as error:  # noqa: BLE001
                 problems = [_problem(error, name, {*(each.name for each in own.files), SUBJECT})]
             reply = json.dumps([text, [astuple(each) for each in problems]])
@@ -209,7 +209,7 @@ def _rendered(environment: Sandbox, name: str, facts: Mapping[str, object]) -> s
 
 
 def _problem(error: Exception, name: str, names: set[str]) -> Problem:
-    """What is wrong in the last line of the user's templates that led to the error."""
+    """The error, with the innermost line of a user's template that led to it."""
     line: int | None = None
     trace: TracebackType | None = error.__traceback__
     while trace:

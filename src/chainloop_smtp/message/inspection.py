@@ -1,9 +1,9 @@
-"""The user's templates -> what is wrong with them, before anything is rendered.
+"""The user's templates -> their problems, before anything is rendered.
 
-What can be seen without the facts of a run is seen here, in branches that no run may take too: the
-syntax, the names of files, and every name of the context, of a filter, of a test, of a block and of
-another template. Types are followed from the names of the context through records and loops; where
-a type is not known for sure, nothing is said, and rendering will tell.
+Everything that needs no facts is checked here, in every branch: the syntax, and each name of a
+file, a variable, a filter, a test, a block, a macro and a record's attribute. Types are followed
+from the context's variables through records and loops; where a type is not certain, the check is
+left to rendering.
 """
 
 import types
@@ -16,7 +16,7 @@ from jinja2 import TemplateSyntaxError, meta, nodes
 from chainloop_smtp.errors import Problem, nearest, nearest_hint
 from chainloop_smtp.message import view
 from chainloop_smtp.message.sandbox import (
-    OURS,
+    BUILT_IN,
     SUBJECT,
     Sandbox,
     problem,
@@ -38,16 +38,16 @@ class Inspection:
     """The user's templates, parsed."""
 
     def __init__(self, own: Templates, environment: Sandbox, built_in: Mapping[str, str]) -> None:
-        """Takes the templates to look at.
+        """Parses nothing yet.
 
         Args:
-            environment: Which has them.
-            built_in: Our own templates by name, without ``chainloop/``.
+            environment: One that has the templates.
+            built_in: The built-in templates by name, without ``chainloop/``.
         """
         self._own = own
         self._environment = environment
         self._sources = {each.name: each.text for each in own.files}
-        self._built_in = {OURS + name: text for name, text in built_in.items()}
+        self._built_in = {BUILT_IN + name: text for name, text in built_in.items()}
         self._known = {*self._sources, *self._built_in}
         self._hints = get_type_hints(view.Facts)
         self._trees: dict[str, nodes.Template] = {}
@@ -56,7 +56,7 @@ class Inspection:
             self._sources[SUBJECT] = own.subject
 
     def problems(self, name: str) -> list[Problem]:
-        """What is wrong with one template; without a name: with all of them together."""
+        """The problems of one template; without a name, those of all templates together."""
         if not self._trees and not self._unparsed:
             self._parse()
         if not name:
@@ -86,7 +86,7 @@ class Inspection:
                 self._unparsed[name] = problem(name, error.lineno, message)
             except RecursionError:
                 self._unparsed[name] = Problem(name, _TOO_DEEP)
-        # And those of ours that they build on.
+        # And the built-in ones that they build on.
         while pending:
             name = pending.pop()
             if name in self._built_in and name not in self._trees:
@@ -94,18 +94,18 @@ class Inspection:
                 pending |= _references(name, self._trees[name])
 
     def _code(self, name: str) -> list[Problem]:
-        """What only the making of byte code finds."""
+        """Problems that only compiling finds."""
         try:
             self._environment.compile(self._sources[name], name, name)
         except TemplateSyntaxError as error:
             return [problem(name, error.lineno, error.message or "is broken")]
         except (SyntaxError, MemoryError):
-            # Of Python's own compiler.
+            # Raised by Python's compiler.
             return [Problem(name, _TOO_DEEP)]
         return []
 
     def _unknown(self, name: str) -> Iterator[Problem]:
-        """What a template speaks of and nobody knows."""
+        """Templates, filters, tests and variables that do not exist."""
         tree = self._trees[name]
         for change in tree.find_all(nodes.EvalContextModifier):
             yield problem(name, change.lineno, "autoescape is not for templates to change")
@@ -115,7 +115,7 @@ class Inspection:
                 message = "the name of a template is no text\nWrite its name in quotes."
                 yield problem(name, node.lineno, message)
             elif target == name:
-                hint = f'Write {{% extends "{OURS}{name}" %}} for ours.'
+                hint = f'Write {{% extends "{BUILT_IN}{name}" %}} for ours.'
                 yield problem(name, node.lineno, f"the template stands for itself\n{hint}")
             elif target not in self._known:
                 why = f"there is no template '{target}'"
@@ -126,7 +126,7 @@ class Inspection:
             if used.name not in table:
                 why = f"there is no {'filter' if is_filter else 'test'} '{used.name}'"
                 yield problem(name, used.lineno, with_nearest(why, used.name, table))
-                # In its place one that is there, so that the rest can be looked at, too.
+                # An existing one in its place, so that the rest can be checked, too.
                 used.name = "default" if is_filter else "defined"
         inherited = {each for parent in self._line(name) for each in _exports(self._trees[parent])}
         for unknown in sorted(
@@ -137,7 +137,7 @@ class Inspection:
             yield problem(name, min(lines, default=None), message)
 
     def _unshown(self, name: str) -> Iterator[Problem]:
-        """Blocks that are not there, and what a template that extends another one never shows."""
+        """Blocks that do not exist, and what a template that extends another one never shows."""
         tree = self._trees[name]
         parents = self._line(name)[1:]
         known = {
@@ -169,7 +169,7 @@ class Inspection:
                     return
 
     def _unexported(self, name: str) -> Iterator[Problem]:
-        """What a template takes from another one that does not have it."""
+        """Names imported from a template that does not have them."""
         tree = self._trees[name]
         asked: list[tuple[int, str, str]] = []
         imported: dict[str, str] = {}
@@ -200,7 +200,7 @@ class Inspection:
             yield Problem(left[0], f"uses itself, by way of {', '.join(left[1:])}")
 
     def _files(self) -> Iterator[Problem]:
-        """Files that nothing would ever use: most likely a name was misspelt."""
+        """Files that nothing uses: most likely a name is misspelt."""
         own = self._own
         if own.folder and not own.files:
             hint = f"There are: {', '.join(ENTRIES)}."
@@ -216,7 +216,7 @@ class Inspection:
                 yield Problem(f"template-dir '{name}'", "is no template's name", hint)
 
     def _line(self, name: str) -> list[str]:
-        """The template and those that it extends, itself or by another one."""
+        """The template and those that it extends, directly or not."""
         line: list[str] = []
         while name in self._trees and name not in line:
             line.append(name)
@@ -226,7 +226,7 @@ class Inspection:
 
 
 def _outside(body: Iterable[nodes.Node], kind: type[Found]) -> Iterator[Found]:
-    """What of a kind stands in a template itself, or in its conditions and loops."""
+    """Nodes of a kind in a template itself, or in its conditions and loops."""
     for child in body:
         if isinstance(child, kind):
             yield child
@@ -241,23 +241,23 @@ def _undeclared(tree: nodes.Template, environment: Sandbox) -> set[str]:
     try:
         finder.visit(tree)
     except TemplateSyntaxError:
-        # What only the making of byte code finds, and reports.
+        # Compiling finds the same, and reports it.
         return set()
     return finder.undeclared_identifiers
 
 
 def _target(node: Any) -> str | None:
-    """The template that a node names; None where that is worked out at run time."""
+    """The template that a node names; None where the name is an expression."""
     template = node.template
     is_text = isinstance(template, nodes.Const) and isinstance(template.value, str)
     return template.value if is_text else None
 
 
 def _resolved(node: nodes.Node, name: str) -> str:
-    """The same, as seen from a template; empty in place of None."""
+    """The full name of the template that a node of another one names; empty for None."""
     target = _target(node) or ""
-    is_ours = target and name.startswith(OURS) and not target.startswith(OURS)
-    return f"{OURS}{target}" if is_ours else target
+    is_ours = target and name.startswith(BUILT_IN) and not target.startswith(BUILT_IN)
+    return f"{BUILT_IN}{target}" if is_ours else target
 
 
 def _references(name: str, tree: nodes.Template) -> set[str]:
@@ -265,18 +265,18 @@ def _references(name: str, tree: nodes.Template) -> set[str]:
 
 
 def _imported(node: nodes.FromImport) -> Iterator[str]:
-    """Names that a template has from an import."""
+    """Names that an import defines."""
     yield from (each[1] if isinstance(each, tuple) else each for each in node.names)
 
 
 def _made(tree: nodes.Template) -> set[str]:
-    """Every name that a template may give to one that imports it."""
+    """Every name that another template may import."""
     values = {each.name for each in tree.find_all(nodes.Name) if each.ctx == "store"}
     return values | {each.name for each in tree.find_all(nodes.Macro)}
 
 
 def _exports(tree: nodes.Template) -> Iterator[str]:
-    """Names that a template gives to its blocks, and to those of the templates that extend it."""
+    """Names visible in a template's blocks, and in those of the templates that extend it."""
     for node in tree.body:
         match node:
             case nodes.FromImport():
@@ -292,7 +292,7 @@ def _exports(tree: nodes.Template) -> Iterator[str]:
 
 
 def _misspelt(name: str, tree: nodes.Template, hints: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is asked of a record that has no such part.
+    """Attributes that a record does not have.
 
     Args:
         hints: Type of each name of the context.
@@ -315,7 +315,7 @@ def _misspelt(name: str, tree: nodes.Template, hints: Mapping[str, Any]) -> Iter
 
 
 def _type(node: nodes.Node, known: Mapping[str, Any]) -> Any:
-    """The one type that a value has where it is not None; None where it is not known."""
+    """The only type that a value has apart from None; None where it is not certain."""
     found: Any = None
     if isinstance(node, nodes.Name):
         found = known.get(node.name)
@@ -339,7 +339,7 @@ def _part(owner: Any, name: str) -> Any:
 
 
 def _member(several: Any) -> Any:
-    """The type of what a list of one type holds."""
+    """The type of a list's items; None where it is not certain."""
     arguments = get_args(several)
     is_list = get_origin(several) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis
     return arguments[0] if is_list else None

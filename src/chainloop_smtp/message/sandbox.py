@@ -1,7 +1,7 @@
-"""Jinja2 for templates: they reach the facts, and nothing else.
+"""Jinja2's sandbox for templates, which can reach the facts and nothing else.
 
-Jinja2's own sandbox, narrowed to the filters, tests and methods listed here. It is the same for the
-user's templates, which are rendered in a process of their own (`child`), and for ours.
+It is narrowed to the filters, tests and methods listed here. The built-in templates and the user's
+share it; the user's are rendered in a child process (`child`), which bounds time and memory.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,10 +22,10 @@ from markupsafe import escape
 
 from chainloop_smtp.errors import Problem, nearest_hint, quoted
 
-OURS = "chainloop/"
-SUBJECT = "subject"  # the template that the input of that name is
+BUILT_IN = "chainloop/"
+SUBJECT = "subject"  # name of the template given as the input `subject`
 
-# Lists of Jinja2's own, in the order of the alphabet.
+# From Jinja2, in alphabetical order.
 # fmt: off
 TEXT_FILTERS = (
     "capitalize", "e", "escape", "indent", "lower", "replace", "title", "trim", "truncate",
@@ -42,7 +42,7 @@ TESTS = (
     "sameas", "sequence", "string", "true", "undefined", "upper",
 )
 
-# Methods by what they are of. None changes anything, and none looks at the clock.
+# Methods by type. None of them changes a value or reads the clock.
 METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
     (
         str,
@@ -64,32 +64,32 @@ METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
     (LoopContext, ("changed", "cycle")),
 )
 # fmt: on
-# Filters of other values that print what they are given besides.
+# Filters that take any value, but print their arguments.
 _PRINTING = ("count", "format", "noun")
 _MESSAGE = 1_000  # characters of an error, which may hold a value
 
 
 def is_html(name: str | None) -> bool:
-    """Values are escaped in a template of that name."""
+    """Whether values are escaped in the template with this name."""
     return name is not None and name.endswith(".html.j2")
 
 
 def problem(name: str, line: int | None, message: str) -> Problem:
-    """A problem in a template; a line break in the message separates what to do."""
+    """A problem in a template; the hint follows a line break in the message."""
     why, _, hint = message[:_MESSAGE].partition("\n")
     return Problem(f"{name}, line {line}" if line else name, why, hint)
 
 
 def with_nearest(why: str, name: str, known: Iterable[str]) -> str:
-    """A message for `problem` about an unknown name: with the one that is meant, or all."""
+    """A message for `problem`, with the known name nearest to an unknown one, or with all."""
     known = sorted(known)
     return f"{why}\n{nearest_hint(name, known)}" if known else why
 
 
 class Missing(StrictUndefined):
-    """A name that is not there: an error that says what there is instead.
+    """A missing name: using it is an error that suggests the nearest one.
 
-    A line break in the message separates what is wrong from what to do.
+    The hint follows a line break in the message.
     """
 
     __slots__ = ()
@@ -113,10 +113,10 @@ class Missing(StrictUndefined):
 
 
 def public(owner: object) -> list[str]:
-    """Names of the parts of a record or of its type, for templates."""
+    """Names of the attributes that templates may use, of a record or of its type."""
     kind = owner if isinstance(owner, type) else type(owner)
     if fields := getattr(kind, "_fields", ()):
-        # A row of a table is a tuple, too, which is nothing to speak of.
+        # A row of a table is a named tuple; the tuple's own methods are not suggested.
         derived = (name for name, part in vars(kind).items() if isinstance(part, property))
         return [*fields, *derived]
     names = [each for each in dir(owner) if not each.startswith("_")]
@@ -124,10 +124,10 @@ def public(owner: object) -> list[str]:
 
 
 def printed(value: Any) -> Any:
-    """What ``{{ … }}`` prints: text, a number or a time; nothing for None.
+    """The text that ``{{ … }}`` prints of a text, a number or a time; empty for None.
 
     Raises:
-        TemplateRuntimeError: It is a list or a record.
+        TemplateRuntimeError: The value is a list or a record.
     """
     if value is None:
         return ""
@@ -144,7 +144,7 @@ def printed(value: Any) -> Any:
 
 @pass_eval_context
 def _finalize(_: EvalContext, value: Any) -> Any:
-    # Taking the context keeps Jinja2 from printing constants while it compiles.
+    # Because it takes the context, Jinja2 does not evaluate constants at compile time.
     return printed(value)
 
 
@@ -152,7 +152,7 @@ def _finalize(_: EvalContext, value: Any) -> Any:
 def _join(
     eval_ctx: EvalContext, value: Iterable[Any], d: str = "", attribute: str | int | None = None
 ) -> str:
-    """Jinja2's filter, but for what can be printed only."""
+    """Jinja2's filter, for printable values only."""
     if attribute is not None:
         value = map(make_attrgetter(eval_ctx.environment, attribute), value)
     texts, d = map(printed, value), printed(d)
@@ -160,12 +160,12 @@ def _join(
 
 
 def _of_texts(function: Callable[..., Any], *, is_text: bool) -> Callable[..., object]:
-    """A filter that refuses to print what ``{{ … }}`` does not.
+    """A filter that refuses arguments that ``{{ … }}`` does not print.
 
     Args:
-        is_text: The value that it is applied to is a text, too.
+        is_text: The filtered value has to be printable, too.
     """
-    # Some are given the environment, the context or its settings first.
+    # Some filters take the environment, the context or its settings first.
     first = 1 if hasattr(function, "jinja_pass_arg") else 0
 
     @wraps(function)
@@ -191,7 +191,7 @@ class _Code(CodeGenerator):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The environment of all templates, ours (``chainloop/…``) and the user's."""
+    """The environment of all templates, built in (``chainloop/…``) or the user's."""
 
     code_generator_class = _Code
     intercepted_binops = frozenset(("%",))
@@ -206,10 +206,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         tests: Mapping[str, Callable[..., object]],
         bytecode_cache: BytecodeCache | None = None,
     ) -> None:
-        """An environment with these filters and tests besides the listed ones of Jinja2.
+        """Adds filters and tests to the listed ones of Jinja2.
 
         Args:
-            text_filters: Those that take a text.
+            text_filters: Those whose value is a text.
         """
         super().__init__(
             loader=loader,
@@ -217,7 +217,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             undefined=Missing,
             finalize=_finalize,
             trim_blocks=True,
-            # What is worked out while compiling has no line, and `9 ** 999999999` no end.
+            # An error at compile time has no line, and `9 ** 999999999` never ends.
             optimized=False,
             auto_reload=False,
             bytecode_cache=bytecode_cache,
@@ -232,12 +232,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests = {name: self.tests[name] for name in TESTS} | dict(tests)
 
     def join_path(self, template: str, parent: str) -> str:
-        """In our own templates a name is one of ours; in the user's, one of theirs."""
-        is_ours = parent.startswith(OURS) and not template.startswith(OURS)
-        return OURS + template if is_ours else template
+        """A built-in template refers to built-in ones, a user's template to the user's."""
+        is_ours = parent.startswith(BUILT_IN) and not template.startswith(BUILT_IN)
+        return BUILT_IN + template if is_ours else template
 
     def is_safe_callable(self, obj: Any) -> bool:
-        """Macros, blocks and the listed methods; says what is near where it is none of them."""
+        """True for macros, blocks and the listed methods; else an error with the nearest one."""
         if isinstance(obj, Undefined):
             obj()
         if isinstance(obj, Macro | BlockReference | LoopContext) or obj in (safe_range, Namespace):
@@ -250,12 +250,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return True
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """``%``, which may print."""
+        """``%``, which prints what is on its right."""
         if isinstance(left, str):
             for each in right if isinstance(right, tuple) else (right,):
                 printed(each)
         return super().call_binop(context, operator, left, right)
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
-        """What is not for templates."""
+        """The error for an attribute that templates may not use."""
         return self.undefined(f"'{attribute}' is not for templates", obj, exc=SecurityError)

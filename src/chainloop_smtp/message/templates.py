@@ -1,6 +1,6 @@
-"""Templates and facts -> text: ours, or the user's in their place.
+"""Templates and facts -> text. A user's template takes the place of the built-in one.
 
-Ours are rendered here, the user's in a process of their own (`child`).
+Built-in templates are rendered in this process, the user's in a child (`child`).
 """
 
 import os
@@ -20,7 +20,7 @@ from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import MessageError
 from chainloop_smtp.message import formatting
 from chainloop_smtp.message.rows import Fact
-from chainloop_smtp.message.sandbox import OURS, SUBJECT, Sandbox
+from chainloop_smtp.message.sandbox import BUILT_IN, SUBJECT, Sandbox
 from chainloop_smtp.model.mail import Templates
 
 if TYPE_CHECKING:
@@ -38,15 +38,16 @@ _DURATION = re.compile(r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b")
 # line: one that ran on from every line to the end would take quadratic time.
 _MARKERS = re.compile(r"^([^\S\n]*+\d*+)([-+=.)])(?=\s|(?:[-=]|[^\S\n])*+$)", re.MULTILINE)
 
-_OURS = files("chainloop_smtp").joinpath("templates")
+_COMPILED = 2  # increment when the sandbox compiles a template to other byte code
+_FOLDER = files("chainloop_smtp").joinpath("templates")
 
 
 class TemplateError(MessageError):
-    """A template of the user's does not fit a run."""
+    """A user's template cannot be rendered for this run."""
 
 
 def check(own: Templates) -> None:
-    """Looks at the user's templates, as far as they can be judged without a run.
+    """Checks the user's templates, as far as that is possible without a run.
 
     Raises:
         MessageError: With every problem found.
@@ -63,9 +64,9 @@ def check(own: Templates) -> None:
 
 
 class Renderer:
-    """Renders templates: the user's where there is one of that name, else ours.
+    """Renders the user's template where there is one with the name, else the built-in one.
 
-    A context manager: the process that renders the user's is gone afterwards.
+    A context manager: leaving it ends the child process that renders the user's templates.
 
     Attributes:
         own: The user's.
@@ -90,14 +91,14 @@ class Renderer:
             name: ``mail.html.j2``, ``mail.txt.j2``, ``subject.txt.j2`` or ``summary.md.j2``.
 
         Raises:
-            TemplateError: It is the user's, and is broken or takes too much.
+            TemplateError: It is the user's, and is broken or hits a limit.
         """
         if name == "subject.txt.j2" and self.own.subject:
             name = SUBJECT
         elif name not in self._names:
-            return _built_in_environment().get_template(OURS + name).render(facts)
+            return _built_in_environment().get_template(BUILT_IN + name).render(facts)
         if self._child is None:
-            # Imported here: most have no templates of their own, and pay nothing.
+            # Imported here: most users have no templates, and pay nothing.
             from chainloop_smtp.message.child import Child
 
             self._child = Child(self.own)
@@ -105,8 +106,8 @@ class Renderer:
 
 
 def built_in() -> dict[str, str]:
-    """Our own templates by name, without ``chainloop/``."""
-    return {each.name: each.read_text("utf-8") for each in _OURS.iterdir()}
+    """Sources of the built-in templates by name, without ``chainloop/``."""
+    return {each.name: each.read_text("utf-8") for each in _FOLDER.iterdir()}
 
 
 @cache
@@ -115,13 +116,13 @@ def _built_in_environment() -> Sandbox:
 
 
 def environment(own: Templates) -> Sandbox:
-    """Jinja2 with our templates and the user's."""
+    """Jinja2 with the built-in templates and the user's."""
     sources = {each.name: each.text for each in own.files} | {SUBJECT: own.subject}
 
     def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        is_ours = name.startswith(OURS)
-        text = _ours(name.removeprefix(OURS)) if is_ours else sources.get(name)
-        # The name stands for the file's in what an error tells.
+        is_ours = name.startswith(BUILT_IN)
+        text = _source(name.removeprefix(BUILT_IN)) if is_ours else sources.get(name)
+        # The name stands in for the file's name in tracebacks.
         return None if text is None else (text, name, lambda: True)
 
     return Sandbox(
@@ -139,13 +140,13 @@ def environment(own: Templates) -> Sandbox:
     )
 
 
-class _OurByteCode(FileSystemBytecodeCache):
-    """Byte code of our own templates; the user's may change from run to run, and are not kept."""
+class _BuiltInByteCode(FileSystemBytecodeCache):
+    """Byte code of built-in templates; the user's may change between runs, and are not kept."""
 
     def get_bucket(
         self, environment: Environment, name: str, filename: str | None, source: str
     ) -> Bucket:
-        if name.startswith(OURS):
+        if name.startswith(BUILT_IN):
             return super().get_bucket(environment, name, filename, source)
         return Bucket(environment, "", "")
 
@@ -169,13 +170,13 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
     except OSError:
         return None
     # What is compiled depends on the environment, too, and so on the program's version.
-    pattern = f"__jinja2_{__version__}_%s.cache"
+    pattern = f"__jinja2_{__version__}_{_COMPILED}_%s.cache"
     is_usable = is_own and os.access(folder, os.W_OK)
-    return _OurByteCode(str(folder), pattern) if is_usable else None
+    return _BuiltInByteCode(str(folder), pattern) if is_usable else None
 
 
-def _ours(name: str) -> str | None:
-    template = _OURS.joinpath(name)
+def _source(name: str) -> str | None:
+    template = _FOLDER.joinpath(name)
     return template.read_text(encoding="utf-8") if template.is_file() else None
 
 
