@@ -14,12 +14,12 @@ from chainloop_smtp.cli.run import Deliver
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import (
-    Attempt,
     Delivery,
     Mail,
     RecipientResult,
     RecipientStatus,
     Reply,
+    TransactionResult,
 )
 from chainloop_smtp.model.settings import Registration, Require, Transport
 from runner import commands, heredocs
@@ -94,8 +94,8 @@ class Post:
                 refused.get(each) or RecipientResult(recipient=each, state=taken, reply=reply)
                 for each in mail.recipients
             ),
-            tries=(
-                Attempt(
+            transactions=(
+                TransactionResult(
                     started=started,
                     ended=started + timedelta(seconds=0.25),
                     server=f"{registration.host}:{registration.port}",

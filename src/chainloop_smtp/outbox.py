@@ -12,12 +12,12 @@ from chainloop_smtp import __version__, inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import UnreadableError
 from chainloop_smtp.model.mail import (
-    Attempt,
     Delivery,
     Mail,
     RecipientResult,
     RecipientStatus,
     Reply,
+    TransactionResult,
 )
 from chainloop_smtp.model.settings import Registration, mailbox_key
 
@@ -126,7 +126,7 @@ def receipt_entry(registration: Registration, delivery: Delivery) -> dict[str, o
             }
             for result in results
         ],
-        "attempts": [_attempt(each) for each in delivery.transactions],
+        "attempts": [_attempt(each) for each in delivery.transactions_by_attempt],
     }
 
 
@@ -137,7 +137,7 @@ def _eml(mail: Mail, suffix: str, content: bytes) -> dict[str, object]:
     return {"name": _stem(mail) + suffix, "sha256": digest, "size": len(content)}
 
 
-def _attempt(transactions: tuple[Attempt, ...]) -> dict[str, object]:
+def _attempt(transactions: tuple[TransactionResult, ...]) -> dict[str, object]:
     """One attempt; what holds for it as a whole is what its last transaction says."""
     if len(transactions) == 1:
         return _transaction(transactions[0])
@@ -159,7 +159,7 @@ def _attempt(transactions: tuple[Attempt, ...]) -> dict[str, object]:
     }
 
 
-def _transaction(attempt: Attempt) -> dict[str, object]:
+def _transaction(attempt: TransactionResult) -> dict[str, object]:
     return {
         "started": _time(attempt.started),
         "ended": _time(attempt.ended),

@@ -108,11 +108,14 @@ def test_another_certificate_than_the_pinned_gets_no_secret(tls: Certificates, m
         result = submit(server, user=USER, tls=mode, tls_fingerprint=pin)
 
     assert [result.state for result in result.results] == [RecipientStatus.REFUSED]
-    found = result.tries[0].certificate or re.findall("[0-9a-f]{64}", result.tries[0].why)[0]
-    assert result.tries[0].why == (
+    found = (
+        result.transactions[0].certificate
+        or re.findall("[0-9a-f]{64}", result.transactions[0].why)[0]
+    )
+    assert result.transactions[0].why == (
         f"the server's certificate has the SHA-256 fingerprint {found}, not the pinned one"
     )
-    assert result.tries[0].hint == (
+    assert result.transactions[0].hint == (
         "If its operator confirms that it is new, write it into tls-fingerprint."
     )
     assert b"AUTH" not in server.received
@@ -511,7 +514,7 @@ def test_only_a_subject_alternative_name_makes_a_certificate_the_hosts(
         )
 
     mismatch = "IP address" if host == "127.0.0.1" else "Hostname"
-    (attempt,) = result.tries
+    (attempt,) = result.transactions
     assert attempt.why == (
         f"the server's certificate is not trusted: {mismatch} mismatch, "
         f"certificate is not valid for '{host}'"
@@ -558,7 +561,7 @@ def test_behind_a_proxy_too_the_common_name_does_not_count(tmp_path: Path, kind:
                 proxy=_proxy(tunnel, kind),
             )
 
-    assert result.tries[0].hint == NAME_HINT.format("mail.example.test")
+    assert result.transactions[0].hint == NAME_HINT.format("mail.example.test")
     assert server.logins == []
 
 
@@ -643,7 +646,7 @@ def test_a_server_that_takes_its_time_to_greet_is_waited_for(
         result = submit(server, tls=Tls.NONE, timeout=60.0, deadline=60.0)
 
     assert result.accepted == ("to@example.test",)
-    assert len(result.tries) == 1
+    assert len(result.transactions) == 1
     assert server.others == 1
 
 

@@ -123,7 +123,7 @@ def test_a_mail_gets_through_tls_into_the_mailbox(tls: Certificates, mode: Tls, 
     assert server.logins == [("PLAIN", USER)]
     assert result.accepted == ("to@example.test",)
     assert result.refused == ()
-    assert result.tries[-1].reply == Reply(code=250, enhanced="2.0.0", text="kept")
+    assert result.transactions[-1].reply == Reply(code=250, enhanced="2.0.0", text="kept")
     assert result.tls.startswith("TLSv1.3 TLS_")
     assert result.mechanism == "PLAIN"
     assert result.server.endswith(f":{server.port}")
@@ -772,7 +772,7 @@ def test_a_server_that_speaks_unasked_gets_nothing_more(extra: bytes, told: str)
     steps["ehlo"] = Step(expect="EHLO .+", reply=ehlo("AUTH PLAIN") + extra, then=Then.SILENCE)
     with Scripted(steps) as server:
         result = submit(server, user=USER)
-    (attempt,) = result.tries
+    (attempt,) = result.transactions
     assert attempt.why == f"the server speaks without being asked: {told}"
     assert [result.state for result in result.results] == [RecipientStatus.REFUSED]
     assert b"AUTH" not in server.received
@@ -906,7 +906,7 @@ def test_when_all_are_refused_nobody_gets_anything(
     assert b"Subject" not in server.received
     assert result.accepted == ()
     assert [each.recipient for each in result.refused] == ["a@example.test", "b@example.test"]
-    assert result.tries[-1].reply is None
+    assert result.transactions[-1].reply is None
 
 
 @pytest.mark.parametrize("then", [Then.CLOSE, Then.RESET])
@@ -1145,7 +1145,7 @@ def test_nothing_that_happens_at_quit_is_a_failure(extensions: tuple[str, ...], 
         result = submit(server, timeout=2)
 
     assert result.accepted == ("to@example.test",)
-    assert result.tries[-1].reply == Reply(code=250, enhanced="2.0.0", text="queued")
+    assert result.transactions[-1].reply == Reply(code=250, enhanced="2.0.0", text="queued")
 
 
 def test_a_drip_at_quit_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1344,7 +1344,7 @@ def test_round_trips_are_as_few_as_promised_and_counted_right(
 
     assert server.failure == ""
     assert server.round_trips == expected
-    assert sum(each.round_trips for each in result.tries) == expected
+    assert sum(each.round_trips for each in result.transactions) == expected
 
 
 def test_an_older_tls_costs_one_round_trip_more(tmp_path: Path) -> None:
@@ -1354,7 +1354,7 @@ def test_an_older_tls_costs_one_round_trip_more(tmp_path: Path) -> None:
         result = submit(server, user=USER, tls=Tls.IMPLICIT, ca=tmp_path / "authority.pem")
 
     assert result.tls.startswith("TLSv1.2 ")
-    (attempt,) = result.tries
+    (attempt,) = result.transactions
     assert attempt.round_trips == server.round_trips + 1 == 7
 
 

@@ -90,7 +90,8 @@ def test_a_server_that_is_not_there_is_told_as_it_always_was(attempts: int) -> N
             a_mail(), to, PLAIN, attempts=attempts, clock=HASTE, early=early, notify=said.append
         )
         tries = [
-            (each.server, each.address, each.why, each.hint, each.recipients) for each in sent.tries
+            (each.server, each.address, each.why, each.hint, each.recipients)
+            for each in sent.transactions
         ]
         return sent.results, tries
 
@@ -125,7 +126,7 @@ def test_the_deadline_counts_from_where_connecting_begins() -> None:
         now[0] = PLAIN.deadline + 1
         sent = send_one(a_mail(), registration(server), PLAIN, clock=clock, early=early)
     assert state(sent) is RecipientStatus.DEFERRED
-    assert "the deadline of 8 seconds is over" in sent.tries[-1].why
+    assert "the deadline of 8 seconds is over" in sent.transactions[-1].why
     assert server.sessions == [b""]
 
 

@@ -144,7 +144,7 @@ def test_what_to_do_is_said_with_the_first_failure_already_and_once() -> None:
             a_mail(), closed, transport, attempts=3, clock=HASTE, notify=said.append
         )
     assert state(delivery) is RecipientStatus.DEFERRED
-    hint = delivery.tries[-1].hint
+    hint = delivery.transactions[-1].hint
     first, second = said
     assert "the connection was refused. " in first
     assert hint
@@ -174,7 +174,7 @@ def test_more_recipients_than_a_server_takes_at_once_come_in_turns() -> None:
         delivery = submit(server, a_mail(1, *recipients), attempts=2)
     assert list(delivery.accepted) == recipients
     assert [len(taken) for taken, _ in server.taken] == [10, 10, 5]
-    assert (len(delivery.tries), delivery.attempts) == (3, 1)
+    assert (len(delivery.transactions), delivery.attempts) == (3, 1)
 
 
 def test_a_mailbox_that_stays_full_waits_between_its_attempts() -> None:
@@ -192,7 +192,7 @@ def test_a_mailbox_that_stays_full_waits_between_its_attempts() -> None:
     assert delivery.accepted == ("one@example.test",)
     assert pauses == [0.0, 0.75, 1.5, 3.0]
     # The first transaction and the second are one attempt.
-    assert [each.number for each in delivery.tries] == [1, 1, 2, 3, 4]
+    assert [each.number for each in delivery.transactions] == [1, 1, 2, 3, 4]
     assert delivery.attempts == 4
 
 
@@ -202,7 +202,7 @@ def test_an_attempt_after_several_transactions_is_the_second() -> None:
     with Sink(most_recipients=2, faults=[GOOD, later]) as server:
         delivery = submit(server, a_mail(1, *recipients))
     assert list(delivery.accepted) == recipients
-    assert [each.number for each in delivery.tries] == [1, 1, 2]
+    assert [each.number for each in delivery.transactions] == [1, 1, 2]
     assert delivery.attempts == 2
 
 
@@ -210,7 +210,7 @@ def test_a_server_that_is_not_there_fails_every_mail_and_says_so_once_each() -> 
     with absent() as server:
         found = all_of(server, [a_mail(number) for number in range(3)])
     assert {state(each) for each in found} == {RecipientStatus.DEFERRED}
-    assert {each.tries[-1].why for each in found} == {"the connection was refused"}
+    assert {each.transactions[-1].why for each in found} == {"the connection was refused"}
 
 
 def test_mails_that_are_never_tried_say_why_too() -> None:
@@ -218,7 +218,7 @@ def test_mails_that_are_never_tried_say_why_too() -> None:
         found = all_of(server, [a_mail(number) for number in range(14)])
     assert len({each.mail.message_id for each in found}) == len(found) == 14
     assert {state(each) for each in found} == {RecipientStatus.DEFERRED}
-    assert [[attempt.why for attempt in each.tries] for each in found] == [
+    assert [[attempt.why for attempt in each.transactions] for each in found] == [
         ["the connection was refused"]
     ] * 14
 
@@ -228,7 +228,7 @@ def test_a_refused_login_fails_every_mail_and_is_tried_once() -> None:
         found = all_of(server, [a_mail(number) for number in range(3)])
     assert len(server.sessions) == 1
     assert {state(each) for each in found} == {RecipientStatus.REFUSED}
-    assert all("refused the login of ci" in each.tries[-1].why for each in found)
+    assert all("refused the login of ci" in each.transactions[-1].why for each in found)
 
 
 # --- what is out of step -----------------------------------------------------------------------
@@ -245,7 +245,7 @@ def test_a_refused_rset_casts_doubt_on_what_was_accepted_before_it(
             key=lambda each: each.mail.message_id,
         )
     assert state(first) is RecipientStatus.UNKNOWN
-    assert "out of step" in first.tries[-1].why
+    assert "out of step" in first.transactions[-1].why
     assert server.times(b"Subject: mail 0.\r\n") == 1
     for each in others:
         times = server.times(each.mail.content[:18])
@@ -269,7 +269,7 @@ def test_a_goodbye_that_nobody_asked_for_is_understood() -> None:
     with Sink(faults=[Fault(answers=[(b"EHLO", said)])]) as server:
         delivery = submit(server)
     assert state(delivery) is RecipientStatus.ACCEPTED
-    assert "421 4.3.2 idle for too long" in delivery.tries[0].why
+    assert "421 4.3.2 idle for too long" in delivery.transactions[0].why
     assert delivery.attempts == 2
 
 

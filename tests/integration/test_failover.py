@@ -182,7 +182,7 @@ def test_the_next_attempt_takes_the_next_address_at_once(
 
     assert state(delivery) is RecipientStatus.ACCEPTED
     assert len(good.taken) == 1
-    assert [each.why for each in delivery.tries] == [why, ""]
+    assert [each.why for each in delivery.transactions] == [why, ""]
     assert delivery.attempts == 2
     assert pauses == [0.0]
     assert said[0].endswith(" Trying 1 mail again now.")
@@ -207,7 +207,7 @@ def test_the_other_family_is_an_address_as_any(monkeypatch: pytest.MonkeyPatch, 
             delivery = submit("")
             assert len(mailboxes.mails) == 1
     assert state(delivery) is RecipientStatus.ACCEPTED
-    assert [each.address for each in delivery.tries] == [
+    assert [each.address for each in delivery.transactions] == [
         first,
         {"::1": "127.0.0.1", "127.0.0.1": "::1"}[first],
     ]
@@ -240,7 +240,7 @@ def test_where_every_address_fails_for_good_nothing_is_tried_again(
         delivery = submit()
         assert [one.visits, two.visits] == [1, 1]
     assert state(delivery) is RecipientStatus.REFUSED
-    assert [each.why for each in delivery.tries] == [
+    assert [each.why for each in delivery.transactions] == [
         "the server does not take mail now: 554 not you",
         "the server refused EHLO: 550 no",
     ]
@@ -265,7 +265,7 @@ def test_a_certificate_that_is_wrong_at_one_address_leaves_the_other(
         resolve(monkeypatch, at(bad), at(good))
         delivery = submit("", tls=mode, timeout=5.0, tls_ca_file=str(tmp_path / "ca.pem"))
 
-    assert delivery.tries[0].why.startswith("the server's certificate is not trusted: ")
+    assert delivery.transactions[0].why.startswith("the server's certificate is not trusted: ")
     assert state(delivery) is RecipientStatus.ACCEPTED
     assert (len(bad.mails), len(good.mails)) == (0, 1)
 
@@ -364,7 +364,7 @@ def test_a_proxys_addresses_take_turns_too(monkeypatch: pytest.MonkeyPatch) -> N
             )
             proxy = Proxy(kind=ProxyKind.HTTP, host="proxy.test", port=3128)
             delivery = submit("", proxy=proxy, timeout=5.0)
-    assert delivery.tries[0].why == "it closed the connection without an answer"
+    assert delivery.transactions[0].why == "it closed the connection without an answer"
     assert state(delivery) is RecipientStatus.ACCEPTED
 
 
@@ -406,8 +406,8 @@ def test_a_connection_that_is_only_ever_refused_is_given_up_after_20_seconds(
     assert pauses == PATIENT
     assert state(delivery) is RecipientStatus.DEFERRED
     assert delivery.attempts == 6
-    assert delivery.tries[-1].why == "the connection was refused"
-    assert delivery.tries[-1].hint == "Is the port right? Usual: 587, 465."
+    assert delivery.transactions[-1].why == "the connection was refused"
+    assert delivery.transactions[-1].hint == "Is the port right? Usual: 587, 465."
 
 
 def test_a_name_that_no_resolver_answers_for_is_given_up_after_20_seconds(
@@ -419,7 +419,7 @@ def test_a_name_that_no_resolver_answers_for_is_given_up_after_20_seconds(
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     delivery, pauses = waited()
     assert pauses == PATIENT
-    assert delivery.tries[-1].why == "the host name cannot be resolved"
+    assert delivery.transactions[-1].why == "the host name cannot be resolved"
 
 
 def test_a_name_that_does_not_exist_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,7 +447,9 @@ def test_a_network_without_a_way_there_is_given_up_after_20_seconds(
     monkeypatch.setattr(socket.socket, "connect", fail)
     delivery, pauses = waited()
     assert pauses == PATIENT
-    assert delivery.tries[-1].why == f"the connection failed, connecting: {os.strerror(number)}"
+    assert (
+        delivery.transactions[-1].why == f"the connection failed, connecting: {os.strerror(number)}"
+    )
 
 
 @pytest.mark.parametrize("kind", ProxyKind)
@@ -455,7 +457,7 @@ def test_a_proxy_that_is_not_there_is_given_up_after_20_seconds(kind: ProxyKind)
     with closed_port() as (host, port):
         delivery, pauses = waited(Proxy(kind=kind, host=host, port=port))
     assert pauses == PATIENT
-    assert delivery.tries[-1].why == "the connection was refused"
+    assert delivery.transactions[-1].why == "the connection was refused"
 
 
 def test_a_server_that_the_proxy_cannot_reach_is_given_up_after_20_seconds() -> None:
@@ -464,14 +466,17 @@ def test_a_server_that_the_proxy_cannot_reach_is_given_up_after_20_seconds() -> 
         delivery, pauses = waited(Proxy(kind=ProxyKind.HTTP, host=host, port=port))
         assert http.visits == 6
     assert pauses == PATIENT
-    assert delivery.tries[-1].why == f"it refuses {HOST}:587: HTTP 503"
+    assert delivery.transactions[-1].why == f"it refuses {HOST}:587: HTTP 503"
 
     with Front(b"\x05\x00\x05\x05\x00\x01" + bytes(6), is_silent=True) as socks:
         host, port = socks.address
         delivery, pauses = waited(Proxy(kind=ProxyKind.SOCKS5, host=host, port=port))
         assert socks.visits == 6
     assert pauses == PATIENT
-    assert delivery.tries[-1].why == "it does not connect: Connection refused by destination host"
+    assert (
+        delivery.transactions[-1].why
+        == "it does not connect: Connection refused by destination host"
+    )
 
 
 def test_a_server_that_was_there_once_has_until_the_deadline(
@@ -485,7 +490,7 @@ def test_a_server_that_was_there_once_has_until_the_deadline(
         )
         delivery, pauses = waited()
     assert sum(pauses) > 90
-    assert delivery.tries[-1].why == "the connection was refused"
+    assert delivery.transactions[-1].why == "the connection was refused"
 
 
 def test_a_shorter_deadline_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,11 @@ def held_against(server: Sink, delivery: Delivery) -> None:
         assert state(delivery) is not RecipientStatus.ACCEPTED
     assert delivery.attempts >= 1
     (result,) = delivery.results
-    assert state(delivery) is RecipientStatus.ACCEPTED or result.reason or delivery.tries[-1].why
+    assert (
+        state(delivery) is RecipientStatus.ACCEPTED
+        or result.reason
+        or delivery.transactions[-1].why
+    )
 
 
 def whole_dialogue(extensions: tuple[str, ...]) -> tuple[int, int, int]:
@@ -232,7 +236,7 @@ def test_many_mails_arrive_once_each(extensions: tuple[str, ...]) -> None:
     assert {state(each) for each in found.values()} == {RecipientStatus.ACCEPTED}
     assert len(server.sessions) == 1
     assert all(session.endswith(b"QUIT\r\n") for session in server.sessions)
-    trips = sum(one.round_trips for each in found.values() for one in each.tries)
+    trips = sum(one.round_trips for each in found.values() for one in each.transactions)
     if "PIPELINING" in extensions:
         # TCP, greeting, EHLO; what follows is at most one for each mail.
         assert trips <= MANY + 4

@@ -36,7 +36,7 @@ def test_where_the_login_is_needed_its_refusal_is_what_is_told() -> None:
         delivery = submit(server)
     assert server.taken == []
     assert state(delivery) is RecipientStatus.REFUSED
-    assert delivery.tries[0].why == REFUSED
+    assert delivery.transactions[0].why == REFUSED
     assert len(server.sessions) == 1
 
 
@@ -46,7 +46,7 @@ def test_a_mail_that_is_taken_without_the_login_is_told_as_taken_and_the_login_a
     assert len(server.taken) == 1
     assert server.sessions[0].endswith(b"QUIT\r\n")
     assert state(delivery) is RecipientStatus.ACCEPTED
-    (attempt,) = delivery.tries
+    (attempt,) = delivery.transactions
     assert attempt.why == REFUSED
     assert "app password or an API key" in attempt.hint
     assert attempt.mechanism == ""
@@ -70,7 +70,7 @@ def test_a_password_that_is_refused_is_given_once_however_many_mails_there_are(
     assert len(server.taken) == taken
     states = [state(each) for each in found]
     assert states == [RecipientStatus.ACCEPTED] * taken + [RecipientStatus.REFUSED] * (5 - taken)
-    assert {each.tries[-1].why for each in found} == {REFUSED}
+    assert {each.transactions[-1].why for each in found} == {REFUSED}
 
 
 @pytest.mark.parametrize("reply", [BAD, LATER], ids=["535", "454"])
@@ -89,7 +89,7 @@ def test_a_server_that_falls_silent_behind_its_no_may_have_taken_the_mail() -> N
     with Sink(needs_login=False, always=silent) as server:
         delivery = submit(server, timeout=2)
     assert state(delivery) is RecipientStatus.UNKNOWN
-    assert delivery.tries[0].why == REFUSED
+    assert delivery.transactions[0].why == REFUSED
 
 
 @pytest.mark.parametrize("is_reset", [False, True], ids=["in order", "by a reset"])
@@ -102,7 +102,7 @@ def test_a_server_that_hangs_up_behind_its_no_has_refused_the_login(is_reset: bo
     with Sink(always=leaving) as server:
         delivery = submit(server)
     assert state(delivery) is RecipientStatus.REFUSED
-    assert delivery.tries[0].why == REFUSED
+    assert delivery.transactions[0].why == REFUSED
     assert len(server.sessions) == 1
 
 
@@ -112,7 +112,7 @@ def test_a_goodbye_behind_a_refused_login_is_not_told_as_a_recipients() -> None:
         delivery = submit(server)
     (result,) = delivery.results
     assert (result.state, result.reply) == (RecipientStatus.REFUSED, None)
-    assert delivery.tries[0].why == REFUSED
+    assert delivery.transactions[0].why == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_who_is_refused_without_the_login_waits_for_it_where_it_may_come(
     assert [whom for whom, _ in server.taken[1:]] == [(relayed,)] * (
         ends is RecipientStatus.ACCEPTED
     )
-    assert delivery.tries[0].why.endswith(reply.decode().strip())
+    assert delivery.transactions[0].why.endswith(reply.decode().strip())
     assert [each.reason for each in delivery.refused] == []
 
 
@@ -163,7 +163,7 @@ def test_an_answer_that_is_none_to_a_login_is_out_of_step(answer: bytes) -> None
     with Sink(always=Fault(answers=[(b"AUTH", answer)])) as server:
         delivery = submit(server, attempts=1)
     assert state(delivery) is RecipientStatus.UNKNOWN
-    assert "out of step" in delivery.tries[0].why
+    assert "out of step" in delivery.transactions[0].why
 
 
 @pytest.mark.parametrize("extensions", [FULL, APART], ids=["with the content", "apart"])

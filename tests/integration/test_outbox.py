@@ -16,12 +16,12 @@ import pytest
 from chainloop_smtp import __version__, outbox
 from chainloop_smtp.errors import OptionsError, quoted_path
 from chainloop_smtp.model.mail import (
-    Attempt,
     Delivery,
     Mail,
     RecipientResult,
     RecipientStatus,
     Reply,
+    TransactionResult,
 )
 from chainloop_smtp.model.settings import Mailbox, Registration
 from refusal import error_of
@@ -46,7 +46,7 @@ REGISTRATION = Registration(
 NOW = datetime(2026, 9, 1, 8, 9, 10, 4_321, tzinfo=UTC)
 NOBODY = Reply(code=550, enhanced="5.1.1", text="no such mailbox\nsorry")
 QUEUED = Reply(code=250, text="queued as 42")
-ATTEMPT = Attempt(
+ATTEMPT = TransactionResult(
     started=NOW,
     ended=NOW + timedelta(seconds=1.5),
     server="smtp.example.com:587",
@@ -59,7 +59,7 @@ ATTEMPT = Attempt(
     round_trips=9,
     reply=QUEUED,
 )
-BROKEN = Attempt(
+BROKEN = TransactionResult(
     started=NOW, ended=NOW, server="smtp.example.com:587", why="the connection was refused"
 )
 DELIVERY = Delivery(
@@ -70,7 +70,7 @@ DELIVERY = Delivery(
         ),
         RecipientResult(recipient="audit@example.com", state=RecipientStatus.REFUSED, reply=NOBODY),
     ),
-    tries=(BROKEN, ATTEMPT),
+    transactions=(BROKEN, ATTEMPT),
 )
 UNTRIED = Delivery(mail=MAIL, results=())
 SCHEMA = json.loads(files("chainloop_smtp").joinpath("schemas/receipt.json").read_bytes())
@@ -229,7 +229,7 @@ def test_the_transactions_of_one_attempt_are_summed_up(tmp_path: Path) -> None:
         notes=("no DSN", "no TLS"),
     )
     three = replace(two, number=2)
-    delivery = replace(DELIVERY, tries=(one, two, three))
+    delivery = replace(DELIVERY, transactions=(one, two, three))
     assert delivery.attempts == 2
     (told,) = receipt(tmp_path, delivery)["deliveries"]
     first, second = told["attempts"]
@@ -337,7 +337,7 @@ def test_why_and_hint_stand_in_the_receipt_beside_what_they_are_about(tmp_path: 
         hint="Ask them.",
     )
     tried = replace(BROKEN, hint="Is it up?", notes=("no DSN",))
-    delivery = replace(DELIVERY, results=(result,), tries=(tried,))
+    delivery = replace(DELIVERY, results=(result,), transactions=(tried,))
     (told,) = receipt(tmp_path, delivery)["deliveries"]
     assert told["recipients"] == [
         {

@@ -46,7 +46,7 @@ class RouteResult:
 
 def warnings_of(delivery: Delivery) -> tuple[Problem, ...]:
     """What is not as it was asked for, though the mail went: once for each server."""
-    notes = (Problem(each.server, note) for each in delivery.tries for note in each.notes)
+    notes = (Problem(each.server, note) for each in delivery.transactions for note in each.notes)
     return tuple(dict.fromkeys(notes))
 
 
@@ -57,10 +57,10 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
     if not missed or (delivery.accepted and require is Require.ANY):
         return None
     problems = []
-    last = delivery.tries[-1] if delivery.tries else None
+    last = delivery.transactions[-1] if delivery.transactions else None
     if last and last.why:
         problems.append(Problem(last.server, last.why, last.hint))
-    unknown = delivery.of(RecipientStatus.UNKNOWN)
+    unknown = delivery.with_status(RecipientStatus.UNKNOWN)
     is_unknown = len(unknown) == len(delivery.results)
     if unknown:
         whom = "" if is_unknown else f" for {', '.join(each.recipient for each in unknown)}"
@@ -106,12 +106,12 @@ def _problem(result: RecipientResult, attempts: int) -> Problem:
 
 def sentence(delivery: Delivery) -> str:
     """What became of the mail, fit for a log and for Markdown."""
-    unknown = delivery.of(RecipientStatus.UNKNOWN)
+    unknown = delivery.with_status(RecipientStatus.UNKNOWN)
     others = ", ".join(
         f"{len(results)} {word}"
         for word, results in (
-            ("refused", delivery.of(RecipientStatus.REFUSED)),
-            ("put off for now", delivery.of(RecipientStatus.DEFERRED)),
+            ("refused", delivery.with_status(RecipientStatus.REFUSED)),
+            ("put off for now", delivery.with_status(RecipientStatus.DEFERRED)),
             ("not known", unknown),
         )
         if results

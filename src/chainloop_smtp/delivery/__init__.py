@@ -25,7 +25,7 @@ from chainloop_smtp.delivery.session import (
 )
 from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model.mail import Attempt, Delivery, Mail
+from chainloop_smtp.model.mail import Delivery, Mail, TransactionResult
 from chainloop_smtp.model.settings import Registration, Transport
 
 __all__ = [
@@ -200,7 +200,7 @@ class _Submitter:
             )
         else:
             now = self._clock.now()
-            attempt = Attempt(
+            attempt = TransactionResult(
                 started=now,
                 ended=now,
                 server=problem.where,

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from chainloop_smtp.model.mail import (
-    Attempt,
     Delivery,
     Mail,
     RecipientResult,
     RecipientStatus,
     Reply,
+    TransactionResult,
 )
 
 
@@ -24,7 +24,7 @@ class QueuedMessage:
 
     def __init__(self, mail: Mail) -> None:
         self.mail = mail
-        self.attempts: list[Attempt] = []
+        self.attempts: list[TransactionResult] = []
         self.is_interrupted = False
         self._number = 1
         self._results = {each: RecipientResult(recipient=each) for each in mail.recipients}
@@ -76,7 +76,7 @@ class QueuedMessage:
                 recipient=each, state=status, reply=reply, why=why, hint=hint
             )
 
-    def add_attempt(self, attempt: Attempt) -> None:
+    def add_attempt(self, attempt: TransactionResult) -> None:
         """Keeps an attempt that has ended, once the results of its recipients are recorded."""
         self.attempts.append(replace(attempt, number=self._number))
         if not self.needs_further_transaction:
@@ -87,7 +87,7 @@ class QueuedMessage:
         last = self.attempts[-1]
         self.attempts[-1] = replace(last, round_trips=last.round_trips + number)
 
-    def replace_attempt(self, attempt: Attempt) -> None:
+    def replace_attempt(self, attempt: TransactionResult) -> None:
         """Keeps this attempt instead of the last one, whose replies turned out to be wrong."""
         self._number = self.attempts.pop().number
         self.add_attempt(attempt)
@@ -97,7 +97,7 @@ class QueuedMessage:
         return Delivery(
             mail=self.mail,
             results=tuple(self._results.values()),
-            tries=tuple(self.attempts),
+            transactions=tuple(self.attempts),
             is_interrupted=self.is_interrupted,
         )
 

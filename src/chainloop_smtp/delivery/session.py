@@ -18,7 +18,7 @@ from chainloop_smtp.delivery.connection import Connection, GoodbyeError
 from chainloop_smtp.delivery.dialing import Rotation, dial, host_port
 from chainloop_smtp.delivery.hints import Advice, Credential, Phase
 from chainloop_smtp.errors import DeliveryError, Problem
-from chainloop_smtp.model.mail import Attempt, Reply
+from chainloop_smtp.model.mail import Reply, TransactionResult
 from chainloop_smtp.model.settings import Auth, Registration, Tls, Transport
 
 IMPLICIT_TLS_PORTS = (465, 2465, 8465)
@@ -192,9 +192,9 @@ class Session:
         why: str = "",
         hint: str = "",
         notes: tuple[str, ...] = (),
-    ) -> Attempt:
+    ) -> TransactionResult:
         """The attempt that ends now."""
-        return Attempt(
+        return TransactionResult(
             started=started,
             ended=self.clock.now(),
             server=self.connection.where,

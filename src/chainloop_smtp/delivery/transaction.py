@@ -19,7 +19,7 @@ from chainloop_smtp.delivery.replies import (
 )
 from chainloop_smtp.delivery.session import Login, LoginError, Session
 from chainloop_smtp.errors import DeliveryError
-from chainloop_smtp.model.mail import Attempt, RecipientStatus, Reply
+from chainloop_smtp.model.mail import RecipientStatus, Reply, TransactionResult
 
 
 class OutOfStepError(DeliveryError):
@@ -334,7 +334,7 @@ class Transaction:
             return False
         return bool(self._replies.undecided) and 0 < self._content_end <= self._connection.sent
 
-    def _attempt(self, why: str, hint: str = "") -> Attempt:
+    def _attempt(self, why: str, hint: str = "") -> TransactionResult:
         session = self._session
         warnings = envelope.warnings(session.extensions, session.transport)
         if self.login_failure and self._accepted:

@@ -148,7 +148,7 @@ class RecipientResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class TransactionResult:
     """One transaction with a server, or why there was none.
 
     Attributes:
@@ -192,23 +192,23 @@ class Delivery:
 
     Attributes:
         results: One for each recipient of the mail, in its order.
-        tries: Every transaction, oldest first; empty when there was no time for one.
+        transactions: Oldest first; empty when there was no time for one.
         is_interrupted: The user interrupted it.
     """
 
     mail: Mail
     results: tuple[RecipientResult, ...]
-    tries: tuple[Attempt, ...] = ()
+    transactions: tuple[TransactionResult, ...] = ()
     is_interrupted: bool = False
 
-    def of(self, state: RecipientStatus) -> tuple[RecipientResult, ...]:
+    def with_status(self, status: RecipientStatus) -> tuple[RecipientResult, ...]:
         """Results with that status."""
-        return tuple(result for result in self.results if result.state is state)
+        return tuple(result for result in self.results if result.state is status)
 
     @property
     def accepted(self) -> tuple[str, ...]:
         """Recipients for whom the server took the mail."""
-        return tuple(result.recipient for result in self.of(RecipientStatus.ACCEPTED))
+        return tuple(result.recipient for result in self.with_status(RecipientStatus.ACCEPTED))
 
     @property
     def refused(self) -> tuple[RecipientResult, ...]:
@@ -221,13 +221,13 @@ class Delivery:
     @property
     def attempts(self) -> int:
         """Number of attempts."""
-        return len(self.transactions)
+        return len(self.transactions_by_attempt)
 
     @property
-    def transactions(self) -> tuple[tuple[Attempt, ...], ...]:
+    def transactions_by_attempt(self) -> tuple[tuple[TransactionResult, ...], ...]:
         """The transactions, grouped by attempt."""
-        attempts: dict[int, tuple[Attempt, ...]] = {}
-        for position, each in enumerate(self.tries):
+        attempts: dict[int, tuple[TransactionResult, ...]] = {}
+        for position, each in enumerate(self.transactions):
             key = each.number or -position
             attempts[key] = (*attempts.get(key, ()), each)
         return tuple(attempts.values())
@@ -255,24 +255,26 @@ class Delivery:
     @property
     def server(self) -> str:
         """``host:port`` of the last attempt; empty when there was none."""
-        return self.tries[-1].server if self.tries else ""
+        return self.transactions[-1].server if self.transactions else ""
 
     @property
     def tls(self) -> str:
         """The last attempt's protocol and cipher, ``TLSv1.3 TLS_AES_256_GCM_SHA384``; or empty."""
-        return f"{self.tries[-1].tls} {self.tries[-1].cipher}".strip() if self.tries else ""
+        if not self.transactions:
+            return ""
+        return f"{self.transactions[-1].tls} {self.transactions[-1].cipher}".strip()
 
     @property
     def mechanism(self) -> str:
         """The last attempt's SASL mechanism; empty when there was none."""
-        return self.tries[-1].mechanism if self.tries else ""
+        return self.transactions[-1].mechanism if self.transactions else ""
 
     @property
     def duration(self) -> float:
         """Seconds from the start of the first attempt to the end of the last."""
-        if not self.tries:
+        if not self.transactions:
             return 0.0
-        return (self.tries[-1].ended - self.tries[0].started).total_seconds()
+        return (self.transactions[-1].ended - self.transactions[0].started).total_seconds()
 
 
 def merged(mail: Mail, parts: Iterable[Delivery]) -> Delivery:
@@ -282,7 +284,7 @@ def merged(mail: Mail, parts: Iterable[Delivery]) -> Delivery:
     return Delivery(
         mail=mail,
         results=tuple(results[each] for each in mail.recipients if each in results),
-        tries=tuple(attempt for part in parts for attempt in part.tries),
+        transactions=tuple(each for part in parts for each in part.transactions),
         is_interrupted=any(part.is_interrupted for part in parts),
     )
 
