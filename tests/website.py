@@ -1,7 +1,8 @@
 """A web server on loopback whose paths do what a test says."""
 
+import json
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,3 +66,35 @@ def answer(body: bytes, status: int = 200, **headers: str) -> Answer:
         handler.wfile.write(body)
 
     return respond
+
+
+def github(
+    site: Site,
+    run_id: int,
+    sha: str = "",
+    *,
+    branch: str = "main",
+    conclusion: str = "success",
+    commits: Sequence[object] = (),
+) -> dict[str, str]:
+    """Has it answer as GitHub's API of lakeside/harbour; gives the variable that leads there.
+
+    Args:
+        run_id: Of the second run of a workflow.
+        sha: The commit of that run.
+        conclusion: Of the first run, whose commit is ``a``.
+        commits: What came between the two.
+    """
+    api = "/repos/lakeside/harbour"
+    before = {"run_number": 1, "conclusion": conclusion, "head_sha": "a"}
+    documents = {
+        f"{api}/actions/runs/{run_id}": {
+            "workflow_id": 1,
+            "head_branch": branch,
+            "run_number": 2,
+        },
+        f"{api}/actions/workflows/1/runs": {"workflow_runs": [before]},
+        f"{api}/compare/a...{sha}": {"commits": commits},
+    }
+    site.answers |= {path: answer(json.dumps(each).encode()) for path, each in documents.items()}
+    return {"GITHUB_API_URL": site.base}

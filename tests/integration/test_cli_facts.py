@@ -11,7 +11,7 @@ import yaml
 from builders import COMMIT, cli_describe, cli_push, encoded, statement
 from gitrepository import commit, git
 from program import Ended, Post, Program, never, parsed, text_of
-from website import Site, answer
+from website import Site, github
 
 INPUTS = {
     "host": "smtp.example.com",
@@ -406,17 +406,10 @@ def test_nobody_to_write_to_is_a_warning(program: Program, name: str) -> None:
 def test_contributors_of_a_reported_run_are_asked_for_by_that_run(
     program: Program, site: Site
 ) -> None:
-    api = "/repos/lakeside/harbour"
-    this = {"workflow_id": 1, "head_branch": "topic", "run_number": 2}
-    runs = {"workflow_runs": [{"run_number": 1, "conclusion": "success", "head_sha": "b"}]}
     commits = [{"commit": {"author": {"name": "Kim", "email": "kim@example.com"}}}]
-    site.answers = {
-        f"{api}/actions/runs/9000000042": answer(json.dumps(this).encode()),
-        f"{api}/actions/workflows/1/runs": answer(json.dumps(runs).encode()),
-        f"{api}/compare/b...{'d' * 40}": answer(json.dumps({"commits": commits}).encode()),
-    }
+    there = github(site, 9000000042, "d" * 40, branch="topic", commits=commits)
     post = Post()
-    environ = after() | {"GITHUB_API_URL": site.base}
+    environ = after() | there
     sent(program, environ, post, to="contributors", attestation="none.json", github_token="t")
     assert post.mails[0].recipients == ("kim@example.com",)
 
@@ -424,16 +417,9 @@ def test_contributors_of_a_reported_run_are_asked_for_by_that_run(
 def test_without_a_commit_since_the_last_good_run_the_last_author_stands_in(
     program: Program, site: Site
 ) -> None:
-    api = "/repos/lakeside/harbour"
-    this = {"workflow_id": 1, "head_branch": "main", "run_number": 2}
-    runs = {"workflow_runs": [{"run_number": 1, "conclusion": "success", "head_sha": "b"}]}
-    site.answers = {
-        f"{api}/actions/runs/42": answer(json.dumps(this).encode()),
-        f"{api}/actions/workflows/1/runs": answer(json.dumps(runs).encode()),
-        f"{api}/compare/b...{'a' * 40}": answer(b'{"commits": []}'),
-    }
     post = Post()
-    environ = runner("push", {"head_commit": {"author": ROBIN}}, GITHUB_API_URL=site.base)
+    there = github(site, 42, "a" * 40)
+    environ = runner("push", {"head_commit": {"author": ROBIN}}, **there)
     ended, _ = sent(program, environ, post, to="contributors", github_token="t")
     assert post.mails[0].recipients == ("robin@example.com",)
     assert "No commit came since the last good run; who wrote the last commits" in ended.stdout

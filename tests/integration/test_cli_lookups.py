@@ -8,7 +8,7 @@ import pytest
 
 from builders import cli_describe, cli_push, encoded, statement
 from program import Ended, Post, Program, never, parsed, refusal, text_of
-from website import Site, answer
+from website import Site, github
 
 INPUTS = {
     "host": "smtp.example.com",
@@ -186,17 +186,9 @@ def test_of_many_mails_one_may_be_to_nobody(program: Program) -> None:
 
 
 def test_contributors_are_asked_for_at_github(program: Program, site: Site) -> None:
-    api = "/repos/lakeside/harbour"
-    this = {"workflow_id": 1, "head_branch": "main", "run_number": 2}
-    runs = {"workflow_runs": [{"run_number": 1, "conclusion": "success", "head_sha": "a"}]}
     commits = [{"commit": {"author": {"name": "Kim", "email": "kim@example.com"}}}]
-    site.answers = {
-        f"{api}/actions/runs/100": answer(json.dumps(this).encode()),
-        f"{api}/actions/workflows/1/runs": answer(json.dumps(runs).encode()),
-        f"{api}/compare/a...b": answer(json.dumps({"commits": commits}).encode()),
-    }
     environ = {
-        "GITHUB_API_URL": site.base,
+        **github(site, 100, "b", commits=commits),
         "GITHUB_REPOSITORY": "lakeside/harbour",
         "GITHUB_RUN_ID": "100",
         "GITHUB_SHA": "b",

@@ -10,7 +10,7 @@ import pytest
 
 from builders import cli_describe, cli_push, encoded, evaluation, statement, violation
 from program import Ended, Post, Program, never, text_of
-from website import Site, answer
+from website import Site, github
 
 INPUTS = {
     "host": "smtp.example.com",
@@ -122,16 +122,9 @@ def test_a_run_that_cannot_be_compared_still_has_an_outcome(
     )
 
 
-def github(site: Site, conclusion: str) -> dict[str, str]:
-    runs = "/repos/lakeside/harbour/actions"
-    this = {"workflow_id": 1, "head_branch": "main", "run_number": 2}
-    earlier = {"workflow_runs": [{"run_number": 1, "conclusion": conclusion}]}
-    site.answers = {
-        f"{runs}/runs/100": answer(json.dumps(this).encode()),
-        f"{runs}/workflows/1/runs": answer(json.dumps(earlier).encode()),
-    }
+def asking(site: Site, conclusion: str) -> dict[str, str]:
     return {
-        "GITHUB_API_URL": site.base,
+        **github(site, 100, conclusion=conclusion),
         "GITHUB_REPOSITORY": "lakeside/harbour",
         "GITHUB_RUN_ID": "100",
         "PATH": "/nowhere",
@@ -152,7 +145,7 @@ def test_github_knows_how_the_job_before_ended(
 ) -> None:
     post = Post()
     more = {"job-status": status}
-    ended = sent(program, send_on, post, github(site, conclusion), **more)
+    ended = sent(program, send_on, post, asking(site, conclusion), **more)
     assert ended.code == 0
     assert bool(post.mails) is is_sent
     assert b"t0k3n" not in ended.everything()
@@ -162,7 +155,7 @@ def test_github_knows_how_the_job_before_ended(
 def test_where_nobody_knows_the_mail_is_sent_and_says_what_was_tried(
     program: Program, site: Site, tmp_path: Path, listed: object
 ) -> None:
-    environ = github(site, "cancelled") | chainloop(tmp_path, {}, listed=listed or [{"id": 3}])
+    environ = asking(site, "cancelled") | chainloop(tmp_path, {}, listed=listed or [{"id": 3}])
     post = Post()
     sent(program, "fixed", post, environ)
     text = " ".join(text_of(post.mails[0].content).split())
@@ -186,7 +179,7 @@ def test_a_command_that_is_not_there_and_a_run_that_is_not_attested(
     sent(program, "new-violations", post, {"PATH": "/nowhere"})
     text = " ".join(text_of(post.mails[0].content).split())
     assert "the chainloop command does not say (there is no chainloop command on PATH)" in text
-    environ = github(site, "success")
+    environ = asking(site, "success")
     ended = program(
         "send",
         inputs=INPUTS | {"send-on": "changed", "job-status": "failure"},
@@ -199,7 +192,7 @@ def test_a_command_that_is_not_there_and_a_run_that_is_not_attested(
 def test_nobody_is_asked_where_nothing_compares(
     program: Program, site: Site, tmp_path: Path
 ) -> None:
-    environ = github(site, "success") | chainloop(tmp_path, before())
+    environ = asking(site, "success") | chainloop(tmp_path, before())
     assert sent(program, "passed, always", Post(), environ).outputs["sent"] == "true"
     assert site.asked == []
     assert not (tmp_path / "asked").exists()
