@@ -10,17 +10,11 @@ import yaml
 
 from builders import COMMIT, cli_describe, cli_push, encoded, statement
 from gitrepository import commit, git
+from inputs import RELAY
 from program import Ended, Post, Program, never, parsed, text_of
 from website import Site, github
 
-INPUTS = {
-    "host": "smtp.example.com",
-    "port": "587",
-    "auth": "none",
-    "from": "reports@example.com",
-    "to": "security@example.com",
-    "job-status": "success",
-}
+INPUTS = RELAY | {"job-status": "success"}
 REPOSITORY = "lakeside/harbour"
 OWN = "https://github.com/lakeside/harbour/actions/runs/42"
 OTHER = "https://github.com/lakeside/harbour/actions/runs/9000000042"

@@ -17,6 +17,7 @@ from chainloop_smtp.cli.deliver import Stop
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Registration, Transport
+from inputs import RELAY
 from interrupts import PATIENCE
 from program import PASSWORD, PUSHED, Ended, Post, Program, never, parsed, refusal, text_of
 from runner import commands
@@ -389,14 +390,7 @@ def test_the_steps_inputs_are_the_defaults_of_every_mail(program: Program) -> No
 
 def test_a_step_with_host_and_to_looks_for_no_file_unless_it_names_one(program: Program) -> None:
     FILE.write_text("broken: [", "utf-8")
-    inputs = {
-        "host": "smtp.example.com",
-        "port": "587",
-        "auth": "none",
-        "from": "reports@example.com",
-        "to": "security@example.com",
-        "attestation": PUSHED,
-    }
+    inputs = RELAY | {"attestation": PUSHED}
     post = Post()
     assert program("send", inputs=inputs, post=post).code == 0
     assert len(post.mails) == 1
@@ -600,11 +594,7 @@ def test_a_run_that_is_run_again_sends_nothing_twice(program: Program) -> None:
 
 
 def test_a_single_mail_is_not_sent_twice_either(program: Program) -> None:
-    inputs = {
-        "host": "smtp.example.com",
-        "port": "587",
-        "auth": "none",
-        "from": "reports@example.com",
+    inputs = RELAY | {
         "to": "security@example.com, gone@example.com",
         "attestation": PUSHED,
     }
@@ -661,11 +651,7 @@ def test_many_recipients_go_in_several_transactions_of_one_mail(program: Program
 
 def test_a_single_mail_to_many_goes_in_several_transactions_too(program: Program) -> None:
     post = Post()
-    inputs = {
-        "host": "smtp.example.com",
-        "port": "587",
-        "auth": "none",
-        "from": "reports@example.com",
+    inputs = RELAY | {
         "to": ", ".join(f"a{number}@example.com" for number in range(5)),
         "max-recipients": "3",
         "attestation": PUSHED,
@@ -685,14 +671,7 @@ def test_a_single_mail_to_many_goes_in_several_transactions_too(program: Program
 
 def test_a_mail_that_is_not_asked_for_is_skipped_with_its_reason(program: Program) -> None:
     FILE.unlink(missing_ok=True)
-    inputs = {
-        "host": "smtp.example.com",
-        "port": "587",
-        "auth": "none",
-        "from": "reports@example.com",
-        "to": "security@example.com",
-        "attestation": PUSHED,
-    }
+    inputs = RELAY | {"attestation": PUSHED}
     ended = program("send", inputs=inputs | {"send-on": "failed, blocked"}, post=never)
     assert ended.code == 0
     assert ended.outputs["skipped"] == "send-on is failed, blocked, and the run is attested"

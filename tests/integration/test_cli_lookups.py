@@ -7,20 +7,13 @@ from typing import Any
 import pytest
 
 from builders import cli_describe, cli_push, encoded, statement
+from inputs import RELAY
 from program import Ended, Post, Program, never, parsed, refusal, text_of
 from website import Site, github
 
-INPUTS = {
-    "host": "smtp.example.com",
-    "port": "587",
-    "auth": "none",
-    "from": "reports@example.com",
-    "to": "security@example.com",
-}
-
 
 def sent(program: Program, post: Any, environ: dict[str, str] | None = None, **more: str) -> Ended:
-    inputs = INPUTS | {"attestation": encoded(cli_push(statement())).decode()}
+    inputs = RELAY | {"attestation": encoded(cli_push(statement())).decode()}
     inputs |= {name.replace("_", "-"): text for name, text in more.items()}
     return program("send", inputs=inputs, environ=environ, post=post)
 
@@ -119,7 +112,7 @@ def test_lists_of_a_configuration_file_may_be_files(program: Program) -> None:
         "registrations: [{name: a, to: 'file:people.txt'}]\n"
         "attachments: [{registration: a}, {registration: a, cc: 'file:none.txt'}]\n"
     )
-    inputs = {name: text for name, text in INPUTS.items() if name != "to"}
+    inputs = {name: text for name, text in RELAY.items() if name != "to"}
     inputs["config"] = "chainloop-smtp.yml"
     ended = program("send", inputs=inputs, post=never)
     assert "cc 'file:none.txt': there is no such file" in ended.stderr
@@ -172,7 +165,7 @@ def test_of_many_mails_one_may_be_to_nobody(program: Program) -> None:
         "registrations: [{name: a}]\n"
         "attachments: [{registration: a, to: author}, {registration: a, to: x@y.de, cc: author}]\n"
     )
-    inputs = {name: text for name, text in INPUTS.items() if name != "to"}
+    inputs = {name: text for name, text in RELAY.items() if name != "to"}
     inputs["config"] = "chainloop-smtp.yml"
     post = Post()
     inputs |= {"attestation": without_commit()}

@@ -9,17 +9,11 @@ from typing import Any
 import pytest
 
 from builders import cli_describe, cli_push, encoded, evaluation, statement, violation
+from inputs import RELAY
 from program import Ended, Post, Program, never, text_of
 from website import Site, github
 
-INPUTS = {
-    "host": "smtp.example.com",
-    "port": "587",
-    "auth": "none",
-    "from": "reports@example.com",
-    "to": "security@example.com",
-    "github-token": "t0k3n",
-}
+INPUTS = RELAY | {"github-token": "t0k3n"}
 EARLIER = "9c858901-8a57-4791-81fe-4c455b099bc9"
 BAD = [evaluation("rules", violations=[violation("no good")])]
 NOW = cli_push(statement())

@@ -5,15 +5,7 @@ import pytest
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem
 from chainloop_smtp.model.settings import Enclosures, Header
-
-INPUTS = {
-    "host": "smtp.example.com",
-    "port": "587",
-    "user": "jane",
-    "password": "correct horse",
-    "from": "reports@example.com",
-    "to": "security@example.com",
-}
+from inputs import LOGIN as INPUTS
 
 
 def enclosures(**inputs: object) -> Enclosures:

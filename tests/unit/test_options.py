@@ -25,15 +25,8 @@ from chainloop_smtp.model.settings import (
     Transport,
     Trigger,
 )
+from inputs import LOGIN as INPUTS
 
-INPUTS = {
-    "host": "smtp.example.com",
-    "port": "587",
-    "user": "jane",
-    "password": "correct horse",
-    "from": "reports@example.com",
-    "to": "security@example.com",
-}
 BOOLEANS = ("fail-on-error", "dry-run")
 ADDRESSES = ("from", "to", "cc", "bcc", "reply-to", "envelope-from")
 

@@ -4,15 +4,8 @@ import pytest
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem
+from inputs import LOGIN as INPUTS
 
-INPUTS = {
-    "host": "smtp.example.com",
-    "port": "587",
-    "user": "jane",
-    "password": "correct horse",
-    "from": "reports@example.com",
-    "to": "security@example.com",
-}
 NO_LOGIN = {"user": "", "password": ""}
 MICROSOFT = NO_LOGIN | {
     "oauth2-provider": "microsoft",

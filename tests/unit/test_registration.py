@@ -11,15 +11,7 @@ from hypothesis import strategies as st
 
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.options.registration import check, explain
-
-REGISTRATION = {
-    "host": "smtp.example.com",
-    "port": "587",
-    "user": "jane",
-    "password": "correct horse",
-    "from": "reports@example.com",
-    "to": "security@example.com",
-}
+from inputs import LOGIN as REGISTRATION
 
 
 def problems(name: str, document: Mapping[str, object]) -> list[tuple[str, Problem]]:
