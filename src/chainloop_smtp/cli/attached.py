@@ -102,16 +102,20 @@ def _meets(name: str | None, globs: Sequence[str]) -> bool:
 def _item(file: Configuration, attachment: AttachmentEntry) -> dict[str, object]:
     """As ``chainloop integration attached list -o json`` prints one."""
     registration = integration.find_registration(file, attachment.registration)
+    project, workflow = _globs(attachment)
     return {
         "id": attachment.id,
         "createdAt": attachment.created_at or None,
         "config": _config(attachment) or None,
         "integration": integration.registration_item(registration),
-        "workflow": {
-            "name": ", ".join(attachment.conditions.workflows) or "*",
-            "project": ", ".join(attachment.conditions.projects) or "*",
-        },
+        "workflow": {"name": workflow, "project": project},
     }
+
+
+def _globs(attachment: AttachmentEntry) -> tuple[str, str]:
+    """What the names of project and workflow have to match."""
+    conditions = attachment.conditions
+    return ", ".join(conditions.projects) or "*", ", ".join(conditions.workflows) or "*"
 
 
 def _config(attachment: AttachmentEntry) -> dict[str, str]:
@@ -133,14 +137,12 @@ def _print(run: Run, file: Configuration, attachments: Sequence[AttachmentEntry]
     for each in attachments:
         registration = integration.find_registration(file, each.registration)
         inputs = integration.public_inputs(registration.entry) | _config(each)
-        workflow = ", ".join(each.conditions.workflows) or "*"
-        project = ", ".join(each.conditions.projects) or "*"
         rows.append(
             (
                 each.id,
                 options.plugin().id,
                 integration.config_cell({"integration": each.registration} | inputs),
-                f"{project}/{workflow}",
+                "/".join(_globs(each)),
                 each.created_at,
             )
         )

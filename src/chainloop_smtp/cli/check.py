@@ -178,22 +178,20 @@ def _public(step: Step, hidden: Sequence[str]) -> Step:
 def _steps(run: Run, target: _Target) -> Iterator[Step]:
     """The token, where there is to be one, and the dialogue."""
     parsed = target.options
-    for problem in target.missing:
-        yield probe.failed("options", problem)
-    if target.missing:
-        yield Step(name="server", state=StepState.SKIPPED, detail=probe.NOT_TRIED)
-        return
-    if parsed.oauth2:
-        whole = parsed.transport.deadline
+    failures = [probe.failed("options", each) for each in target.missing]
+    if parsed.oauth2 and not failures:
         try:
             parsed = authorised(run, parsed)
         except DeliveryError as error:
-            yield probe.failed("token", error.problems[0])
-            yield Step(name="server", state=StepState.SKIPPED, detail=probe.NOT_TRIED)
-            return
-        seconds = whole - parsed.transport.deadline
-        detail = f"an access token for {parsed.registration.user}"
-        yield Step(name="token", state=StepState.OK, detail=detail, seconds=seconds)
+            failures = [probe.failed("token", error.problems[0])]
+        else:
+            seconds = target.options.transport.deadline - parsed.transport.deadline
+            detail = f"an access token for {parsed.registration.user}"
+            yield Step(name="token", state=StepState.OK, detail=detail, seconds=seconds)
+    if failures:
+        yield from failures
+        yield Step(name="server", state=StepState.SKIPPED, detail=probe.NOT_TRIED)
+        return
     yield from probe.check(
         _sender(parsed),
         target.recipients,
