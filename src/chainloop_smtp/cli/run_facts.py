@@ -60,27 +60,21 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> Ru
         job = own
     job = _named(run, job, parsed, attested)
     judged = verdict.judge(attested, job)
-    report = RunReport(
-        facts=RunFacts(
-            job=job,
-            verdict=replace(judged, doubt=" ".join(filter(None, (judged.doubt, unread)))),
-            attestation=attested,
-            changes=_changes(run, parsed, evidence, attested),
-            now=run.now(is_dry_run=parsed.dry_run),
-        ),
-        evidence=evidence,
-        people={
-            each: _people(run, parsed, each, job, attested, token) for each in sorted(set(lookups))
-        },
-        is_dry_run=parsed.dry_run,
+    facts = RunFacts(
+        job=job,
+        verdict=replace(judged, doubt=" ".join(filter(None, (judged.doubt, unread)))),
+        attestation=attested,
+        changes=_changes(run, parsed, evidence, attested),
+        now=run.now(is_dry_run=parsed.dry_run),
     )
+    people = {each: _people(run, parsed, each, facts, token) for each in sorted(set(lookups))}
     if judged.doubt:
         run.console.warning(
             "the evidence is in doubt",
             f"{judged.doubt} Is the file left over from an earlier run? Let the step that pushes "
             "write it anew, or remove it first.",
         )
-    return report
+    return RunReport(facts=facts, evidence=evidence, people=people, is_dry_run=parsed.dry_run)
 
 
 # --- the job -----------------------------------------------------------------------------------
@@ -294,18 +288,13 @@ def _described(run: Run, attested: Attestation, parsed: Options) -> Attestation 
 
 
 def _people(
-    run: Run,
-    parsed: Options,
-    lookup: Lookup,
-    job: Job,
-    attested: Attestation | None,
-    token: str,
+    run: Run, parsed: Options, lookup: Lookup, facts: RunFacts, token: str
 ) -> tuple[Mailbox, ...]:
     """Those whom a word stands for; the log says who cannot be found or is left out."""
     if lookup is Lookup.AUTHOR:
-        persons, why = _author(run, job, attested)
+        persons, why = _author(run, facts)
     else:
-        persons, why = _contributors(run, parsed, job, attested, token)
+        persons, why = _contributors(run, parsed, facts, token)
     if why:
         run.console.notice(f"no {lookup}", f"{why[0].upper()}{why[1:]}.")
     boxes = [options.mailbox(name, address) for name, address in persons]
@@ -320,12 +309,13 @@ def _people(
     return people
 
 
-def _author(run: Run, job: Job, attested: Attestation | None) -> tuple[list[Person], str]:
+def _author(run: Run, facts: RunFacts) -> tuple[list[Person], str]:
     """The author of the commit: by the event, by the repository, by the attestation.
 
     On the run that the job is about, GitHub's word and the commit itself go before the evidence,
     which nobody has verified. On any other run, only the evidence can say.
     """
+    job, attested = facts.job, facts.attestation
     commit = attested.commit if attested else None
     by_evidence = (commit.author_name, commit.author_email) if commit else None
     if not (by_evidence and by_evidence[1]):
@@ -368,7 +358,7 @@ def _git_author(run: Run, job: Job, *revisions: str) -> Person | None:
 
 
 def _contributors(
-    run: Run, parsed: Options, job: Job, attested: Attestation | None, token: str
+    run: Run, parsed: Options, facts: RunFacts, token: str
 ) -> tuple[list[Person], str]:
     """Those whom GitHub names; else those of the push, or the author of the commit."""
     # Imported here: it is dear, and only for those who ask.
@@ -376,10 +366,10 @@ def _contributors(
 
     transport = parsed.transport
     people, why = github.find_contributors(
-        job, run.environ, token, transport.timeout, transport.deadline
+        facts.job, run.environ, token, transport.timeout, transport.deadline
     )
     if people:
         return people, ""
     why = why or "no commit came since the last good run"
-    people = list(list_authors(run.environ)) or _author(run, job, attested)[0]
+    people = list(list_authors(run.environ)) or _author(run, facts)[0]
     return people, f"{why}; {'who wrote the last commits' if people else 'nobody'} is taken instead"
