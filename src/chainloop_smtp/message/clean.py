@@ -48,12 +48,14 @@ def clean(
         is_prose: Whether the line breaks of a string are kept (as LF).
     """
     word = LONGEST if longest is None else min(longest, LONGEST)
-    room = _Room(
+    lengths = _Lengths(
         word=word,
         prose=LONGEST if longest is None else min(longest * 10, LONGEST),
         id=LONGEST if longest_id is None else min(longest_id, LONGEST),
     )
-    return cast("T", _cleaned(value, room, room.prose if is_prose else room.word, is_prose))
+    return cast(
+        "T", _cleaned(value, lengths, lengths.prose if is_prose else lengths.word, is_prose)
+    )
 
 
 class CleanFacts:
@@ -79,7 +81,7 @@ class CleanFacts:
         return self._shorter[key]
 
 
-class _Room(NamedTuple):
+class _Lengths(NamedTuple):
     """Characters of each kind of string."""
 
     word: int
@@ -87,21 +89,21 @@ class _Room(NamedTuple):
     id: int
 
 
-def _cleaned(value: object, room: _Room, longest: int, is_prose: bool) -> object:
+def _cleaned(value: object, lengths: _Lengths, longest: int, is_prose: bool) -> object:
     """Returns a value that is clean already as it is: little or nothing changes in most of them."""
     kind = type(value)
     if kind is str:
         return _string(cast("str", value), is_prose, longest)
     if kind is tuple:
         items = cast("tuple[object, ...]", value)
-        cleaned = tuple([_cleaned(item, room, longest, is_prose) for item in items])
+        cleaned = tuple([_cleaned(item, lengths, longest, is_prose) for item in items])
         return value if all(map(is_, items, cleaned)) else cleaned
     changed = {}
     for name in _fields(kind):  # type: ignore[arg-type]  # a class has a hash
         is_prose = name in _MANY_LINES
-        longest = room.id if name in _IDS else room.prose if is_prose else room.word
+        longest = lengths.id if name in _IDS else lengths.prose if is_prose else lengths.word
         before = getattr(value, name)
-        after = _cleaned(before, room, longest, is_prose)
+        after = _cleaned(before, lengths, longest, is_prose)
         if after is not before:
             changed[name] = after
     # Mypy cannot know that whatever has such fields is a dataclass.

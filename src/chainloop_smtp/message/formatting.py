@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from chainloop_smtp.model.attested import Attestation, Material
+from chainloop_smtp.model.attested import Material
 from chainloop_smtp.model.facts import RunFacts, run_fact
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -64,9 +64,9 @@ def sha(facts: RunFacts) -> str:
     return run_fact(facts.attestation, facts.job, "GITHUB_SHA", facts.job.sha)
 
 
-def material_count(attestation: Attestation) -> int:
-    """Materials that were added; those that the contract only asks for do not count."""
-    return sum(material.is_set for material in attestation.materials)
+def material_count(facts: RunFacts) -> int:
+    """How many materials were added; those that the contract only asks for do not count."""
+    return sum(material.is_set for material in facts.materials)
 
 
 def material_value(material: Material) -> str:

@@ -10,7 +10,6 @@ from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, 
 def sentences(facts: RunFacts) -> str:
     """What stands under the headline, from cleaned facts."""
     attestation, verdict, policies = facts.attestation, facts.verdict, facts.policies
-    is_recorded = attestation is not None and attestation.is_recorded
     match verdict.outcome:
         case Outcome.PASSED if is_unchecked(policies):
             return f"{passed(policies)}, so nothing was checked. The attestation was recorded."
@@ -23,7 +22,7 @@ def sentences(facts: RunFacts) -> str:
                 if policies.reference
                 else "No policies apply to it."
             )
-            materials = formatting.count(formatting.material_count(attestation), "material")
+            materials = formatting.count(formatting.material_count(facts), "material")
             return f"The attestation with {materials} was recorded. {policy_note}"
         case Outcome.VIOLATIONS if policies.evaluations:
             return "No gate is violated, so the pipeline goes on. The attestation was recorded."
@@ -47,7 +46,7 @@ def sentences(facts: RunFacts) -> str:
                 # A doubt says that there is some, which cannot be read.
                 why = "" if verdict.doubt else "no evidence was given, so "
                 return reason + _sentence(f"{why}{_UNKNOWN}")
-            if not is_recorded:
+            if not facts.is_recorded:
                 return f"{reason}No attestation was recorded for this run."
             status = f" with {_violations(policies)}" if policies.violation_count else ""
             is_bypassed = verdict.policy_status is PolicyStatus.BYPASSED
@@ -65,16 +64,15 @@ _UNKNOWN = "whether an attestation was recorded is not known"
 
 def _block(facts: RunFacts) -> str:
     """What was recorded, and what stops."""
-    attestation, policies = facts.attestation, facts.policies
-    is_recorded = attestation is not None and attestation.is_recorded
-    is_dry_run = attestation is not None and attestation.is_dry_run
+    policies = facts.policies
+    is_dry_run = facts.attestation is not None and facts.attestation.is_dry_run
     absent = "The attestation was not recorded" + (" (dry run)" if is_dry_run else "")
     if policies.has_gated_violations:
-        recorded = "The attestation was recorded, but" if is_recorded else f"{absent}, and"
+        recorded = "The attestation was recorded, but" if facts.is_recorded else f"{absent}, and"
         return f"{recorded} the pipeline stops here {_until(policies, facts.job)}."
     is_enforced = policies.strategy is Strategy.ENFORCED
     why = f"the policy strategy is {Strategy.ENFORCED}, so " if is_enforced else ""
-    recorded = "The attestation was recorded" if is_recorded else absent
+    recorded = "The attestation was recorded" if facts.is_recorded else absent
     return f"{recorded}; {why}Chainloop counts the run as blocked."
 
 

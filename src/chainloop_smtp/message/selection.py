@@ -244,7 +244,6 @@ def _is_in_a_line(limits: Limits, each: Evaluation) -> bool:
 
 def _marked(facts: RunFacts, longest: int | None) -> list[tuple[Material, str]]:
     """The materials with their marks: missing ones first, then, where not all fit, marked ones."""
-    materials = facts.attestation.materials if facts.attestation else ()
     violated = findings.violated(facts.policies)
     gated = {each.material for each in violated if each.is_gate}
     advisory = {each.material for each in violated}
@@ -256,7 +255,7 @@ def _marked(facts: RunFacts, longest: int | None) -> list[tuple[Material, str]]:
             return "gate violated"
         return "violation" if material.name in advisory else ""
 
-    marked = [(material, mark(material)) for material in materials]
+    marked = [(material, mark(material)) for material in facts.materials]
     if longest is not None and len(marked) > longest:
         return sorted(marked, key=lambda e: (e[1] != "missing", not e[1], not e[0].is_output))
     return sorted(marked, key=lambda each: each[1] != "missing")

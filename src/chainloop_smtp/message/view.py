@@ -13,7 +13,7 @@ from chainloop_smtp.message.report import with_env_values
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown
 from chainloop_smtp.message.wording import Wording
-from chainloop_smtp.model.attested import Attestation, Policies
+from chainloop_smtp.model.attested import Attestation, Material, Policies
 from chainloop_smtp.model.facts import (
     GITHUB_HOST,
     Job,
@@ -101,34 +101,34 @@ def facts(
         elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
     """
     attestation, job, policies = run.attestation, run.job, run.policies
-    cut = Selection(run, limits, elsewhere)
+    selection = Selection(run, limits, elsewhere)
     run_url, view_url = run_page(attestation, job), attestation.view_url if attestation else ""
     sections = (
-        Section("Commit", tuple(cut.commit(row) for row in rows.commit(run))),
+        Section("Commit", tuple(selection.commit(row) for row in rows.commit(run))),
         Section("Run", rows.run(run)),
         Section("Signature", rows.signing(attestation)),
-        cut.section("Annotations", rows.annotations(attestation), limits.rows),
-        cut.section(
+        selection.section("Annotations", rows.annotations(attestation), limits.rows),
+        selection.section(
             "Environment variables", rows.environment(attestation, env_values), limits.environment
         ),
-        cut.section("Attached files", rows.enclosed(enclosed), limits.rows),
+        selection.section("Attached files", rows.enclosed(enclosed), limits.rows),
     )
     return {
-        "attention": cut.attention(),
-        "attention_more": cut.attention_more(),
+        "attention": selection.attention(),
+        "attention_more": selection.attention_more(),
         "attestation": attestation and with_env_values(attestation, env_values),
         "byline": _byline(words, rows.commit_url(run), formatting.sha(run)[:7]),
-        "changes": cut.changes(run.changes) if run.changes else None,
-        "evaluations": cut.evaluations(),
-        "evaluations_more": cut.evaluations_more(),
-        "footer": rows.footer(job) + cut.note,
+        "changes": selection.changes(run.changes) if run.changes else None,
+        "evaluations": selection.evaluations(),
+        "evaluations_more": selection.evaluations_more(),
+        "footer": rows.footer(job) + selection.note,
         "gated_note": lead.gated(policies),
         "job": job,
-        "jobs": cut.section("Jobs", rows.jobs(job), limits.rows),
-        "material_count": formatting.material_count(attestation) if attestation else 0,
-        "materials": cut.materials(),
-        "materials_more": cut.materials_more(),
-        "materials_title": _materials_title(attestation),
+        "jobs": selection.section("Jobs", rows.jobs(job), limits.rows),
+        "material_count": formatting.material_count(run),
+        "materials": selection.materials(),
+        "materials_more": selection.materials_more(),
+        "materials_title": _materials_title(run.materials),
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
@@ -171,9 +171,8 @@ def _byline(words: Wording, url: str, sha: str) -> tuple[Fact, ...]:
     return tuple(piece for piece in pieces if piece.value)
 
 
-def _materials_title(attestation: Attestation | None) -> str:
+def _materials_title(materials: tuple[Material, ...]) -> str:
     """``Materials (2, 1 missing)``: those that were added, and those that were not."""
-    materials = attestation.materials if attestation else ()
     absent = [each for each in materials if not each.is_set]
     missing = sum(bool(each.is_required) for each in absent)
     counts = [f"{len(materials) - len(absent):,}"]

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 
 from chainloop_smtp.message import findings, formatting, lead
-from chainloop_smtp.model.attested import Attestation, Policies
+from chainloop_smtp.model.attested import Attestation, Policies, Run
 from chainloop_smtp.model.facts import Outcome, RunFacts
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Thread
@@ -172,18 +172,16 @@ def _preheader(facts: RunFacts, sentences: str) -> str:
         end = "." if len(message) <= _QUOTED else ""
         return f"{formatting.cut(message, _QUOTED)}{end} {lead.score(policies)}."
     if outcome is Outcome.PASSED and facts.attestation:
-        return formatting.cut(_achievement(facts.attestation), 150)
+        return formatting.cut(_achievement(facts, facts.attestation.run), 150)
     return formatting.cut(sentences, 150)
 
 
-def _achievement(attestation: Attestation) -> str:
+def _achievement(facts: RunFacts, run: Run) -> str:
     """``All 7 policies passed, 6 materials attested in 5 min 11 s by Ada Quay``."""
-    materials = formatting.count(formatting.material_count(attestation), "material")
-    duration = attestation.run.duration
-    lasted = f" in {formatting.duration(duration)}" if duration is not None else ""
-    author = attestation.commit.author_name if attestation.commit else ""
-    by = f" by {author}" if author else ""
-    return f"{lead.passed(attestation.policies)}, {materials} attested{lasted}{by}."
+    materials = formatting.count(formatting.material_count(facts), "material")
+    lasted = f" in {formatting.duration(run.duration)}" if run.duration is not None else ""
+    by = f" by {facts.commit.author_name}" if facts.commit and facts.commit.author_name else ""
+    return f"{lead.passed(facts.policies)}, {materials} attested{lasted}{by}."
 
 
 def _byline(facts: RunFacts) -> str:
@@ -272,6 +270,6 @@ def _detail(facts: RunFacts) -> str:
         case Outcome.FAILED | Outcome.NOT_ATTESTED:
             return facts.verdict.reason
         case Outcome.ATTESTED if attestation:
-            materials = formatting.count(formatting.material_count(attestation), "material")
+            materials = formatting.count(formatting.material_count(facts), "material")
             return f"{materials}, {'policies not shown' if policies.reference else 'no policies'}"
     return ""

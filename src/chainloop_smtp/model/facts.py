@@ -357,6 +357,16 @@ class RunFacts:
         """The attested commit; None when there is none."""
         return self.attestation.commit if self.attestation else None
 
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """The attestation's materials; empty without an attestation."""
+        return self.attestation.materials if self.attestation else ()
+
+    @property
+    def is_recorded(self) -> bool:
+        """There is an attestation, and it is recorded."""
+        return self.attestation is not None and self.attestation.is_recorded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previous:
