@@ -64,12 +64,7 @@ def compare(
         after: This run's outcome, by the same measure.
     """
     materials, removed, added = _paired(
-        _added(previous),
-        _added(current),
-        lambda one: (one.name, one.type, *_content(one)),
-        lambda one: one.name,
-        lambda one: (one.type, *_content(one)) if _MADE_UP.fullmatch(one.name) else None,
-        lambda one: (one.type, one.value) if _MADE_UP.fullmatch(one.name) else None,
+        _added(previous), _added(current), _by_all, _by_name, _by_content, _by_value
     )
     renamed = {one.name: other.name for one, other in materials}
     is_known = _is_known(previous.policies) and _is_known(current.policies)
@@ -114,8 +109,22 @@ def _added(attestation: Attestation) -> tuple[Material, ...]:
     return tuple(one for one in attestation.materials if one.is_set)
 
 
-def _content(material: Material) -> tuple[str, str, str]:
-    return material.value, material.tag, material.digest
+def _by_all(material: Material) -> tuple[Hashable, ...]:
+    return material.name, material.type, material.value, material.tag, material.digest
+
+
+def _by_name(material: Material) -> Hashable:
+    return material.name
+
+
+def _by_content(material: Material) -> Hashable:
+    """For a material without a name that anybody gave it; None for the others."""
+    return _by_all(material)[1:] if _MADE_UP.fullmatch(material.name) else None
+
+
+def _by_value(material: Material) -> Hashable:
+    """The same, whatever its digest."""
+    return (material.type, material.value) if _MADE_UP.fullmatch(material.name) else None
 
 
 def _differ(one: Material, other: Material) -> bool:

@@ -159,25 +159,25 @@ def _attempt(transactions: tuple[TransactionResult, ...]) -> dict[str, object]:
     }
 
 
-def _transaction(attempt: TransactionResult) -> dict[str, object]:
+def _transaction(transaction: TransactionResult) -> dict[str, object]:
     return {
-        "started": _time(attempt.started),
-        "ended": _time(attempt.ended),
-        "address": attempt.address or None,
+        "started": _time(transaction.started),
+        "ended": _time(transaction.ended),
+        "address": transaction.address or None,
         "tls": {
-            "version": attempt.tls,
-            "cipher": attempt.cipher,
-            "certificateSha256": attempt.certificate,
+            "version": transaction.tls,
+            "cipher": transaction.cipher,
+            "certificateSha256": transaction.certificate,
         }
-        if attempt.tls
+        if transaction.tls
         else None,
-        "mechanism": attempt.mechanism or None,
-        "recipients": list(attempt.recipients),
-        "roundTrips": attempt.round_trips,
-        "reply": attempt.reply and _reply(attempt.reply),
-        "problem": attempt.why or None,
-        **({"hint": attempt.hint} if attempt.hint else {}),
-        **({"notes": list(attempt.notes)} if attempt.notes else {}),
+        "mechanism": transaction.mechanism or None,
+        "recipients": list(transaction.recipients),
+        "roundTrips": transaction.round_trips,
+        "reply": transaction.reply and _reply(transaction.reply),
+        "problem": transaction.why or None,
+        **({"hint": transaction.hint} if transaction.hint else {}),
+        **({"notes": list(transaction.notes)} if transaction.notes else {}),
     }
 
 
