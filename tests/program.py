@@ -91,7 +91,7 @@ class Post:
         return Delivery(
             mail=mail,
             results=tuple(
-                refused.get(each) or RecipientResult(recipient=each, state=taken, reply=reply)
+                refused.get(each) or RecipientResult(recipient=each, status=taken, reply=reply)
                 for each in mail.recipients
             ),
             transactions=(
@@ -217,7 +217,7 @@ def text_of(content: bytes) -> str:
 
 def refusal(recipient: str, text: str = "no such mailbox") -> RecipientResult:
     reply = Reply(code=550, enhanced="5.1.1", text=text)
-    return RecipientResult(recipient=recipient, state=RecipientStatus.REFUSED, reply=reply)
+    return RecipientResult(recipient=recipient, status=RecipientStatus.REFUSED, reply=reply)
 
 
 def told(result: Delivery) -> str:

@@ -55,4 +55,4 @@ def submit(
 
 def state(delivery: Delivery) -> RecipientStatus:
     (result,) = delivery.results
-    return result.state
+    return result.status

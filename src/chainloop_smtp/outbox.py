@@ -119,7 +119,7 @@ def receipt_entry(registration: Registration, delivery: Delivery) -> dict[str, o
         "recipients": [
             {
                 "address": result.recipient,
-                "state": result.state.value if delivery.results else "untried",
+                "state": result.status.value if delivery.results else "untried",
                 "reply": result.reply and _reply(result.reply),
                 "reason": result.why or None,
                 **({"hint": result.hint} if result.hint else {}),

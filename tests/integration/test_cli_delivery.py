@@ -173,7 +173,7 @@ def test_a_recipient_put_off_is_told_with_what_to_do(
 ) -> None:
     reply = Reply(code=code, enhanced="4.2.0", text="not now")
     result = RecipientResult(
-        recipient="security@example.com", state=RecipientStatus.DEFERRED, reply=reply
+        recipient="security@example.com", status=RecipientStatus.DEFERRED, reply=reply
     )
     ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, post=Post(refused=(result,)))
 
@@ -185,7 +185,7 @@ def test_a_recipient_put_off_is_told_with_what_to_do(
 
 
 def test_recipients_whose_end_is_not_known_are_named(program: Program) -> None:
-    result = RecipientResult(recipient="audit@example.com", state=RecipientStatus.UNKNOWN)
+    result = RecipientResult(recipient="audit@example.com", status=RecipientStatus.UNKNOWN)
     inputs = INPUTS | {"attestation": PUSHED, "cc": "audit@example.com"}
     ended = program("send", inputs=inputs, post=Post(refused=(result,)))
 

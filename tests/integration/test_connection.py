@@ -107,7 +107,7 @@ def test_another_certificate_than_the_pinned_gets_no_secret(tls: Certificates, m
     with Scripted(script(tls=mode.value, auth="PLAIN"), tls.server) as server:
         result = submit(server, user=USER, tls=mode, tls_fingerprint=pin)
 
-    assert [result.state for result in result.results] == [RecipientStatus.REFUSED]
+    assert [result.status for result in result.results] == [RecipientStatus.REFUSED]
     found = (
         result.transactions[0].certificate
         or re.findall("[0-9a-f]{64}", result.transactions[0].why)[0]

@@ -774,7 +774,7 @@ def test_a_server_that_speaks_unasked_gets_nothing_more(extra: bytes, told: str)
         result = submit(server, user=USER)
     (attempt,) = result.transactions
     assert attempt.why == f"the server speaks without being asked: {told}"
-    assert [result.state for result in result.results] == [RecipientStatus.REFUSED]
+    assert [result.status for result in result.results] == [RecipientStatus.REFUSED]
     assert b"AUTH" not in server.received
 
 
@@ -862,7 +862,7 @@ def test_refused_recipients_are_told_and_the_others_get_the_mail(
     assert result.refused == (
         RecipientResult(
             recipient="nobody@example.test",
-            state=RecipientStatus.REFUSED,
+            status=RecipientStatus.REFUSED,
             reply=Reply(code=550, enhanced="5.1.1", text="no such user"),
             hint="There is no such mailbox: check the spelling in to, cc or bcc.",
         ),

@@ -111,7 +111,7 @@ def test_a_goodbye_behind_a_refused_login_is_not_told_as_a_recipients() -> None:
     with Sink(always=leaving) as server:
         delivery = submit(server)
     (result,) = delivery.results
-    assert (result.state, result.reply) == (RecipientStatus.REFUSED, None)
+    assert (result.status, result.reply) == (RecipientStatus.REFUSED, None)
     assert delivery.transactions[0].why == REFUSED
 
 
@@ -128,8 +128,8 @@ def test_who_is_refused_without_the_login_waits_for_it_where_it_may_come(
     with Sink(needs_login=False, relayed=[relayed], faults=[failing]) as server:
         delivery = submit(server, a_mail(1, ours, relayed))
     first, second = delivery.results
-    assert first.state is RecipientStatus.ACCEPTED
-    assert second.state is ends
+    assert first.status is RecipientStatus.ACCEPTED
+    assert second.status is ends
     assert server.taken[0][0] == (ours,)
     assert [whom for whom, _ in server.taken[1:]] == [(relayed,)] * (
         ends is RecipientStatus.ACCEPTED

@@ -66,9 +66,11 @@ DELIVERY = Delivery(
     mail=MAIL,
     results=(
         RecipientResult(
-            recipient="security@example.com", state=RecipientStatus.ACCEPTED, reply=QUEUED
+            recipient="security@example.com", status=RecipientStatus.ACCEPTED, reply=QUEUED
         ),
-        RecipientResult(recipient="audit@example.com", state=RecipientStatus.REFUSED, reply=NOBODY),
+        RecipientResult(
+            recipient="audit@example.com", status=RecipientStatus.REFUSED, reply=NOBODY
+        ),
     ),
     transactions=(BROKEN, ATTEMPT),
 )
@@ -332,7 +334,7 @@ def test_a_form_for_some_recipients_lies_beside_the_mail(tmp_path: Path) -> None
 def test_why_and_hint_stand_in_the_receipt_beside_what_they_are_about(tmp_path: Path) -> None:
     result = RecipientResult(
         recipient="audit@example.com",
-        state=RecipientStatus.REFUSED,
+        status=RecipientStatus.REFUSED,
         why="no reply",
         hint="Ask them.",
     )

@@ -53,7 +53,7 @@ def warnings_of(delivery: Delivery) -> tuple[Problem, ...]:
 def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
     """The failure that a delivery is, by what the user requires; None when it is none."""
     delivery = delivery.public()
-    missed = [each for each in delivery.results if each.state is not RecipientStatus.ACCEPTED]
+    missed = [each for each in delivery.results if each.status is not RecipientStatus.ACCEPTED]
     if not missed or (delivery.accepted and require is Require.ANY):
         return None
     problems = []
@@ -77,7 +77,7 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
     problems += [
         _problem(each, delivery.attempts)
         for each in missed
-        if each.reason and each.reason not in known and each.state is not RecipientStatus.UNKNOWN
+        if each.reason and each.reason not in known and each.status is not RecipientStatus.UNKNOWN
     ]
     if delivery.accepted:
         number = len(delivery.accepted)
@@ -95,7 +95,7 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
 
 def _problem(result: RecipientResult, attempts: int) -> Problem:
     """What to say about one recipient who did not get the mail."""
-    if result.state is RecipientStatus.DEFERRED:
+    if result.status is RecipientStatus.DEFERRED:
         times = "once" if attempts == 1 else f"{attempts} times"
         why = f"the server put this recipient off: {result.reason}"
         again = f"It was tried {times}. Run the job again later, or raise deadline."

@@ -42,8 +42,8 @@ def log_one(run: Run, result: RouteResult) -> None:
             run.console.warning(result.failure.title, str(result.failure))
         return
     for each in delivery.public().results:
-        if each.state is not RecipientStatus.ACCEPTED:
-            run.console.warning(f"recipient {each.state}", f"{each.recipient}: {each.reason}")
+        if each.status is not RecipientStatus.ACCEPTED:
+            run.console.warning(f"recipient {each.status}", f"{each.recipient}: {each.reason}")
 
 
 # --- many mails --------------------------------------------------------------------------------

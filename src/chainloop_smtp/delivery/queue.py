@@ -49,8 +49,8 @@ class QueuedMessage:
         if not self.attempts:
             return False
         results = [self._results[each] for each in self.attempts[-1].recipients]
-        return any(result.state is RecipientStatus.ACCEPTED for result in results) and any(
-            result.state is RecipientStatus.DEFERRED
+        return any(result.status is RecipientStatus.ACCEPTED for result in results) and any(
+            result.status is RecipientStatus.DEFERRED
             and result.reply is not None
             and result.reply.code == 452
             for result in results
@@ -73,7 +73,7 @@ class QueuedMessage:
             return
         for each in recipients:
             self._results[each] = RecipientResult(
-                recipient=each, state=status, reply=reply, why=why, hint=hint
+                recipient=each, status=status, reply=reply, why=why, hint=hint
             )
 
     def add_attempt(self, attempt: TransactionResult) -> None:
@@ -102,7 +102,7 @@ class QueuedMessage:
         )
 
     def _with(self, status: RecipientStatus) -> tuple[str, ...]:
-        return tuple(each for each, result in self._results.items() if result.state is status)
+        return tuple(each for each, result in self._results.items() if result.status is status)
 
 
 class Queue:

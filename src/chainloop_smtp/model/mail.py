@@ -136,7 +136,7 @@ class RecipientResult:
     """
 
     recipient: str
-    state: RecipientStatus = RecipientStatus.DEFERRED
+    status: RecipientStatus = RecipientStatus.DEFERRED
     reply: Reply | None = None
     why: str = ""
     hint: str = ""
@@ -203,7 +203,7 @@ class Delivery:
 
     def with_status(self, status: RecipientStatus) -> tuple[RecipientResult, ...]:
         """Results with that status."""
-        return tuple(result for result in self.results if result.state is status)
+        return tuple(result for result in self.results if result.status is status)
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ class Delivery:
         """Results of recipients that the server refused or deferred."""
         negative = (RecipientStatus.REFUSED, RecipientStatus.DEFERRED)
         return tuple(
-            result for result in self.results if result.state in negative and result.reason
+            result for result in self.results if result.status in negative and result.reason
         )
 
     @property
