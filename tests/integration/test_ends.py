@@ -152,14 +152,15 @@ def test_what_to_do_is_said_with_the_first_failure_already_and_once() -> None:
     assert hint not in second
 
 
-def test_the_deadline_ends_the_tries_and_does_not_wait_in_vain() -> None:
+@pytest.mark.parametrize("deadline", [1.6, 2.0, 3.0])
+def test_the_deadline_ends_the_tries_and_does_not_wait_in_vain(deadline: float) -> None:
     pauses: list[float] = []
     off = Fault(answers=[(b"RCPT", b"450 4.7.1 greylisted\r\n")])
     with Sink(always=off) as server:
         delivery = send_one(
             a_mail(),
             registration(server),
-            Transport(tls=Tls.NONE, deadline=3.0),
+            Transport(tls=Tls.NONE, deadline=deadline),
             # No time passes but in pauses.
             clock=Clock(seconds=lambda: sum(pauses), sleep=pauses.append, chance=lambda: 0.0),
         )
