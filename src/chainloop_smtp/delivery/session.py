@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from chainloop_smtp.background import BackgroundCall
-from chainloop_smtp.delivery import hints, sasl
-from chainloop_smtp.delivery import tls as tls_
+from chainloop_smtp.delivery import hints, sasl, tls
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
 from chainloop_smtp.delivery.dialing import Rotation, dial, host_port
@@ -37,6 +36,7 @@ class Session:
     """A connection, and what the server has said about itself.
 
     `connect` comes first; `open` takes the other steps, from the greeting to TLS, in their order.
+    Each raises a DeliveryError when the server refuses it or the connection fails.
 
     Attributes:
         connection: Exists from `connect` on.
@@ -79,7 +79,7 @@ class Session:
             is_implicit = registration.port in IMPLICIT_TLS_PORTS
             self.tls = Tls.IMPLICIT if is_implicit else Tls.STARTTLS
         # Read before connecting, so that an unusable file costs no connection.
-        self._context = None if self.tls is Tls.NONE else tls_.context(transport)
+        self._context = None if self.tls is Tls.NONE else tls.context(transport)
         self.mechanism = ""
         self.extensions: Mapping[str, str] = {}
         self.connection: Connection
@@ -89,11 +89,7 @@ class Session:
         self.connection.close()
 
     def connect(self) -> None:
-        """Do the TCP handshake, through the proxy where there is one.
-
-        Raises:
-            DeliveryError: No address of the host could be reached.
-        """
+        """Do the TCP handshake, through the proxy where there is one."""
         self.connection = Connection(
             self.registration.host,
             self.registration.port,
@@ -104,11 +100,7 @@ class Session:
         )
 
     def open(self) -> None:
-        """Do everything from the greeting to TLS.
-
-        Raises:
-            DeliveryError: The server refuses, or the connection fails.
-        """
+        """Do everything from the greeting to TLS."""
         self.greet()
         self.hello()
         if self.tls is Tls.STARTTLS:
@@ -154,7 +146,7 @@ class Session:
 
     def secure(self) -> None:
         """Do the TLS handshake; with implicit TLS (RFC 8314 section 3.3), before all else."""
-        context = self._context or tls_.context(self.transport)
+        context = self._context or tls.context(self.transport)
         self.connection.start_tls(context, self.transport.tls_fingerprint)
 
     def quit(self, *, is_sent: bool) -> bool:
@@ -292,7 +284,7 @@ class Session:
             seconds = min(self._deadline.step(), _PROBE_PATIENCE)
         except DeliveryError:
             return False
-        return tls_.is_answered(dialed.socket, host.removesuffix("."), seconds)
+        return tls.is_answered(dialed.socket, host.removesuffix("."), seconds)
 
 
 class LoginError(DeliveryError):
