@@ -13,16 +13,10 @@ from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from chainloop_smtp.errors import ChainloopSmtpError, Problem
+from chainloop_smtp.inputfile import FLAGS
 from chainloop_smtp.secrets import SHORTEST, Redactor, masks
 
-_APPENDING = (
-    os.O_WRONLY
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+_APPENDING = FLAGS | os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _LONGEST_SUMMARY = 1_000_000  # bytes
 
 

@@ -10,7 +10,7 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 
 DEFAULTS = (".github/chainloop-smtp.yml", "chainloop-smtp.yml")
 _MAX_BYTES = 1024 * 1024
-_PATIENCE = 10.0  # seconds to wait for another program's edit
+_TIMEOUT = 10.0  # seconds
 _PAUSE = 0.02  # seconds
 
 
@@ -36,12 +36,12 @@ def read(path: str, *, is_required: bool = True) -> str:
         raise _error(path, error.why, error.hint) from error
 
 
-def update(path: str, change: Callable[[str], str], *, patience: float = _PATIENCE) -> str:
+def update(path: str, change: Callable[[str], str], *, timeout: float = _TIMEOUT) -> str:
     """Rewrite the file as a whole, so that nobody ever reads half of it or loses an edit.
 
     Args:
         change: Old text to new text; called while no other program edits the file.
-        patience: Seconds.
+        timeout: Seconds to wait for another program's edit.
 
     Returns:
         The new text.
@@ -56,7 +56,7 @@ def update(path: str, change: Callable[[str], str], *, patience: float = _PATIEN
     except (OSError, ValueError) as error:
         raise _error(path, f"cannot be written: {inputfile.reason(error)}") from error
     lock = target.with_name(f".{target.name}.lock")
-    _acquire(path, lock, patience)
+    _acquire(path, lock, timeout)
     try:
         before = read(str(target), is_required=False)
         after = change(before)
@@ -67,9 +67,9 @@ def update(path: str, change: Callable[[str], str], *, patience: float = _PATIEN
         lock.unlink(missing_ok=True)
 
 
-def _acquire(path: str, lock: Path, patience: float) -> None:
+def _acquire(path: str, lock: Path, timeout: float) -> None:
     """Make the lock file, which only one program can."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

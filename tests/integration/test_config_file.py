@@ -159,7 +159,7 @@ def test_a_lock_that_nobody_lifts_is_named(tmp_path: Path) -> None:
     lock = tmp_path / ".a.yml.lock"
     lock.touch()
     path = str(tmp_path / "a.yml")
-    assert error_of(lambda: config_file.update(path, str, patience=0.05), OptionsError) == (
+    assert error_of(lambda: config_file.update(path, str, timeout=0.05), OptionsError) == (
         f"config {quoted_path(path)}",
         "another program is editing it",
         f"If no chainloop-smtp is running, delete {lock}.",
