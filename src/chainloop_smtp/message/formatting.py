@@ -94,12 +94,12 @@ def known_project(facts: RunFacts) -> str:
 
 
 def workflow_name(facts: RunFacts) -> str:
-    """Chainloop's workflow, else the CI's."""
+    """Chainloop's workflow, else the CI's, else ``the run``."""
     return known_workflow(facts) or "the run"
 
 
 def known_workflow(facts: RunFacts) -> str:
-    """The same; empty when there is none."""
+    """Chainloop's workflow, else the CI's; empty when there is neither."""
     return facts.workflow.name or facts.job.chainloop_workflow or facts.job.workflow
 
 

@@ -8,7 +8,7 @@ from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, 
 
 
 def sentences(facts: RunFacts) -> str:
-    """What stands under the headline, from cleaned facts."""
+    """The lead under the headline, from cleaned facts."""
     attestation, verdict, policies = facts.attestation, facts.verdict, facts.policies
     match verdict.outcome:
         case Outcome.PASSED if is_unchecked(policies):
@@ -16,7 +16,7 @@ def sentences(facts: RunFacts) -> str:
         case Outcome.PASSED if attestation:
             return f"{passed(policies)} and the attestation was recorded. Nothing to do."
         case Outcome.ATTESTED if attestation:
-            # Only referred to is not the same as none (an attestation may hold just the digest).
+            # An attestation may hold just the digest of its evaluations.
             policy_note = (
                 "Its policy evaluations are stored in Chainloop and not part of this evidence."
                 if policies.reference
@@ -43,7 +43,7 @@ def sentences(facts: RunFacts) -> str:
         case Outcome.FAILED | Outcome.CANCELLED:
             reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
             if attestation is None:
-                # A doubt says that there is some, which cannot be read.
+                # A doubt means that there is evidence, which cannot be read.
                 why = "" if verdict.doubt else "no evidence was given, so "
                 return reason + _sentence(f"{why}{_UNKNOWN}")
             if not facts.is_recorded:
@@ -63,7 +63,6 @@ _UNKNOWN = "whether an attestation was recorded is not known"
 
 
 def _block(facts: RunFacts) -> str:
-    """What was recorded, and what stops."""
     policies = facts.policies
     is_dry_run = facts.attestation is not None and facts.attestation.is_dry_run
     absent = "The attestation was not recorded" + (" (dry run)" if is_dry_run else "")
@@ -77,7 +76,7 @@ def _block(facts: RunFacts) -> str:
 
 
 def _until(policies: Policies, job: Job) -> str:
-    """How the pipeline goes on. What a push prints does not say whether it went past the gate."""
+    """What the pipeline waits for. A push does not print whether it went past the gate."""
     if policies.is_bypassed is None and not job.has_failed:
         return "unless the check was bypassed, which this evidence does not say"
     are_many = len(_names(_gated(policies))) > 1
@@ -85,7 +84,7 @@ def _until(policies: Policies, job: Job) -> str:
 
 
 def _absence(attestation: Attestation | None, verdict: Verdict) -> str:
-    """That nothing is recorded; what is missing is named, which is more than how much of it."""
+    """Says that nothing is recorded, and names up to three of the missing materials."""
     left = len(verdict.missing) - 3
     named = ", ".join(verdict.missing[:3]) + (f" and {left} more" if left > 0 else "")
     missing = f" Missing: {named}." if verdict.missing else ""
@@ -114,17 +113,17 @@ def score(policies: Policies) -> str:
 
 
 def is_unchecked(policies: Policies) -> bool:
-    """Each policy that applies was skipped."""
+    """Every policy that applies was skipped."""
     return 0 < policies.evaluation_count <= policies.skipped_count
 
 
 def is_open(attestation: Attestation | None) -> bool:
-    """The run goes on, and may still be attested."""
+    """The run is in progress, and may still be attested."""
     return attestation is not None and attestation.run.state is RunState.IN_PROGRESS
 
 
 def gated(policies: Policies) -> str:
-    """``2 in a gate``, ``6 in 3 gates``; empty where none is, as far as is known."""
+    """``2 in a gate``, ``6 in 3 gates``; empty where no violation is known to be in a gate."""
     violated = _gated(policies)
     number, gates = _violation_count(violated), len(_names(violated))
     where = "in a gate" if gates == 1 else f"in {gates:,} gates"
@@ -132,7 +131,7 @@ def gated(policies: Policies) -> str:
 
 
 def _violations(policies: Policies) -> str:
-    """``2 policy violations: 1 in a gate, 1 advisory``; no split where it is not known."""
+    """``2 policy violations: 1 in a gate, 1 advisory``; just the total where gates are unknown."""
     if not policies.violation_count:
         return "There are policy violations"
     total = formatting.count(policies.violation_count, "policy violation")

@@ -80,10 +80,10 @@ def commit_url(facts: RunFacts) -> str:
 
 
 def _server(facts: RunFacts, repository: str) -> str:
-    """Where the repository lives; empty when that is not known.
+    """The server of the repository; empty when unknown.
 
-    Nobody sees where the link leads, so it is the job's own server, or none where the evidence
-    names another one.
+    Readers do not see where the link leads, so only the job's own server will do: none where the
+    evidence names another one.
     """
     job, attestation = facts.job, facts.attestation
     page = attestation.runner.url if attestation else ""
@@ -205,7 +205,7 @@ def jobs(job: Job) -> tuple[Fact, ...]:
 
 
 def signing(attestation: Attestation | None) -> tuple[Fact, ...]:
-    """Who signed, when, and who says so; nothing of it is verified here but the digest."""
+    """Who signed, when, and who says so. Nothing but the digest is verified here."""
     if attestation is None:
         return ()
     signing = attestation.signing
@@ -226,7 +226,7 @@ def signing(attestation: Attestation | None) -> tuple[Fact, ...]:
 
 
 def _verified(attestation: Attestation) -> str:
-    """Who checked the signature; that nobody did is worth a word where something is recorded."""
+    """Who checked the signature; nobody is worth a word only where something is recorded."""
     if attestation.signing.is_verified:
         return "verified by Chainloop's control plane"
     return "not checked" if attestation.is_recorded else ""
@@ -251,7 +251,7 @@ def environment(attestation: Attestation | None, env_values: EnvValues) -> tuple
 
 
 def enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
-    """Name, size and digest of each file, to check what arrived by."""
+    """Name, size and digest of each file, for checking what arrived."""
     return tuple(
         Fact(each.name, f"{formatting.count(len(each.content), 'octet')}, {each.digest}", "code")
         for each in parts

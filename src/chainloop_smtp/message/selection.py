@@ -1,4 +1,4 @@
-"""Facts, limits -> what is shown of each kind, marked and sorted, and a word on the rest."""
+"""Facts, limits -> what is shown of each kind, marked and sorted, and a note on the rest."""
 
 from functools import partial
 from typing import NamedTuple
@@ -73,7 +73,7 @@ class Shown(NamedTuple):
 
 
 class Selection:
-    """What the limits leave of one run's facts, and a word on the rest.
+    """What the limits leave of one run's facts, and notes on the rest.
 
     Attributes:
         note: Says that something is left out; empty when nothing is.
@@ -108,9 +108,9 @@ class Selection:
         self.row_count = len(self._violations) + len(self._rows) + len(self._materials)
 
     def size(self) -> int:
-        """About how many characters there are to be written.
+        """About how many characters there are to write.
 
-        They are counted and not timed, so that the same evidence makes the same mail everywhere.
+        Counted rather than timed, so that the same evidence makes the same mail everywhere.
         """
         limits, attestation = self._limits, self._attestation
         texts = [each.message for each in self._violations]

@@ -1,6 +1,6 @@
-"""Facts -> what the templates see: chosen, marked, sorted, and cut to size. No secret is here.
+"""Facts -> what the templates see: chosen, marked, sorted, and cut to size; no secrets.
 
-Every part of the mail is made of the same names, so that all of them say the same.
+All parts of the mail are made of the same values, so that they say the same.
 """
 
 from datetime import datetime
@@ -94,10 +94,10 @@ def facts(
     limits: Limits = FULL,
     elsewhere: str = "",
 ) -> Facts:
-    """What a mail shows.
+    """The context of the templates.
 
     Args:
-        run: Cleaned by the limits.
+        run: Cleaned, and cut by the limits.
         elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
     """
     attestation, job, policies = run.attestation, run.job, run.policies
@@ -146,13 +146,13 @@ _CHAINLOOP = "app.chainloop.dev"
 
 
 def _link(words: str, url: str, home: str) -> str:
-    """The words of a link. A host that nobody expects is named: the evidence may say any."""
+    """The text of a link. It names an unexpected host, since evidence may link to any."""
     host = url_host(url)
     return words if host in ("", home) else f"{words} on {host}"
 
 
 def registration(words: Wording, registered: tuple[Fact, ...], now: datetime) -> Facts:
-    """What the registration mail shows, under the same names; it is about no run."""
+    """The context for the mail about a registration, under the same names."""
     no_run = RunFacts(job=Job(), verdict=Verdict(outcome=Outcome.NOT_ATTESTED), now=now)
     shown = facts(no_run, words, EnvValues.HIDE)
     shown["sections"] = (Section("Registration", registered),)
@@ -163,7 +163,7 @@ def registration(words: Wording, registered: tuple[Fact, ...], now: datetime) ->
 
 
 def _byline(words: Wording, url: str, sha: str) -> tuple[Fact, ...]:
-    """The byline in pieces: the commit's with its page, if there is one."""
+    """The byline in pieces, of which the commit links to its page."""
     if not sha or not url:
         return (Fact("", words.byline),) if words.byline else ()
     before, linked, after = words.byline.partition(sha)
@@ -189,7 +189,7 @@ def _policies_title(policies: Policies) -> str:
 
 
 def _policies_note(policies: Policies) -> str:
-    """What stands in place of the table of evaluations; empty where there is the table."""
+    """The line in place of the table of evaluations; empty where there is a table."""
     if policies.evaluations:
         return ""
     if not policies.evaluation_count and not _is_uncounted(policies):

@@ -88,7 +88,7 @@ class Wording:
 
 def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     """The words for one run, from cleaned facts."""
-    # That nothing was violated says little where nothing was checked.
+    # No violation means little where nothing was checked.
     outcome = facts.verdict.outcome
     is_idle = outcome is Outcome.PASSED and lead.is_unchecked(facts.policies)
     tone = Tone.IDLE if is_idle else _TONES[outcome]
@@ -148,7 +148,7 @@ def _headline(facts: RunFacts) -> str:
 
 
 def _bypass(policies: Policies) -> str:
-    """What an exception was made of; the flag may be given where nothing stood in the way."""
+    """What was bypassed. The flag may be set where nothing would have blocked the run."""
     if policies.has_gated_violations:
         return "went past a gate by exception"
     if policies.violation_count or policies.has_violations:
