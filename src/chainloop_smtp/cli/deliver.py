@@ -16,7 +16,7 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model.mail import Delivery, Mail, merged
+from chainloop_smtp.model.mail import Delivery, Mail, merge_deliveries
 from chainloop_smtp.model.settings import Auth, Options, Tls, mailbox_key
 
 NOBODY = "nobody was found"
@@ -264,7 +264,7 @@ class Server:
         if len(under_way.parts) < under_way.number:
             return
         result = self._under_way.pop(part.mail.message_id).result
-        delivery = merged(result.mail, under_way.parts)
+        delivery = merge_deliveries(result.mail, under_way.parts)
         failure = failure_of(delivery, result.route.options.require)
         self._last_failure = failure or self._last_failure
         result = _entered(replace(result, delivery=delivery, failure=failure))

@@ -235,7 +235,7 @@ class Delivery:
     def public(self) -> "Delivery":
         """Return what logs and job summaries may show: bcc recipients by number, not by address.
 
-        What the server says of them may name them too, so only its codes are left.
+        The server's replies may name them too, so only the codes are kept.
         """
         hidden = self.mail.hidden
         return replace(
@@ -277,8 +277,8 @@ class Delivery:
         return (self.transactions[-1].ended - self.transactions[0].started).total_seconds()
 
 
-def merged(mail: Mail, parts: Iterable[Delivery]) -> Delivery:
-    """The delivery of a mail that was sent in parts."""
+def merge_deliveries(mail: Mail, parts: Iterable[Delivery]) -> Delivery:
+    """Merge the deliveries of a mail that was sent in parts."""
     parts = tuple(parts)
     results = {result.recipient: result for part in parts for result in part.results}
     return Delivery(
@@ -290,10 +290,10 @@ def merged(mail: Mail, parts: Iterable[Delivery]) -> Delivery:
 
 
 def public_name(recipient: str, hidden: Sequence[str]) -> str:
-    """What others may read in place of a recipient's address.
+    """Return what others may read in place of a recipient's address.
 
     Args:
-        hidden: Recipients whom no header names.
+        hidden: Recipients of bcc.
     """
     if recipient in hidden:
         return f"bcc recipient {hidden.index(recipient) + 1}"
