@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp.errors import MessageError
-from chainloop_smtp.message import check, child
+from chainloop_smtp.message import TemplateError, check, child
 from chainloop_smtp.model.mail import Mail, TemplateFile, Templates
 from interrupts import interrupt_when
 from program import INPUTS, Post, Program, never, text_of
@@ -218,8 +218,9 @@ def test_a_process_that_cannot_be_started_is_one_error(monkeypatch: pytest.Monke
     why = "the process that renders templates cannot be started: No such file or directory"
 
     assert problem("a") == f"template-dir: {why}"
-    with pytest.raises(MessageError) as caught:
-        check(Templates(subject="a"))
+    # As for any template that does not fit, the mail about a failed job does without.
+    with pytest.raises(TemplateError) as caught:
+        mailed(Templates(subject="a"))
     assert str(caught.value) == f"subject: {why}"
 
 

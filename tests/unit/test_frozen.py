@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,7 @@ THEIRS = Theirs(name="relay", password="hidden")
             for each in inspect.signature(type(value)).parameters.values()
         ],
         lambda value: type(value).__match_args__,
+        lambda value: pickle.loads(pickle.dumps(value)) == value,
     ],
 )
 def test_a_value_shows_itself_and_compares_as_theirs(look: Callable[[Any], object]) -> None:

@@ -27,7 +27,7 @@ import jinja2
 import markupsafe
 
 import chainloop_smtp
-from chainloop_smtp.errors import MessageError, Problem
+from chainloop_smtp.errors import Problem
 from chainloop_smtp.message import templates
 from chainloop_smtp.message.inspection import Inspection
 from chainloop_smtp.message.sandbox import SUBJECT, Sandbox, problem
@@ -67,7 +67,7 @@ class Child:
         """Starts the process.
 
         Raises:
-            MessageError: The process cannot be started.
+            TemplateError: The process cannot be started.
         """
         prefix = sys.pycache_prefix
         cache = (f"-Xpycache_prefix={Path(prefix).absolute()}",) if prefix else ()
@@ -85,7 +85,7 @@ class Child:
         except OSError as error:
             where = "template-dir" if own.folder else "subject"
             why = f"the process that renders templates cannot be started: {error.strerror}"
-            raise MessageError(Problem(where, why)) from error
+            raise templates.TemplateError(Problem(where, why)) from error
         self._requests = cast("BinaryIO", self._process.stdin)
         self._replies = cast("BinaryIO", self._process.stdout)
         self._seconds_left: float = SECONDS
