@@ -4,7 +4,7 @@ Pull requests from forks, and whatever Dependabot starts, get no secrets: what c
 is skipped, not failed, since nobody who sends such a pull request could mend it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -61,6 +61,10 @@ class Route:
     def decide(self, report: RunReport, previous: Previous) -> Decision:
         """Whether the route applies to the run."""
         return routing.decide(self.conditions, self.options.send_on, report.facts, previous)
+
+
+Decided = Sequence[tuple[Route, Decision]]
+"""Routes, each with whether it applies."""
 
 
 def file_of(run: Run, inputs: Mapping[str, str]) -> str:

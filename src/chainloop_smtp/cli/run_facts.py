@@ -27,7 +27,7 @@ Person = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """One run as the program reports on it: the facts, where they come from, and whom to tell.
+    """One run as the program reports on it: the facts, where they come from, and people to mail.
 
     Attributes:
         people: Those that some list of recipients asks for.

@@ -13,17 +13,15 @@ from chainloop_smtp import outbox
 from chainloop_smtp.cli import routes, run_facts
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.results import Entry, Failure, RouteResult
-from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.cli.routes import Decided, Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model.facts import Decision, Outcome, PolicyStatus
+from chainloop_smtp.model.facts import Outcome, PolicyStatus
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery
 from chainloop_smtp.model.settings import Options, Tls, mailbox_key
-
-Decided = Sequence[tuple[Route, Decision]]
 
 _NOBODY = "there is nobody to write to: whoever was looked up is not known, or no person"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from chainloop_smtp import message
 from chainloop_smtp.cli.results import Failure, RouteResult, sentence, warnings_of
-from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.cli.routes import Decided, Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model.attested import Attestation
@@ -13,8 +13,6 @@ from chainloop_smtp.model.mail import RecipientStatus, public_name
 
 _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
 _SHOWN_ROWS = 200  # of the job summary
-
-Decided = Sequence[tuple[Route, Decision]]
 
 
 # --- a single mail -----------------------------------------------------------------------------
