@@ -1,11 +1,13 @@
 """A mail, a way to a `Sink`, and delivery that wastes no time between its attempts."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from chainloop_smtp.delivery import Clock, send
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
 from chainloop_smtp.model.settings import Mailbox, Registration, Tls, Transport
+from program import told
 from sink import Sink
 
 HASTE = Clock(sleep=lambda _: None, chance=lambda: 0.0)
@@ -24,12 +26,21 @@ def a_mail(number: int = 1, *recipients: str, lines: int = 1) -> Mail:
     )
 
 
-def registration(server: Sink) -> Registration:
+class Server(Protocol):
+    """What listens on this machine."""
+
+    port: int
+
+
+def registration(
+    server: Server, *, host: str = "127.0.0.1", user: str = "ci", password: str = "secret"
+) -> Registration:
+    """The way to a server; without a user, without a password."""
     return Registration(
-        host="127.0.0.1",
+        host=host,
         port=server.port,
-        user="ci",
-        password="secret",
+        user=user,
+        password=password if user else "",
         from_=Mailbox(addr_spec="reports@example.test"),
         to=(Mailbox(addr_spec="to@example.test"),),
     )
@@ -51,6 +62,14 @@ def submit(
     # The deadline, and what a busy machine may add to it.
     assert time.monotonic() - started < 30
     return sent
+
+
+def refusal_of(attempt: Callable[[], Delivery]) -> str:
+    """All that the error says; a timeout that took far too long fails on the way."""
+    started = time.monotonic()
+    result = attempt()
+    assert time.monotonic() - started < 50
+    return told(result)
 
 
 def state(delivery: Delivery) -> RecipientStatus:

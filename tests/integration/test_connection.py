@@ -20,9 +20,8 @@ import trustme
 from chainloop_smtp.delivery import check_files
 from chainloop_smtp.delivery.tls import context
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
-from chainloop_smtp.model.settings import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
-from program import told
+from chainloop_smtp.model.mail import Delivery, RecipientStatus
+from chainloop_smtp.model.settings import Proxy, ProxyKind, Tls, Transport
 from proxies import Tunnel
 from smtpserver import (
     PATIENCE,
@@ -35,42 +34,18 @@ from smtpserver import (
     issued,
     script,
 )
-from submission import send_one
+from submission import a_mail, refusal_of, registration, send_one
 
 USER, PASSWORD = "ci@example.test", "correct horse"
 LOGIN = ("jane", "proxy-s3cret")
-MAIL = Mail(
-    sender="reports@example.test",
-    recipients=("to@example.test",),
-    message_id="<1@example.test>",
-    subject="hello",
-    content=b"Subject: hello\r\n\r\nBody.\r\n",
-    text="",
-    html="",
-)
 
 
 def submit(
     server: Mailboxes | Scripted, *, host: str = "127.0.0.1", user: str = "", **transport: object
 ) -> Delivery:
-    registration = Registration(
-        host=host,
-        port=server.port,
-        user=user,
-        password=PASSWORD if user else "",
-        from_=Mailbox(addr_spec="reports@example.test"),
-        to=(Mailbox(addr_spec="to@example.test"),),
-    )
+    way = registration(server, host=host, user=user, password=PASSWORD)
     settings = {"tls": Tls.STARTTLS, "timeout": 5.0, "deadline": 10.0} | transport
-    return send_one(MAIL, registration, Transport(**settings), attempts=1)  # type: ignore[arg-type]
-
-
-def refusal_of(attempt: Callable[[], Delivery]) -> str:
-    """All that the error says."""
-    started = time.monotonic()
-    said = told(attempt())
-    assert time.monotonic() - started < 50
-    return said
+    return send_one(a_mail(), way, Transport(**settings), attempts=1)  # type: ignore[arg-type]
 
 
 def running(tls: ssl.SSLContext, *, implicit: bool = False) -> Mailboxes:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from chainloop_smtp.delivery.tls import context as tls_context
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientResult, RecipientStatus, Reply
 from chainloop_smtp.model.settings import Auth, Mailbox, Registration, Tls, Transport
-from program import told
 from smtpserver import (
     Certificates,
     Mailboxes,
@@ -40,7 +39,7 @@ from smtpserver import (
     script,
     until,
 )
-from submission import send_one
+from submission import refusal_of, registration, send_one
 
 USER, PASSWORD = "ci@example.test", "pä$$wörd 漢字"
 OUTWARD = outward_address()
@@ -79,26 +78,11 @@ def submit(
     deadline: float = 15.0,
     attempts: int = 1,
 ) -> Delivery:
-    registration = Registration(
-        host=host,
-        port=server.port,
-        user=user,
-        password=password if user else "",
-        from_=Mailbox(addr_spec="reports@example.test"),
-        to=(Mailbox(addr_spec="to@example.test"),),
-    )
+    way = registration(server, host=host, user=user, password=password)
     transport = Transport(
         tls=tls, tls_ca_file=str(ca or ""), auth=auth, timeout=timeout, deadline=deadline
     )
-    return send_one(mail or a_mail(), registration, transport, attempts=attempts)
-
-
-def refusal_of(attempt: Callable[[], Delivery]) -> str:
-    """All that the error says; a timeout that took far too long fails on the way."""
-    started = time.monotonic()
-    result = attempt()
-    assert time.monotonic() - started < 50
-    return told(result)
+    return send_one(mail or a_mail(), way, transport, attempts=attempts)
 
 
 # --- TLS ---------------------------------------------------------------------------------------
@@ -369,7 +353,7 @@ def test_auto_decides_by_the_port(
 ) -> None:
     with Scripted(script(tls=wants), tls.server) as server:
         _resolve(monkeypatch, [("127.0.0.1", server.port)])
-        registration = Registration(
+        way = Registration(
             host="localhost",
             port=port,
             user="",
@@ -377,9 +361,7 @@ def test_auto_decides_by_the_port(
             from_=Mailbox(addr_spec="reports@example.test"),
             to=(Mailbox(addr_spec="to@example.test"),),
         )
-        result = send_one(
-            a_mail(), registration, Transport(tls_ca_file=str(tls.ca_file), timeout=5)
-        )
+        result = send_one(a_mail(), way, Transport(tls_ca_file=str(tls.ca_file), timeout=5))
 
     assert server.failure == ""
     assert server.wire.startswith(b"EHLO") == (wants == "starttls")
@@ -438,18 +420,11 @@ def test_the_name_for_ehlo_is_the_one_that_was_asked_for(
     tls: Certificates, mode: Tls, name: str
 ) -> None:
     with Scripted(script(tls=mode.value), tls.server) as server:
-        registration = Registration(
-            host="127.0.0.1",
-            port=server.port,
-            user="",
-            password="",
-            from_=Mailbox(addr_spec="reports@example.test"),
-            to=(Mailbox(addr_spec="to@example.test"),),
-        )
+        way = registration(server, user="")
         transport = Transport(
             tls=mode, tls_ca_file="" if mode is Tls.NONE else str(tls.ca_file), ehlo_name=name
         )
-        result = send_one(a_mail(), registration, transport, attempts=1)
+        result = send_one(a_mail(), way, transport, attempts=1)
 
     assert result.accepted == ("to@example.test",)
     lines = server.received.split(b"\r\n")

@@ -2,15 +2,12 @@
 
 import json
 import re
-import time
 from base64 import b64encode
-from collections.abc import Callable
 
 import pytest
 
-from chainloop_smtp.model.mail import Delivery, Mail
-from chainloop_smtp.model.settings import Auth, Mailbox, Registration, Tls, Transport
-from program import told
+from chainloop_smtp.model.mail import Delivery
+from chainloop_smtp.model.settings import Auth, Tls, Transport
 from smtpserver import (
     Certificates,
     Mailboxes,
@@ -23,19 +20,10 @@ from smtpserver import (
     script,
     until,
 )
-from submission import send_one
+from submission import a_mail, refusal_of, registration, send_one
 
 USER, PASSWORD = "ci@example.test", "pä$$wörd 漢字"
 TOKEN = "eyJ0eXAiOiJKV1QiLCJub25jZSI6.t0ken-_" * 40
-MAIL = Mail(
-    sender="reports@example.test",
-    recipients=("to@example.test",),
-    message_id="<1@example.test>",
-    subject="hello",
-    content=b"Subject: hello\r\n\r\nBody.\r\n",
-    text="",
-    html="",
-)
 
 
 def submit(
@@ -48,14 +36,7 @@ def submit(
     auth: Auth = Auth.AUTO,
     has_token: bool = False,
 ) -> Delivery:
-    registration = Registration(
-        host=host,
-        port=server.port,
-        user=user,
-        password=password,
-        from_=Mailbox(addr_spec="reports@example.test"),
-        to=(Mailbox(addr_spec="to@example.test"),),
-    )
+    way = registration(server, host=host, user=user, password=password)
     transport = Transport(
         tls=Tls.STARTTLS if tls else Tls.NONE,
         tls_ca_file=str(tls.ca_file) if tls else "",
@@ -64,15 +45,7 @@ def submit(
         timeout=5,
         deadline=10,
     )
-    return send_one(MAIL, registration, transport, attempts=1)
-
-
-def refusal_of(attempt: Callable[[], Delivery]) -> str:
-    """All that the error says."""
-    started = time.monotonic()
-    said = told(attempt())
-    assert time.monotonic() - started < 30
-    return said
+    return send_one(a_mail(), way, transport, attempts=1)
 
 
 # --- a server that checks ----------------------------------------------------------------------
