@@ -7,19 +7,17 @@ import ssl
 import pytest
 
 from chainloop_smtp.delivery.dialing import (
-    CONNECTING,
-    GREETING,
-    HANDSHAKE,
-    LOOKUP,
+    Activity,
     Rotation,
     UnreachableError,
-    failure,
+    network_error,
     own_name,
 )
 from chainloop_smtp.errors import DeliveryError, Problem
 
 WHERE, HOST = "mail.example.test:587", "mail.example.test"
-READING = "waiting for a reply"
+LOOKUP, CONNECTING, READING = Activity.LOOKUP, Activity.CONNECTING, Activity.READING
+HANDSHAKE, GREETING = Activity.HANDSHAKE, Activity.GREETING
 CLEAR = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
 CLIENT = "The server may want a client certificate: tls-client-cert."
 VERSION = "TLS 1.2 is the oldest that is spoken here; the server has to be newer."
@@ -35,9 +33,11 @@ AUTHORITY = (
 )
 
 
-def said(during: str, error: OSError | UnicodeError) -> tuple[str, str, bool, type[DeliveryError]]:
+def said(
+    during: Activity, error: OSError | UnicodeError
+) -> tuple[str, str, bool, type[DeliveryError]]:
     """Cause, hint, whether trying again may help, and the kind of error."""
-    made = failure(WHERE, HOST, during, error)
+    made = network_error(WHERE, HOST, during, error)
     (problem,) = made.problems
     assert problem == Problem(WHERE, problem.why, problem.hint)
     return problem.why, problem.hint, made.is_temporary, type(made)
@@ -110,7 +110,7 @@ def test_tls_that_fails_later_is_tried_again_unless_it_is_about_our_certificate(
 
 @pytest.mark.parametrize("kind", [ssl.SSLEOFError, ssl.SSLZeroReturnError])
 @pytest.mark.parametrize("during", [HANDSHAKE, READING])
-def test_tls_that_just_ends_is_tried_again(kind: type[ssl.SSLError], during: str) -> None:
+def test_tls_that_just_ends_is_tried_again(kind: type[ssl.SSLError], during: Activity) -> None:
     why = f"the server closed the connection, {during}"
     assert said(during, kind(8, "EOF occurred")) == (why, "", True, DeliveryError)
 
@@ -126,7 +126,7 @@ def test_tls_that_just_ends_is_tried_again(kind: type[ssl.SSLError], during: str
         ),
     ],
 )
-def test_silence_says_what_was_waited_for(during: str, hint: str) -> None:
+def test_silence_says_what_was_waited_for(during: Activity, hint: str) -> None:
     why = f"no answer in time, {during}"
     assert said(during, TimeoutError()) == (why, hint, True, DeliveryError)
 
@@ -163,7 +163,9 @@ def test_a_port_where_nobody_listens() -> None:
         (READING, errno.EHOSTUNREACH, DeliveryError),
     ],
 )
-def test_what_else_the_network_says(during: str, number: int, kind: type[DeliveryError]) -> None:
+def test_what_else_the_network_says(
+    during: Activity, number: int, kind: type[DeliveryError]
+) -> None:
     why = f"the connection failed, {during}: some reason"
     assert said(during, OSError(number, "some reason")) == (why, "", True, kind)
 

@@ -15,13 +15,12 @@ from contextlib import suppress
 from chainloop_smtp.delivery import tls
 from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.dialing import (
-    GREETING,
-    HANDSHAKE,
     IMPLICIT_HINT,
+    Activity,
     Rotation,
     dial,
-    failure,
     host_port,
+    network_error,
     own_name,
 )
 from chainloop_smtp.delivery.replies import ReplyParser
@@ -175,7 +174,7 @@ class Connection:
         except OSError as error:
             # The socket went into wrap_socket, which has closed it.
             self.is_closed = True
-            raise self._network_error(HANDSHAKE, error) from error
+            raise self._network_error(Activity.HANDSHAKE, error) from error
         self._socket = secured
         digest = tls.fingerprint(secured)
         if fingerprint not in ("", digest):
@@ -279,7 +278,7 @@ class Connection:
         ready = select.select([self._socket], wants_out, [], seconds)
         if not any(ready):
             self.is_silent = not self.lines and self._parser.is_empty
-            raise self._network_error(self._doing, TimeoutError())
+            raise self._network_error(self._activity, TimeoutError())
 
     def _push(self) -> bool:
         """Send a piece without waiting; return whether anything went."""
@@ -311,7 +310,7 @@ class Connection:
             return False
         except OSError as error:
             self.is_closed = True
-            raise self._network_error(self._doing, self._broken or error) from error
+            raise self._network_error(self._activity, self._broken or error) from error
         if not received:
             self.is_closed = True
             raise self._closed()
@@ -319,14 +318,14 @@ class Connection:
         return True
 
     @property
-    def _doing(self) -> str:
+    def _activity(self) -> Activity:
         if self._outgoing:
-            return "sending"
-        return "waiting for a reply" if self.lines else GREETING
+            return Activity.SENDING
+        return Activity.READING if self.lines else Activity.GREETING
 
     def _closed(self) -> DeliveryError:
         if self._broken:
-            return self._network_error(self._doing, self._broken)
+            return self._network_error(self._activity, self._broken)
         if self._parser.starts_with(_ALERT) and not self.tls:
             return self._error("the server speaks TLS, and not in clear", IMPLICIT_HINT)
         why = "the server closed the connection" + (", sending" if self._outgoing else "")
@@ -338,5 +337,5 @@ class Connection:
     def _error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
         return DeliveryError(Problem(self.where, why, hint), is_temporary=is_temporary)
 
-    def _network_error(self, during: str, error: OSError) -> DeliveryError:
-        return failure(self.where, self._host, during, error)
+    def _network_error(self, during: Activity, error: OSError) -> DeliveryError:
+        return network_error(self.where, self._host, during, error)

@@ -5,6 +5,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Hashable, Sequence
+from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -42,10 +43,6 @@ _LOCAL_DOMAINS = frozenset(
         "workgroup",
     ]
 )
-LOOKUP = "looking up the host"
-CONNECTING = "connecting"
-GREETING = "waiting for the greeting"
-HANDSHAKE = "TLS handshake"
 IMPLICIT_HINT = "A port that speaks TLS at once, as 465 does, wants tls: implicit."
 STARTTLS_HINT = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
 _CLIENT_HINT = "The server may want a client certificate: tls-client-cert."
@@ -73,6 +70,18 @@ _TLS_HINTS = (
     ("version", _VERSION_HINT),
     ("unsupported protocol", _VERSION_HINT),
 )
+
+
+class Activity(StrEnum):
+    """What was being done when the network failed, as the end of a sentence."""
+
+    LOOKUP = "looking up the host"
+    CONNECTING = "connecting"
+    PROXY = "asking for the mail server"
+    HANDSHAKE = "TLS handshake"
+    GREETING = "waiting for the greeting"
+    SENDING = "sending"
+    READING = "waiting for a reply"
 
 
 class UnreachableError(DeliveryError):
@@ -151,7 +160,7 @@ def dial(
         rotation.record_failure(dialed.address, is_temporary=True)
         if isinstance(error, DeliveryError):
             raise
-        raise failure(where, proxy.host, "asking for the mail server", error) from error
+        raise network_error(where, proxy.host, Activity.PROXY, error) from error
     return OpenSocket(dialed.socket)
 
 
@@ -165,7 +174,7 @@ def addresses(host: str, port: int, where: str, deadline: Deadline) -> list[Any]
     try:
         return BackgroundCall(call).result(deadline.step())
     except (OSError, UnicodeError) as error:
-        raise failure(where, host, LOOKUP, error) from error
+        raise network_error(where, host, Activity.LOOKUP, error) from error
 
 
 def host_port(host: str, port: int) -> str:
@@ -216,7 +225,7 @@ def _direct(host: str, port: int, where: str, deadline: Deadline, rotation: Rota
             rotation.record_failure(address, is_temporary=True)
         else:
             return OpenSocket(connected, str(address[0]).partition("%")[0], address)
-    raise failure(where, host, CONNECTING, last) from last
+    raise network_error(where, host, Activity.CONNECTING, last) from last
 
 
 def _connected(unconnected: socket.socket, address: Any, timeout: float) -> socket.socket:
@@ -267,7 +276,7 @@ def _through_socks(
     except OSError as error:
         # Its own errors say less than their causes.
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        raise failure(where, proxy.host, "asking for the mail server", cause) from error
+        raise network_error(where, proxy.host, Activity.PROXY, cause) from error
     return connected
 
 
@@ -312,39 +321,40 @@ def _ask_http(
         )
 
 
-def failure(where: str, host: str, during: str, error: OSError | UnicodeError) -> DeliveryError:
+def network_error(
+    where: str, host: str, during: Activity, error: OSError | UnicodeError
+) -> DeliveryError:
     """Turn an error of the operating system or OpenSSL into one for somebody who knows neither.
 
     Args:
         where: ``host:port``.
         host: As the certificate has to name it.
-        during: What was being done, as the end of a sentence.
     """
     why, hint = _explained(host, during, error)
     kind = UnreachableError if _is_unreachable(during, error) else DeliveryError
     return kind(Problem(where, why, hint), is_temporary=_is_temporary(during, error))
 
 
-def _is_unreachable(during: str, error: OSError | UnicodeError) -> bool:
+def _is_unreachable(during: Activity, error: OSError | UnicodeError) -> bool:
     if isinstance(error, (ConnectionRefusedError, socket.gaierror)):
         return True
-    return during == CONNECTING and getattr(error, "errno", None) in _NO_ROUTE
+    return during is Activity.CONNECTING and getattr(error, "errno", None) in _NO_ROUTE
 
 
-def _is_temporary(during: str, error: OSError | UnicodeError) -> bool:
+def _is_temporary(during: Activity, error: OSError | UnicodeError) -> bool:
     """Trying again may help: not where a name, a certificate or TLS is wrong."""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return True
     if isinstance(error, ssl.SSLError):
         # TLS 1.3 reports a missing client certificate only after the handshake.
         is_about_certificates = "CERTIFICATE" in (error.reason or "").upper()
-        return during != HANDSHAKE and not is_about_certificates
+        return during is not Activity.HANDSHAKE and not is_about_certificates
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
     return not isinstance(error, UnicodeError)
 
 
-def _explained(host: str, during: str, error: OSError | UnicodeError) -> tuple[str, str]:
+def _explained(host: str, during: Activity, error: OSError | UnicodeError) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}"
         return why, _CERTIFICATE_HINTS.get(error.verify_code, _AUTHORITY_HINT).format(host=host)
@@ -357,7 +367,7 @@ def _explained(host: str, during: str, error: OSError | UnicodeError) -> tuple[s
     if isinstance(error, TimeoutError):
         hint = "Is the port right and open from here? Hosted runners cannot reach port 25."
         # A server that waits for a handshake sends no greeting.
-        hint += f" {IMPLICIT_HINT}" if during == GREETING else ""
+        hint += f" {IMPLICIT_HINT}" if during is Activity.GREETING else ""
         return f"no answer in time, {during}", hint
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return "the host name cannot be resolved", "Check the spelling of host."
