@@ -332,6 +332,66 @@ def test_no_form_is_ever_too_long(
     assert len(mail.summary.encode()) <= budget.SUMMARY_BYTES
 
 
+@pytest.mark.parametrize("text", ['"' * 4000, "\u4e16" * 4000, "\U0001f600" * 4000, "a" * 4000])
+def test_evidence_that_is_long_everywhere_fits(text: str) -> None:
+    notes = (Annotation(name=text, value=text),) * 90
+    violation = Violation(message="\n".join([text[:900]] * 9))
+    commit = RECORDED.commit and replace(
+        RECORDED.commit, message=text, author_name=text, author_email=text
+    )
+    attestation = replace(
+        RECORDED,
+        digest=text,
+        view_url="https://example.com/" + "x" * 9000,
+        run=replace(RECORDED.run, id=text, reason=text),
+        commit=commit,
+        builder=text,
+        workflow=replace(
+            RECORDED.workflow,
+            name=text,
+            project=text,
+            team=text,
+            organization=text,
+            id=text,
+            contract_name=text,
+        ),
+        runner=replace(RECORDED.runner, type=text, workflow_file=text),
+        signing=replace(
+            RECORDED.signing,
+            certificate=text,
+            certificate_issuer=text,
+            certificate_sans=(text,),
+            key_hint=text,
+            authority=text,
+            timestamp_authority=text,
+        ),
+        materials=(
+            Material(name=text, type=text, value=text, tag=text, digest=text, annotations=notes),
+        )
+        * 90,
+        annotations=notes,
+        environment=notes,
+        policies=policies(
+            *(
+                Evaluation(
+                    name=text,
+                    material=text,
+                    description=text,
+                    is_gate=number % 2 == 0,
+                    violations=(violation,) * 9,
+                )
+                for number in range(60)
+            ),
+            *(Evaluation(name=text, is_skipped=True, skip_reasons=(text,) * 9),) * 60,
+        ),
+    )
+    mail = written(attestation)
+
+    assert len(mail.html.encode()) <= budget.HTML_BYTES
+    assert len(mail.text.encode()) <= budget.TEXT_BYTES
+    assert len(mail.summary.encode()) <= budget.SUMMARY_BYTES
+
+
 @pytest.mark.parametrize(
     ("size", "level"),
     [(150, FULL), (149, SHORTENED), (140, SHORTENED), (120, SHORT_WORDS), (1, SHORT_WORDS)],

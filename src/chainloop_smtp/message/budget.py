@@ -59,6 +59,7 @@ SHORTENED = replace(
 MINIMAL = replace(
     SHORTENED,
     environment=10,
+    value=120,
     annotations=2,
     materials=10,
     messages=2,
@@ -68,18 +69,20 @@ MINIMAL = replace(
     gated=8,
     rows=10,
 )
-# For lists that are still too long because each of their words is.
+# Even if all evidence is characters that HTML escapes, in every field, this fits.
 SHORT_WORDS = replace(
     MINIMAL,
-    environment=5,
-    value=40,
+    environment=2,
+    value=24,
     annotations=1,
-    materials=5,
+    materials=2,
     messages=1,
-    lines=3,
+    lines=1,
+    advisory=1,
+    commit_message=40,
     gated=5,
-    rows=8,
-    id=160,
+    rows=3,
+    id=140,
 )
 LEVELS = (FULL, SHORTENED, MINIMAL, SHORT_WORDS)
 
