@@ -108,8 +108,13 @@ def within(timeout: float, holds: Callable[[], bool]) -> bool:
 
 def files(folder: Path) -> list[Path]:
     """The files anywhere below a folder, oldest first."""
-    found = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    found = []
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        # A server may take a file out of its queue at any time.
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
 
 
 def log(folder: Path) -> str:

@@ -1,10 +1,9 @@
 """The configuration file on a real disk, edited by several programs at once."""
 
-import multiprocessing
 import stat
+import subprocess
+import sys
 import threading
-import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from chainloop_smtp import config_file
 from chainloop_smtp.errors import OptionsError, quoted_path
 from chainloop_smtp.options import configuration
-from chainloop_smtp.options.configuration import editing
 from refusal import error_of
 
 
@@ -177,29 +175,29 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
 
 
 EACH = 8
+EDITS = f"""
+import sys, time
+from chainloop_smtp import config_file
+from chainloop_smtp.options.configuration import editing
 
+path, number = sys.argv[1:]
 
-def _edit(path: str, number: int) -> None:
-    for turn in range(EACH):
-        name = f"r-{number}-{turn}"
-        config_file.update(path, partial(_slowly, path=path, name=name))
-
-
-def _slowly(text: str, path: str, name: str) -> str:
+def add(text):
     time.sleep(0.001)
-    return editing.add(text, path, "registrations", {"name": name})
+    return editing.add(text, path, "registrations", {{"name": name}})
+
+for turn in range({EACH}):
+    name = f"r-{{number}}-{{turn}}"
+    config_file.update(path, add)
+"""
 
 
 def test_programs_that_edit_at_once_lose_no_edit(tmp_path: Path) -> None:
     path = str(tmp_path / "a.yml")
-    # Fresh interpreters, as programs are; no test's threads are copied.
-    context = multiprocessing.get_context("spawn")
-    programs = [context.Process(target=_edit, args=(path, number)) for number in range(4)]
-    for each in programs:
-        each.start()
-    for each in programs:
-        each.join(60)
-    assert [each.exitcode for each in programs] == [0] * 4
+    programs = [
+        subprocess.Popen([sys.executable, "-c", EDITS, path, str(number)]) for number in range(4)
+    ]
+    assert [each.wait(60) for each in programs] == [0] * 4
     found = configuration.parse(config_file.read(path), path)
     expected = {f"r-{number}-{turn}" for number in range(4) for turn in range(EACH)}
     assert {each.name for each in found.registrations} == expected
