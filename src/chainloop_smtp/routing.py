@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import assert_never
 
 from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.facts import (
@@ -15,7 +16,7 @@ from chainloop_smtp.model.facts import (
 from chainloop_smtp.model.settings import Trigger
 
 # Triggers that compare with the run before, and what a run does that meets them.
-COMPARING = {
+COMPARISON_TRIGGERS = {
     Trigger.CHANGED: "changed the outcome",
     Trigger.FIXED: "fixed what was wrong",
     Trigger.NEW_VIOLATIONS: "has new violations",
@@ -49,7 +50,7 @@ def decide(
         if holds:
             return Decision()
         if holds is None:
-            unknown.append(COMPARING[trigger])
+            unknown.append(COMPARISON_TRIGGERS[trigger])
     if unknown:
         words = " or ".join(unknown)
         return Decision(note=f"Sent although nobody knows whether it {words}: {previous.source}.")
@@ -162,11 +163,13 @@ def _holds(trigger: Trigger, facts: RunFacts, previous: Previous) -> bool | None
                 return previous.outcome not in _GOOD and outcome in _GOOD
             succeeded = previous.has_succeeded
             return None if succeeded is None else not succeeded and _has_succeeded(facts)
-        case _:  # NEW_VIOLATIONS
+        case Trigger.NEW_VIOLATIONS:
             changes = previous.changes
             if changes is None or not changes.are_violations_known:
                 return None
             return bool(changes.introduced)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _has_succeeded(facts: RunFacts) -> bool:

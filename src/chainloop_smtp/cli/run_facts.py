@@ -226,7 +226,7 @@ def previous(
     """
     if changes := report.facts.changes:
         return _known(changes, "previous-attestation")
-    comparing = set(triggers).intersection(routing.COMPARING)
+    comparing = set(triggers).intersection(routing.COMPARISON_TRIGGERS)
     if not comparing:
         return Previous(source=_NO_ATTESTATION)
     by_chainloop = _by_chainloop(run, report.facts.attestation, parsed)
