@@ -38,6 +38,7 @@ _DESCRIPTIONS = {
     "outcome": "The run's outcome has to be one of these.",
     "policy": "Globs over the names of violated policies; one has to match.",
     "findings": "One of the violations has to be a finding of one of these kinds.",
+    "filter": "Annotations that the attestation has to carry: key=value, comma-separated.",
 }
 _WORDS = {"outcome": tuple(Outcome), "findings": tuple(FindingKind)}
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import assert_never
 
+from chainloop_smtp.errors import quoted
 from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.facts import (
     Decision,
@@ -42,6 +43,7 @@ def decide(
         _unmet_name(conditions, facts)
         or _unmet_ref(conditions, facts)
         or _unmet_finding(conditions, facts)
+        or _unmet_annotation(conditions, facts)
     ):
         return Decision(reason=reason)
     unknown = []
@@ -114,6 +116,21 @@ def _unmet_finding(conditions: Conditions, facts: RunFacts) -> str:
     kinds = {each.finding.kind for each in violations if each.finding}
     if kinds.isdisjoint(conditions.findings):
         return f"no violation is a finding of {' or '.join(conditions.findings)}"
+    return ""
+
+
+def _unmet_annotation(conditions: Conditions, facts: RunFacts) -> str:
+    """The first annotation of `filter` that the attestation does not carry."""
+    if not conditions.annotations:
+        return ""
+    if facts.attestation is None:
+        return "there is no evidence of the run, so its annotations are not known"
+    carried = {each.name: each.value for each in facts.attestation.annotations}
+    for name, value in ((each.name, each.value) for each in conditions.annotations):
+        if name not in carried:
+            return f"the attestation has no annotation {quoted(name)}"
+        if carried[name] != value:
+            return f"annotation {quoted(name)} is {quoted(carried[name])}, not {quoted(value)}"
     return ""
 
 

@@ -446,6 +446,20 @@ def test_findings_go_to_those_who_answer_for_their_kind(
     assert sorted(mail.recipients[0] for mail in post.mails) == sorted([to, "other@example.com"])
 
 
+def test_annotations_decide_who_gets_the_mail_and_the_log_says_why_not(program: Program) -> None:
+    carried = statement(annotations={"environment": "prod", "team": "security"})
+    text = f"""{HEAD}
+  - {{registration: security, filter: "environment=prod,team=security"}}
+  - {{registration: legal, filter: "environment=staging"}}
+"""
+    attestation = encoded(cli_push(carried)).decode()
+    post = Post()
+    ended = sent(program, text, "--dry-run", attestation=attestation)
+    assert "annotation 'environment' is 'prod', not 'staging'" in ended.stdout
+    assert sent(program, text, attestation=attestation, post=post).code == 0
+    assert [mail.recipients for mail in post.mails] == [("security@example.com",)]
+
+
 def test_a_run_that_cannot_be_compared_is_mailed_and_the_mail_says_so(program: Program) -> None:
     post = Post()
     assert sent(program, FINDINGS, post=post).code == 0

@@ -476,7 +476,8 @@ def test_an_attachment_is_printed_as_chainloop_prints_it(
 def test_attachments_are_listed_with_both_configurations_in_one(program: Program) -> None:
     added(program)
     argv = (*ATTACH, "--workflow", "build-*", "--integration", "ses")
-    ended = program(*argv, "--opt", "to=team@example.com", "--opt", "branch=main")
+    opts = ("to=team@example.com", "branch=main", "filter=environment=prod,team=security")
+    ended = program(*argv, *(word for opt in opts for word in ("--opt", opt)))
     table = rows(ended.stdout)
     assert table[0] == ["ID", "KIND", "CONFIG", "WORKFLOW", "ATTACHED AT"]
     assert table[1][1:4] == ["smtp", "integration: ses", "*/build-*"]

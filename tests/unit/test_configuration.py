@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.attested import FindingKind
+from chainloop_smtp.model.attested import Annotation, FindingKind
 from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.facts import Outcome
 from chainloop_smtp.options import configuration
@@ -44,6 +44,7 @@ attachments:
     outcome: [blocked, violations]
     policy: cve-*
     findings: vulnerability, sast
+    filter: environment=prod, sha = a=b
     send-on: violated, blocked
     cc: team@example.com
   - registration: legal
@@ -92,11 +93,15 @@ def test_both_lists_are_read_with_what_their_anchors_stand_for() -> None:
         outcomes=(Outcome.BLOCKED, Outcome.VIOLATIONS),
         policies=("cve-*",),
         findings=(FindingKind.VULNERABILITY, FindingKind.SAST),
+        annotations=(
+            Annotation(name="environment", value="prod"),
+            Annotation(name="sha", value="a=b"),
+        ),
     )
     assert first.entry.inputs == {"send-on": "violated, blocked", "cc": "team@example.com"}
     assert (second.registration, second.created_at) == ("legal", "2026-11-24T22:00:00Z")
     assert first.entry.place == "mail.yml:20:5"
-    assert first.entry.places["cc"] == "mail.yml:30:5"
+    assert first.entry.places["cc"] == "mail.yml:31:5"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +143,38 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
                 "1:1",
                 "the file is no mapping",
                 "Write registrations: and attachments:, each with a list below.",
+            ),
+        ),
+        (
+            "registrations: [{name: a}]\nattachments:\n- registration: a\n  filter: prod\n",
+            (
+                "4:3",
+                "filter: 'prod' is not key=value",
+                "Write filter: key=value, and commas between several.",
+            ),
+        ),
+        (
+            "registrations: [{name: a}]\nattachments:\n- registration: a\n  filter: [=prod]\n",
+            (
+                "4:3",
+                "filter: '=prod' is not key=value",
+                "Write filter: key=value, and commas between several.",
+            ),
+        ),
+        (
+            "registrations: [{name: a}]\nattachments:\n- registration: a\n  filter: a=b, a=c\n",
+            (
+                "4:3",
+                "filter wants two values of 'a', and a run has only one",
+                "Add an attachment for each value.",
+            ),
+        ),
+        (
+            "registrations: [{name: a}]\nattachments:\n- registration: a\n  filter: ''\n",
+            (
+                "4:11",
+                "filter is empty, and would match every run",
+                "Leave the key out where any will do.",
             ),
         ),
         (

@@ -65,6 +65,10 @@ def attested(
     )
 
 
+def annotations(pairs: dict[str, str]) -> tuple[Annotation, ...]:
+    return tuple(Annotation(name=name, value=value) for name, value in pairs.items())
+
+
 def decided(
     conditions: Conditions = ANY,
     *triggers: Trigger,
@@ -123,6 +127,29 @@ def test_what_matches_applies(conditions: Conditions) -> None:
 def test_what_does_not_match_says_why(conditions: Conditions, reason: str) -> None:
     attestation = attested(violation(FindingKind.LICENSE), violation())
     assert decided(conditions, attestation=attestation).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ({"environment": "prod"}, ""),
+        ({"team": "security", "environment": "prod"}, ""),
+        ({"environment": "staging"}, "annotation 'environment' is 'prod', not 'staging'"),
+        ({"environment": "pro*"}, "annotation 'environment' is 'prod', not 'pro*'"),
+        ({"environment": "prod", "owner": "me"}, "the attestation has no annotation 'owner'"),
+        ({"Environment": "prod"}, "the attestation has no annotation 'Environment'"),
+    ],
+)
+def test_every_annotation_of_a_filter_has_to_be_carried_exactly(
+    wanted: dict[str, str], reason: str
+) -> None:
+    conditions = Conditions(annotations=annotations(wanted))
+    carried = annotations({"environment": "prod", "team": "security"})
+    attestation = replace(attested(), annotations=carried)
+    assert decided(conditions, attestation=attestation) == Decision(reason=reason)
+    assert decided(conditions).reason == (
+        "there is no evidence of the run, so its annotations are not known"
+    )
 
 
 @pytest.mark.parametrize(
@@ -375,10 +402,17 @@ CONDITIONS = st.builds(
     outcomes=st.lists(st.sampled_from(Outcome), max_size=2).map(tuple),
     policies=GLOBS,
     findings=st.lists(st.sampled_from(FindingKind), max_size=2).map(tuple),
+    annotations=st.sampled_from([(), annotations({"a": "b"}), annotations({"a": "b", "c": "d"})]),
 )
 TRIGGERS = st.lists(st.sampled_from(Trigger), min_size=1, max_size=3).map(tuple)
 ATTESTATIONS = st.none() | st.sampled_from(
-    [attested(), VIOLATED, attested(violation(FindingKind.SAST), ref="refs/tags/v1")]
+    [
+        attested(),
+        VIOLATED,
+        attested(violation(FindingKind.SAST), ref="refs/tags/v1"),
+        replace(attested(), annotations=annotations({"a": "b"})),
+        replace(attested(), annotations=annotations({"a": "\n\x1b"})),
+    ]
 )
 JOBS = st.builds(
     Job,
@@ -430,7 +464,8 @@ def test_without_conditions_an_attachment_always_applies(facts: RunFacts) -> Non
 def test_a_condition_more_never_adds_a_mail(conditions: Conditions, facts: RunFacts) -> None:
     always = (Trigger.ALWAYS,)
     whole = decide(conditions, always, facts, UNKNOWN)
-    for name in ("workflows", "projects", "events", "outcomes", "policies", "findings"):
+    names = ("workflows", "projects", "events", "outcomes", "policies", "findings", "annotations")
+    for name in names:
         nothing: dict[str, Any] = {name: ()}
         weaker = replace(conditions, **nothing)
         assert decide(weaker, always, facts, UNKNOWN).applies or not whole.applies

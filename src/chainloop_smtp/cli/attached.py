@@ -127,6 +127,7 @@ def _config(attachment: AttachmentEntry) -> dict[str, str]:
         "outcome": conditions.outcomes,
         "policy": conditions.policies,
         "findings": conditions.findings,
+        "filter": [f"{each.name}={each.value}" for each in conditions.annotations],
     }
     words = {name: ", ".join(values) for name, values in further.items() if values}
     return words | integration.public_inputs(attachment.entry)

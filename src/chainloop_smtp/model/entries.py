@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field
 
-from chainloop_smtp.model.attested import FindingKind
+from chainloop_smtp.model.attested import Annotation, FindingKind
 from chainloop_smtp.model.facts import Outcome
 from chainloop_smtp.model.frozen import dataclass
 
@@ -22,6 +22,7 @@ class Conditions:
         outcomes: One of them is the run's.
         policies: Globs over the names of policies, one of which has an active violation.
         findings: A finding of one of these kinds is among the active violations.
+        annotations: The attestation carries every one of them.
     """
 
     workflows: tuple[str, ...] = ()
@@ -32,6 +33,7 @@ class Conditions:
     outcomes: tuple[Outcome, ...] = ()
     policies: tuple[str, ...] = ()
     findings: tuple[FindingKind, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

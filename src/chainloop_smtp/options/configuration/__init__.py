@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted, quoted_word
-from chainloop_smtp.model.attested import FindingKind
+from chainloop_smtp.model.attested import Annotation, FindingKind
 from chainloop_smtp.model.entries import (
     AttachmentEntry,
     Conditions,
@@ -29,7 +29,10 @@ __all__ = ["ATTACHMENT_KEYS", "CONDITIONS", "REGISTRATION_KEYS", "is_label", "is
 
 # Words of an entry's own come before the inputs that it may set.
 _REGISTRATION_WORDS = ("name", "description", "created-at")
-CONDITIONS = ("workflow", "project", "branch", "tag", "event", "outcome", "policy", "findings")
+CONDITIONS = (
+    *("workflow", "project", "branch", "tag", "event"),
+    *("outcome", "policy", "findings", "filter"),
+)
 _ATTACHMENT_WORDS = ("registration", *CONDITIONS, "created-at")
 REGISTRATION_KEYS = (
     *_REGISTRATION_WORDS,
@@ -160,6 +163,7 @@ class _Reader:
                 outcomes=self._words(entry, "outcome", words, Outcome),
                 policies=words.get("policy", ()),
                 findings=self._words(entry, "findings", words, FindingKind),
+                annotations=self._annotations(entry, words.get("filter", ())),
             )
             content = {name: value for name, value in words.items() if name != "created-at"}
             attachments.append(
@@ -250,6 +254,22 @@ class _Reader:
                 hint = f"Write one of: {', '.join(kind)}."
                 self.problems.append(Problem(entry.places[name], why, hint))
         return tuple(members)
+
+    def _annotations(self, entry: Entry, pairs: Iterable[str]) -> tuple[Annotation, ...]:
+        """``key=value`` each; an attestation has one value for a key."""
+        annotations: dict[str, Annotation] = {}
+        hint = "Write filter: key=value, and commas between several."
+        for pair in pairs:
+            name, _, value = (part.strip() for part in pair.partition("="))
+            annotation = Annotation(name=name, value=value)
+            if not (name and value):
+                why = f"filter: {quoted(pair)} is not key=value"
+                self.problems.append(Problem(entry.places["filter"], why, hint))
+            elif annotations.setdefault(name, annotation) != annotation:
+                why = f"filter wants two values of {quoted(name)}, and a run has only one"
+                other = "Add an attachment for each value."
+                self.problems.append(Problem(entry.places["filter"], why, other))
+        return tuple(annotations.values())
 
     def _unknown(self, key: Scalar, known: Collection[str], what: str) -> None:
         name = key.text or ""
