@@ -75,7 +75,7 @@ def test_the_chainloop_command_knows_the_run_before(
     assert bool(post.mails) is is_sent
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked == [
-        "workflow run list --workflow=ship --project=harbour --limit=10 -o json",
+        "workflow run list --workflow=ship --project=harbour --limit=50 -o json",
         f"workflow run describe --id {EARLIER} -o json",
     ]
 
@@ -145,15 +145,26 @@ def test_github_knows_how_the_job_before_ended(
     assert b"t0k3n" not in ended.everything()
 
 
-@pytest.mark.parametrize("listed", [[], {"x": 1}, [{"id": 1}]], ids=["none", "object", "odd"])
+ODD = "the chainloop command does not say (chainloop workflow run list"
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        ([{"id": NOW["attestationID"]}], "Chainloop knows no earlier run of this workflow"),
+        ({"x": 1}, f"{ODD} printed no list of runs: '{{\"x\": 1}}')"),
+        ([{"id": 1}], f"{ODD}: [0].id is missing, or not a string)"),
+    ],
+    ids=["none", "object", "odd"],
+)
 def test_where_nobody_knows_the_mail_is_sent_and_says_what_was_tried(
-    program: Program, site: Site, tmp_path: Path, listed: object
+    program: Program, site: Site, tmp_path: Path, listed: object, why: str
 ) -> None:
-    environ = asking(site, "cancelled") | chainloop(tmp_path, {}, listed=listed or [{"id": 3}])
+    environ = asking(site, "cancelled") | chainloop(tmp_path, {}, listed=listed)
     post = Post()
     sent(program, "fixed", post, environ)
     text = " ".join(text_of(post.mails[0].content).split())
-    assert "Sent although nobody knows whether it fixed what was wrong: Chainloop knows" in text
+    assert f"Sent although nobody knows whether it fixed what was wrong: {why}, and" in text
     assert "and GitHub knows no earlier run of this workflow on this branch." in text
 
 

@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.source import command
+from chainloop_smtp.source.command import ListedRun
 
 LIMIT = 1 << 20
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
@@ -67,7 +70,7 @@ def test_a_failing_command_is_told_with_its_exit_code_and_its_last_words(
     script = f"print('{{}}'); print('ERR run not found', file=sys.stderr); sys.exit({code})"
     assert failure(stand_in(folder, script)) == (
         f"chainloop ended with exit code {code}: ERR run not found",
-        "Is the run in this organization, and CHAINLOOP_TOKEN set for this step?",
+        "Is the run in this organization, and may CHAINLOOP_TOKEN read its runs?",
     )
 
 
@@ -143,15 +146,126 @@ def test_inputs_in_the_environment_do_not_reach_the_command(folder: Path) -> Non
     assert b"hunter2" not in printed
 
 
-def test_the_latest_runs_of_a_workflow_are_asked_for(folder: Path) -> None:
-    environ = stand_in(folder, "json.dump(sys.argv[1:], sys.stdout)")
-    assert json.loads(command.list_runs("--build", "har bour", environ, 30, LIMIT)) == [
-        "workflow",
-        "run",
-        "list",
-        "--workflow=--build",
-        "--project=har bour",
-        "--limit=10",
-        "-o",
-        "json",
+def listed(environ: dict[str, str], deadline: float = 30, **names: str) -> list[ListedRun]:
+    pages = command.list_runs(environ, deadline, LIMIT, **names)
+    return [each for page in pages for each in page]
+
+
+def list_failure(environ: dict[str, str], deadline: float = 30) -> tuple[str, str]:
+    with pytest.raises(AttestationError) as caught:
+        listed(environ, deadline)
+    (problem,) = caught.value.problems
+    assert problem.where == "workflow-run-id"
+    return problem.why, problem.hint
+
+
+def test_runs_are_asked_for_by_workflow_and_project(folder: Path) -> None:
+    environ = stand_in(folder, "json.dump([{'id': ' '.join(sys.argv[1:])}], sys.stdout)")
+    (run,) = listed(environ, workflow="--build", project="har bour")
+    assert run.id == ("workflow run list --workflow=--build --project=har bour --limit=50 -o json")
+    (run,) = listed(environ)
+    assert run.id == "workflow run list --limit=50 -o json"
+
+
+def test_a_listed_run_has_its_facts(folder: Path) -> None:
+    item = {
+        "id": RUN_ID,
+        "state": "success",
+        "createdAt": "2026-08-21T11:02:03.123456789Z",
+        "finishedAt": "2026-08-21T13:02:04+02:00",
+        "workflow": {"name": "release", "project": "harbour"},
+        "runURL": "https://github.com/o/r/actions/runs/7",
+    }
+    environ = stand_in(folder, f"print('a plugin says [hello]'); json.dump([{item!r}], sys.stdout)")
+    assert listed(environ) == [
+        ListedRun(
+            id=RUN_ID,
+            state="success",
+            created=datetime(2026, 8, 21, 11, 2, 3, 123456, tzinfo=UTC),
+            finished=datetime(2026, 8, 21, 11, 2, 4, tzinfo=UTC),
+            url="https://github.com/o/r/actions/runs/7",
+            workflow="release",
+            project="harbour",
+        )
     ]
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00Z", "soon", "", None, 7, "missing"])
+def test_what_a_list_does_not_say_is_unknown(folder: Path, time: object) -> None:
+    item = {"id": "a", "state": 5, "createdAt": time, "workflow": None, "runURL": ["x"]}
+    (run,) = listed(stand_in(folder, f"json.dump([{item!r}], sys.stdout)"))
+    assert run == ListedRun(
+        id="a", state="", created=None, finished=None, url="", workflow="", project=""
+    )
+
+
+def test_a_time_without_a_zone_is_utc(folder: Path) -> None:
+    item = {"id": "a", "createdAt": "2026-08-21T11:02:03"}
+    (run,) = listed(stand_in(folder, f"json.dump([{item!r}], sys.stdout)"))
+    assert run.created == datetime(2026, 8, 21, 11, 2, 3, tzinfo=UTC)
+
+
+# Logs in colour, as the command does under GitHub Actions; the first and third page are empty.
+PAGES = """
+at = next((a.partition('=')[2] for a in sys.argv if a.startswith('--next=')), '')
+with open(os.path.join(os.environ['PATH'], 'asked'), 'a') as file: print(at, file=file)
+following, ids = {'': ('YQ==', []), 'YQ==': ('b-_+/', 'ab'), 'b-_+/': ('c', []), 'c': ('', 'c')}[at]
+json.dump([{'id': each} for each in ids], sys.stdout)
+print('\x1b[32mINF\x1b[0m \x1b[1mPagination options \x1b[0m', file=sys.stderr)
+if following: print(f'\x1b[32mINF\x1b[0m \x1b[1m--next {following}\\n\x1b[0m', file=sys.stderr)
+"""
+
+
+def test_every_page_is_read_and_no_page_before_it_is_wanted(folder: Path) -> None:
+    pages = command.list_runs(stand_in(folder, PAGES), 30, LIMIT)
+    asked = folder / "asked"
+    assert not asked.exists()
+    assert [each.id for each in next(pages)] == []
+    assert [each.id for each in next(pages)] == ["a", "b"]
+    assert asked.read_text() == "\nYQ==\n"
+    assert [[each.id for each in page] for page in pages] == [[], ["c"]]
+    assert asked.read_text() == "\nYQ==\nb-_+/\nc\n"
+
+
+def test_pages_that_go_round_in_a_circle_are_an_error(folder: Path) -> None:
+    environ = stand_in(folder, "print('[]'); print('INF --next again', file=sys.stderr)")
+    why = "chainloop workflow run list: its pages go round in a circle"
+    assert list_failure(environ) == (why, "")
+
+
+def test_pages_without_end_are_read_up_to_the_deadline(folder: Path) -> None:
+    script = "print('[]'); print('INF --next', time.time_ns(), file=sys.stderr)"
+    why, hint = list_failure(stand_in(folder, script), deadline=1)
+    assert re.fullmatch(r"chainloop did not answer within [0-9.e-]+ seconds", why)
+    assert hint == "Chainloop's control plane may be out of reach from here."
+
+
+@pytest.mark.parametrize(
+    ("printed", "why"),
+    [
+        ("null", "chainloop workflow run list printed no list of runs: 'null'"),
+        (
+            "there are no runs",
+            "chainloop workflow run list printed no list of runs: 'there are no runs'",
+        ),
+        ("[" * 100_000, f"chainloop workflow run list printed no list of runs: {'[' * 40!r}"),
+        ("{}", "chainloop workflow run list printed no list of runs: '{}'"),
+        ('[{"id": "a"}, 5]', "chainloop workflow run list: [1].id is missing, or not a string"),
+        ('[{"id": 5}]', "chainloop workflow run list: [0].id is missing, or not a string"),
+    ],
+)
+def test_what_is_not_a_list_of_runs_is_an_error(folder: Path, printed: str, why: str) -> None:
+    assert list_failure(stand_in(folder, f"print({printed!r})")) == (why, "")
+
+
+def test_without_a_token_the_error_says_what_to_do(folder: Path) -> None:
+    script = "print('\x1b[31mERR\x1b[0m authentication required', file=sys.stderr); sys.exit(1)"
+    environ = stand_in(folder, script)
+    del environ["CHAINLOOP_TOKEN"]
+    hint = (
+        "CHAINLOOP_TOKEN is not set for this step. Chainloop's keyless login covers `chainloop "
+        "attestation …` only, so add `env: CHAINLOOP_TOKEN: ${{ secrets.CHAINLOOP_TOKEN }}`, or "
+        "give attestation the file that `chainloop attestation push -o json` wrote."
+    )
+    expected = ("chainloop ended with exit code 1: ERR authentication required", hint)
+    assert list_failure(environ) == failure(environ) == expected

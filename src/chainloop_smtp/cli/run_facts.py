@@ -1,6 +1,5 @@
 """Options -> everything that is known about one run, read once."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import reduce
@@ -270,15 +269,15 @@ def _described(run: Run, attested: Attestation, parsed: Options) -> Attestation 
     from chainloop_smtp.source import MAX_BYTES, command
 
     deadline, workflow = parsed.transport.deadline, attested.workflow
-    listed = command.list_runs(workflow.name, workflow.project, run.environ, deadline, MAX_BYTES)
-    try:
-        runs = [(str(each["id"]), str(each["state"])) for each in json.loads(listed)]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+    runs = next(
+        command.list_runs(
+            run.environ, deadline, MAX_BYTES, workflow=workflow.name, project=workflow.project
+        )
+    )
     # The latest comes first, and others may have begun since this one did.
-    ids = [id_ for id_, _ in runs]
+    ids = [each.id for each in runs]
     position = ids.index(attested.run.id) + 1 if attested.run.id in ids else 0
-    ended = (id_ for id_, state in runs[position:] if state != "in progress")
+    ended = (each.id for each in runs[position:] if each.state != "in progress")
     if (earlier := next(ended, None)) is None:
         return None
     return attestation.parse(command.describe(earlier, run.environ, deadline, MAX_BYTES))

@@ -3,15 +3,20 @@
 The only module that starts a process, but for `message.child`, which starts our own code.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from chainloop_smtp.errors import AttestationError, Problem
+from chainloop_smtp.model.frozen import dataclass
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP")
@@ -26,8 +31,39 @@ _GIT = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# The command logs "--next CURSOR" behind every page but the last one; a cursor is base64.
+_NEXT = re.compile(r"--next[ =]([A-Za-z0-9+/=_-]+)")
+_PAGE = 50  # runs; the command's own default
+_LOGIN_HINT = (
+    "CHAINLOOP_TOKEN is not set for this step. Chainloop's keyless login covers `chainloop "
+    "attestation …` only, so add `env: CHAINLOOP_TOKEN: ${{ secrets.CHAINLOOP_TOKEN }}`, or give "
+    "attestation the file that `chainloop attestation push -o json` wrote."
+)
 _SHOWN_LINES = 5
 _SHOWN_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRun:
+    """A Chainloop run, as ``chainloop workflow run list`` shows it.
+
+    Attributes:
+        state: Chainloop's word: ``in progress``, ``success``, ``failed``, ``canceled``, ``expired``
+            or ``unspecified``.
+        created: None when unknown.
+        finished: None while it is in progress; an expired run may have none either.
+        url: Of the CI run; empty when unknown.
+        workflow: Name; empty when unknown, as is `project`.
+    """
+
+    id: str
+    state: str
+    created: datetime | None
+    finished: datetime | None
+    url: str
+    workflow: str
+    project: str
 
 
 def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: int) -> bytes:
@@ -43,25 +79,100 @@ def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: in
         AttestationError: The command is not there, fails, or prints nothing.
     """
     arguments = ("workflow", "run", "describe", "--id", run_id, "-o", "json")
-    return _run_chainloop(arguments, environ, deadline, limit)
+    return _run_chainloop(arguments, environ, deadline, limit)[0]
 
 
 def list_runs(
-    workflow: str, project: str, environ: Mapping[str, str], deadline: float, limit: int
-) -> bytes:
-    """Return what ``chainloop workflow run list … -o json`` prints of a workflow's latest runs.
+    environ: Mapping[str, str],
+    deadline: float,
+    limit: int,
+    *,
+    workflow: str = "",
+    project: str = "",
+) -> Iterator[tuple[ListedRun, ...]]:
+    """List the organization's runs, newest first.
 
-    Takes and raises what `describe` does.
+    Args:
+        environ: As for `describe`.
+        deadline: Seconds for all pages together, without what the caller does between them.
+        limit: Bytes of one page.
+        workflow: Name; empty: of every workflow.
+        project: Name; empty: of every project.
+
+    Yields:
+        One page after the other, each asked for when it is wanted. A page may be empty.
+
+    Raises:
+        AttestationError: As for `describe`, or what is printed is not a list of runs.
     """
     # With a sign of equality, so that no name can be a flag.
-    names = (f"--workflow={workflow}", f"--project={project}")
-    arguments = ("workflow", "run", "list", *names, "--limit=10", "-o", "json")
-    return _run_chainloop(arguments, environ, deadline, limit)
+    filters = {"--workflow": workflow, "--project": project}
+    names = tuple(f"{flag}={name}" for flag, name in filters.items() if name)
+    arguments = ("workflow", "run", "list", *names, f"--limit={_PAGE}", "-o", "json")
+    cursors = [""]
+    while True:
+        started = time.monotonic()
+        page = (*arguments, *(f"--next={cursor}" for cursor in cursors[-1:] if cursor))
+        printed, log = _run_chainloop(page, environ, max(deadline, 0.001), limit)
+        deadline -= time.monotonic() - started
+        yield _parse_runs(printed)
+        following = _NEXT.findall(log)
+        if not following:
+            return
+        if following[-1] in cursors:
+            raise _error("chainloop workflow run list: its pages go round in a circle")
+        cursors.append(following[-1])
+
+
+def _parse_runs(printed: bytes) -> tuple[ListedRun, ...]:
+    # A command's plugins may print lines of their own before the list.
+    start = re.search(rb"^\s*\[", printed, re.MULTILINE)
+    try:
+        listed = json.loads(printed[start.start() :] if start else printed)
+    except (ValueError, RecursionError):
+        listed = None
+    if not isinstance(listed, list):
+        shown = printed[:40].decode("utf-8", "replace").strip()
+        raise _error(f"chainloop workflow run list printed no list of runs: {shown!r}")
+    return tuple(_parse_run(f"[{index}]", each) for index, each in enumerate(listed))
+
+
+def _parse_run(path: str, value: Any) -> ListedRun:
+    item = value if isinstance(value, dict) else {}
+    workflow = item.get("workflow")
+    workflow = workflow if isinstance(workflow, dict) else {}
+    if not _text(item, "id"):
+        raise _error(f"chainloop workflow run list: {path}.id is missing, or not a string")
+    return ListedRun(
+        id=_text(item, "id"),
+        state=_text(item, "state"),
+        created=_time(item, "createdAt"),
+        finished=_time(item, "finishedAt"),
+        url=_text(item, "runURL"),
+        workflow=_text(workflow, "name"),
+        project=_text(workflow, "project"),
+    )
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    value = item.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _time(item: Mapping[str, Any], name: str) -> datetime | None:
+    """RFC 3339 with up to nine digits of a second; an unset time is 1970, or is not there."""
+    try:
+        time_ = datetime.fromisoformat(_text(item, name))
+    except ValueError:
+        return None
+    time_ = time_.astimezone(UTC) if time_.tzinfo else time_.replace(tzinfo=UTC)
+    return time_ if time_.timestamp() > 0 else None
 
 
 def _run_chainloop(
     arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
-) -> bytes:
+) -> tuple[bytes, str]:
+    """Return what the command prints, and the end of what it logs."""
     program = _find_program("chainloop", environ)
     if program is None:
         raise _error(
@@ -79,19 +190,21 @@ def _run_chainloop(
         ) from error
     except OSError as error:
         raise _error(f"chainloop cannot be started: {error.strerror}") from error
-    lines = log.decode("utf-8", "replace").strip().splitlines()[-_SHOWN_LINES:]
-    message = " / ".join(lines) or "no message"
+    text = _COLOUR.sub("", log.decode("utf-8", "replace"))
+    message = " / ".join(text.strip().splitlines()[-_SHOWN_LINES:]) or "no message"
     # Describing prints its document or fails; only pushing does both (exit codes 3 and 4).
     if exit_code:
         raise _error(
             f"chainloop ended with exit code {exit_code}: {message}",
-            "Is the run in this organization, and CHAINLOOP_TOKEN set for this step?",
+            "Is the run in this organization, and may CHAINLOOP_TOKEN read its runs?"
+            if environ.get("CHAINLOOP_TOKEN")
+            else _LOGIN_HINT,
         )
     if not document.strip():
         raise _error(f"chainloop printed nothing: {message}")
     if len(document) > limit:
         raise _error(f"chainloop printed more than {limit // 1024**2} MiB")
-    return document
+    return document, text
 
 
 def find_author(
