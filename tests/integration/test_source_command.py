@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.model.facts import ListedRun
 from chainloop_smtp.source import command
-from chainloop_smtp.source.command import ListedRun
 
 LIMIT = 1 << 20
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"

@@ -20,6 +20,28 @@ _HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 GITHUB_HOST = "github.com"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRun:
+    """A Chainloop run, as ``chainloop workflow run list`` shows it.
+
+    Attributes:
+        state: Chainloop's word: ``in progress``, ``success``, ``failed``, ``canceled``, ``expired``
+            or ``unspecified``.
+        created: None when unknown.
+        finished: None while it is in progress; an expired run may have none either.
+        url: Of the CI run; empty when unknown.
+        workflow: Name; empty when unknown, as is `project`.
+    """
+
+    id: str
+    state: str
+    created: datetime | None
+    finished: datetime | None
+    url: str
+    workflow: str
+    project: str
+
+
 class JobStatus(StrEnum):
     """GitHub's words for how a job, a check or a workflow run ended ("conclusion")."""
 

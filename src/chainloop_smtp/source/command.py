@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chainloop_smtp.errors import AttestationError, Problem
-from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.facts import ListedRun
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP")
@@ -42,28 +42,6 @@ _LOGIN_HINT = (
 )
 _SHOWN_LINES = 5
 _SHOWN_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedRun:
-    """A Chainloop run, as ``chainloop workflow run list`` shows it.
-
-    Attributes:
-        state: Chainloop's word: ``in progress``, ``success``, ``failed``, ``canceled``, ``expired``
-            or ``unspecified``.
-        created: None when unknown.
-        finished: None while it is in progress; an expired run may have none either.
-        url: Of the CI run; empty when unknown.
-        workflow: Name; empty when unknown, as is `project`.
-    """
-
-    id: str
-    state: str
-    created: datetime | None
-    finished: datetime | None
-    url: str
-    workflow: str
-    project: str
 
 
 def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: int) -> bytes:
