@@ -255,6 +255,16 @@ UNRECORDED = replace(
     RECORDED, is_recorded=False, digest="", view_url="", run=Run(), policies=Policies()
 )
 
+# All that Chainloop says of a run whose attestation it cannot load.
+NOT_RETRIEVED = Attestation(
+    shape=RECORDED.shape,
+    is_recorded=True,
+    is_retrieved=False,
+    run=RECORDED.run,
+    workflow=replace(RECORDED.workflow, organization=""),
+    runner=Runner(type=RECORDED.runner.type, url=RECORDED.runner.url),
+)
+
 
 def with_policies(*evaluations: Evaluation, **more: Any) -> Attestation:
     return replace(RECORDED, policies=counted(*evaluations, **more))
@@ -323,6 +333,7 @@ STATES: dict[str, tuple[Attestation | None, Job, str]] = {
         "Not attested",
     ),
     "attested-without-policies": (replace(RECORDED, policies=Policies()), JOB, "Attested"),
+    "not-retrieved": (NOT_RETRIEVED, JOB, "Attested"),
     "policies-by-reference": (
         replace(
             RECORDED,
@@ -496,6 +507,7 @@ def attestations(text: st.SearchStrategy[str]) -> st.SearchStrategy[Attestation]
         Attestation,
         shape=text,
         is_recorded=st.booleans(),
+        is_retrieved=st.booleans(),
         is_dry_run=maybe,
         digest=optional,
         view_url=optional,

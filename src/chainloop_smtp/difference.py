@@ -26,6 +26,10 @@ def refusal(previous: Attestation, current: Attestation) -> str:
     """Say in a few words why the two cannot be compared; empty when they can."""
     if not previous.is_recorded:
         return "the earlier run was not attested"
+    if not previous.is_retrieved:
+        return "the earlier run's attestation could not be retrieved from Chainloop"
+    if not current.is_retrieved:
+        return "this run's attestation could not be retrieved from Chainloop"
     if not current.is_recorded and not current.materials:
         return "this run is not attested"
     if previous.run.id and previous.run.id == current.run.id:

@@ -59,8 +59,7 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
     elif attestation is None or not attestation.is_recorded:
         outcome, reason = Outcome.NOT_ATTESTED, _absence(attestation, missing, job)
     else:
-        outcome = _OUTCOMES.get(status, Outcome.ATTESTED)
-        reason = ""
+        outcome, reason = _attested_outcome(attestation, status), ""
     return Verdict(
         outcome=outcome,
         reason=reason,
@@ -68,6 +67,12 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
         missing=missing,
         doubt=doubt(attestation, job),
     )
+
+
+def _attested_outcome(attestation: Attestation, status: PolicyStatus | None) -> Outcome:
+    if status is None and attestation.policies.has_violations:
+        return Outcome.VIOLATIONS
+    return _OUTCOMES.get(status, Outcome.ATTESTED)
 
 
 def doubt(attestation: Attestation | None, job: Job) -> str:
@@ -123,7 +128,7 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
         # Evaluations that are only referred to may not even be counted; before the push, those of
         # the attestation as a whole are still to come.
         is_unfinished = not attestation.is_recorded and not attestation.is_dry_run
-        is_unknown = bool(policies.reference) or is_unfinished
+        is_unknown = bool(policies.reference) or is_unfinished or not attestation.is_retrieved
         return None if is_unknown else PolicyStatus.NOT_APPLICABLE
     if policies.has_gated_violations or policies.strategy is Strategy.ENFORCED:
         if policies.is_bypassed:
@@ -131,7 +136,8 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
         if has_violations:
             return PolicyStatus.BLOCKED
     if has_violations:
-        return PolicyStatus.WARNING
+        # Without the attestation, nothing says whether they block the run.
+        return PolicyStatus.WARNING if attestation.is_retrieved else None
     return PolicyStatus.SKIPPED if policies.skipped_count else PolicyStatus.PASSED
 
 

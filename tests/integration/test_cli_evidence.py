@@ -26,6 +26,7 @@ from builders import (
 )
 from chainloop_smtp import cli
 from chainloop_smtp.errors import Problem
+from chainloop_smtp.source import command
 from program import INPUTS, PUSHED, Post, Program, never, one_by_one, text_of
 
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
@@ -134,6 +135,32 @@ def test_a_run_id_is_asked_of_the_chainloop_command(program: Program, tmp_path: 
     ended = program("send", inputs=inputs, environ=environ, post=post)
     assert ended.code == 0, ended.stderr
     assert "harbour" in post.mails[0].subject
+
+
+def test_a_recorded_run_that_chainloop_cannot_load_is_not_called_unattested(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_PAUSES", ())
+    (tmp_path / "described.json").write_bytes(encoded(cli_describe(None)))
+    environ = stand_in(tmp_path, f"print(open({str(tmp_path / 'described.json')!r}).read())")
+    inputs = INPUTS | {"workflow-run-id": RUN_ID, "job-status": "success"}
+    post = Post()
+
+    ended = program("send", inputs=inputs, environ=environ, post=post)
+
+    assert ended.code == 0, ended.stderr
+    assert (ended.outputs["outcome"], ended.outputs["policy-status"]) == ("attested", "")
+    text = " ".join(text_of(post.mails[0].content).split())
+    assert "The attestation was recorded, but it could not be retrieved just now" in text
+    for word in ("ot attested", "No materials", "No policies", "0 materials"):
+        assert word not in text
+        assert word not in ended.summary
+
+    ended = program(
+        "send", inputs=inputs | {"send-on": "not-attested"}, environ=environ, post=never
+    )
+    assert ended.code == 0, ended.stderr
+    assert ended.outputs["skipped"]
 
 
 def test_the_chainloop_command_sees_none_of_our_secrets(program: Program, tmp_path: Path) -> None:

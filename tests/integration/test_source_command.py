@@ -269,3 +269,72 @@ def test_without_a_token_the_error_says_what_to_do(folder: Path) -> None:
     )
     expected = ("chainloop ended with exit code 1: ERR authentication required", hint)
     assert list_failure(environ) == failure(environ) == expected
+
+
+# --- a run whose attestation the control plane cannot load ----------------------------------------
+
+RECORDED = '{"workflowRun": {"state": "success"}, "verified": false}'
+WHOLE = '{"workflowRun": {"state": "success"},\n   "attestation": {}}'
+
+
+def counting(folder: Path, *answers: str) -> dict[str, str]:
+    """A ``chainloop`` that gives one answer after the other, then fails; each call is a line."""
+    script = f"""
+with open({str(folder / "calls")!r}, "a+") as calls:
+    calls.write("call\\n")
+    calls.seek(0)
+    number = len(calls.readlines())
+answers = {answers!r}
+if number > len(answers):
+    sys.exit("ERR no more")
+print(answers[number - 1])
+"""
+    return stand_in(folder, script)
+
+
+def calls(folder: Path) -> int:
+    return len((folder / "calls").read_text().splitlines())
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    ("answers", "printed", "number"),
+    [
+        ([WHOLE], WHOLE, 1),
+        ([RECORDED, WHOLE], WHOLE, 2),
+        ([RECORDED, RECORDED, RECORDED, WHOLE], WHOLE, 4),
+        ([RECORDED] * 5, RECORDED, 4),
+        # It fails at the second try.
+        ([RECORDED], RECORDED, 2),
+        (
+            ['{"workflowRun": {"state": "in progress"}}'],
+            '{"workflowRun": {"state": "in progress"}}',
+            1,
+        ),
+        (['{"workflowRun": {"state": "failed"}}'], '{"workflowRun": {"state": "failed"}}', 1),
+        (["[]"], "[]", 1),
+        (["garbage"], "garbage", 1),
+    ],
+    ids=["whole", "second", "last", "never", "fails", "open", "failed", "list", "garbage"],
+)
+def test_a_recorded_run_without_its_attestation_is_described_again(
+    folder: Path, answers: list[str], printed: str, number: int
+) -> None:
+    document = command.describe(RUN_ID, counting(folder, *answers), 60, LIMIT)
+
+    assert (document.decode().strip(), calls(folder)) == (printed, number)
+
+
+def test_it_is_not_described_again_where_the_pause_would_outlast_the_deadline(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_PAUSES", (1000.0,))
+
+    document = command.describe(RUN_ID, counting(folder, RECORDED, WHOLE), 60, LIMIT)
+
+    assert (document.decode().strip(), calls(folder)) == (RECORDED, 1)

@@ -95,6 +95,18 @@ def test_a_described_run_without_attestation_tells_what_it_can(state: str) -> No
     assert told.signing.is_verified is None
 
 
+@pytest.mark.parametrize("policy_status", ["N/A", "failed"])
+def test_a_successful_run_without_its_attestation_is_recorded_and_not_retrieved(
+    policy_status: str,
+) -> None:
+    document = builders.cli_describe(None, state="success")
+    document["workflowRun"]["policyStatus"] = policy_status
+    told = read(document)
+
+    assert (told.is_recorded, told.is_retrieved) == (True, False)
+    assert told.policies.has_violations is (policy_status == "failed")
+
+
 def test_a_described_run_says_so_little_as_it_may() -> None:
     told = read({"workflowRun": {"runnerType": "Harbour CI"}, "workflow": None})
 

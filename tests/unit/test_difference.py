@@ -111,6 +111,17 @@ def test_only_two_attested_runs_of_one_workflow_are_compared(
     assert refusal(before, after) == why
 
 
+def test_an_attestation_that_was_not_retrieved_is_not_compared() -> None:
+    other = replace(a_run("2"), is_retrieved=False)
+
+    assert refusal(other, a_run("1")) == (
+        "the earlier run's attestation could not be retrieved from Chainloop"
+    )
+    assert (
+        refusal(a_run("1"), other) == "this run's attestation could not be retrieved from Chainloop"
+    )
+
+
 # --- materials ---------------------------------------------------------------------------------
 
 

@@ -313,3 +313,16 @@ def test_a_violation_that_one_of_two_documents_leaves_out_is_kept(is_first: bool
         assert told.has_violations
         assert told.violation_count == 1
         assert sum(len(each.active_violations) for each in told.evaluations) == 1
+
+
+def test_what_chainloop_could_not_load_comes_from_the_push() -> None:
+    described = read(builders.cli_describe(None))
+    pushed = read(builders.cli_push(STATEMENT))
+    status = read(builders.cli_push(STATEMENT) | {"isPushed": False, "digest": ""})
+
+    for one, other in ((described, pushed), (pushed, described)):
+        joined = attestation.join(one, other)
+        assert (joined.is_recorded, joined.is_retrieved) == (True, True)
+        assert joined.materials == pushed.materials
+    joined = attestation.join(described, status)
+    assert (joined.is_recorded, joined.is_retrieved) == (True, False)

@@ -298,6 +298,23 @@ def test_earlier_jobs_are_weighed_like_this_one(job: Job, outcome: Outcome, reas
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
+@pytest.mark.parametrize("has_violations", [True, False])
+def test_a_run_whose_attestation_was_not_retrieved_is_attested_and_its_policies_are_unknown(
+    has_violations: bool,
+) -> None:
+    described = Attestation(
+        shape="x",
+        is_recorded=True,
+        is_retrieved=False,
+        run=Run(state=RunState.SUCCESS),
+        policies=Policies(has_violations=has_violations),
+    )
+
+    outcome = Outcome.VIOLATIONS if has_violations else Outcome.ATTESTED
+    assert judge(described, Job()) == Verdict(outcome=outcome, policy_status=None)
+    assert judge(described, FAILED).outcome is Outcome.FAILED
+
+
 def test_violations_that_are_only_counted_count() -> None:
     counted = attested(Policies(evaluation_count=2, violation_count=1))
     assert judge(counted, Job()).policy_status is PolicyStatus.WARNING

@@ -102,6 +102,7 @@ def merge(first: Attestation, second: Attestation) -> Attestation:
     return replace(
         _merge_fields(first, second),
         is_recorded=first.is_recorded or second.is_recorded,
+        is_retrieved=_is_retrieved(first, second),
         run=_merge_fields(first.run, second.run),
         workflow=replace(
             _merge_fields(first.workflow, second.workflow),
@@ -119,6 +120,12 @@ def merge(first: Attestation, second: Attestation) -> Attestation:
             timestamp_count=max(first.signing.timestamp_count, second.signing.timestamp_count),
         ),
     )
+
+
+def _is_retrieved(first: Attestation, second: Attestation) -> bool:
+    """Whether one of them holds what was recorded."""
+    recorded = [each.is_retrieved for each in (first, second) if each.is_recorded]
+    return any(recorded) or not recorded
 
 
 def _merge_fields(first: _Facts, second: _Facts) -> _Facts:

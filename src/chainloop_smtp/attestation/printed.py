@@ -120,12 +120,14 @@ def read_old_push(node: Node) -> Attestation:
 def read_described_run(node: Node) -> Attestation:
     """Read ``workflow run describe -o json``.
 
-    A run in progress, failed or expired has no attestation.
+    A run in progress, failed or expired has no attestation. A successful one always has; the
+    command leaves it out where the control plane could not load it from its store.
     """
     described = _read_run(node)
     item = node.get("attestation")
     if not item.is_present:
-        return described
+        is_stored = described.run.state is RunState.SUCCESS
+        return replace(described, is_recorded=is_stored, is_retrieved=not is_stored)
     attested = _read_item(item, _DESCRIBED)
     joining.check_same_run(node.get("workflowRun").get("id"), attested)
     signing = replace(attested.signing, is_verified=node.flag("verified"))

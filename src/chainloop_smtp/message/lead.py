@@ -11,6 +11,10 @@ def sentences(facts: RunFacts) -> str:
     """The lead under the headline, from cleaned facts."""
     attestation, verdict, policies = facts.attestation, facts.verdict, facts.policies
     match verdict.outcome:
+        case Outcome.ATTESTED if not is_retrieved(attestation):
+            return f"{_NOT_RETRIEVED}, so its materials and policies are not known here."
+        case Outcome.VIOLATIONS if not is_retrieved(attestation):
+            return f"Chainloop counts policy violations. {_NOT_RETRIEVED}."
         case Outcome.PASSED if is_unchecked(policies):
             return f"{passed(policies)}, so nothing was checked. The attestation was recorded."
         case Outcome.PASSED if attestation:
@@ -48,6 +52,8 @@ def sentences(facts: RunFacts) -> str:
                 return reason + _sentence(f"{why}{_UNKNOWN}")
             if not facts.is_recorded:
                 return f"{reason}No attestation was recorded for this run."
+            if not is_retrieved(attestation):
+                return f"{reason}{_NOT_RETRIEVED}."
             status = f" with {_violations(policies)}" if policies.violation_count else ""
             is_bypassed = verdict.policy_status is PolicyStatus.BYPASSED
             bypass = "; the policy check was bypassed by exception" if is_bypassed else ""
@@ -59,6 +65,7 @@ def sentences(facts: RunFacts) -> str:
             return _absence(attestation, verdict)
 
 
+_NOT_RETRIEVED = "The attestation was recorded, but it could not be retrieved just now"
 _UNKNOWN = "whether an attestation was recorded is not known"
 
 
@@ -120,6 +127,11 @@ def is_unchecked(policies: Policies) -> bool:
 def is_open(attestation: Attestation | None) -> bool:
     """The run is in progress, and may still be attested."""
     return attestation is not None and attestation.run.state is RunState.IN_PROGRESS
+
+
+def is_retrieved(attestation: Attestation | None) -> bool:
+    """False where the attestation is recorded, and nothing that it holds is known."""
+    return attestation is None or attestation.is_retrieved
 
 
 def gated(policies: Policies) -> str:

@@ -260,6 +260,8 @@ def _unbracketed(text: str) -> str:
 def _detail(facts: RunFacts) -> str:
     attestation, policies = facts.attestation, facts.policies
     match facts.verdict.outcome:
+        case Outcome.ATTESTED | Outcome.VIOLATIONS if not lead.is_retrieved(attestation):
+            return "not retrieved"
         case Outcome.PASSED:
             total = formatting.count(policies.evaluation_count, "policy", "policies")
             passed, skipped = f"{policies.passed_count:,} of {total}", policies.skipped_count

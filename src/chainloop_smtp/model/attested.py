@@ -307,7 +307,9 @@ class Attestation:
     Attributes:
         shape: What the input was, in a reader's words, such as ``attestation push -o json``.
         is_recorded: Signed and stored. False for a dry run, for a status before push, and for
-            a described run without attestation.
+            a described run that has no attestation.
+        is_retrieved: False where Chainloop recorded the attestation and could not load it when
+            it was asked: its materials, policies and signature are not known.
         is_dry_run: None when not said.
         digest: ``sha256:<hex>`` of the stored Sigstore bundle; empty when not said.
         view_url: Page of the attestation in Chainloop's web application; empty when none.
@@ -320,6 +322,7 @@ class Attestation:
 
     shape: str
     is_recorded: bool
+    is_retrieved: bool = True
     is_dry_run: bool | None = None
     digest: str = ""
     view_url: str = ""

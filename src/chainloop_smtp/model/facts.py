@@ -255,8 +255,8 @@ class Verdict:
     Attributes:
         reason: Why, where the outcome alone does not say: ``no evidence given``, ``not pushed``,
             ``job build failed``. Empty otherwise.
-        policy_status: None when there is no attestation to judge, or when it refers to
-            evaluations and says nothing of them.
+        policy_status: None when there is no attestation to judge, or when what is at hand of it
+            does not decide it.
         doubt: Why the evidence may not be about this run, or that it cannot be read, as
             sentences; empty: it looks right.
         missing: Names of required materials that nobody added, and of groups of which

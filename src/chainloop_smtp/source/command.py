@@ -40,12 +40,17 @@ _LOGIN_HINT = (
     "attestation …` only, so add `env: CHAINLOOP_TOKEN: ${{ secrets.CHAINLOOP_TOKEN }}`, or give "
     "attestation the file that `chainloop attestation push -o json` wrote."
 )
+# Seconds before a run is described again whose attestation could not be loaded from its store.
+_PAUSES = (1.0, 2.0)
 _SHOWN_LINES = 5
 _SHOWN_BYTES = 4096
 
 
 def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: int) -> bytes:
     """Return what ``chainloop workflow run describe --id … -o json`` prints.
+
+    A successful run without its attestation is described again, a few seconds later: Chainloop
+    recorded the attestation and could not load it.
 
     Args:
         run_id: A UUID.
@@ -57,7 +62,29 @@ def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: in
         AttestationError: The command is not there, fails, or prints nothing.
     """
     arguments = ("workflow", "run", "describe", "--id", run_id, "-o", "json")
-    return _run_chainloop(arguments, environ, deadline, limit)[0]
+    ends_at = time.monotonic() + deadline
+    document, _ = _run_chainloop(arguments, environ, deadline, limit)
+    for pause in _PAUSES:
+        if not _lacks_its_attestation(document) or time.monotonic() + pause >= ends_at:
+            break
+        time.sleep(pause)
+        try:
+            document, _ = _run_chainloop(arguments, environ, ends_at - time.monotonic(), limit)
+        except AttestationError:
+            # What it printed before is worth more than that it now fails.
+            break
+    return document
+
+
+def _lacks_its_attestation(document: bytes) -> bool:
+    """Whether the run is recorded, and the control plane could not load its attestation."""
+    if re.search(rb'"attestation":\s*{', document):
+        return False
+    try:
+        run = json.loads(document)["workflowRun"]
+        return bool(run["state"] == "success")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def list_runs(
