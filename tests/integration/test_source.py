@@ -11,11 +11,14 @@ import pytest
 
 from builders import cli_push, encoded, statement
 from chainloop_smtp import source
-from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.errors import AttestationError, OptionsError, quoted, quoted_path
 from chainloop_smtp.model.facts import JobResult, JobStatus
 from chainloop_smtp.model.settings import Evidence, Mailbox, Options, Registration
 from refusal import error_of
 
+CHECKOUT = "Paths are relative to the workspace: does a step before this one check it out?"
+WRITE = "Write it in the step that pushes: chainloop attestation push -o json > attestation.json."
+HIDDEN = "(not shown: it may be a secret)"
 PUSHED = encoded(cli_push(statement()))
 NOBODY = Mailbox(addr_spec="nobody@example.com")
 REGISTRATION = Registration(host="relay", port=25, user="", password="", from_=NOBODY, to=(NOBODY,))
@@ -80,10 +83,18 @@ def test_json_text_is_the_evidence_itself(text: str) -> None:
     assert read(text).documents == (text.encode("utf-8", "surrogatepass"),)
 
 
-def test_base64_text_is_the_evidence_itself_and_a_short_one_is_a_path() -> None:
+def test_base64_text_is_the_evidence_itself_and_a_short_one_is_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text = base64.b64encode(PUSHED).decode()
     assert read(text).documents == (text.encode(),)
-    assert "there is no such file" in refusal(text[:100].replace("/", "+"))
+    short = text[:100].replace("/", "+")
+    assert refusal(short) == f"attestation {HIDDEN}: there is no such file\n  {CHECKOUT} {WRITE}"
+    # The shortest that is taken for base64, and the longest that is not.
+    assert read("ey" + "A" * 300).documents == (b"ey" + b"A" * 300,)
+    name = "ey" + "A" * 299
+    assert refusal(name) == f"attestation {quoted_path(name)}: cannot be read: file name too long"
 
 
 def test_several_sources_are_read_in_their_order(tmp_path: Path) -> None:
@@ -118,12 +129,11 @@ def test_a_missing_file_after_success_is_an_error_that_says_how_to_write_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     missing = "missing.json"
-    with pytest.raises(AttestationError) as refused:
-        read(missing, job_status=status, needs=needs)
-    (problem,) = refused.value.problems
-    assert problem.where == f"attestation '{missing}'"
-    assert problem.why == "there is no such file"
-    assert "chainloop attestation push -o json >" in problem.hint
+    assert error_of(lambda: read(missing, job_status=status, needs=needs), AttestationError) == (
+        "attestation 'missing.json'",
+        "there is no such file",
+        f"{CHECKOUT} {WRITE}",
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,10 +159,9 @@ def test_missing_policy_evaluations_after_success_are_an_error(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     missing = "missing.json"
-    where, why, _ = error_of(
+    assert error_of(
         lambda: read(PUSHED.decode(), policy_evaluations=missing), AttestationError
-    )
-    assert (where, why) == (f"policy-evaluations '{missing}'", "there is no such file")
+    ) == ("policy-evaluations 'missing.json'", "there is no such file", f"{CHECKOUT} {WRITE}")
 
 
 @pytest.mark.parametrize("option", ["attestation", "policy_evaluations"])
@@ -217,8 +226,11 @@ def test_what_is_no_path_in_a_workspace_is_told_too(
     monkeypatch.chdir(tmp_path)
     for name in ("a\0b", "\ud800"):
         options = Options(registration=REGISTRATION, attestation=name)
-        with pytest.raises(AttestationError, match="cannot be read: not a path"):
-            source.read(options, {"GITHUB_WORKSPACE": str(tmp_path)}, io.BytesIO())
+        environ = {"GITHUB_WORKSPACE": str(tmp_path)}
+        assert error_of(
+            lambda: source.read(options, environ, io.BytesIO()),  # noqa: B023  # called at once
+            AttestationError,
+        ) == (f"attestation {quoted(name)}", "cannot be read: not a path", "")
 
 
 def test_whoever_names_a_path_elsewhere_means_it(tmp_path: Path) -> None:
@@ -230,14 +242,16 @@ def test_whoever_names_a_path_elsewhere_means_it(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    told = refusal(str(tmp_path))
-    assert "cannot be read: is a directory" in told
-    assert "Name the file in it." in told
+    assert refusal(str(tmp_path)) == (
+        f"attestation {quoted_path(str(tmp_path))}: cannot be read: is a directory\n"
+        "  Name the file in it."
+    )
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    assert "cannot be read: not a directory" in refusal(str(tmp_path / "file" / "x.json"))
+    name = str(tmp_path / "file" / "x.json")
+    assert refusal(name) == f"attestation {quoted_path(name)}: cannot be read: not a directory"
 
 
 def test_a_file_that_may_not_be_read_is_told(
@@ -249,7 +263,8 @@ def test_a_file_that_may_not_be_read_is_told(
     if os.access(path, os.R_OK):
         # Root may read whatever there is, so a broken disk stands in for the missing permission.
         monkeypatch.setattr(os, "open", _denied)
-    assert "cannot be read: permission denied" in refusal(str(path))
+    shown = quoted_path(str(path))
+    assert refusal(str(path)) == f"attestation {shown}: cannot be read: permission denied"
 
 
 def _denied(path: Path, _: int) -> int:
@@ -259,16 +274,19 @@ def _denied(path: Path, _: int) -> int:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("a\0b", "not a path"),
-        ("\ud800", "not a path"),
-        ("x" * 5000, "file name too long"),
-        ("\x1b[31mred", "there is no such file"),
+        ("a\0b", "cannot be read: not a path"),
+        ("\ud800", "cannot be read: not a path"),
+        ("x" * 5000, "cannot be read: file name too long"),
+        ("\x1b[31mred", f"there is no such file\n  {CHECKOUT} {WRITE}"),
     ],
     ids=["NUL", "half a surrogate pair", "too long", "escape code"],
 )
-def test_what_is_no_path_is_told_and_shown_harmlessly(name: str, why: str) -> None:
+def test_what_is_no_path_is_told_and_shown_harmlessly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text = refusal(name)
-    assert why in text
+    assert text == f"attestation {quoted_path(name)}: {why}"
     assert "\x1b" not in text
     assert len(text) < 400
 
@@ -280,19 +298,24 @@ def test_a_file_over_the_bound_is_refused_before_it_fills_the_memory(
     path = tmp_path / "attestation.json"
     with path.open("wb") as file:
         file.truncate(64 * 1024**3)  # sparse: 64 GiB that take no room
-    assert "is larger than 1 MiB" in refusal(str(path))
+    assert refusal(str(path)) == f"attestation {quoted_path(str(path))}: is larger than 1 MiB"
 
 
 def test_standard_input_has_the_same_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "MAX_BYTES", 1024 * 1024)
     assert read("-", b" " * 1024 * 1023 + b"[]").documents
-    with pytest.raises(AttestationError, match=r"standard input.*larger than 1 MiB"):
-        read("-", b" " * (1024 * 1024 + 1))
+    assert error_of(lambda: read("-", b" " * (1024 * 1024 + 1)), AttestationError) == (
+        "attestation 'standard input'",
+        "is larger than 1 MiB",
+        "",
+    )
 
 
 def test_a_url_is_fetched_and_only_over_https() -> None:
-    text = refusal("http://127.0.0.1:1/attestation.json?token=hunter2")
-    assert text.startswith("attestation 'http://127.0.0.1/attestation.json': is not https")
+    assert refusal("http://127.0.0.1:1/attestation.json?token=hunter2") == (
+        "attestation 'http://127.0.0.1/attestation.json': is not https\n"
+        "  Evidence is not read over plain http."
+    )
 
 
 def test_a_workflow_run_is_asked_for_from_the_command_on_path(tmp_path: Path) -> None:
@@ -304,3 +327,77 @@ def test_a_workflow_run_is_asked_for_from_the_command_on_path(tmp_path: Path) ->
     evidence = source.read(options, {"PATH": str(tmp_path)}, io.BytesIO())
     (document,) = evidence.documents
     assert json.loads(document) == [f"workflow run describe --id {run_id} -o json"]
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILURE, JobStatus.CANCELLED])
+def test_what_cannot_be_read_after_a_failure_is_kept_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: JobStatus
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("b.json").write_bytes(PUSHED)
+    evidence = read("folder\nb.json\nmissing.json", policy_evaluations="folder", job_status=status)
+    why = "cannot be read: is a directory\n  Name the file in it."
+    assert evidence == Evidence(
+        documents=(PUSHED,),
+        failures=(f"attestation 'folder': {why}", f"policy-evaluations 'folder': {why}"),
+    )
+
+
+def previous(names: str, job_status: JobStatus | None = None) -> Evidence:
+    options = Options(registration=REGISTRATION, previous_attestation=names, job_status=job_status)
+    return source.read(options, {}, io.BytesIO())
+
+
+def test_an_earlier_run_may_have_left_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.json").write_bytes(b"[1]")
+    Path("empty.json").write_bytes(b" \n")
+    Path("b.json").write_bytes(b"[2]")
+    assert previous("a.json\nmissing.json\nempty.json\nb.json") == Evidence(
+        previous=(b"[1]", b"[2]"),
+        absences=(
+            "previous-attestation 'missing.json': is not there, or empty",
+            "previous-attestation 'empty.json': is not there, or empty",
+        ),
+    )
+
+
+def test_what_is_left_of_an_earlier_run_has_to_be_readable_unless_the_job_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("b.json").write_bytes(b"[2]")
+    said = (
+        "previous-attestation 'folder'",
+        "cannot be read: is a directory",
+        "Name the file in it.",
+    )
+    assert error_of(lambda: previous("folder\nb.json"), AttestationError) == said
+    assert previous("folder\nb.json", JobStatus.FAILURE) == Evidence(
+        previous=(b"[2]",),
+        absences=(
+            "previous-attestation 'folder': cannot be read: is a directory\n  Name the file in it.",
+        ),
+    )
+
+
+@pytest.mark.parametrize(("name", "shown"), [("-", "standard input"), ("folder", "folder")])
+def test_a_mail_to_verify_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(source, "MAX_BYTES", 1024 * 1024)
+    Path("folder").mkdir()
+    stdin = io.BytesIO(b"x" * (1024 * 1024 + 1))
+    said = {
+        "-": ("is larger than 1 MiB", ""),
+        "folder": ("cannot be read: is a directory", "Name the file in it."),
+    }
+    assert error_of(lambda: source.read_message(name, stdin), OptionsError) == (
+        f"mail '{shown}'",
+        *said[name],
+    )
