@@ -242,9 +242,49 @@ def test_each_line_of_a_password_is_masked_as_well_as_the_whole() -> None:
     assert "x" not in found
 
 
-@pytest.mark.parametrize("password", ["", "abc"])
-def test_a_password_too_short_to_mask_is_not_masked_as_it_is(password: str) -> None:
-    assert password not in masks("jane", password)
+@pytest.mark.parametrize(
+    ("user", "password", "forms"),
+    [
+        ("jane", "", []),
+        # Three characters stand in every log; what they are encoded to does not.
+        ("jane", "abc", ["YWJj", "AGphbmUAYWJj"]),
+        ("jane", "abcd", ["abcd", "YWJjZA==", "AGphbmUAYWJjZA==", "YWJjZ", "FiY2", "hYmNk"]),
+        # A line of blanks and one sign is no form either.
+        (
+            "",
+            "  ab  \n  x  ",
+            [
+                "  ab  \n  x  ",
+                "ICBhYiAgCiAgeCAg",
+                "AAAgIGFiICAKICB4ICA=",
+                "AgYWIgIAogIHggI",
+                "gIGFiICAKICB4IC",
+                "  ab  \\n  x  ",
+                "%20%20ab%20%20%0A%20%20x%20%20",
+            ],
+        ),
+        # Options refuse half a character later.
+        (
+            "jane",
+            "p\udce4ss",
+            [
+                "p?ss",
+                "cD9zcw==",
+                "AGphbmUAcD9zcw==",
+                "cD9zc",
+                "A/c3",
+                "wP3Nz",
+                "p?ss",
+                "p%3Fss",
+            ],
+        ),
+    ],
+    ids=ascii,
+)
+def test_no_form_under_four_characters_is_masked(
+    user: str, password: str, forms: list[str]
+) -> None:
+    assert masks(user, password) == forms
 
 
 @given(st.text(min_size=4).map(str.strip).filter(lambda text: len(text) >= 4))

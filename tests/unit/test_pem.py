@@ -33,7 +33,15 @@ def test_a_text_without_its_line_ends_is_still_pem(given: str) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["", "key.pem", "LS0tLS1CRUdJTi", "LS0tLS1CRUdJTi==/x", "LS0tLS1CRUdJTi0=a.pem", KEY[6:]],
+    [
+        "",
+        "key.pem",
+        "LS0tLS1CRUdJTi",
+        "LS0tLS1CRUdJTi==/x",
+        "LS0tLS1CRUdJTi0=a.pem",
+        f"{base64.b64encode(b'-----BEGIN A-----').decode().rstrip('=')}A.pemx",
+        KEY[6:],
+    ],
 )
 def test_everything_else_is_a_path(given: str) -> None:
     assert as_pem(given) == ""
@@ -42,6 +50,10 @@ def test_everything_else_is_a_path(given: str) -> None:
 @pytest.mark.parametrize("given", [ENCRYPTED, "-----BEGIN PRIVATE KEY-----\nMII", f"Bag\n{KEY}"])
 def test_what_cannot_be_told_apart_stays_as_it_is(given: str) -> None:
     assert as_pem(given).split() == given.split()
+
+
+def test_base64_may_hold_what_is_no_utf_8() -> None:
+    assert as_pem(base64.b64encode(b"-----BEGIN \xe4 " * 3).decode()) == "-----BEGIN \ufffd " * 3
 
 
 def test_each_block_counts() -> None:

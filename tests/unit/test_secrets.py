@@ -100,5 +100,23 @@ def test_a_short_secret_is_redacted_in_plain_only() -> None:
     assert redacted("it was abc, YWJjYWJj", "abc") == "it was ***, YWJjYWJj"
 
 
+@pytest.mark.parametrize(
+    ("secret", "octets", "is_redacted"),
+    [
+        ("abcd", b"--abcd--", True),
+        ("abcd", b"--xbcd--", False),
+        ("abcdefg", b"-abcdef-", True),
+        ("abcdefg", b"--bcdefg", True),
+        ("abcdefg", b"---cdefg", False),
+    ],
+)
+def test_a_cut_off_secret_is_known_by_six_octets_in_a_row(
+    secret: str, octets: bytes, is_redacted: bool
+) -> None:
+    encoded = base64.b64encode(octets).decode()
+    assert redacted(f"334 {encoded}", secret) == f"334 {'***' if is_redacted else encoded}"
+
+
 def test_the_longer_of_two_secrets_goes_first() -> None:
     assert redacted("correct horse", "correct", "correct horse") == "***"
+    assert redacted("correct horse", "horse", "correct horse") == "***"
