@@ -1,8 +1,56 @@
-"""What may be a link, and what deceives whoever follows it."""
+"""Numbers, times and names as the mail writes them; what may be a link, and what deceives."""
+
+from datetime import UTC, datetime
 
 import pytest
 
-from chainloop_smtp.message.formatting import is_web
+from chainloop_smtp.message.formatting import cut, is_unbroken, is_web, listed, stretches, timestamp
+
+
+def test_months_have_their_english_names() -> None:
+    days = [timestamp(datetime(2026, month, 9, 23, 5, tzinfo=UTC)) for month in range(1, 13)]
+
+    assert days == [
+        f"9 {month} 2026, 23:05:00 UTC"
+        for month in "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("abcdef", "abcdef"),
+        ("abcdefg", "abc..."),
+        ("ab  cdef", "ab..."),
+        ("  abcdef", "  a..."),
+        ("", ""),
+    ],
+)
+def test_what_is_longer_than_its_room_ends_in_dots(text: str, short: str) -> None:
+    assert cut(text, 6) == short
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], ""),
+        (["a"], "a"),
+        (["a", "b"], "a and b"),
+        (["a", "b", "c", "d"], "a, b, c and d"),
+    ],
+)
+def test_words_are_listed_with_an_and_before_the_last(words: list[str], line: str) -> None:
+    assert listed(words) == line
+
+
+def test_over_20_characters_without_a_hyphen_may_break_anywhere() -> None:
+    assert not is_unbroken("x" * 20)
+    assert is_unbroken("x" * 21)
+    assert not is_unbroken("x" * 20 + "-" + "x" * 20)
+    assert is_unbroken("a b " + "x" * 21 + " c")
+    long = ("x" * 21, "y" * 22)
+    assert stretches(f"a b {' '.join(long)} c d") == ("a b", " ".join(long), "c d")
+    assert stretches("") == ("",)
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,77 @@ def words(
             "harbour 2.14.0 is attested",
             "The attestation with 2 materials was recorded. No policies apply to it.",
         ),
+        (
+            Outcome.ATTESTED,
+            Policies(reference="sha256:aa"),
+            "",
+            "Attested: release main@9c1d4e7 (2 materials, policies not shown)",
+            "harbour 2.14.0 is attested",
+            "The attestation with 2 materials was recorded. Its policy evaluations are stored in "
+            "Chainloop and not part of this evidence.",
+        ),
+        (
+            Outcome.VIOLATIONS,
+            Policies(evaluations=(GATE,), violation_count=1_204),
+            "",
+            "Policy violations: release main@9c1d4e7 (1,204 violations)",
+            "harbour 2.14.0 has 1,204 policy violations",
+            "No gate is violated, so the pipeline goes on. The attestation was recorded.",
+        ),
+        (
+            Outcome.BLOCKED,
+            # The evidence lists fewer than it counts.
+            replace(GATED, violation_count=5),
+            "",
+            "Blocked by gate: release main@9c1d4e7 (5 violations)",
+            "gate blocks harbour 2.14.0",
+            "5 policy violations. The attestation was recorded, but the pipeline stops here until "
+            "the gate passes or is bypassed.",
+        ),
+        (
+            Outcome.BLOCKED,
+            # One gate, evaluated twice.
+            replace(GATED, evaluations=(GATE, GATE, ADVISORY), violation_count=4),
+            "",
+            "Blocked by gate: release main@9c1d4e7 (4 violations)",
+            "gate blocks harbour 2.14.0",
+            "4 policy violations: 2 in a gate, 2 advisory. The attestation was recorded, but the "
+            "pipeline stops here until the gate passes or is bypassed.",
+        ),
+        (
+            Outcome.BLOCKED,
+            Policies(
+                evaluations=(
+                    ADVISORY,
+                    replace(ADVISORY, name="b"),
+                    replace(ADVISORY, name="c"),
+                    Evaluation(name="fine"),
+                ),
+                violation_count=6,
+            ),
+            "",
+            "Blocked by policy: release main@9c1d4e7 (6 violations)",
+            "advice and 2 more block harbour 2.14.0",
+            "6 policy violations. The attestation was recorded; Chainloop counts the run as "
+            "blocked.",
+        ),
+        (
+            Outcome.BYPASSED,
+            Policies(has_violations=True),
+            "",
+            "Policy bypassed: release main@9c1d4e7",
+            "harbour 2.14.0 went past a policy by exception",
+            "There are policy violations. The policy check was bypassed by exception, so the "
+            "pipeline goes on; the attestation was recorded and says so.",
+        ),
+        (
+            Outcome.FAILED,
+            Policies(),
+            "is it broken?",
+            "Failed: release main@9c1d4e7 (is it broken?)",
+            "harbour 2.14.0 failed",
+            "Is it broken? The attestation was recorded.",
+        ),
     ],
 )
 def test_an_outcome_has_its_words(
@@ -243,6 +314,29 @@ def test_an_outcome_has_its_words(
     assert said.subject == f"[harbour] {subject}"
     assert said.headline == headline
     assert said.lead == lead
+
+
+@pytest.mark.parametrize(
+    ("outcome", "has_gate", "tone", "glyph", "badge"),
+    [
+        (Outcome.PASSED, True, "ok", "✓", "Passed"),
+        (Outcome.ATTESTED, True, "ok", "✓", "Attested"),
+        (Outcome.VIOLATIONS, True, "warn", "!", "Policy violations"),
+        (Outcome.BYPASSED, True, "warn", "!", "Gate bypassed"),
+        (Outcome.BYPASSED, False, "warn", "!", "Policy bypassed"),
+        (Outcome.NOT_ATTESTED, True, "warn", "!", "Not attested"),
+        (Outcome.BLOCKED, True, "danger", "✕", "Blocked by gate"),
+        (Outcome.BLOCKED, False, "danger", "✕", "Blocked by policy"),
+        (Outcome.FAILED, True, "danger", "✕", "Failed"),
+        (Outcome.CANCELLED, True, "idle", "–", "Cancelled"),
+    ],
+)
+def test_an_outcome_has_its_colour_sign_and_badge(
+    outcome: Outcome, has_gate: bool, tone: str, glyph: str, badge: str
+) -> None:
+    said = words(outcome, policies=Policies(has_gated_violations=has_gate))
+    assert (said.tone, said.glyph, said.badge) == (tone, glyph, badge)
+    assert wording.BADGES[badge] is outcome
 
 
 @pytest.mark.parametrize(
@@ -260,6 +354,7 @@ def test_an_outcome_has_its_words(
             ("a", "b", "c", "d", "e"),
             "No attestation was recorded for this run. Missing: a, b, c and 2 more.",
         ),
+        ("", ("a", "b", "c"), "No attestation was recorded for this run. Missing: a, b, c."),
     ],
 )
 def test_a_run_without_an_attestation_says_what_is_missing(
@@ -338,13 +433,12 @@ def test_every_outcome_has_words_without_an_attestation_too(outcome: Outcome) ->
 def test_what_is_not_known_of_a_blocked_run_is_not_said() -> None:
     unrecorded = replace(RECORDED, is_recorded=False)
     said = words(Outcome.BLOCKED, unrecorded, policies=Policies(has_gated_violations=True))
-    unrecorded = replace(unrecorded, policies=Policies(has_gated_violations=True))
-    said_unrecorded = words(Outcome.BLOCKED, unrecorded)
 
-    assert "There are policy violations. The attestation was not recorded, and" in (
-        said_unrecorded.lead
-    )
     assert said.headline == "harbour 2.14.0 is blocked by policy"
+    assert said.lead == (
+        "There are policy violations. The attestation was not recorded, and the pipeline stops "
+        "here unless the check was bypassed, which this evidence does not say."
+    )
 
 
 @pytest.mark.parametrize(
@@ -361,10 +455,16 @@ def test_that_the_pipeline_stops_is_said_only_where_no_bypass_is_possible(
     is_bypassed: bool | None, job: Job, is_known: bool
 ) -> None:
     policies = replace(GATED, is_bypassed=is_bypassed)
-    lead = words(Outcome.BLOCKED, job=job, policies=policies).lead
+    until = (
+        "until the gate passes or is bypassed"
+        if is_known
+        else "unless the check was bypassed, which this evidence does not say"
+    )
 
-    unknown = "unless the check was bypassed, which this evidence does not say."
-    assert lead.endswith("until the gate passes or is bypassed." if is_known else unknown)
+    assert words(Outcome.BLOCKED, job=job, policies=policies).lead == (
+        "1 policy violation in a gate. The attestation was recorded, but the pipeline stops here "
+        f"{until}."
+    )
 
 
 @pytest.mark.parametrize(
@@ -546,13 +646,22 @@ def test_the_preheader_of_a_run_that_passed_tells_of_it() -> None:
 
     said = words(Outcome.PASSED, attestation).preheader
     assert said == "All 7 policies passed, 1 material attested in 5 min 11 s by Ada Quay."
+    bare = replace(attestation, run=Run(), commit=Commit(sha="9c1d4e7f"))
+    said = words(Outcome.PASSED, bare).preheader
+    assert said == "All 7 policies passed, 1 material attested."
+    many = replace(bare, commit=Commit(sha="9c1d4e7f", author_name="A" * 150))
+    said = words(Outcome.PASSED, many).preheader
+    assert said == f"All 7 policies passed, 1 material attested by {'A' * 101}..."
 
 
 def test_the_preheader_of_a_failed_run_is_its_reason() -> None:
     policies = Policies(evaluations=(GATE,), violation_count=1)
-    said = words(Outcome.FAILED, reason="job build failed", policies=policies)
-
-    assert said.preheader == said.lead
+    for outcome in (Outcome.FAILED, Outcome.CANCELLED):
+        assert words(outcome, reason="job build failed", policies=policies).preheader == (
+            "Job build failed. The attestation was recorded with 1 policy violation in a gate."
+        )
+    long = words(Outcome.FAILED, reason="job " + "b" * 200).preheader
+    assert long == f"Job {'b' * 143}..."
 
 
 def test_several_jobs_are_listed_with_this_one_last() -> None:
@@ -576,7 +685,7 @@ def test_a_run_that_goes_on_is_not_attested_yet() -> None:
     attestation = Attestation(shape="workflow run describe", is_recorded=False, run=run)
     open_ = Verdict(outcome=Outcome.NOT_ATTESTED, reason="in progress")
     words = wording.word(facts_of(attestation, NOBODY, open_))
-    assert words.headline.endswith("is not attested yet")
+    assert words.headline == "the run is not attested yet"
     assert words.lead == "No attestation is recorded for this run yet."
 
 
@@ -620,9 +729,8 @@ def test_a_quote_that_is_cut_ends_once() -> None:
     evaluation = Evaluation(name="gate", is_gate=True, violations=(violation,))
     policies = Policies(evaluations=(evaluation,), evaluation_count=1)
 
-    assert words(Outcome.BLOCKED, policies=policies).preheader.endswith(
-        "word wo... 0 of 1 policy passed."
-    )
+    said = words(Outcome.BLOCKED, policies=policies).preheader
+    assert said == f"{'word word ' * 10}word wo... 0 of 1 policy passed."
 
 
 def test_the_byline_names_the_author() -> None:
