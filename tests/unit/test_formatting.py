@@ -12,7 +12,20 @@ def test_months_have_their_english_names() -> None:
 
     assert days == [
         f"9 {month} 2026, 23:05:00 UTC"
-        for month in "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+        for month in [
+            "Jan",
+            "Feb",
+            "Mar",
+            "Apr",
+            "May",
+            "Jun",
+            "Jul",
+            "Aug",
+            "Sep",
+            "Oct",
+            "Nov",
+            "Dec",
+        ]
     ]
 
 

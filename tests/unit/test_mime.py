@@ -302,6 +302,13 @@ def test_an_address_list_folds_between_its_members() -> None:
         (NOW, b"Date: Thu, 12 Mar 2026 09:46:32 +0000\r\n"),
         (datetime(2024, 2, 29, tzinfo=UTC), b"Date: Thu, 29 Feb 2024 00:00:00 +0000\r\n"),
         (datetime(2000, 12, 1, 1, 2, 3, tzinfo=UTC), b"Date: Fri, 01 Dec 2000 01:02:03 +0000\r\n"),
+        *(
+            (
+                datetime(2026, 3, 9 + number, tzinfo=UTC),
+                f"Date: {day}, {9 + number:02} Mar 2026 00:00:00 +0000\r\n".encode(),
+            )
+            for number, day in enumerate(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
+        ),
     ],
 )
 def test_a_date_is_written_in_english_whatever_the_locale(moment: datetime, wire: bytes) -> None:

@@ -1,0 +1,329 @@
+"""Rows of keys and values: each fact of a run under its name, and none where nothing is known."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chainloop_smtp.message import rows
+from chainloop_smtp.message.rows import Fact, Section
+from chainloop_smtp.model.attested import (
+    Annotation,
+    Attestation,
+    Commit,
+    Policies,
+    Run,
+    Runner,
+    RunState,
+    Signing,
+    Strategy,
+    Version,
+    Workflow,
+)
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
+from chainloop_smtp.model.settings import EnvValues
+from states import JOB, NOW, facts_of
+
+BARE = Attestation(shape="a test", is_recorded=False)
+SENDER = Sender(
+    name="mail",
+    workflow="Mail reports",
+    repository="lakeside/mailer",
+    run_id="77",
+    url="https://github.com/lakeside/mailer/actions/runs/77",
+)
+
+
+def test_everything_that_is_known_of_a_run_has_its_row() -> None:
+    attestation = Attestation(
+        shape="a test",
+        is_recorded=True,
+        digest="sha256:aa",
+        run=Run(
+            id="8f14e45f",
+            state=RunState.SUCCESS,
+            reason="all is well",
+            started_at=NOW - timedelta(seconds=90),
+            finished_at=NOW,
+        ),
+        workflow=Workflow(
+            name="release",
+            id="0d6f2a9e",
+            project="harbour",
+            team="logistics",
+            organization="lakeside",
+            version=Version(name="2.14.0"),
+            contract_name="release-contract",
+            contract_revision="7",
+        ),
+        runner=Runner(
+            type="GITHUB_ACTION",
+            environment="managed",
+            is_authenticated=True,
+            workflow_file="lakeside/harbour/.github/workflows/x.yml@refs/heads/main",
+        ),
+        policies=Policies(strategy=Strategy.ENFORCED, is_bypassed=True),
+        commit=Commit(sha="b" * 40),
+        bad_material_count=2,
+        signing=Signing(is_digest_verified=True),
+    )
+    job = replace(
+        JOB, chainloop_project="quay", chainloop_workflow="deploy", sender=SENDER, sha="a" * 40
+    )
+
+    assert rows.run(facts_of(attestation, job)) == (
+        Fact("Organization", "lakeside"),
+        Fact("Team", "logistics"),
+        Fact("Project", "harbour"),
+        Fact("Version", "2.14.0"),
+        Fact("Workflow", "release"),
+        Fact("Workflow ID", "0d6f2a9e", "code"),
+        Fact("Contract", "release-contract, revision 7"),
+        Fact("Policy strategy", "ENFORCED"),
+        Fact("Policy bypass", "requested"),
+        Fact("State", "success"),
+        Fact("Reason", "all is well"),
+        Fact("Started", "12 Mar 2026, 09:45:35 UTC"),
+        Fact("Finished", "12 Mar 2026, 09:47:05 UTC (1 min 30 s)"),
+        Fact("Runner", "GITHUB_ACTION (managed, authenticated)"),
+        Fact("Runner workflow", "lakeside/harbour/.github/workflows/x.yml@refs/heads/main"),
+        Fact("Unreadable", "2 entries among the materials"),
+        Fact("Run ID", "8f14e45f", "code"),
+        Fact("Attestation", "sha256:aa (digest verified)", "code"),
+        Fact("Project", "quay (as the step says)"),
+        Fact("Workflow", "deploy (as the step says)"),
+        Fact("CI workflow", "Release in lakeside/harbour"),
+        Fact("CI job", "attest"),
+        Fact(
+            "CI run",
+            "13824466511, attempt 2",
+            "",
+            "https://github.com/lakeside/harbour/actions/runs/13824466511",
+        ),
+        Fact("CI commit", "a" * 40, "code"),
+        Fact("Mailed by", "job mail of Mail reports, run 77", "", SENDER.url),
+    )
+
+
+@pytest.mark.parametrize("attestation", [None, BARE])
+def test_what_is_not_known_has_no_row(attestation: Attestation | None) -> None:
+    facts = facts_of(attestation, Job())
+
+    assert rows.run(facts) == rows.commit(facts) == ()
+    assert rows.signing(attestation) == rows.annotations(attestation) == ()
+    for env_values in EnvValues:
+        assert rows.environment(attestation, env_values) == ()
+
+
+def row(key: str, attestation: Attestation | None, job: Job = JOB) -> str:
+    """The value under a key in the tables of the commit, the run and the signature."""
+    facts = facts_of(attestation, job)
+    tables = (*rows.commit(facts), *rows.run(facts), *rows.signing(attestation))
+    return "; ".join(each.value for each in tables if each.key == key)
+
+
+@pytest.mark.parametrize(
+    ("key", "attestation", "value"),
+    [
+        (
+            "Version",
+            replace(
+                BARE,
+                workflow=Workflow(
+                    version=Version(name="2", is_prerelease=True, is_being_released=True)
+                ),
+            ),
+            "2 (released by this run)",
+        ),
+        (
+            "Version",
+            replace(BARE, workflow=Workflow(version=Version(name="2", is_prerelease=True))),
+            "2 (prerelease)",
+        ),
+        (
+            "Version",
+            replace(BARE, workflow=Workflow(version=Version(name="", is_prerelease=True))),
+            "",
+        ),
+        ("Contract", replace(BARE, workflow=Workflow(contract_name="c")), "c"),
+        ("Contract", replace(BARE, workflow=Workflow(contract_revision="7")), ""),
+        ("Finished", replace(BARE, run=Run(finished_at=NOW)), "12 Mar 2026, 09:47:05 UTC"),
+        (
+            "Finished",
+            replace(BARE, run=Run(started_at=NOW, finished_at=NOW)),
+            "12 Mar 2026, 09:47:05 UTC (0.0 s)",
+        ),
+        (
+            "Attestation",
+            replace(BARE, digest="sha256:aa", signing=Signing(is_digest_verified=False)),
+            "sha256:aa (NOT the digest of the bundle at hand)",
+        ),
+        ("Attestation", replace(BARE, digest="sha256:aa"), "sha256:aa"),
+        ("Attestation", replace(BARE, signing=Signing(is_digest_verified=True)), ""),
+        ("Unreadable", replace(BARE, bad_material_count=1), "1 entry among the materials"),
+        ("Runner", replace(BARE, runner=Runner(type="RUNNER_TYPE_UNSPECIFIED")), ""),
+        (
+            "Runner",
+            replace(BARE, runner=Runner(type="RUNNER_TYPE_UNSPECIFIED", environment="self-hosted")),
+            "self-hosted",
+        ),
+        ("Runner", replace(BARE, runner=Runner(type="GITLAB_PIPELINE")), "GITLAB_PIPELINE"),
+        ("Signature", replace(BARE, commit=Commit(sha="b", verification="verified")), "verified"),
+        (
+            "Signature",
+            replace(BARE, commit=Commit(sha="b", verification="unverified", is_signed=True)),
+            "not verified",
+        ),
+        (
+            "Signature",
+            replace(BARE, commit=Commit(sha="b", verification="unavailable")),
+            "verification unavailable",
+        ),
+        ("Signature", replace(BARE, commit=Commit(sha="b", is_signed=True)), "signed"),
+        ("Signature", replace(BARE, commit=Commit(sha="b", verification="unspecified")), ""),
+        ("Signature", replace(BARE, is_recorded=True), "not checked"),
+        (
+            "Signature",
+            replace(BARE, signing=Signing(is_verified=True)),
+            "verified by Chainloop's control plane",
+        ),
+        ("Author", replace(BARE, commit=Commit(sha="b", author_name="Ada")), "Ada"),
+        (
+            "Author",
+            replace(BARE, commit=Commit(sha="b", author_name="Ada", author_email="a@b.test")),
+            "Ada <a@b.test>",
+        ),
+        ("Message", replace(BARE, commit=Commit(sha="b", message="one\ntwo\nthree")), "one"),
+    ],
+)
+def test_a_row_says_no_more_than_is_known(key: str, attestation: Attestation, value: str) -> None:
+    assert row(key, attestation) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "job", "value"),
+    [
+        ("Triggered by", Job(sha="b", actor="ada"), "ada"),
+        ("Triggered by", Job(sha="b", event="push"), "push"),
+        ("Triggered by", Job(sha="b", actor="ada", event="push"), "ada (push)"),
+        ("CI workflow", Job(workflow="Release"), "Release"),
+        ("CI workflow", Job(repository="a/b"), "a/b"),
+        ("CI run", Job(run_id="7"), "7"),
+        ("CI run", Job(run_attempt="2"), ""),
+        (
+            "Mailed by",
+            Job(sender=replace(SENDER, name="")),
+            "Mail reports, run 77",
+        ),
+        (
+            "Pull request",
+            Job(sha="b", ref="refs/pull/12/merge", head_ref="topic"),
+            "#12 from topic",
+        ),
+        ("Pull request", Job(sha="b", ref="refs/pull/12/merge"), "#12"),
+    ],
+)
+def test_a_row_says_what_the_job_knows(key: str, job: Job, value: str) -> None:
+    assert row(key, None, job) == value
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "", "https://a@b.test/"])
+def test_only_a_web_page_is_linked(url: str) -> None:
+    job = Job(run_id="7", server_url=url, repository="a/b", sender=replace(SENDER, url=url))
+
+    assert [each.url for each in rows.run(facts_of(None, job))] == [""] * 3
+
+
+def test_a_signature_has_a_row_for_each_fact() -> None:
+    signing = Signing(
+        certificate="CN=ci.lakeside.example",
+        certificate_sans=("https://a.test/x", "b@a.test"),
+        certificate_issuer="CN=Lakeside CA",
+        key_hint="release-key",
+        authority="fulcio",
+        timestamp_authority="https://tsa.example.test",
+        timestamp_count=2,
+        log_indexes=("12", "13"),
+    )
+    attestation = replace(BARE, signing=signing, builder="chainloop.dev/cli/v1.103.0")
+
+    assert rows.signing(attestation) == (
+        Fact("Certificate", "CN=ci.lakeside.example"),
+        Fact("Identity", "https://a.test/x, b@a.test"),
+        Fact("Issuer", "CN=Lakeside CA"),
+        Fact("Key", "release-key", "code"),
+        Fact("Authority", "fulcio"),
+        Fact("Timestamp authority", "https://tsa.example.test"),
+        Fact("Timestamps", "2"),
+        Fact("Log index", "12, 13"),
+        Fact("Built with", "chainloop.dev/cli/v1.103.0", "code"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("env_values", "table"),
+    [
+        (EnvValues.SHOW, (Fact("CI", "true", "code"), Fact("HOME", "not set", "code"))),
+        (EnvValues.NAMES, (Fact("Names", "CI, HOME"),)),
+        (EnvValues.HIDE, ()),
+    ],
+)
+def test_variables_and_annotations_without_a_value_say_so(
+    env_values: EnvValues, table: tuple[Fact, ...]
+) -> None:
+    named = (Annotation(name="CI", value="true"), Annotation(name="HOME", value=""))
+    attestation = replace(BARE, environment=named, annotations=named)
+
+    assert rows.environment(attestation, env_values) == table
+    assert rows.annotations(attestation) == (Fact("CI", "true"), Fact("HOME", "not set"))
+
+
+@pytest.mark.parametrize(
+    ("job", "last"),
+    [(Job(name="mail"), "mail"), (Job(sender=SENDER), "the run"), (Job(), "this job")],
+)
+def test_the_job_that_is_reported_has_a_name_in_the_list(job: Job, last: str) -> None:
+    needs = (JobResult(name="build", result=JobStatus.SUCCESS),)
+    job = replace(job, needs=needs, status=JobStatus.SUCCESS)
+
+    assert rows.jobs(job) == (Fact("build", "success"), Fact(last, "success"))
+
+
+@pytest.mark.parametrize(
+    ("job", "who"),
+    [
+        (
+            JOB,
+            "Sent by job attest of Release in lakeside/harbour. To change who gets this mail or "
+            "when, edit the step of that workflow that sends it.",
+        ),
+        (
+            replace(JOB, sender=replace(SENDER, name="")),
+            "Sent by Mail reports in lakeside/mailer. To change who gets this mail or when, edit "
+            "the step of that workflow that sends it.",
+        ),
+        *(
+            (
+                job,
+                "Sent by chainloop-smtp. To change who gets this mail or when, edit the command "
+                "that sends it.",
+            )
+            for job in (Job(), replace(JOB, workflow=""), replace(JOB, repository=""))
+        ),
+    ],
+)
+def test_the_footer_says_who_sent_the_mail(job: Job, who: str) -> None:
+    assert rows.footer(job) == who
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_wide"),
+    [
+        (("Organization", "Policy strategy"), False),
+        (("a" * 13,), True),
+        (("short", "A_B"), True),
+        ((), False),
+    ],
+)
+def test_a_long_key_makes_a_table_wide(keys: tuple[str, ...], is_wide: bool) -> None:
+    assert Section("x", tuple(Fact(key, "") for key in keys)).is_wide is is_wide
