@@ -323,7 +323,7 @@ def test_without_any_evidence_the_mail_says_that_none_was_given(
     assert ended.code == 0
     assert ended.outputs["outcome"] == "not-attested"
     assert ended.annotations == [("warning", "no evidence is given")]
-    assert ("and needs, without which a failed job" in ended.log) is ("needs" not in given)
+    assert ("needs too, without which a failed job" in ended.log) is ("needs" not in given)
     (mail,) = post.mails
     assert mail.subject == "[harbour] Not attested: the run (no evidence given)"
     for part in (mail.text, mail.html, mail.summary):

@@ -323,7 +323,7 @@ def test_a_workflow_run_is_asked_for_from_the_command_on_path(tmp_path: Path) ->
     program = tmp_path / "chainloop"
     program.write_text('#!/bin/sh\necho "[\\"$*\\"]"\n')
     program.chmod(0o755)
-    options = Options(registration=REGISTRATION, workflow_run_id=run_id)
+    options = Options(registration=REGISTRATION, workflow_run_ids=(run_id,))
     evidence = source.read(options, {"PATH": str(tmp_path)}, io.BytesIO())
     (document,) = evidence.documents
     assert json.loads(document) == [f"workflow run describe --id {run_id} -o json"]

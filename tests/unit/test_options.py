@@ -20,6 +20,7 @@ from chainloop_smtp.model.settings import (
     Options,
     Registration,
     Require,
+    RunSelection,
     Secret,
     Tls,
     Transport,
@@ -468,12 +469,22 @@ def test_seconds_are_more_than_none_and_a_day_at_most(name: str, value: str, why
 
 def test_a_workflow_run_is_asked_for_by_its_id() -> None:
     run_id = "5b0a4f0e-6a51-4A5B-9c1d-0e5f3c2b7a90"
-    assert options.parse(raw(workflow_run_id=run_id)).workflow_run_id == run_id
+    assert options.parse(raw(workflow_run_id=run_id)).workflow_run_ids == (run_id,)
 
 
-@pytest.mark.parametrize(
-    "run_id", ["42", "sha256:" + "ab" * 32, "--help", "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90 x"]
-)
+def test_several_runs_are_asked_for_each_once_in_their_order() -> None:
+    first, second = "5b0a4f0e-6a51-4A5B-9c1d-0e5f3c2b7a90", "9c858901-8a57-4791-81fe-4c455b099bc9"
+    parsed = options.parse(raw(workflow_run_id=f"{first},{second}\n {first.lower()},"))
+    assert parsed.workflow_run_ids == (first, second)
+    assert parsed.run_selection is None
+
+
+def test_auto_stands_for_the_runs_of_the_ci_run() -> None:
+    parsed = options.parse(raw(workflow_run_id="auto"))
+    assert (parsed.workflow_run_ids, parsed.run_selection) == ((), RunSelection.AUTO)
+
+
+@pytest.mark.parametrize("run_id", ["42", "sha256:" + "ab" * 32, "--help", "Auto"])
 def test_what_is_no_uuid_is_refused(run_id: str) -> None:
     found = problem(raw(workflow_run_id=run_id))
     assert (found.where, found.why) == ("workflow-run-id", f"{quoted(run_id)} is not a UUID")

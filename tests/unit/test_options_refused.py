@@ -206,8 +206,21 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "workflow-run-id",
             "'42' is not a UUID",
-            "It is the attestationID that `chainloop attestation init -o json` prints.",
+            "It is the attestationID that `chainloop attestation init -o json` prints. auto finds "
+            "the runs by itself.",
         ),
+    ),
+    "auto and a run id": (
+        {"workflow-run-id": "auto, 5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90"},
+        Problem(
+            "workflow-run-id",
+            "auto is given together with other runs",
+            "Give auto alone, or ids alone.",
+        ),
+    ),
+    "auto and an attestation": (
+        {"workflow-run-id": "auto", "attestation": "a.json"},
+        Problem("workflow-run-id", "attestation is given too", "Give one of them."),
     ),
     "two evidences": (
         {"workflow-run-id": "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90", "attestation": "a.json"},

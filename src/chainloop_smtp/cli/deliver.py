@@ -1,4 +1,4 @@
-"""Routes that apply -> their mails, by server, and what became of each."""
+"""Planned mails -> the mails, by server, and what became of each."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,9 +11,8 @@ from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.cli import interrupts
 from chainloop_smtp.cli.rendering import Renderer
 from chainloop_smtp.cli.results import NOT_MADE, Entry, Failure, RouteResult, failure_of
-from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.cli.routes import Planned, PlannedMail, Route
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail, merge_deliveries
@@ -25,8 +24,6 @@ _BATCH = 100  # mails for which the deadline holds together
 _MICROSOFT_365 = ("smtp.office365.com", "outlook.office365.com")
 _TOKEN_MECHANISMS = (Auth.XOAUTH2, Auth.OAUTHBEARER)
 
-Wanted = Sequence[tuple[Route, str]]
-"""Routes that apply, each with the note for its mail."""
 Earlier = Mapping[str, Sequence[Entry]]
 """Entries of the receipt of an earlier run, by Message-ID."""
 
@@ -42,22 +39,23 @@ class Stop:
         self.is_set = True
 
 
-def results(
-    run: Run, report: RunReport, wanted: Wanted, folder: Path, earlier: Earlier
-) -> Iterator[RouteResult]:
-    """Send every route's mail; one that fails stops no other.
+def results(run: Run, wanted: Planned, folder: Path, earlier: Earlier) -> Iterator[RouteResult]:
+    """Send every mail; one that fails stops no other.
+
+    Args:
+        wanted: Mails whose route applies.
 
     Yields:
-        One result for each route, as it comes.
+        One result for each mail, as it comes.
     """
-    grouped: dict[object, list[tuple[Route, str]]] = defaultdict(list)
-    for route, note in wanted:
-        if route.missing:
-            yield RouteResult(route=route, failure=OptionsError(*route.missing))
+    grouped: dict[object, list[PlannedMail]] = defaultdict(list)
+    for planned in wanted:
+        if planned.route.missing:
+            yield RouteResult(planned=planned, failure=OptionsError(*planned.route.missing))
         else:
-            grouped[_server_key(route)].append((route, note))
+            grouped[_server_key(planned.route)].append(planned)
     stop = Stop()
-    servers = [Server(run, report, each, folder, earlier, stop) for each in grouped.values()]
+    servers = [Server(run, each, folder, earlier, stop) for each in grouped.values()]
     if len(servers) == 1:
         # In this thread, where an interrupt reaches the connection itself.
         yield from servers[0].results()
@@ -112,13 +110,12 @@ class _UnderWay:
 
 
 class Server:
-    """One server, and the routes through it: one for a single mail."""
+    """One server, and the mails that go through it."""
 
     def __init__(
         self,
         run: Run,
-        report: RunReport,
-        wanted: Wanted,
+        wanted: Planned,
         folder: Path,
         earlier: Earlier,
         stop: Stop,
@@ -128,8 +125,8 @@ class Server:
         self._folder = folder
         self._earlier = earlier
         self._stop = stop
-        self._renderer = Renderer(run, report)
-        self._options = wanted[0][0].options
+        self._renderer = Renderer(run, wanted[0].report)
+        self._options = wanted[0].route.options
         self._places: dict[object, str] = {}
         self._under_way: dict[str, _UnderWay] = {}
         self._ended: list[RouteResult] = []
@@ -137,7 +134,7 @@ class Server:
         self._last_failure: Failure | None = None
 
     def results(self) -> Iterator[RouteResult]:
-        """Send all mails; yield one result for each route."""
+        """Send all mails; yield one result for each."""
         advise(self._run, self._options)
         if self._options.transport.tls is Tls.NONE:
             host = self._options.registration.host
@@ -145,16 +142,19 @@ class Server:
         self._failure = self._log_in()
         yield from self._deliver(self._pending())
 
-    def render(self, route: Route, note: str) -> RouteResult:
-        """Make the mail of a route.
+    def render(self, planned: PlannedMail) -> RouteResult:
+        """Make the mail.
 
         Raises:
             MessageError: As `Renderer.mail`.
             OptionsError: The same.
         """
-        mail = self._renderer.mail(route.options, route.templates, note, route.id)
+        # The mails come run by run, so nothing of an earlier run is needed again.
+        self._renderer = self._renderer.of(planned.report)
+        mail = self._renderer.mail(planned)
         entries = tuple(self._earlier.get(mail.message_id, ()))
-        return RouteResult(route=route, delivery=Delivery(mail=mail, results=()), entries=entries)
+        untried = Delivery(mail=mail, results=())
+        return RouteResult(planned=planned, delivery=untried, entries=entries)
 
     def write(self, result: RouteResult) -> RouteResult:
         """Leave the mail as a file.
@@ -170,7 +170,8 @@ class Server:
         before = outbox.accepted(result.entries)
         skipped = "sent before, as the receipt says" if before else NOBODY
         # Redirected, one mailbox gets what would have gone to several.
-        content = (parsed.composition, parsed.registration.from_, mail.sender, mail.intended)
+        whose = (result.planned.report.number, mail.sender, mail.intended)
+        content = (parsed.composition, parsed.registration.from_, *whose)
         left = []
         for recipient in mail.recipients:
             key = (content, mailbox_key(recipient))
@@ -233,21 +234,21 @@ class Server:
 
     def _pending(self) -> Iterator[RouteResult]:
         """The mails to hand over, each made when there is room for it, and left as a file."""
-        for route, note in self._wanted:
+        for planned in self._wanted:
             try:
-                result = self.remaining(self.write(self.render(route, note)))
+                result = self.remaining(self.write(self.render(planned)))
             except (MessageError, OptionsError) as error:
-                self._ended.append(RouteResult(route=route, failure=error))
+                self._ended.append(RouteResult(planned=planned, failure=error))
                 continue
             if result.skipped:
-                self._ended.append(_without_content(result))
+                self._ended.append(without_content(result))
             elif self._failure:
-                self._ended.append(replace(_without_content(result), failure=self._failure))
+                self._ended.append(replace(without_content(result), failure=self._failure))
             elif self._stop.is_set:
                 stopped = DeliveryError(Problem("delivery", "interrupted before it was sent"))
                 interrupted = replace(result.delivery, is_interrupted=True)
                 result = replace(result, delivery=interrupted, failure=stopped)
-                self._ended.append(_without_content(result))
+                self._ended.append(without_content(result))
             else:
                 yield result
 
@@ -268,7 +269,7 @@ class Server:
         failure = failure_of(delivery, result.route.options.require)
         self._last_failure = failure or self._last_failure
         result = _entered(replace(result, delivery=delivery, failure=failure))
-        self._ended.append(_without_content(result))
+        self._ended.append(without_content(result))
 
     def _drained(self) -> Iterator[RouteResult]:
         while self._ended:
@@ -281,19 +282,19 @@ def _entered(result: RouteResult) -> RouteResult:
     return replace(result, entries=(*result.entries, entry))
 
 
-def _without_content(result: RouteResult) -> RouteResult:
+def without_content(result: RouteResult) -> RouteResult:
     """The same without what its mail weighs: there may be a thousand of them."""
     mail = replace(result.mail, content=b"", international=b"", text="", html="", parts=())
     return replace(result, delivery=replace(result.delivery, mail=mail))
 
 
-def left_behind(route: Route) -> RouteResult:
-    """The result of a route of which an interrupt has left none."""
+def left_behind(planned: PlannedMail) -> RouteResult:
+    """The result of a mail of which an interrupt has left none."""
     why = "interrupted, and whether its mail was sent is not known"
     title = "Whether the mail was delivered is not known"
     failure = DeliveryError(Problem("delivery", why), title=title)
     interrupted = replace(NOT_MADE, is_interrupted=True)
-    return RouteResult(route=route, delivery=interrupted, failure=failure)
+    return RouteResult(planned=planned, delivery=interrupted, failure=failure)
 
 
 # --- the login ---------------------------------------------------------------------------------

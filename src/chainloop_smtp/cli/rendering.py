@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from chainloop_smtp import addressing, inputfile, message
 from chainloop_smtp.cli import routes
+from chainloop_smtp.cli.routes import PlannedMail
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
@@ -27,23 +28,21 @@ class Renderer:
         self._rendered: _Recent[message.RenderedParts] = _Recent()
         self._enclosed: _Recent[tuple[Part, ...]] = _Recent()
 
-    def mail(
-        self, parsed: Options, templates: Templates, note: str = "", route_id: str = ""
-    ) -> Mail:
-        """Render one mail.
+    def of(self, report: RunReport) -> "Renderer":
+        """Return the renderer of a run: this one, if it is this one's run."""
+        return self if report is self._report else Renderer(self._run, report)
 
-        Args:
-            templates: The user's own, checked.
-            note: What the mail says of why it is sent.
-            route_id: As for `message.message_id`.
+    def mail(self, planned: PlannedMail) -> Mail:
+        """Render one mail about this run.
 
         Raises:
             MessageError: A template does not fit, and the jobs went well; or the mail would hold a
                 secret.
             OptionsError: What is to be attached is not there, or too large.
         """
-        run, facts = self._run, self._report.facts
-        parsed = addressing.add_people(parsed, self._report.people)
+        run, facts, route = self._run, self._report.facts, planned.route
+        templates, note = route.templates, planned.decision.note
+        parsed = addressing.add_people(route.options, self._report.people)
         hidden = [box.addr_spec for box in parsed.hidden]
         run.console.hide(*hidden)
         parsed, intended = addressing.redirect(parsed)
@@ -63,7 +62,7 @@ class Renderer:
             parsed,
             content=rendered.digest,
             entropy=run.entropy(is_dry_run=self._report.is_dry_run),
-            route_id=route_id,
+            route_id=route.id,
         )
         composed = message.compose(rendered, parsed, message_id=message_id)
         return replace(composed, intended=intended)

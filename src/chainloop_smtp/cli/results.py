@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chainloop_smtp.cli.routes import Route
+from chainloop_smtp.cli.routes import PlannedMail, Route
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientResult, RecipientStatus
@@ -22,7 +22,7 @@ NOT_MADE = Delivery(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteResult:
-    """What became of one route.
+    """What became of one planned mail.
 
     Attributes:
         delivery: Of its mail; with no results where nothing was tried.
@@ -31,12 +31,17 @@ class RouteResult:
         skipped: Why nothing was sent on purpose; empty where something was, or should have been.
     """
 
-    route: Route
+    planned: PlannedMail
     delivery: Delivery = NOT_MADE
     eml: str = ""
     entries: tuple[Entry, ...] = ()
     skipped: str = ""
     failure: Failure | None = None
+
+    @property
+    def route(self) -> Route:
+        """Where its mail goes."""
+        return self.planned.route
 
     @property
     def mail(self) -> Mail:

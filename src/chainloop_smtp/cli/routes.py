@@ -63,8 +63,27 @@ class Route:
         return routing.decide(self.conditions, self.options.send_on, report.facts, previous)
 
 
-Decided = Sequence[tuple[Route, Decision]]
-"""Routes, each with whether it applies."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedMail:
+    """One run and one route, and whether a mail goes there about it."""
+
+    report: RunReport
+    route: Route
+    decision: Decision
+
+    @property
+    def name(self) -> str:
+        """The registration's name, behind the run's where the step mails several runs."""
+        return ": ".join(filter(None, (self.report.label, self.route.name)))
+
+    @property
+    def title(self) -> str:
+        """The same with the attachment's place."""
+        return f"{self.name} ({self.route.place})" if self.route.place else self.name
+
+
+Planned = Sequence[PlannedMail]
+"""Every route of every run, run by run."""
 
 
 def file_of(run: Run, inputs: Mapping[str, str]) -> str:

@@ -31,20 +31,27 @@ class RunReport:
     Attributes:
         people: Those that some list of recipients asks for.
         is_dry_run: Nothing is sent.
+        number: Of the run among those that the step mails, from 0 on.
+        label: Names the run where there are several; else empty.
     """
 
     facts: RunFacts
     evidence: Evidence
     people: Mapping[Lookup, tuple[Mailbox, ...]]
     is_dry_run: bool
+    number: int = 0
+    label: str = ""
 
 
-def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> RunReport:
-    """Read the run that the options name.
+def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> tuple[RunReport, ...]:
+    """Read the runs that the options name.
 
     Args:
         lookups: People whom some list of recipients asks for.
         token: For GitHub's API; empty: there is none.
+
+    Returns:
+        At least one: a run without evidence has its job's facts.
 
     Raises:
         AttestationError: The evidence cannot be read, or is not Chainloop's.
@@ -52,8 +59,39 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> Ru
     own = read_job(run.environ, parsed.job_status, parsed.needs)
     job = _reported_job(run, own) or own
     parsed = replace(parsed, job_status=job.status)
-    evidence = _evidence(run, parsed)
-    attested, unread = _attestation(run, parsed, evidence)
+    evidence = _evidence(run, parsed, job)
+    runs, unread = _attested_runs(run, parsed, evidence)
+    if len(runs) < 2:
+        # With all that was given, and cannot be read.
+        attested = runs[0].attested if runs else None
+        return (_report(run, parsed, (own, job), attested, evidence, unread, lookups, token),)
+    return tuple(
+        replace(
+            _report(run, parsed, (own, job), each.attested, each.evidence, unread, lookups, token),
+            number=number,
+            label=_label(each.attested),
+        )
+        for number, each in enumerate(runs)
+    )
+
+
+def _report(
+    run: Run,
+    parsed: Options,
+    jobs: tuple[Job, Job],
+    attested: Attestation | None,
+    evidence: Evidence,
+    unread: str,
+    lookups: Iterable[Lookup],
+    token: str,
+) -> RunReport:
+    """One run.
+
+    Args:
+        jobs: The job's own run, and the run that it reports on.
+        evidence: As far as it is about this run.
+    """
+    own, job = jobs
     if attested_run(attested) == (own.repository, own.run_id):
         # A workflow that follows another one may attest what it does itself.
         job = own
@@ -74,6 +112,12 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> Ru
             "write it anew, or remove it first.",
         )
     return RunReport(facts=facts, evidence=evidence, people=people, is_dry_run=parsed.dry_run)
+
+
+def _label(attested: Attestation) -> str:
+    """The run in a few words, for the log and the job summary."""
+    names = " / ".join(filter(None, (attested.workflow.project, attested.workflow.name)))
+    return " ".join(filter(None, (names, attested.run.id[:8])))
 
 
 # --- the job -----------------------------------------------------------------------------------
@@ -109,9 +153,17 @@ def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) ->
 # --- the evidence ------------------------------------------------------------------------------
 
 
-def _evidence(run: Run, parsed: Options) -> Evidence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AttestedRun:
+    """What the evidence says of one run, and the part of the evidence that says it."""
+
+    attested: Attestation
+    evidence: Evidence
+
+
+def _evidence(run: Run, parsed: Options, job: Job) -> Evidence:
     """What the options name. The mail about a failed job does without what cannot be read."""
-    evidence = source.read(parsed, run.environ, run.stdin)
+    evidence = source.read(parsed, run.environ, run.stdin, job)
     for failure in evidence.failures:
         run.console.warning(AttestationError.title, failure)
     for absence in evidence.absences:
@@ -119,29 +171,91 @@ def _evidence(run: Run, parsed: Options) -> Evidence:
     return evidence
 
 
-def _attestation(run: Run, parsed: Options, evidence: Evidence) -> tuple[Attestation | None, str]:
-    """What the evidence says of the run, None where nothing was attested; and what is unread.
+def _attested_runs(run: Run, parsed: Options, evidence: Evidence) -> tuple[list[_AttestedRun], str]:
+    """The runs that the evidence is about, and what the mails say of the rest.
 
     Raises:
-        AttestationError: It is damaged, or is not Chainloop's, and the jobs went well.
+        AttestationError: Some of it is damaged, or is not Chainloop's, and the jobs went well.
     """
-    documents = evidence.documents
-    if not parsed.is_success:
-        # A push that failed may have printed no more than what its policies print.
-        documents = tuple(document for document in documents if _may_hold_a_document(document))
     unread = UNREAD if evidence.failures else ""
-    if documents:
+    runs: list[_AttestedRun] = []
+    for document in evidence.documents:
+        # A push that failed may have printed no more than what its policies print.
+        if not (parsed.is_success or _may_hold_a_document(document)):
+            continue
         try:
-            attested = _joined("attestation", documents)
-            if evidence.policy_evaluations is not None:
-                attested = attestation.with_evaluations(attested, evidence.policy_evaluations)
+            _add_document(runs, document, evidence)
         except AttestationError as error:
+            named = _named_error("attestation", error)
             if parsed.is_success:
-                raise
-            run.console.warning(error.title, str(error))
-            return None, UNREAD
-        return attested, unread
-    if parsed.attestation and parsed.is_success:
+                raise named from error
+            run.console.warning(named.title, str(named))
+            unread = UNREAD
+    try:
+        runs = _with_evaluations(runs, evidence.policy_evaluations)
+    except AttestationError as error:
+        if parsed.is_success:
+            raise
+        run.console.warning(error.title, str(error))
+        unread = UNREAD
+    if parsed.is_success and not runs:
+        _warn_no_evidence(run, parsed, evidence)
+    return runs, unread
+
+
+def _add_document(runs: list[_AttestedRun], document: bytes, evidence: Evidence) -> None:
+    """Join a document with the others of its run; the first of a run begins a new one.
+
+    Raises:
+        AttestationError: It is damaged, or contradicts the others of its run.
+    """
+    attested = attestation.parse(document)
+    refusal = None
+    for index, known in enumerate(runs):
+        ids = {each.lower() for each in (known.attested.run.id, attested.run.id) if each}
+        if len(ids) == 2:
+            continue
+        try:
+            joined = attestation.join(known.attested, attested)
+        except AttestationError as error:
+            # One that does not say its run's id may belong to a later one.
+            refusal = error
+            continue
+        documents = (*known.evidence.documents, document)
+        own = replace(known.evidence, documents=documents)
+        runs[index] = _AttestedRun(attested=joined, evidence=own)
+        return
+    if refusal:
+        raise refusal
+    own = replace(evidence, documents=(document,), policy_evaluations=None)
+    runs.append(_AttestedRun(attested=attested, evidence=own))
+
+
+def _with_evaluations(runs: list[_AttestedRun], stored: bytes | None) -> list[_AttestedRun]:
+    """The runs with the evaluations added to the one that they belong to.
+
+    Raises:
+        AttestationError: They are damaged, or belong to none.
+    """
+    if stored is None:
+        return runs
+    refusal = None
+    for index, each in enumerate(runs):
+        try:
+            attested = attestation.with_evaluations(each.attested, stored)
+        except AttestationError as error:
+            refusal = refusal or error
+            continue
+        own = replace(each.evidence, policy_evaluations=stored)
+        return [*runs[:index], _AttestedRun(attested=attested, evidence=own), *runs[index + 1 :]]
+    if refusal:
+        raise _named_error("attestation", refusal)
+    return runs
+
+
+def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:
+    """Say why the mail can only say how the jobs went."""
+    if parsed.attestation:
         run.console.warning(
             "the attestation is empty",
             "The Chainloop command printed nothing, so the mail cannot say whether the run was "
@@ -149,15 +263,23 @@ def _attestation(run: Run, parsed: Options, evidence: Evidence) -> tuple[Attesta
             "-o json > attestation.json` stand on a line of its own: with a pipe or $(…) around "
             "it, bash hides its exit code.",
         )
-    elif parsed.is_success:
-        blind = "" if parsed.needs else ", and needs, without which a failed job is not known"
+        return
+    blind = "" if parsed.needs else " Give needs too, without which a failed job is not known."
+    if evidence.is_searched:
         run.console.warning(
-            "no evidence is given",
-            "attestation and workflow-run-id are both empty, so the mail cannot say whether the "
-            "run was attested. In a job of its own, give workflow-run-id (has the job that attests "
-            f"the run's id among its outputs?){blind}.",
+            "no Chainloop run is found",
+            "Chainloop knows no run of this CI run, so the mail says that it was not attested. "
+            "Does this job wait for the one that attests, and is CHAINLOOP_TOKEN of the same "
+            f"organization?{blind}",
         )
-    return None, unread
+        return
+    run.console.warning(
+        "no evidence is given",
+        "attestation and workflow-run-id are both empty, so the mail cannot say whether the "
+        "run was attested. Install the chainloop command and give this step CHAINLOOP_TOKEN: it "
+        "then finds the attestations of this CI run by itself. Or give attestation the file with "
+        f"what the push printed.{blind}",
+    )
 
 
 def _may_hold_a_document(content: bytes) -> bool:
@@ -170,9 +292,13 @@ def _joined(option: str, documents: tuple[bytes, ...]) -> Attestation:
     try:
         return reduce(attestation.join, map(attestation.parse, documents))
     except AttestationError as error:
-        raise AttestationError(
-            *(replace(each, where=f"{option} {each.where}") for each in error.problems)
-        ) from error
+        raise _named_error(option, error) from error
+
+
+def _named_error(option: str, error: AttestationError) -> AttestationError:
+    return AttestationError(
+        *(replace(each, where=f"{option} {each.where}") for each in error.problems)
+    )
 
 
 # --- the run before ----------------------------------------------------------------------------

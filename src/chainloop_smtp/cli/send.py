@@ -1,6 +1,7 @@
-"""The command ``send``: facts -> routes that apply -> mails -> deliveries -> receipt and outputs.
+"""The command ``send``: facts -> planned mails -> mails -> deliveries -> receipt and outputs.
 
-A single mail is a list of one route. What users see of one and of many is in `summary`.
+Every run with every route is one list of planned mails; a single mail is a list of one. What users
+see of one and of many is in `summary`.
 """
 
 import json
@@ -13,12 +14,10 @@ from chainloop_smtp import outbox
 from chainloop_smtp.cli import routes, run_facts
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.results import Entry, Failure, RouteResult
-from chainloop_smtp.cli.routes import Decided, Route
+from chainloop_smtp.cli.routes import Planned, PlannedMail
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model.facts import Outcome, PolicyStatus
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery
 from chainloop_smtp.model.settings import Options, Tls, mailbox_key
@@ -30,6 +29,9 @@ _NOBODY = "there is nobody to write to: whoever was looked up is not known, or n
 class StepOutputs:
     """The Action's outputs; at first as they stand until something happens.
 
+    Where several runs are mailed, each text about one run or mail has one line for each run, in
+    their order.
+
     Attributes:
         skipped: Why no mail is sent on purpose; empty where one is, or should be.
         eml: Path of the mail.
@@ -38,8 +40,8 @@ class StepOutputs:
 
     sent: bool = False
     skipped: str = ""
-    outcome: Outcome | None = None
-    policy_status: PolicyStatus | None = None
+    outcome: str = ""
+    policy_status: str = ""
     digest: str = ""
     message_id: str = ""
     accepted: tuple[str, ...] = ()
@@ -53,8 +55,8 @@ class StepOutputs:
         return {
             "sent": "true" if self.sent else "false",
             "skipped": self.skipped,
-            "outcome": self.outcome or "",
-            "policy-status": self.policy_status or "",
+            "outcome": self.outcome,
+            "policy-status": self.policy_status,
             "digest": self.digest,
             "message-id": self.message_id,
             "accepted": json.dumps(self.accepted),
@@ -66,7 +68,7 @@ class StepOutputs:
 
 
 def send(run: Run) -> int:
-    """Mail one run. The outputs are written in any case, as far as it got."""
+    """Mail the runs that the inputs name. The outputs are written in any case, as far as it got."""
     step = _Step(run)
     try:
         return step.send()
@@ -93,37 +95,42 @@ class _Step:
         parsed = run.validated(inputs, is_whole=False) if path else every[0].options
         token = inputs.get("github-token", "")
         lookups = {lookup for each in every for _, lookup in each.options.lookups}
-        report = run_facts.read(run, parsed, lookups, token)
-        facts = report.facts
+        reports = run_facts.read(run, parsed, lookups, token)
+        verdicts = [each.facts.verdict for each in reports]
+        attested = [each.facts.attestation for each in reports]
         self.outputs = replace(
             self.outputs,
-            outcome=facts.verdict.outcome,
-            policy_status=facts.verdict.policy_status,
-            digest=facts.attestation.digest if facts.attestation else "",
+            outcome="\n".join(each.outcome for each in verdicts),
+            policy_status="\n".join(each.policy_status or "" for each in verdicts),
+            digest="\n".join(each.digest if each else "" for each in attested),
         )
         triggers = {trigger for each in every for trigger in each.options.send_on}
-        previous = run_facts.previous(run, report, parsed, triggers, token)
-        decided = [(route, route.decide(report, previous)) for route in every]
-        if path:
-            return self._send_many(report, decided, parsed, path)
-        ((route, decision),) = decided
-        if decision.reason:
-            return self._skip(decision.reason)
-        return self._send_one(report, route, decision.note)
+        planned = []
+        for report in reports:
+            previous = run_facts.previous(run, report, parsed, triggers, token)
+            planned += [
+                PlannedMail(report=report, route=route, decision=route.decide(report, previous))
+                for route in every
+            ]
+        if path or len(planned) > 1:
+            return self._send_many(planned, parsed, path)
+        if planned[0].decision.reason:
+            return self._skip(planned[0].decision.reason)
+        return self._send_one(planned[0])
 
     def _skip(self, reason: str) -> int:
         self.outputs = replace(self.outputs, skipped=reason)
         self._run.console.notice("skipped", f"No mail is sent: {reason}.")
         return 0
 
-    def _send_one(self, report: RunReport, route: Route, note: str) -> int:
+    def _send_one(self, planned: PlannedMail) -> int:
         """Send the inputs' own mail, which is written while its server is being connected to."""
-        run = self._run
+        run, report, route = self._run, planned.report, planned.route
         # The deadline holds for everything that touches the network, fetching evidence included.
         transport = route.options.transport
         rest = max(transport.deadline - report.evidence.network_seconds, 0.001)
         parsed = replace(route.options, transport=replace(transport, deadline=rest))
-        route = replace(route, options=parsed)
+        planned = replace(planned, route=replace(route, options=parsed))
         folder = run.folder(parsed)
         earlier = outbox.read_receipt(folder)
         # Outside of a CI run, every mail is another one.
@@ -132,8 +139,8 @@ class _Step:
             # Imported here: it takes about as long to load what writes a mail as to connect.
             from chainloop_smtp.cli import deliver, summary
 
-            server = deliver.Server(run, report, [(route, note)], folder, earlier, deliver.Stop())
-            result = server.remaining(server.render(route, note))
+            server = deliver.Server(run, [planned], folder, earlier, deliver.Stop())
+            result = server.remaining(server.render(planned))
             if not result.mail.recipients:
                 self.outputs = replace(self.outputs, skipped=_NOBODY)
                 run.console.warning("nobody to write to", f"No mail is sent: {_NOBODY}.")
@@ -147,7 +154,7 @@ class _Step:
             if parsed.dry_run:
                 entry = outbox.receipt_entry(parsed.registration, result.delivery)
                 where = f"The mail: {result.eml}"
-                return self._end_dry_run(report, folder, [entry], result.mail.summary, where)
+                return self._end_dry_run([planned], folder, [entry], result.mail.summary, where)
             if parsed.transport.tls is Tls.NONE:
                 run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
             deliver.advise(run, parsed)
@@ -157,31 +164,33 @@ class _Step:
             summary.log_one(run, result)
             return _end([result], result.failure if parsed.fail_on_error else None)
 
-    def _send_many(self, report: RunReport, decided: Decided, parsed: Options, path: str) -> int:
-        """Send every mail of the configuration file that applies."""
+    def _send_many(self, every: Planned, parsed: Options, path: str) -> int:
+        """Send every mail that applies: of the configuration file, or about several runs."""
         # Imported here: most runs send one mail, or none.
         from chainloop_smtp.cli import deliver, summary
 
         run = self._run
-        wanted = [(route, decision.note) for route, decision in decided if decision.applies]
-        if decided and parsed.dry_run:
-            return self._dry_run_many(report, decided, run.folder(parsed))
+        wanted = [each for each in every if each.decision.applies]
+        if every and parsed.dry_run:
+            return self._dry_run_many(every, run.folder(parsed))
+        if not (wanted or path):
+            return self._skip("; ".join(dict.fromkeys(each.decision.reason for each in every)))
         if not wanted:
             self.outputs = replace(self.outputs, skipped=f"no attachment in {path} applies")
-            summary.warn_none_applies(run, decided, path, report.facts.attestation)
+            summary.warn_none_applies(run, every, path)
             return 0
         folder = run.folder(parsed)
         earlier = outbox.read_receipt(folder)
-        run.console.say(f"{len(wanted)} of {len(decided)} attachments in {path} apply.")
+        run.console.say(summary.announcement(every, path))
         ended: dict[int, RouteResult] = {}
         try:
-            for result in deliver.results(run, report, wanted, folder, earlier):
-                ended[id(result.route)] = result
+            for result in deliver.results(run, wanted, folder, earlier):
+                ended[id(result.planned)] = result
                 summary.log_progress(run, result, len(ended), len(wanted))
         except KeyboardInterrupt:
             # The second one: what the servers are still about is not waited for.
             pass
-        results = [ended.get(id(route)) or deliver.left_behind(route) for route, _ in wanted]
+        results = [ended.get(id(each)) or deliver.left_behind(each) for each in wanted]
         summary.warn_nobody(run, results, deliver.NOBODY)
         required = [each for each in results if each.failure and each.route.options.fail_on_error]
         if not any(each.delivery.accepted or each.failure for each in results):
@@ -194,34 +203,33 @@ class _Step:
         summary.log_many(run, results)
         return _end(results, summary.failure_of_many(required, len(results)) if required else None)
 
-    def _dry_run_many(self, report: RunReport, decided: Decided, folder: Path) -> int:
+    def _dry_run_many(self, every: Planned, folder: Path) -> int:
         """Show the decisions as a table, and leave the mails as files."""
-        from chainloop_smtp.cli import summary
+        from chainloop_smtp.cli import deliver, summary
         from chainloop_smtp.cli.rendering import Renderer
 
-        entries: list[Entry] = []
-        evidence = ""
-        renderer = Renderer(self._run, report)
-        for route, decision in decided:
-            if decision.applies and not route.missing:
-                mail = renderer.mail(route.options, route.templates, decision.note, route.id)
+        results: list[RouteResult] = []
+        renderer = Renderer(self._run, every[0].report)
+        for each in every:
+            if each.decision.applies and not each.route.missing:
+                renderer = renderer.of(each.report)
+                mail = renderer.mail(each)
                 eml = str(outbox.write_mail(folder, mail))
-                self.outputs = replace(
-                    self.outputs,
-                    message_id=self.outputs.message_id or mail.message_id,
-                    eml=self.outputs.eml or eml,
-                )
-                evidence = evidence or mail.summary
                 untried = Delivery(mail=mail, results=())
-                entries.append(outbox.receipt_entry(route.options.registration, untried))
-        summary.log_decisions(self._run, decided)
-        where = f"The mails: {folder}" if entries else "There is no mail to look at."
-        table = f"{summary.of_decisions(decided)}\n"
-        return self._end_dry_run(report, folder, entries, evidence, where, table)
+                entry = outbox.receipt_entry(each.route.options.registration, untried)
+                result = RouteResult(planned=each, delivery=untried, eml=eml, entries=(entry,))
+                results.append(deliver.without_content(result))
+        self._set_mails(results)
+        summary.log_decisions(self._run, every)
+        where = f"The mails: {folder}" if results else "There is no mail to look at."
+        table = f"{summary.of_decisions(every)}\n"
+        entries = [entry for each in results for entry in each.entries]
+        evidence = "\n".join(summary.evidence(results))
+        return self._end_dry_run(every, folder, entries, evidence, where, table)
 
     def _end_dry_run(
         self,
-        report: RunReport,
+        every: Planned,
         folder: Path,
         entries: Sequence[Entry],
         evidence: str,
@@ -236,7 +244,7 @@ class _Step:
             table: Markdown behind the evidence.
         """
         self.outputs = replace(self.outputs, skipped="dry run")
-        receipt = outbox.write_receipt(folder, entries, report.facts.now)
+        receipt = outbox.write_receipt(folder, entries, every[0].report.facts.now)
         self.outputs = replace(self.outputs, receipt=str(receipt))
         outbox.write_summary(folder, evidence)
         self._run.console.say(f"Dry run, nothing is sent. {where}")
@@ -245,12 +253,10 @@ class _Step:
 
     def _record(self, results: Sequence[RouteResult], folder: Path, *, is_sent: bool) -> None:
         """Set the outputs, and write the receipt."""
-        first = next((each for each in results if each.mail.message_id), results[0])
+        self._set_mails(results)
         self.outputs = replace(
             self.outputs,
             sent=is_sent,
-            message_id=first.mail.message_id,
-            eml=first.eml,
             accepted=_each_once(name for each in results for name in each.delivery.accepted),
             refused=_each_once(one.recipient for each in results for one in each.delivery.refused),
             attempts=max(each.delivery.attempts for each in results),
@@ -263,6 +269,18 @@ class _Step:
             self._run.console.warning("no receipt", str(error))
         else:
             self.outputs = replace(self.outputs, receipt=str(receipt))
+
+    def _set_mails(self, results: Iterable[RouteResult]) -> None:
+        """Set the outputs on the first mail of each run."""
+        first: dict[int, RouteResult] = {}
+        for each in results:
+            if each.mail.message_id:
+                first.setdefault(each.planned.report.number, each)
+        self.outputs = replace(
+            self.outputs,
+            message_id="\n".join(each.mail.message_id for each in first.values()),
+            eml="\n".join(each.eml for each in first.values()),
+        )
 
 
 def _connecting(

@@ -4,15 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from chainloop_smtp import message
 from chainloop_smtp.cli.results import Failure, RouteResult, sentence, warnings_of
-from chainloop_smtp.cli.routes import Decided, Route
+from chainloop_smtp.cli.routes import Planned, PlannedMail, Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import DeliveryError, MessageError, OptionsError, Problem
-from chainloop_smtp.model.attested import Attestation
-from chainloop_smtp.model.facts import Decision
 from chainloop_smtp.model.mail import RecipientStatus, public_name
 
 _SHOWN = 20  # lines of the log and reasons of a failure; the receipt has all of them
 _SHOWN_ROWS = 200  # of the job summary
+_SHOWN_RUNS = 10  # whose evidence the job summary shows; its limit is 1 MiB
 
 
 # --- a single mail -----------------------------------------------------------------------------
@@ -48,10 +47,10 @@ def log_one(run: Run, result: RouteResult) -> None:
 
 
 def of_many(results: Sequence[RouteResult]) -> str:
-    """The job summary of many mails: the evidence once, and each mail, the failed ones first."""
+    """The job summary of many mails: each run's evidence once, and each mail, failed ones first."""
     rows = [
         (
-            message.md(each.route.name),
+            message.md(each.planned.name),
             message.md(", ".join(_recipients(each.route))),
             message.md(_words(each))
             + "".join(f"<br>{message.md(f'{p.where}: {p.why}')}" for p in _problems(each)),
@@ -59,16 +58,38 @@ def of_many(results: Sequence[RouteResult]) -> str:
         for each in sorted(results, key=lambda each: each.failure is None)
     ]
     warnings = _bullets(_all_warnings(results))
-    outcome = f"**{len(results)} mails**\n\n{_table('result', rows)}{warnings}\n"
-    mails = (each.mail for each in results if each.mail.message_id)
-    first = next(mails, None)
-    return f"{first.summary}\n{outcome}" if first else outcome
+    kind = _kind([each.planned for each in results])
+    outcome = f"**{len(results)} mails**\n\n{_table(kind, 'result', rows)}{warnings}\n"
+    return "\n".join((*evidence(results), outcome))
+
+
+def announcement(every: Planned, path: str) -> str:
+    """Say how many mails are about to be sent.
+
+    Args:
+        path: Of the configuration file; empty where there is none.
+    """
+    number = sum(each.decision.applies for each in every)
+    if not path:
+        return f"{number} of {len(every)} runs are mailed."
+    runs = len({each.report.number for each in every})
+    several = f", each for {runs} runs" if runs > 1 else ""
+    return f"{number} of {len(every)} attachments in {path} apply{several}."
+
+
+def evidence(results: Iterable[RouteResult]) -> tuple[str, ...]:
+    """What the job summary shows of each run."""
+    summaries: dict[int, str] = {}
+    for each in results:
+        if each.mail.message_id and len(summaries) < _SHOWN_RUNS:
+            summaries.setdefault(each.planned.report.number, each.mail.summary)
+    return tuple(summaries.values())
 
 
 def log_progress(run: Run, result: RouteResult, number: int, total: int) -> None:
     """Log one line for each mail as long as there are few, and some progress otherwise."""
     if total <= _SHOWN or (result.failure and number <= _SHOWN):
-        run.console.say(f"{result.route.name} ({result.route.place}): {_words(result)}")
+        run.console.say(f"{result.planned.title}: {_words(result)}")
     elif number % max(total // 10, 1) == 0 or number == total:
         run.console.aside(f"{number} of {total} mails")
 
@@ -84,7 +105,7 @@ def log_many(run: Run, results: Sequence[RouteResult]) -> None:
     run.console.say(f"{sent} of {len(results)} mails sent, {failed} failed{others}.")
     for each in results:
         if each.failure and not each.route.options.fail_on_error:
-            run.console.warning(f"{each.route.name}: {each.failure.title}", str(each.failure))
+            run.console.warning(f"{each.planned.name}: {each.failure.title}", str(each.failure))
 
 
 def _all_warnings(results: Iterable[RouteResult]) -> tuple[Problem, ...]:
@@ -94,7 +115,9 @@ def _all_warnings(results: Iterable[RouteResult]) -> tuple[Problem, ...]:
 
 def warn_nobody(run: Run, results: Iterable[RouteResult], reason: str) -> None:
     """Warn of the mails that were skipped for this reason: nobody was found to send them to."""
-    if places := [each.route.place for each in results if each.skipped == reason]:
+    if places := [
+        each.route.place or each.planned.name for each in results if each.skipped == reason
+    ]:
         listed = ", ".join(places[:_SHOWN]) + (", …" if len(places) > _SHOWN else "")
         run.console.warning("nobody to write to", f"No mail is sent for {listed}: {reason}.")
 
@@ -102,9 +125,7 @@ def warn_nobody(run: Run, results: Iterable[RouteResult], reason: str) -> None:
 def failure_of_many(failed: Sequence[RouteResult], total: int) -> Failure:
     """All that went wrong in one error, of the gravest kind: delivery before message or options."""
     problems = [
-        Problem(
-            f"{each.route.name} ({each.route.place}): {problem.where}", problem.why, problem.hint
-        )
+        Problem(f"{each.planned.title}: {problem.where}", problem.why, problem.hint)
         for each in failed
         for problem in _problems(each)
     ]
@@ -121,30 +142,37 @@ def failure_of_many(failed: Sequence[RouteResult], total: int) -> Failure:
 # --- decisions ---------------------------------------------------------------------------------
 
 
-def log_decisions(run: Run, decided: Decided) -> None:
-    """Print every attachment's place, registration, recipients and decision."""
+def log_decisions(run: Run, every: Planned) -> None:
+    """Print every planned mail's place, registration, recipients and decision."""
     # Imported here: it brings PyYAML, which a single mail does without.
     from chainloop_smtp.cli.integration import print_table
 
-    head = ("ATTACHMENT", "REGISTRATION", "TO", "DECISION")
-    print_table(run, head, [(route.place, *_row(route, each)) for route, each in decided])
+    head = (_kind(every).upper(), "TO", "DECISION")
+    if any(each.route.place for each in every):
+        rows = [(each.route.place, *_row(each)) for each in every]
+        print_table(run, ("ATTACHMENT", *head), rows)
+    else:
+        print_table(run, head, [_row(each) for each in every])
 
 
-def of_decisions(decided: Decided) -> str:
+def of_decisions(every: Planned) -> str:
     """The same for the job summary."""
-    return _table("decision", [tuple(map(message.md, _row(*each))) for each in decided])
+    rows = [tuple(map(message.md, _row(each))) for each in every]
+    return _table(_kind(every), "decision", rows)
 
 
-def warn_none_applies(
-    run: Run, decided: Decided, path: str, attestation: Attestation | None
-) -> None:
+def warn_none_applies(run: Run, every: Planned, path: str) -> None:
     """Say that no attachment applies: nobody should find out by waiting for a mail."""
-    if not decided:
+    if not every:
         hint = "Each registration needs one: below attachments:, write - registration: NAME."
         run.console.warning("no mail is sent", f"There are no attachments in {path}. {hint}")
         return
-    log_decisions(run, decided)
-    text = f"None of the {len(decided)} attachments in {path} applies; the log says why."
+    log_decisions(run, every)
+    reports = {each.report.number: each.report for each in every}
+    number = len(every) // len(reports)
+    to_what = f" to any of {len(reports)} runs" if len(reports) > 1 else ""
+    text = f"None of the {number} attachments in {path} applies{to_what}; the log says why."
+    attestation = every[0].report.facts.attestation
     if attestation is None:
         hint = (
             "To hear of runs that are not attested, have an attachment without workflow and "
@@ -155,20 +183,21 @@ def warn_none_applies(
     # The names that the attachments' globs were held against.
     names = (("workflow", attestation.workflow.name), ("project", attestation.workflow.project))
     known = " and ".join(f"{kind} {name}" for kind, name in names if name)
-    whose = f" This run is of {known}." if known else ""
+    whose = f" This run is of {known}." if known and not to_what else ""
     run.console.notice("no mail is sent", f"{text}{whose}")
 
 
 # --- their parts -------------------------------------------------------------------------------
 
 
-def _row(route: Route, decision: Decision) -> tuple[str, str, str]:
+def _row(planned: PlannedMail) -> tuple[str, str, str]:
+    route, decision = planned.route, planned.decision
     verb = f"would be sent. {decision.note}" if decision.note else "would be sent"
     if decision.reason:
         verb = f"not sent: {decision.reason}"
     elif route.missing:
         verb = f"cannot be sent: {'; '.join(each.why for each in route.missing)}"
-    return route.name, ", ".join(_recipients(route)), verb
+    return planned.name, ", ".join(_recipients(route)), verb
 
 
 def _recipients(route: Route) -> list[str]:
@@ -199,9 +228,14 @@ def _bullets(problems: Iterable[Problem]) -> str:
     return "".join(f"\n- {message.md(str(each))}" for each in problems)
 
 
-def _table(last: str, rows: Sequence[tuple[str, ...]]) -> str:
-    """Registration, recipients and a last column, escaped already; a summary has its limit."""
+def _kind(every: Iterable[PlannedMail]) -> str:
+    """What the names of the mails say."""
+    return "registration" if any(each.route.name for each in every) else "run"
+
+
+def _table(first: str, last: str, rows: Sequence[tuple[str, ...]]) -> str:
+    """A name, recipients and a last column, escaped already; a summary has its limit."""
     lines = [f"| {' | '.join(row)} |" for row in rows[:_SHOWN_ROWS]]
     if len(rows) > _SHOWN_ROWS:
         lines.append(f"| … | {len(rows) - _SHOWN_ROWS} more | |")
-    return "\n".join((f"| registration | to | {last} |", "| --- | --- | --- |", *lines, ""))
+    return "\n".join((f"| {first} | to | {last} |", "| --- | --- | --- |", *lines, ""))

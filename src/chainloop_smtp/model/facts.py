@@ -184,6 +184,18 @@ def attested_run(attestation: Attestation | None) -> tuple[str, str]:
     )
 
 
+def is_page_of(url: str, job: Job) -> bool:
+    """Whether the URL is that of the job's GitHub run, as Chainloop writes it.
+
+    On GitHub Enterprise Server, too, Chainloop writes github.com for the host.
+    """
+    page = _PAGE.fullmatch(url)
+    if page is None or url_host(url) not in (GITHUB_HOST, url_host(job.server_url)):
+        return False
+    repository, run_id = page.groups()
+    return repository.lower() == job.repository.lower() and run_id == job.run_id
+
+
 def is_same_run(attestation: Attestation | None, job: Job) -> bool:
     """Whether the evidence names the run that the job is about, or at least no other one."""
     repository, run_id = attested_run(attestation)

@@ -332,13 +332,23 @@ class Secret:
     user: str = ""
 
 
+class RunSelection(StrEnum):
+    """A word for runs whose ids nobody knows.
+
+    AUTO is every Chainloop run of this CI run.
+    """
+
+    AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """All inputs of one mail, validated. Empty strings and tuples mean "not given".
 
     Attributes:
         attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself.
-        workflow_run_id: A UUID to ask the ``chainloop`` command for.
+        workflow_run_ids: UUIDs to ask the ``chainloop`` command for.
+        run_selection: Which runs to ask it for instead; None when not given.
         previous_attestation: An earlier run's, in the same forms as ``attestation``.
         policy_evaluations: One source in the same forms as ``attestation``.
         project: Chainloop's project, for a run whose attestation does not name it.
@@ -360,7 +370,8 @@ class Options:
     bcc: tuple[Mailbox, ...] = ()
     envelope_from: Mailbox | None = None
     attestation: str = field(default="", repr=False)
-    workflow_run_id: str = ""
+    workflow_run_ids: tuple[str, ...] = ()
+    run_selection: RunSelection | None = None
     previous_attestation: str = field(default="", repr=False)
     policy_evaluations: str = field(default="", repr=False)
     project: str = ""
@@ -405,6 +416,7 @@ class Evidence:
         policy_evaluations: The bundle that the attestation refers to; None when not given.
         absences: Sentences on what is missing, which is no reason to fail.
         failures: Sentences on what could not be read; the mail about a failed job goes without it.
+        is_searched: Chainloop was asked for the runs of this CI run.
         network_seconds: Time spent on URLs and on the ``chainloop`` command.
     """
 
@@ -413,6 +425,7 @@ class Evidence:
     policy_evaluations: bytes | None = field(default=None, repr=False)
     absences: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    is_searched: bool = False
     network_seconds: float = 0.0
 
 

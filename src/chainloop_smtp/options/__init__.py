@@ -17,7 +17,15 @@ from chainloop_smtp.errors import (
     quoted_word,
 )
 from chainloop_smtp.model.facts import JobResult, JobStatus
-from chainloop_smtp.model.settings import Mailbox, Options, Plugin, Require, Secret, Trigger
+from chainloop_smtp.model.settings import (
+    Mailbox,
+    Options,
+    Plugin,
+    Require,
+    RunSelection,
+    Secret,
+    Trigger,
+)
 from chainloop_smtp.options import addresses
 from chainloop_smtp.options.composition import parse_composition
 from chainloop_smtp.options.inputs import (
@@ -99,7 +107,8 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         bcc=bcc,
         envelope_from=values.mailbox("envelope-from"),
         attestation=values.text("attestation"),
-        workflow_run_id=_parse_run_id(values),
+        workflow_run_ids=_parse_run_ids(values),
+        run_selection=_parse_run_selection(values),
         previous_attestation=values.text("previous-attestation"),
         policy_evaluations=values.text("policy-evaluations"),
         project=_parse_name(values, "project"),
@@ -131,14 +140,32 @@ def _place(problem: Problem) -> int:
     return list(BY_NAME).index(problem.where) if problem.where in BY_NAME else -1
 
 
-def _parse_run_id(values: Values) -> str:
-    run_id = values.text("workflow-run-id")
-    if run_id and not _UUID.fullmatch(run_id):
-        hint = "It is the attestationID that `chainloop attestation init -o json` prints."
-        values.report("workflow-run-id", f"{quoted_path(run_id)} is not a UUID", hint)
-    if run_id and "attestation" in values:
+def _parse_run_ids(values: Values) -> tuple[str, ...]:
+    """Ids separated by commas or white space, each once; none where a word selects the runs."""
+    words = _split_words(values.text("workflow-run-id"))
+    if words and "attestation" in values:
         values.report("workflow-run-id", "attestation is given too", "Give one of them.")
-    return run_id
+    if len(words) == 1 and words[0] in tuple(RunSelection):
+        return ()
+    for word in words:
+        if word in tuple(RunSelection):
+            why = f"{word} is given together with other runs"
+            values.report("workflow-run-id", why, f"Give {word} alone, or ids alone.")
+        elif not _UUID.fullmatch(word):
+            hint = (
+                "It is the attestationID that `chainloop attestation init -o json` prints. auto "
+                "finds the runs by itself."
+            )
+            values.report("workflow-run-id", f"{quoted_path(word)} is not a UUID", hint)
+    spellings: dict[str, str] = {}
+    for word in words:
+        spellings.setdefault(word.lower(), word)
+    return tuple(spellings.values())
+
+
+def _parse_run_selection(values: Values) -> RunSelection | None:
+    word = values.text("workflow-run-id")
+    return RunSelection(word) if word in tuple(RunSelection) else None
 
 
 def _parse_name(values: Values, which: str) -> str:
@@ -187,7 +214,7 @@ def _parse_needs(values: Values) -> tuple[JobResult, ...]:
 def _parse_triggers(values: Values) -> tuple[Trigger, ...]:
     """Words of ``send-on``, separated by commas or blanks."""
     triggers = []
-    words = list(filter(None, re.split(r"[,\s]+", values.text("send-on"))))
+    words = _split_words(values.text("send-on"))
     for word in words:
         if word in tuple(Trigger):
             triggers.append(Trigger(word))
@@ -197,6 +224,10 @@ def _parse_triggers(values: Values) -> tuple[Trigger, ...]:
     if not words:
         values.report("send-on", f"{quoted_word(values.text('send-on'))} holds no word")
     return tuple(dict.fromkeys(triggers))
+
+
+def _split_words(text: str) -> list[str]:
+    return list(filter(None, re.split(r"[,\s]+", text)))
 
 
 def normalise(raw: Mapping[str, object]) -> dict[str, str]:

@@ -129,14 +129,17 @@ INPUTS = (
     Input(
         name="attestation",
         help="What a Chainloop command printed: a file's path, `-` for standard input (command "
-        "only), an `https://` URL, or the JSON itself. Several, one a line, are joined. Empty: the "
-        "mail says that no evidence was given.",
+        "only), an `https://` URL, or the JSON itself. Several, one a line: those of one Chainloop "
+        "run are joined, those of different runs are mailed one by one.",
         scope=Scope.STEP,
     ),
     Input(
         name="workflow-run-id",
-        help="Instead of `attestation`: the id of the Chainloop workflow run, which the "
-        "`chainloop` command on PATH is asked for.",
+        help="Instead of `attestation`: ids of Chainloop runs (comma or newline), which the "
+        "`chainloop` command on PATH is asked for; or `auto`: every Chainloop run of this CI run. "
+        "One mail each. Empty together with `attestation`: `auto`, where the `chainloop` command "
+        "is on PATH and the step has `CHAINLOOP_TOKEN`; elsewhere the mail says that no evidence "
+        "was given.",
         scope=Scope.STEP,
     ),
     Input(

@@ -9,7 +9,8 @@ from typing import BinaryIO
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import UnreadableError
-from chainloop_smtp.model.settings import Evidence, Options
+from chainloop_smtp.model.facts import Job
+from chainloop_smtp.model.settings import Evidence, Options, RunSelection
 from chainloop_smtp.source import paths
 
 MAX_BYTES = 64 * 1024 * 1024  # the parser's own limit
@@ -21,7 +22,9 @@ _WRITE_HINT = (
 _NOTHING = b' \t\r\n"'
 
 
-def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evidence:
+def read(
+    options: Options, environ: Mapping[str, str], stdin: BinaryIO, job: Job | None = None
+) -> Evidence:
     """Read the evidence that the options name; no documents where there is none.
 
     Where this job or an earlier one did not go well, the mail about the failure matters more than
@@ -30,6 +33,7 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
 
     Args:
         environ: For the workspace, and for the ``chainloop`` command.
+        job: Its CI run's Chainloop runs are looked for, where the options name none.
 
     Raises:
         AttestationError: It cannot be read, and the jobs went well.
@@ -39,9 +43,13 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
     for name in _split(options.attestation):
         with reader.catch_failures():
             documents.append(reader.read("attestation", name, is_wanted=options.is_success))
-    if options.workflow_run_id:
+    run_ids, is_searched = options.workflow_run_ids, False
+    if reader.searches(job):
         with reader.catch_failures():
-            documents.append(reader.describe(options.workflow_run_id))
+            run_ids, is_searched = reader.find_runs(job), True
+    for run_id in run_ids:
+        with reader.catch_failures():
+            documents.append(reader.describe(run_id))
     evaluations = None
     if options.policy_evaluations:
         option = "policy-evaluations"
@@ -55,6 +63,7 @@ def read(options: Options, environ: Mapping[str, str], stdin: BinaryIO) -> Evide
         policy_evaluations=evaluations,
         absences=absences,
         failures=tuple(reader.failures),
+        is_searched=is_searched,
         network_seconds=reader.network_seconds,
     )
 
@@ -128,6 +137,29 @@ class _Reader:
                 nearby = inputfile.suggest(name, "*attestation*.json")
                 hint = f"{nearby} {_WRITE_HINT}".strip()
             raise AttestationError(Problem(where, error.why, hint)) from error
+
+    def searches(self, job: Job | None) -> bool:
+        """Whether Chainloop is asked for the runs of the job's CI run."""
+        options = self._options
+        if options.run_selection is RunSelection.AUTO:
+            return True
+        is_unnamed = not (options.attestation or options.workflow_run_ids)
+        if not (is_unnamed and job and job.run_url and self._environ.get("CHAINLOOP_TOKEN")):
+            return False
+        from chainloop_smtp.source import command
+
+        return command.is_installed(self._environ)
+
+    def find_runs(self, job: Job | None) -> tuple[str, ...]:
+        """Find the ids of the Chainloop runs of the job's CI run, the oldest first."""
+        if job is None or not job.run_url:
+            why = "auto finds the runs of this GitHub run, and there is none here"
+            raise AttestationError(Problem("workflow-run-id", why, "Give ids, or attestation."))
+        from chainloop_smtp.source import command
+
+        with self._measure() as seconds_left:
+            # The other half is for describing what is found, and for the mails.
+            return command.find_runs(job, self._environ, seconds_left / 2, MAX_BYTES)
 
     def describe(self, run_id: str) -> bytes:
         from chainloop_smtp.source import command

@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from chainloop_smtp.errors import AttestationError, Problem
-from chainloop_smtp.model.facts import ListedRun
+from chainloop_smtp.model.facts import Job, ListedRun, is_page_of
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP")
@@ -34,6 +34,11 @@ _GIT = {
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The command logs "--next CURSOR" behind every page but the last one; a cursor is base64.
 _NEXT = re.compile(r"--next[ =]([A-Za-z0-9+/=_-]+)")
+_RUN_NUMBER = re.compile(r"/actions/runs/([0-9]{1,18})\b")
+# https://docs.github.com/actions/reference/limits: a run, its waiting and all its attempts; and a
+# job on GitHub's own runners, with an hour for clocks that differ.
+_LONGEST_RUN = timedelta(days=35)
+_LONGEST_JOB = timedelta(hours=7)
 _PAGE = 50  # runs; the command's own default
 _LOGIN_HINT = (
     "CHAINLOOP_TOKEN is not set for this step. Chainloop's keyless login covers `chainloop "
@@ -127,6 +132,45 @@ def list_runs(
         if following[-1] in cursors:
             raise _error("chainloop workflow run list: its pages go round in a circle")
         cursors.append(following[-1])
+
+
+def is_installed(environ: Mapping[str, str]) -> bool:
+    """Whether the ``chainloop`` command is on PATH."""
+    return _find_program("chainloop", environ) is not None
+
+
+def find_runs(job: Job, environ: Mapping[str, str], deadline: float, limit: int) -> tuple[str, ...]:
+    """Find the ids of the Chainloop runs that a GitHub run made, the oldest first.
+
+    Chainloop cannot be asked for them, so its list is read until it is older than the GitHub run.
+
+    Args:
+        job: Of that run, with its URL.
+        deadline: Seconds for all of it.
+
+    Raises:
+        AttestationError: As for `list_runs`.
+    """
+    found: list[str] = []
+    now = datetime.now(UTC)
+    for page in list_runs(environ, deadline, limit):
+        found += [each.id for each in page if is_page_of(each.url, job)]
+        times = [each.created for each in page if each.created]
+        age = now - min(times) if times else timedelta()
+        if age > _LONGEST_RUN or (age > _LONGEST_JOB and _is_older(page, job)):
+            break
+    return tuple(dict.fromkeys(reversed(found)))
+
+
+def _is_older(page: Iterable[ListedRun], job: Job) -> bool:
+    """Whether all GitHub runs on the page, of which there is one, began before the job's own.
+
+    GitHub counts its runs. An older one may still attest when a younger one has begun, but not for
+    longer than a job may take.
+    """
+    numbers = [int(match[1]) for each in page if (match := _RUN_NUMBER.search(each.url))]
+    own = int(job.run_id) if job.run_id.isdecimal() else 0
+    return bool(numbers) and max(numbers) < own
 
 
 def _parse_runs(printed: bytes) -> tuple[ListedRun, ...]:
