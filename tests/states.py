@@ -597,6 +597,8 @@ def jobs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Job]:
         sha=optional,
         actor=optional,
         event=optional,
+        ci=st.sampled_from(["", "GITLAB_PIPELINE"]),
+        url=optional,
     )
 
 

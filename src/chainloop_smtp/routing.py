@@ -12,7 +12,7 @@ from chainloop_smtp.model.facts import (
     PolicyStatus,
     Previous,
     RunFacts,
-    run_fact,
+    ci_run,
 )
 from chainloop_smtp.model.settings import Trigger
 
@@ -97,12 +97,16 @@ def _unmet_ref(conditions: Conditions, facts: RunFacts) -> str:
 
 def ref(facts: RunFacts) -> tuple[str, str]:
     """Branch and tag, as far as they are known; of a pull request the branch of its head."""
-    full = run_fact(facts.attestation, facts.job, "GITHUB_REF", facts.job.ref)
+    run = ci_run(facts.attestation, facts.job)
+    full = run.ref
     if full.startswith("refs/tags/"):
         return "", full.removeprefix("refs/tags/")
     if full.startswith("refs/heads/"):
         return full.removeprefix("refs/heads/"), ""
-    return run_fact(facts.attestation, facts.job, "GITHUB_HEAD_REF", facts.job.head_ref), ""
+    if run.head_ref or full.startswith("refs/"):
+        return run.head_ref, ""
+    # Evidence of GitLab and Jenkins does not say which of the two it is.
+    return full, full
 
 
 def _unmet_finding(conditions: Conditions, facts: RunFacts) -> str:

@@ -12,6 +12,7 @@ from chainloop_smtp.model.facts import (
     PolicyStatus,
     Verdict,
     attested_run,
+    is_of_other_ci,
     url_host,
 )
 
@@ -77,6 +78,8 @@ def _attested_outcome(attestation: Attestation, status: PolicyStatus | None) -> 
 
 def doubt(attestation: Attestation | None, job: Job) -> str:
     """Say why the evidence may be another run's or untrue, in sentences; empty: it looks right."""
+    if is_of_other_ci(attestation, job):
+        return _mismatch(attestation)
     doubts = (_leftover(attestation, job), _mismatch(attestation), _elsewhere(attestation, job))
     return " ".join(filter(None, doubts))
 

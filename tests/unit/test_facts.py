@@ -6,7 +6,7 @@ import pytest
 
 from chainloop_smtp.message import formatting, rows, view, wording
 from chainloop_smtp.model.attested import Annotation, Attestation, Commit, Runner
-from chainloop_smtp.model.facts import Job, Sender, run_fact, run_page, url_host
+from chainloop_smtp.model.facts import Job, Sender, ci_run, run_page, url_host
 from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.routing import ref
 from chainloop_smtp.verdict import doubt
@@ -93,7 +93,7 @@ def test_on_an_enterprise_server_the_link_is_to_that_server() -> None:
 def test_outside_of_ci_only_the_evidence_knows() -> None:
     nowhere = Job()
     assert run_page(attested(OWN, page(EVIL)), nowhere) == page(EVIL)
-    assert run_fact(attested(FORGED), nowhere, "GITHUB_ACTOR", "") == "mallory"
+    assert ci_run(attested(FORGED), nowhere).actor == "mallory"
     assert run_page(None, nowhere) == ""
 
 

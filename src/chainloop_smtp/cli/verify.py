@@ -23,7 +23,7 @@ _EVALUATIONS = re.compile(r"policy-evaluations\.(json|txt)")
 _SENDER = ("name", "workflow", "repository", "run_id", "run_attempt", "event", "url")
 _JOB = (
     *("name", "workflow", "repository", "server_url", "run_id", "run_attempt", "ref", "head_ref"),
-    *("sha", "actor", "event", "chainloop_project", "chainloop_workflow"),
+    *("sha", "actor", "event", "ci", "url", "chainloop_project", "chainloop_workflow"),
 )
 _MARKS = {CheckResult.OK: "ok     ", CheckResult.WRONG: "WRONG  ", CheckResult.UNKNOWN: "unknown"}
 

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from chainloop_smtp.model.attested import Material
-from chainloop_smtp.model.facts import RunFacts, run_fact
+from chainloop_smtp.model.facts import RunFacts, ci_run
 
+# Kinds of git refs: the sign before the number, and what readers call it.
+REQUESTS = {"pull": ("#", "Pull request"), "merge-requests": ("!", "Merge request")}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # No login, which looks like the host, and no letters that look like others (IDNA: `xn--`).
 _HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
@@ -44,24 +46,24 @@ def listed(words: Sequence[str]) -> str:
 
 
 def ref(facts: RunFacts) -> str:
-    """Branch or tag; ``#123`` for a pull request. Empty when not known."""
+    """Branch or tag; ``#1`` for a pull request, ``!1`` for a merge request. Empty: not known."""
     full = full_ref(facts)
     kind, _, name = full.removeprefix("refs/").partition("/")
-    if kind == "pull":
-        return "#" + name.partition("/")[0]
+    if kind in REQUESTS:
+        return REQUESTS[kind][0] + name.partition("/")[0]
     return name if kind in ("heads", "tags") and full.startswith("refs/") else full
 
 
 def full_ref(facts: RunFacts) -> str:
     """The git ref as the CI names it, such as ``refs/heads/main``. Empty when not known."""
-    return run_fact(facts.attestation, facts.job, "GITHUB_REF", facts.job.ref)
+    return ci_run(facts.attestation, facts.job).ref
 
 
 def sha(facts: RunFacts) -> str:
     """The commit's full hash; empty when not known."""
     if facts.commit:
         return facts.commit.sha
-    return run_fact(facts.attestation, facts.job, "GITHUB_SHA", facts.job.sha)
+    return ci_run(facts.attestation, facts.job).sha
 
 
 def material_count(facts: RunFacts) -> int:

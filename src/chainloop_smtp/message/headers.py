@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from chainloop_smtp.message import formatting, mime
 from chainloop_smtp.message.report import FILE_NAME
-from chainloop_smtp.model.facts import Job, Outcome, RunFacts
+from chainloop_smtp.model.facts import Job, Outcome, RunFacts, attested_run, is_of_other_ci
 from chainloop_smtp.model.mail import Part, Templates
 from chainloop_smtp.model.settings import Composition, Header, Options, Thread
 
@@ -200,8 +200,10 @@ def thread(facts: RunFacts, options: Options) -> str:
     whose = (facts.workflow.organization, *names)
     match options.composition.thread:
         case Thread.RUN:
-            repository = (attestation and attestation.env("GITHUB_REPOSITORY")) or job.repository
-            if run := (attestation and attestation.env("GITHUB_RUN_ID")) or job.run_id:
+            repository, run = attested_run(attestation)
+            if not is_of_other_ci(attestation, job):
+                repository, run = repository or job.repository, run or job.run_id
+            if run:
                 return f"thread-{_digest('run', repository, run)}@{domain}"
             if attestation and (run := attestation.run.id):
                 return f"thread-{_digest('attested run', *whose, run)}@{domain}"

@@ -4,7 +4,14 @@ from typing import NamedTuple
 
 from chainloop_smtp.message import formatting
 from chainloop_smtp.model.attested import Attestation, Commit, Runner, Version
-from chainloop_smtp.model.facts import Job, RunFacts, attested_run, is_same_run, run_fact
+from chainloop_smtp.model.facts import (
+    Job,
+    RunFacts,
+    attested_run,
+    ci_run,
+    is_of_other_ci,
+    is_same_run,
+)
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.settings import EnvValues
 
@@ -55,9 +62,8 @@ def commit(facts: RunFacts) -> tuple[Fact, ...]:
             Fact("Author", author),
             Fact("Signature", _signature(commit)),
         ]
-    attestation, job = facts.attestation, facts.job
-    actor = run_fact(attestation, job, "GITHUB_ACTOR", job.actor)
-    event = run_fact(attestation, job, "GITHUB_EVENT_NAME", job.event)
+    started = ci_run(facts.attestation, facts.job)
+    actor, event = started.actor, started.event
     rows.append(Fact("Triggered by", f"{actor} ({event})" if actor and event else actor or event))
     return tuple(row for row in rows if row.value)
 
@@ -65,10 +71,11 @@ def commit(facts: RunFacts) -> tuple[Fact, ...]:
 def _ref(facts: RunFacts) -> Fact:
     """Branch or tag; a pull request with the branch that it would merge."""
     ref = formatting.ref(facts)
-    if not formatting.full_ref(facts).startswith("refs/pull/"):
+    kind = formatting.full_ref(facts).removeprefix("refs/").partition("/")[0]
+    if kind not in formatting.REQUESTS:
         return Fact("Branch or tag", ref)
-    head = run_fact(facts.attestation, facts.job, "GITHUB_HEAD_REF", facts.job.head_ref)
-    return Fact("Pull request", f"{ref} from {head}" if head else ref)
+    head = ci_run(facts.attestation, facts.job).head_ref
+    return Fact(formatting.REQUESTS[kind][1], f"{ref} from {head}" if head else ref)
 
 
 def commit_url(facts: RunFacts) -> str:
@@ -87,6 +94,8 @@ def _server(facts: RunFacts, repository: str) -> str:
     """
     job, attestation = facts.job, facts.attestation
     page = attestation.runner.url if attestation else ""
+    if is_of_other_ci(attestation, job):
+        return ""
     server, path, _ = page.partition(f"/{repository}/actions/")
     if not path or repository == job.repository:
         return job.server_url

@@ -132,7 +132,9 @@ def facts(
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
-        "run_link": _link("View workflow run", run_url, url_host(job.server_url) or GITHUB_HOST),
+        "run_link": _link(
+            "View workflow run", run_url, url_host(job.server_url or job.url) or GITHUB_HOST
+        ),
         "run_url": run_url,
         "sections": tuple(section for section in sections if section.rows),
         "verdict": run.verdict,

@@ -1,9 +1,11 @@
 """The facts of one run: its job, the verdict, what changed, and whether an attachment applies."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from chainloop_smtp.model import runners
 from chainloop_smtp.model.attested import (
     Attestation,
     Commit,
@@ -13,6 +15,7 @@ from chainloop_smtp.model.attested import (
     Workflow,
 )
 from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.runners import CiRun
 
 # The address that Chainloop makes on GitHub (crafter/runners/githubaction.go).
 _PAGE = re.compile(r"https?://[^/?#]+/([^/?#]+/[^/?#]+)/actions/runs/([0-9]+)(?:[/?#].*)?")
@@ -119,6 +122,8 @@ class Job:
         head_ref: Source branch; only in a pull request.
         is_fork: True in a pull request whose head is another repository, and where Dependabot
             started the run: neither gets the repository's secrets.
+        ci: Chainloop's name of a CI other than GitHub, such as ``GITLAB_PIPELINE``; else empty.
+        url: Page of the run on such a CI. On GitHub, `run_url` follows from server and id.
         chainloop_project: As the inputs name it, where no attestation does.
         chainloop_workflow: The same.
     """
@@ -138,6 +143,8 @@ class Job:
     actor: str = ""
     event: str = ""
     is_fork: bool = False
+    ci: str = ""
+    url: str = ""
     chainloop_project: str = ""
     chainloop_workflow: str = ""
 
@@ -160,7 +167,7 @@ class Job:
     def run_url(self) -> str:
         """Page of the workflow run; empty when it is not known."""
         if not (self.server_url and self.repository and self.run_id):
-            return ""
+            return self.url
         return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
 
 
@@ -172,16 +179,19 @@ def _results(job: Job) -> tuple[JobStatus, ...]:
 # of the run that it reports is never taken from there.
 
 
-def attested_run(attestation: Attestation | None) -> tuple[str, str]:
-    """Return repository and id of the CI run that the evidence names, or empty strings."""
-    if attestation is None:
-        return "", ""
+def attested_ci_run(attestation: Attestation) -> CiRun:
+    """Return the CI run that the evidence describes, by the variables of its own CI."""
+    variables = {each.name: each.value for each in attestation.environment}
+    run = runners.read(attestation.runner.type, variables)
     page = _PAGE.fullmatch(attestation.runner.url)
     repository, run_id = page.groups() if page else ("", "")
-    return (
-        attestation.env("GITHUB_REPOSITORY") or repository,
-        attestation.env("GITHUB_RUN_ID") or run_id,
-    )
+    return replace(run, repository=run.repository or repository, run_id=run.run_id or run_id)
+
+
+def attested_run(attestation: Attestation | None) -> tuple[str, str]:
+    """Return repository and id of the CI run that the evidence names, or empty strings."""
+    run = attested_ci_run(attestation) if attestation else CiRun()
+    return run.repository, run.run_id
 
 
 def is_page_of(url: str, job: Job) -> bool:
@@ -198,31 +208,56 @@ def is_page_of(url: str, job: Job) -> bool:
 
 def is_same_run(attestation: Attestation | None, job: Job) -> bool:
     """Whether the evidence names the run that the job is about, or at least no other one."""
+    if is_of_other_ci(attestation, job):
+        return False
     repository, run_id = attested_run(attestation)
+    if job.ci and not run_id and attestation and runners.is_known(attestation.runner.type):
+        return False
     return job.run_id != "" and repository in ("", job.repository) and run_id in ("", job.run_id)
 
 
-def run_fact(attestation: Attestation | None, job: Job, variable: str, known: str) -> str:
-    """Return a fact about the CI run that the evidence has as an environment variable.
+def is_of_other_ci(attestation: Attestation | None, job: Job) -> bool:
+    """Whether the evidence comes from another CI than the job."""
+    ci = attestation.runner.type if attestation else ""
+    return runners.is_known(ci) and job.run_id != "" and ci != (job.ci or runners.GITHUB)
 
-    Args:
-        known: The same fact from the runner, which wins for the run that the job is about.
+
+def ci_run(attestation: Attestation | None, job: Job) -> CiRun:
+    """Return branch, commit, actor and event of the CI run: the runner's word, or the evidence's.
+
+    The runner's wins for the run that the job is about.
     """
-    # A runner that knows the commit knows all the rest: what it leaves empty does not exist.
-    if attestation is None or ((known or job.sha) and is_same_run(attestation, job)):
+    known = CiRun(ref=job.ref, head_ref=job.head_ref, sha=job.sha, actor=job.actor, event=job.event)
+    if attestation is None:
         return known
-    return attestation.env(variable) or known
+    is_same = is_same_run(attestation, job)
+    # A runner that knows the commit knows all the rest: what it leaves empty does not exist.
+    if is_same and job.sha:
+        return known
+    attested = attested_ci_run(attestation)
+    if is_of_other_ci(attestation, job):
+        return attested
+    first, second = (known, attested) if is_same else (attested, known)
+    return CiRun(
+        ref=first.ref or second.ref,
+        head_ref=first.head_ref or second.head_ref,
+        sha=first.sha or second.sha,
+        actor=first.actor or second.actor,
+        event=first.event or second.event,
+    )
 
 
 def run_page(attestation: Attestation | None, job: Job) -> str:
     """Return the URL of the CI run, on the job's own server for runs of the job's repository."""
     page = attestation.runner.url if attestation else ""
-    if attestation is None or not page or not job.run_url:
+    if attestation is None or not job.run_url or is_of_other_ci(attestation, job):
+        return page or ("" if is_of_other_ci(attestation, job) else job.run_url)
+    if job.ci or not page:
         return page or job.run_url
     repository, run_id = attested_run(attestation)
     if repository == job.repository and run_id.isdecimal() and run_id.isascii():
         return f"{job.server_url}/{repository}/actions/runs/{run_id}"
-    is_of_github = bool(repository or run_id) or attestation.runner.type == "GITHUB_ACTION"
+    is_of_github = bool(repository or run_id) or attestation.runner.type == runners.GITHUB
     return job.run_url if is_of_github and is_same_run(attestation, job) else page
 
 

@@ -72,7 +72,7 @@ class _Api:
     def __init__(
         self, job: Job, environ: Mapping[str, str], token: str, timeout: float, deadline: float
     ) -> None:
-        if not (job.run_id and job.repository and token):
+        if job.ci or not (job.run_id and job.repository and token):
             raise _NotFoundError("there is no GitHub run, or no github-token to ask for it")
         base = environ.get("GITHUB_API_URL", "https://api.github.com")
         self.run_id = job.run_id

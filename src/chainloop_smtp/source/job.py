@@ -1,7 +1,7 @@
-"""GitHub's variables and the payload of its event -> the job, its run, and who wrote the code.
+"""The CI's variables, and GitHub's event -> the job, its run, and who wrote the code.
 
-The variables describe the run that an event starts. Some events start it on the default branch,
-whatever commit or run they are about.
+GitHub's variables describe the run that an event starts. Some events start it on the default
+branch, whatever commit or run they are about.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 from chainloop_smtp import inputfile
 from chainloop_smtp.inputfile import UnreadableError
+from chainloop_smtp.model import runners
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
 
 _MAX_BYTES = 32 * 1024 * 1024  # GitHub cuts its own webhook payloads at 25 MB
@@ -35,6 +36,8 @@ def read_job(
             that cannot be read.
     """
     is_github = environ.get("GITHUB_ACTIONS") == "true"
+    if not is_github and (ci := runners.detect(environ)) not in ("", runners.GITHUB):
+        return _read_other(ci, environ, status, needs)
     job = Job(
         status=status,
         needs=needs,
@@ -62,6 +65,29 @@ def read_job(
         case "status" if sha := _read_payload(environ).text("sha"):
             return replace(job, ref="", sha=sha)
     return job
+
+
+def _read_other(
+    ci: str, environ: Mapping[str, str], status: JobStatus | None, needs: tuple[JobResult, ...]
+) -> Job:
+    """Read the job of a CI other than GitHub."""
+    run = runners.read(ci, environ)
+    return Job(
+        status=status,
+        needs=needs,
+        name=run.job,
+        workflow=run.workflow,
+        repository=run.repository,
+        run_id=run.run_id,
+        run_attempt=run.run_attempt,
+        ref=run.ref,
+        head_ref=run.head_ref,
+        sha=run.sha,
+        actor=run.actor,
+        event=run.event,
+        ci=ci,
+        url=run.url,
+    )
 
 
 def read_reported_run(job: Job, environ: Mapping[str, str]) -> Job | None:
