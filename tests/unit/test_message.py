@@ -641,7 +641,7 @@ def test_what_is_clean_stays_as_it_is(value: str) -> None:
 @pytest.fixture
 def fresh_templates() -> Iterator[None]:
     """No template is compiled before the test, and none of its own after it."""
-    environment = vars(templates)["_built_in_environment"]
+    environment = templates.built_in_environment
     environment.cache_clear()
     yield
     environment.cache_clear()
