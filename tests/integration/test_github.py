@@ -8,6 +8,7 @@ import pytest
 
 from chainloop_smtp.model.facts import Job, Previous
 from chainloop_smtp.source import github
+from proxies import Tunnel
 from website import Site, answer
 
 JOB = Job(repository="lakeside/harbour", run_id="100")
@@ -138,7 +139,11 @@ def test_contributors_are_those_who_wrote_since_the_last_good_run(site: Site) ->
         [("robin", "robin@example.com"), ("kim", "kim@example.com")],
         "",
     )
-    assert "status=success" in site.asked[1]
+    assert site.asked == [
+        "/repos/lakeside/harbour/actions/runs/100",
+        f"{LISTED}?branch=topic%2Fa%20b&status=success&per_page=50",
+        "/repos/lakeside/harbour/compare/aaa...bbb",
+    ]
 
 
 def test_a_comparison_that_is_refused_says_why(site: Site) -> None:
@@ -162,3 +167,32 @@ def test_without_a_good_run_nobody_is_known(site: Site) -> None:
 @pytest.mark.parametrize("compared", [{}, {"commits": [1]}, {"commits": [{}]}])
 def test_commits_that_are_not_understood_name_nobody(site: Site, compared: object) -> None:
     assert wrote(site, compared) == ([], "what GitHub answers is not understood")
+
+
+@pytest.mark.parametrize("size", [16 * 1024 * 1024, 16 * 1024 * 1024 + 1])
+def test_an_answer_has_a_largest_size(site: Site, size: int) -> None:
+    asked(site, (6, "success"))
+    runs = {"workflow_runs": [{"run_number": 6, "conclusion": "success"}]}
+    site.answers[LISTED] = answer(json.dumps(runs).encode().ljust(size))
+    found = github.find_previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 20, 60)
+    assert found == (
+        Previous(source="run 6 on GitHub ended as success", has_succeeded=True)
+        if size <= 16 * 1024 * 1024
+        else Previous(
+            source="GitHub does not say (is larger than 16 MiB). Give the job permissions: "
+            "actions: read and contents: read"
+        )
+    )
+
+
+def test_without_an_address_of_its_own_the_api_is_githubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a proxy that refuses: what it is asked for shows whom the program means."""
+    tunnel = Tunnel(answer=b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    with tunnel.http():
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{tunnel.port}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "")
+        found = github.find_previous(JOB, {}, "t0k3n", 5, 20)
+    assert tunnel.asked == ["api.github.com:443"]
+    assert found.has_succeeded is None

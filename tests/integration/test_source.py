@@ -15,6 +15,7 @@ from chainloop_smtp.errors import AttestationError, OptionsError, quoted, quoted
 from chainloop_smtp.model.facts import JobResult, JobStatus
 from chainloop_smtp.model.settings import Evidence, Mailbox, Options, Registration
 from refusal import error_of
+from website import Site, answer
 
 CHECKOUT = "Paths are relative to the workspace: does a step before this one check it out?"
 WRITE = "Write it in the step that pushes: chainloop attestation push -o json > attestation.json."
@@ -93,8 +94,9 @@ def test_base64_text_is_the_evidence_itself_and_a_short_one_is_a_path(
     assert refusal(short) == f"attestation {HIDDEN}: there is no such file\n  {CHECKOUT} {WRITE}"
     # The shortest that is taken for base64, and the longest that is not.
     assert read("ey" + "A" * 300).documents == (b"ey" + b"A" * 300,)
-    name = "ey" + "A" * 299
-    assert refusal(name) == f"attestation {quoted_path(name)}: cannot be read: file name too long"
+    for name in ("ey" + "A" * 299, "ea" + "A" * 300, "ey" + "A" * 300 + "-"):
+        why = "cannot be read: file name too long"
+        assert refusal(name) == f"attestation {quoted_path(name)}: {why}"
 
 
 def test_several_sources_are_read_in_their_order(tmp_path: Path) -> None:
@@ -400,4 +402,42 @@ def test_a_mail_to_verify_that_cannot_be_read_is_told(
     assert error_of(lambda: source.read_message(name, stdin), OptionsError) == (
         f"mail '{shown}'",
         *said[name],
+    )
+
+
+@pytest.mark.parametrize("name", ["a{1}.json", 'a"b".json', "a[1].json", "a:b.json"])
+def test_a_path_may_hold_signs_of_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(PUSHED)
+    assert read(name).documents == (PUSHED,)
+
+
+def test_evidence_comes_from_urls_too_and_the_time_for_it_is_counted(site: Site) -> None:
+    site.answers = {"/a.json": answer(b"[1]"), "/b.json": answer(b"[2]")}
+    evidence = read(f"{site.base}/a.json\n{site.base}/b.json", policy_evaluations="[]")
+    assert evidence.documents == (b"[1]", b"[2]")
+    assert 0 < evidence.network_seconds < 30
+    assert replace(evidence, network_seconds=0) == Evidence(
+        documents=(b"[1]", b"[2]"), policy_evaluations=b"[]"
+    )
+    # Reading what is at hand is no time on the network.
+    assert read("-", b"[1]").network_seconds == 0
+
+
+def test_an_earlier_run_may_have_left_nothing_behind_a_url(site: Site) -> None:
+    site.answers = {
+        "/empty.json": answer(b" "),
+        "/gone.json": answer(b"", 404),
+        "/a.json": answer(b"[1]"),
+    }
+    paths = ("empty.json?token=s3cret", "gone.json?token=s3cret", "a.json")
+    evidence = previous("\n".join(f"{site.base}/{path}" for path in paths))
+    assert replace(evidence, network_seconds=0) == Evidence(
+        previous=(b"[1]",),
+        absences=(
+            "previous-attestation 'https://127.0.0.1/empty.json': is not there, or empty",
+            "previous-attestation 'https://127.0.0.1/gone.json': the server answers 404",
+        ),
     )

@@ -101,6 +101,12 @@ def test_patterns_find_files_in_one_order_each_once(
     assert found(workspace, *patterns) == names
 
 
+def test_a_file_that_a_pattern_reaches_in_two_ways_is_matched_once(tmp_path: Path) -> None:
+    (tmp_path / "a" / "a").mkdir(parents=True)
+    (tmp_path / "a" / "a" / "b").touch()
+    assert Workspace(str(tmp_path)).match("**/a/**/b") == ("a/a/b",)
+
+
 @pytest.mark.parametrize(
     ("files", "pattern", "names"),
     [

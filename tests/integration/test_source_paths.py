@@ -1,13 +1,14 @@
-"""A folder of templates as it lies on the disk."""
+"""Lists of recipients, and a folder of templates, as they lie on the disk."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from chainloop_smtp.errors import MessageError, OptionsError
+from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted_path
 from chainloop_smtp.model.mail import TemplateFile, Templates
-from chainloop_smtp.source.paths import read_templates
+from chainloop_smtp.source.paths import expand_list, read_templates
+from refusal import error_of
 
 
 def written(folder: Path, **files: str | bytes) -> Path:
@@ -63,15 +64,63 @@ def test_a_folder_is_relative_to_where_the_program_runs(
         ("circle", "too many levels of symbolic links"),
     ],
 )
-def test_what_is_no_folder_is_an_options_error(tmp_path: Path, name: str, why: str) -> None:
+def test_what_is_no_folder_is_an_options_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x")
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(OptionsError) as caught:
         read_templates(str(tmp_path / name), "")
 
-    (problem,) = caught.value.problems
-    assert problem.where == "template-dir"
-    assert problem.why.endswith(f" is no folder to read: {why}")
+    shown = quoted_path(str(tmp_path / name))
+    assert caught.value.problems == (
+        Problem("template-dir", f"{shown} is no folder to read: {why}"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (["mail/mail.txt.j2"], "Did you mean 'mail'?"),
+        (
+            [],
+            "Paths are relative to the workspace: does a step before this one check it out?",
+        ),
+    ],
+)
+def test_a_missing_folder_of_templates_names_those_that_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for each in files:
+        Path(each).parent.mkdir()
+        Path(each).touch()
+    assert error_of(lambda: read_templates("templates", ""), OptionsError) == (
+        "template-dir",
+        "'templates' is no folder to read: no such file or directory",
+        hint,
+    )
+
+
+@pytest.mark.parametrize("count", [10_000, 10_001])
+def test_a_folder_with_too_many_entries_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """A folder of any number of files costs no more than one of the largest."""
+
+    class Entry:
+        name = "x"
+
+    class Entries(list[Entry]):
+        def __enter__(self) -> "Entries":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(os, "scandir", lambda _: Entries([Entry()] * count))
+    assert len(read_templates(str(tmp_path), "").others) == 10_000
 
 
 def test_a_link_leads_nowhere_else(tmp_path: Path) -> None:
@@ -128,3 +177,151 @@ def test_a_folder_of_templates_is_small(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["template-dir: 33 templates are more than 32"]
     (tmp_path / "t0.j2").unlink()
     assert len(read_templates(str(tmp_path), "").files) == 32
+
+
+# --- lists of recipients -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    root = tmp_path / "workspace"
+    (root / ".git").mkdir(parents=True)
+    (root / ".git" / "config").write_text("x@example.com\n")
+    (root / "team.txt").write_text("a@example.com\nb@example.com\n")
+    (root / "leads").write_text("c@example.com\n")
+    (tmp_path / "outside.txt").write_text("secret@example.com\n")
+    monkeypatch.chdir(root)
+    return str(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("", ""),
+        ("x@example.com, y@example.com\n", "x@example.com, y@example.com\n"),
+        ("file:team.txt", "a@example.com\nb@example.com"),
+        ("  file:  team.txt  ", "a@example.com\nb@example.com"),
+        ("file:team.txt,file:leads", "a@example.com\nb@example.com\nc@example.com"),
+        (
+            "x@example.com, file:leads ,y@example.com\nZ, Y <z@example.com>\nfile:leads",
+            "x@example.com\nc@example.com\ny@example.com\nZ, Y <z@example.com>\nc@example.com",
+        ),
+        ("profile:x@example.com", "profile:x@example.com"),
+        ("file:./leads\r\nx@example.com", "c@example.com\nx@example.com"),
+    ],
+)
+def test_a_list_holds_the_lines_of_the_files_it_names(
+    workspace: str, text: str, expanded: str
+) -> None:
+    assert expand_list("cc", text, workspace) == expanded
+
+
+LATIN = "Jürgen € <j@example.com>"
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"# nobody yet\n\n  \n", []),
+        (
+            b" a@example.com  # the first\r\nb@example.com\t#the second\r\n",
+            ["a@example.com", "b@example.com"],
+        ),
+        (b"a#b@example.com\n#c@example.com", ["a#b@example.com"]),
+        (LATIN.encode(), [LATIN]),
+        (LATIN.encode("utf-8-sig"), [LATIN]),
+        (LATIN.encode("utf-16"), [LATIN]),
+        (LATIN.encode("utf-16-le"), [LATIN]),
+        (LATIN.encode("cp1252"), [LATIN]),
+    ],
+)
+def test_a_file_of_recipients_may_be_saved_by_any_program(
+    workspace: str, content: bytes, lines: list[str]
+) -> None:
+    Path("team.txt").write_bytes(content)
+    assert expand_list("to", "file:team.txt", workspace) == "\n".join(lines)
+
+
+ENCODING = ("is neither UTF-8, UTF-16 nor Windows-1252", "Save it as UTF-8.")
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "why", "hint"),
+    [
+        ("team.txt", b"\xef\xbb\xbfa\xff", *ENCODING),
+        ("team.txt", b"\xff\xfea", *ENCODING),
+        ("team.txt", b"\xfe\xff\xd8\x00\x00a", *ENCODING),
+        ("team.txt", b"a\x81", *ENCODING),
+        ("team.txt", b"#" * (256 * 1024 + 1), "is larger than 256 KiB", ""),
+        ("none.txt", None, "there is no such file", ""),
+        ("a\0b", None, "cannot be read: not a path", ""),
+        (".", None, "cannot be read: is a directory", "Name the file in it."),
+    ],
+    ids=ascii,
+)
+def test_a_file_that_holds_no_list_is_told(
+    workspace: str, path: str, content: bytes | None, why: str, hint: str
+) -> None:
+    if content is not None:
+        Path(path).write_bytes(content)
+    assert error_of(
+        lambda: expand_list("bcc", f"x@y.de, file:{path}", workspace), OptionsError
+    ) == (
+        f"bcc {quoted_path('file:' + path)}",
+        why,
+        hint,
+    )
+
+
+def test_a_list_may_be_as_large_as_the_limit(workspace: str) -> None:
+    Path("team.txt").write_bytes(b"a@example.com".ljust(256 * 1024))
+    assert expand_list("to", "file:team.txt", workspace) == "a@example.com"
+
+
+@pytest.mark.parametrize("is_absolute", [True, False])
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("../outside.txt", "it is a link out of the workspace"),
+        (".git/config", "it is a link into .git"),
+    ],
+)
+def test_a_link_in_the_workspace_brings_no_list_from_elsewhere(
+    workspace: str, target: str, why: str, is_absolute: bool
+) -> None:
+    Path("link").symlink_to(target)
+    path = f"{workspace}/link" if is_absolute else "link"
+    assert error_of(lambda: expand_list("to", f"file:{path}", workspace), OptionsError) == (
+        f"to {quoted_path('file:' + path)}",
+        f"cannot be read: {why}",
+        "",
+    )
+    # Where there is no workspace, nobody else writes there.
+    assert expand_list("to", f"file:{path}", "").endswith("@example.com")
+
+
+def test_a_list_that_is_named_where_it_is_may_be_anywhere(workspace: str) -> None:
+    assert expand_list("to", "file:../outside.txt", workspace) == "secret@example.com"
+    assert expand_list("to", "file:.git/config", workspace) == "x@example.com"
+
+
+def test_the_workspace_may_be_a_link_itself(workspace: str, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(workspace)
+    Path("link").symlink_to("../outside.txt")
+    path = str(tmp_path / "linked" / "link")
+    said = (
+        f"to {quoted_path('file:' + path)}",
+        "cannot be read: it is a link out of the workspace",
+        "",
+    )
+    for given in (str(tmp_path / "linked"), workspace):
+        assert (
+            error_of(
+                lambda: expand_list("to", "file:link", given),  # noqa: B023  # called at once
+                OptionsError,
+            )
+            == ("to 'file:link'", *said[1:])
+        )
+    linked = str(tmp_path / "linked")
+    assert error_of(lambda: expand_list("to", f"file:{path}", linked), OptionsError) == said
