@@ -14,6 +14,15 @@ from chainloop_smtp.options import configuration
 from refusal import error_of
 
 
+def test_a_folder_of_that_name_is_not_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".github/chainloop-smtp.yml").mkdir(parents=True)
+    Path("chainloop-smtp.yml").touch()
+    assert config_file.find("") == "chainloop-smtp.yml"
+
+
 def test_the_file_in_the_github_folder_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,9 +46,10 @@ def test_a_text_is_read_with_its_line_ends_and_without_its_mark(tmp_path: Path) 
     ("content", "why"),
     [
         (b"a: \xff", "is not UTF-8 at byte 4"),
+        (b"\xffa", "is not UTF-8 at byte 1"),
         (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB"),
     ],
-    ids=["Latin-1", "large"],
+    ids=["Latin-1", "UTF-16", "large"],
 )
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "a.yml"
@@ -51,19 +61,60 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes, why: st
     )
 
 
-def test_a_file_need_not_be_there(tmp_path: Path) -> None:
-    path = str(tmp_path / "a.yml")
-    where, why, _ = error_of(lambda: config_file.read(path), OptionsError)
-    assert (where, why) == (f"config {quoted_path(path)}", "there is no such file")
+def test_a_file_as_large_as_the_limit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_bytes(b"#" * 1024 * 1024)
+    assert config_file.read(str(path)) == "#" * 1024 * 1024
+
+
+def test_a_file_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = "chainlop-smtp.yml"
+    Path("chainloop-smtp.yml").touch()
+    assert error_of(lambda: config_file.read(path), OptionsError) == (
+        "config 'chainlop-smtp.yml'",
+        "there is no such file",
+        "Did you mean 'chainloop-smtp.yml'?",
+    )
     assert config_file.read(path, is_required=False) == ""
 
 
-@pytest.mark.parametrize("path", [".", "a\0b"], ids=["folder", "NUL"])
-def test_what_is_no_file_is_an_error_too(path: str) -> None:
-    with pytest.raises(OptionsError, match=r"cannot be (read|written)"):
-        config_file.read(path)
-    with pytest.raises(OptionsError, match=r"cannot be (read|written)"):
-        config_file.update(path, str.upper)
+@pytest.mark.parametrize(
+    ("path", "shown", "read", "written"),
+    [
+        (
+            "folder",
+            "folder",
+            ("cannot be read: is a directory", "Name the file in it."),
+            # Where it leads to is read before it is written.
+            ("cannot be read: is a directory", "Name the file in it."),
+        ),
+        (
+            "a\0b",
+            "a b",
+            ("cannot be read: not a path", ""),
+            ("cannot be written: not a path", ""),
+        ),
+    ],
+    ids=["folder", "NUL"],
+)
+def test_what_is_no_file_is_an_error_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    shown: str,
+    read: tuple[str, str],
+    written: tuple[str, str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    where = f"config '{shown}'"
+    assert error_of(lambda: config_file.read(path), OptionsError) == (where, *read)
+    assert error_of(lambda: config_file.update(path, str.upper), OptionsError) == (
+        (f"config {quoted_path(str(tmp_path / path))}" if path == "folder" else where),
+        *written,
+    )
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_new_file_gets_its_folder(tmp_path: Path) -> None:
@@ -93,6 +144,37 @@ def test_an_edit_keeps_the_mode_and_follows_a_link(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert path.read_text() == "a\nb\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_an_edit_keeps_every_byte_that_it_does_not_change(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_bytes("a: ü\r\nb: 1\n".encode())
+    assert config_file.update(str(path), lambda text: text + "c: ö\r\n") == (
+        "a: ü\r\nb: 1\nc: ö\r\n"
+    )
+    assert path.read_bytes() == "a: ü\r\nb: 1\nc: ö\r\n".encode()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o777])
+def test_an_edit_keeps_any_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("a\n")
+    path.chmod(mode)
+    config_file.update(str(path), lambda text: text + "b\n")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_while_a_file_is_edited_others_read_the_old_one_and_find_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("a\n")
+
+    def change(text: str) -> str:
+        assert path.read_text() == "a\n"
+        assert sorted(each.name for each in tmp_path.iterdir()) == [".a.yml.lock", "a.yml"]
+        return text + "b\n"
+
+    assert config_file.update(str(path), change) == "a\nb\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.yml"]
 
 
 def test_an_edit_that_changes_nothing_leaves_the_file_alone(tmp_path: Path) -> None:
