@@ -215,6 +215,12 @@ def text_of(content: bytes) -> str:
     return text
 
 
+def failure(*problems: str, title: str = "The options are not right.") -> str:
+    """`Ended.failure` with these problems; a hint stands on a line of its own."""
+    lines = (line for each in problems for line in each.splitlines())
+    return "\n".join((title, *(f"  {line}" for line in lines)))
+
+
 def refusal(recipient: str, text: str = "no such mailbox") -> RecipientResult:
     reply = Reply(code=550, enhanced="5.1.1", text=text)
     return RecipientResult(recipient=recipient, status=RecipientStatus.REFUSED, reply=reply)

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 import tokenserver
-from program import PASSWORD, Ended, Program, never
+from program import PASSWORD, Ended, Program, failure, never
 from proxies import Tunnel
 from smtpserver import (
     Certificates,
@@ -81,8 +81,7 @@ def printed(ended: Ended, port: int) -> str:
 
 def failed(port: int, *problems: str, title: str = "A mail would not be delivered.") -> str:
     """Standard error of a check that failed; PORT stands for the server's port."""
-    lines = (f"  {line}" for each in problems for line in each.splitlines())
-    return "\n".join((title, *lines)).replace("PORT", str(port))
+    return failure(*problems, title=title).replace("PORT", str(port))
 
 
 CLEAR = """\
@@ -357,6 +356,14 @@ REFUSALS: dict[str, tuple[Script, str, str]] = {
         "  The server does not know EHLO, so it is no submission service: check host and port "
         "(587 or 465).",
     ),
+    "goodbye to EHLO": (
+        until(changed(rehearsed(), ehlo=Step(reply=b"421 4.3.2 bye\r\n")), "ehlo"),
+        f"{CLEAR}✗ failed   EHLO      the server ends the session: 421 4.3.2 bye\n"
+        f"{NOT_TRIED}{IN_VAIN}",
+        "127.0.0.1:PORT: the server ends the session: 421 4.3.2 bye\n"
+        "  The server ended the session: raise deadline so that it is tried again, or send less "
+        "at a time.",
+    ),
     "mail": (
         until(changed(rehearsed(), mail=Step(reply=b"550 5.7.1 not yours\r\n")), "mail"),
         f"{CLEAR}{TRIPS}{NO_LOGIN}"
@@ -543,12 +550,17 @@ def test_a_session_that_breaks_off_reaches_nobody(program: Program) -> None:
             "✓ ok       QUIT      the session is over\n",
         ),
         (
+            until(changed(rehearsed(), rset=Step(reply=b"421 4.3.2 bye\r\n")), "rset"),
+            "! warning  RSET      the server ends the session: 421 4.3.2 bye\n"
+            "- skipped  QUIT      not tried\n",
+        ),
+        (
             until(changed(rehearsed(), rset=Step(then=Then.CLOSE)), "rset"),
             "! warning  RSET      the server closed the connection\n"
             "- skipped  QUIT      not tried\n",
         ),
     ],
-    ids=["refused", "closed"],
+    ids=["refused", "goodbye", "closed"],
 )
 def test_trouble_behind_the_recipients_fails_no_delivery(
     program: Program, steps: Script, shown: str

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tokenserver
-from program import INPUTS, PASSWORD, PUSHED, Ended, Post, Program, never
+from program import INPUTS, PASSWORD, PUSHED, Ended, Post, Program, failure, never
 from smtpserver import Certificates, Mailboxes
 from submission import send_one
 from tokenserver import JOB, MICROSOFT, RUNNER, Web, granted, jwt, refused
@@ -147,8 +147,12 @@ def test_without_a_token_the_mail_is_kept_and_the_step_says_why(program: Program
         "send", inputs=WITHOUT_LOGIN | WITH_SECRET | {"attestation": PUSHED}, post=never
     )
     assert ended.code == 5
-    assert f"token from '{MICROSOFT}': refused: invalid_client: {told} It is ***." in ended.stderr
-    assert "Give the secret's value, and not its id" in ended.stderr
+    assert ended.failure == failure(
+        f"token from '{MICROSOFT}': refused: invalid_client: {told} It is ***.\n"
+        "  Give the secret's value, and not its id: Entra, App registrations, Certificates & "
+        "secrets. Or use none: oauth2-federated.",
+        title="The mail was not delivered.",
+    )
     assert ended.outputs["sent"] == "false"
     assert Path(ended.outputs["eml"]).exists()
     assert json.loads(Path(ended.outputs["receipt"]).read_text("utf-8"))
@@ -158,7 +162,12 @@ def test_without_a_token_the_mail_is_kept_and_the_step_says_why(program: Program
 def test_a_job_without_the_permission_is_told_which(program: Program, web: Web) -> None:
     ended = program("send", inputs=WITHOUT_LOGIN | FEDERATED | {"attestation": PUSHED}, post=never)
     assert ended.code == 5
-    assert "`id-token: write`" in ended.stderr
+    assert ended.failure == failure(
+        "oauth2-federated: this job has no identity that it may show\n"
+        "  Give the job `permissions:` with `id-token: write`. A fork's pull request and act have "
+        "none, nor has anything outside GitHub Actions.",
+        title="The mail was not delivered.",
+    )
     assert web.asked == []
 
 
@@ -267,7 +276,11 @@ def test_the_login_of_a_proxy_is_masked(program: Program) -> None:
 def test_certificates_of_ones_own_are_looked_at_before_anything_is_done(program: Program) -> None:
     ended = program("send", inputs=INPUTS | {"tls-client-cert": "no.pem"}, post=never)
     assert ended.code == 2
-    assert "tls-client-cert: 'no.pem' cannot be read" in ended.stderr
+    assert ended.failure == failure(
+        "tls-client-cert: 'no.pem' cannot be read: no such file\n"
+        "  Paths are relative to the workspace: does a step before this one check it out? The PEM "
+        "text itself can be given too."
+    )
 
 
 def _fixed_key(tls: Certificates) -> tuple[str, str]:
@@ -290,33 +303,62 @@ def test_a_private_key_that_is_pasted_is_masked_and_used(
     assert _has_no_secret(ended, line)
 
 
+HOLDS_A_KEY = (
+    "holds a private key\n"
+    "  A client certificate's key belongs in tls-client-key. Is this the right secret?"
+)
+
+
 @pytest.mark.parametrize(
-    ("option", "where"),
+    ("option", "problems"),
     [
-        ("config", "config"),
-        ("attestation", "attestation"),
-        ("attach", "attach"),
-        ("template-dir", "template-dir"),
-        ("output-dir", "output-dir"),
-        ("tls", "tls"),
-        ("send-on", "send-on"),
-        ("dry-run", "dry-run"),
-        ("cc", "cc"),
-        ("host", "host"),
-        ("timeout", "timeout"),
-        ("proxy", "proxy"),
-        ("workflow-run-id", "workflow-run-id"),
-        ("tls-ca-file", "tls-ca-file"),
-        ("tls-client-cert", "tls-client-cert"),
+        (
+            "config",
+            (
+                "config (not shown: it may be a secret): there is no such file\n"
+                "  Paths are relative to the workspace: does a step before this one check it out?",
+            ),
+        ),
+        *(
+            (option, (f"{option}: {HOLDS_A_KEY}",))
+            for option in (
+                "attestation",
+                "attach",
+                "template-dir",
+                "output-dir",
+                "tls",
+                "send-on",
+                "dry-run",
+                "cc",
+                "timeout",
+                "proxy",
+                "workflow-run-id",
+            )
+        ),
+        (
+            "host",
+            (
+                f"host: {HOLDS_A_KEY}",
+                "host: is missing\n"
+                "  Host name or IP address of the mail server, such as smtp.example.com.",
+            ),
+        ),
+        ("tls-ca-file", ("tls-ca-file: the PEM text holds no PEM certificate",)),
+        (
+            "tls-client-cert",
+            (
+                "tls-client-cert: the PEM text does not hold both a certificate and its key\n"
+                "  Give the key as tls-client-key, or put both into one. Both are PEM.",
+            ),
+        ),
     ],
 )
 def test_a_private_key_in_the_wrong_input_is_not_repeated(
-    program: Program, tls: Certificates, option: str, where: str
+    program: Program, tls: Certificates, option: str, problems: tuple[str, ...]
 ) -> None:
     key, _ = _fixed_key(tls)
     ended = program("send", inputs=INPUTS | {option: key}, post=never)
-    assert ended.code in (2, 3)
-    assert f"  {where}" in ended.stderr
+    assert (ended.code, ended.failure) == (2, failure(*problems))
     assert _has_no_secret(ended, *key.splitlines()[1:-1])
 
 

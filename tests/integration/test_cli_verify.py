@@ -1,6 +1,9 @@
 """`chainloop-smtp verify`: a mail that was really written, against the evidence in it."""
 
+import email
 import json
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
@@ -16,9 +19,11 @@ from builders import (
     stored_evaluations,
 )
 from chainloop_smtp import __version__
-from program import INPUTS, Ended, Post, Program
+from program import INPUTS, Ended, Post, Program, failure
 
 EVALUATIONS = [evaluation("licenses", material="sbom", violations=["AGPL"])]
+DIFFERENT = "The mail does not show what its evidence says."
+UNREADABLE = "The attestation cannot be read."
 STATEMENT = statement(evaluations=EVALUATIONS)
 
 
@@ -140,8 +145,11 @@ def test_a_mail_that_was_changed_is_found_out(program: Program, tmp_path: Path) 
 
     assert ended.code == 3
     assert json.loads(ended.stdout)["ok"] is False
-    assert "The mail does not show what its evidence says." in ended.stderr
-    assert "violations in the text: the mail says 0, the evidence 1" in ended.stderr
+    assert ended.failure == failure(
+        "violations in the text: the mail says 0, the evidence 1",
+        "text: does not show '1 violation', which the evidence says",
+        title=DIFFERENT,
+    )
 
 
 def test_a_doubt_in_the_report_is_no_change_of_it(program: Program, tmp_path: Path) -> None:
@@ -167,8 +175,23 @@ def test_a_report_that_was_changed_is_found_out(program: Program, tmp_path: Path
     ended = verified(program, path)
 
     assert ended.code == 3
-    assert "verdict in the report: not what the evidence says" in ended.stderr
-    assert "attached chainloop-report.json: is sha256:" in ended.stderr
+    message = email.message_from_bytes(path.read_bytes())
+    (part,) = (p for p in message.walk() if p.get_filename() == "chainloop-report.json")
+    report = cast(bytes, part.get_payload(decode=True))
+    digest = f"sha256:{sha256(report).hexdigest()}"
+    listed = re.findall(r", listed as (sha256:[0-9a-f]{64})\n", ended.failure)[0]
+    assert listed != digest
+    shown = f"the mail shows {listed}, which the evidence does not say"
+    size = f"{len(report):,} octets,"
+    assert ended.failure == failure(
+        f"attached chainloop-report.json: is {digest} of {size[:-1]}, listed as {listed}",
+        f"digests in the text: {shown}",
+        f"digests in the HTML: {shown}",
+        f"text: does not show '{size}', which the evidence says",
+        f"HTML: does not show '{size} {digest}', which the evidence says",
+        "verdict in the report: not what the evidence says",
+        title=DIFFERENT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +208,7 @@ def test_a_report_that_is_none_is_wrong(program: Program, tmp_path: Path, change
     ended = verified(program, with_report(program, tmp_path, change))
 
     assert ended.code == 3
-    assert "report: is no report of ours" in ended.stderr
+    assert ended.failure.splitlines()[-1] == "  report: is no report of ours"
 
 
 def test_a_report_is_no_must(program: Program, tmp_path: Path) -> None:
@@ -199,7 +222,9 @@ def test_names_in_a_report_are_only_text(program: Program, tmp_path: Path) -> No
     needs = [{"name": 1, "result": "failure"}, {"name": None, "result": "failure"}]
     path = with_report(program, tmp_path, lambda report: report["job"].update(needs=needs))
 
-    assert "verdict in the report: not what" in verified(program, path).stderr
+    assert verified(program, path).failure.splitlines()[-1] == (
+        "  verdict in the report: not what the evidence says"
+    )
 
 
 def test_a_report_of_another_version_is_not_judged(program: Program, tmp_path: Path) -> None:
@@ -213,8 +238,6 @@ def test_a_report_of_another_version_is_not_judged(program: Program, tmp_path: P
 
 def with_report(program: Program, folder: Path, change: object) -> Path:
     """The mail with a report that somebody changed."""
-    import email
-
     path = mailed(program, folder)
     message = email.message_from_bytes(path.read_bytes())
     (part,) = (p for p in message.walk() if p.get_filename() == "chainloop-report.json")
@@ -231,7 +254,11 @@ def test_a_mail_without_evidence_has_nothing_to_check(program: Program, tmp_path
     ended = verified(program, mailed(program, tmp_path, attach="report"))
 
     assert ended.code == 3
-    assert "mail: has no attestation attached" in ended.stderr
+    assert ended.failure == failure(
+        "mail: has no attestation attached\n"
+        "  attach: attestation attaches it. There is nothing to check the mail against.",
+        title=UNREADABLE,
+    )
 
 
 def test_evidence_that_is_damaged_is_named(program: Program, tmp_path: Path) -> None:
@@ -244,24 +271,28 @@ def test_evidence_that_is_damaged_is_named(program: Program, tmp_path: Path) -> 
     ended = verified(program, tmp_path / "MAIL.eml")
 
     assert ended.code == 3
-    assert "attached attestation.json $: this is an empty list" in ended.stderr
+    assert ended.failure == failure(
+        "attached attestation.json $: this is an empty list, not an attestation\n"
+        "  Hand over what `chainloop attestation push -o json` printed, or `chainloop workflow run "
+        "describe --id RUN-ID -o json`.",
+        title=UNREADABLE,
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "problem"),
     [
-        ("none.eml", "there is no such file"),
-        (".", "cannot be read: is a directory"),
-        ("a\0b", "cannot be read: not a path"),
+        ("none.eml", "mail 'none.eml': there is no such file"),
+        (".", "mail '.': cannot be read: is a directory\n  Name the file in it."),
+        ("a\0b", "mail 'a b': cannot be read: not a path"),
     ],
 )
 def test_a_mail_that_is_not_there_is_an_option_that_is_wrong(
-    program: Program, name: str, why: str
+    program: Program, name: str, problem: str
 ) -> None:
     ended = verified(program, name)
 
-    assert ended.code == 2
-    assert why in ended.stderr
+    assert (ended.code, ended.failure) == (2, failure(problem))
 
 
 def test_what_is_no_mail_is_said_to_be_none(program: Program, tmp_path: Path) -> None:
@@ -269,4 +300,4 @@ def test_what_is_no_mail_is_said_to_be_none(program: Program, tmp_path: Path) ->
     ended = verified(program, tmp_path / "x")
 
     assert ended.code == 3
-    assert "mail: is not a mail: it has no header" in ended.stderr
+    assert ended.failure == failure("mail: is not a mail: it has no header", title=UNREADABLE)

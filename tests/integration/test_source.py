@@ -156,6 +156,18 @@ def test_a_missing_file_is_no_evidence_where_something_went_wrong(
     assert evidence == Evidence()
 
 
+def test_a_missing_file_elsewhere_is_no_question_of_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = str(tmp_path / "none" / "missing-evidence")
+    assert error_of(lambda: read(name), AttestationError) == (
+        f"attestation {quoted_path(name)}",
+        "there is no such file",
+        WRITE,
+    )
+
+
 def test_missing_policy_evaluations_after_success_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,8 @@ def refused(workspace: Path, *patterns: str, limit: int = LIMIT) -> list[str]:
         (["*/*.json"], ["dist/c.json"]),
         (["dist/**"], ["dist/c.json", "dist/deep/d.json"]),
         (["dist/**/**/*.json"], ["dist/c.json", "dist/deep/d.json"]),
+        # Each of them looked through for itself would be more than may be looked at.
+        ([f"dist/{'**/' * 30}*.json"], ["dist/c.json", "dist/deep/d.json"]),
         (["**/d.json"], ["dist/deep/d.json"]),
         (["**/deep/*.json"], ["dist/deep/d.json"]),
         ([".hidden.json"], [".hidden.json"]),
@@ -328,6 +330,36 @@ def test_both_ways_to_open_a_file_read_it(workspace: Path, has_descriptors: bool
 
     assert content == b"content of dist/deep/d.json"
     assert size == len(content)
+
+
+def test_a_folder_that_is_another_one_only_while_a_file_is_opened_gives_nothing_away(
+    workspace: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "dist" / "secret.json").write_bytes(b"harmless")
+    there, away = workspace / "dist", workspace / "was"
+    opened = os.open
+
+    def swapping(path: Path, flags: int) -> int:
+        there.rename(away)
+        there.symlink_to(outside)
+        descriptor = opened(path, flags)
+        there.unlink()
+        away.rename(there)
+        return descriptor
+
+    compared = Workspace(str(workspace), has_descriptors=False)
+    monkeypatch.setattr(os, "open", swapping)
+    with pytest.raises(Exception, match=r"^has changed while it was opened$"):
+        compared.read("dist/secret.json", LIMIT)
+
+
+def test_no_folder_on_the_way_stays_open(workspace: Path) -> None:
+    (workspace / "dist" / "evil.json").symlink_to("/etc/passwd")
+    os.mkfifo(workspace / "dist" / "deep" / "pipe")
+    before = sorted(Path("/proc/self/fd").iterdir())
+    assert found(workspace, "dist/deep/d.json", "a.json") == ["dist/deep/d.json", "a.json"]
+    assert len(refused(workspace, "dist/deep/pipe", "dist/evil.json", "dist/deep")) == 3
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
