@@ -18,14 +18,18 @@ from submission import send_one
 def test_the_one_available_integration_is_listed(program: Program, word: str) -> None:
     ended = program("integration", "available", word)
     assert ended.code == 0
-    head, row = ended.stdout.splitlines()
-    assert re.split(r" {2,}", head) == ["NAME", "VERSION", "MATERIAL REQUIREMENT", "DESCRIPTION"]
-    assert re.split(r" {2,}", row) == [
-        "smtp",
-        "1.0",
-        "None",
-        "Send emails with information about a received attestation",
-    ]
+    assert ended.stdout == (
+        "┌──────┬─────────┬──────────────────────┬"
+        "───────────────────────────────────────────────────────────┐\n"
+        "│ NAME │ VERSION │ MATERIAL REQUIREMENT │ "
+        "DESCRIPTION                                               │\n"
+        "├──────┼─────────┼──────────────────────┼"
+        "───────────────────────────────────────────────────────────┤\n"
+        "│ smtp │ 1.0     │ None                 │ "
+        "Send emails with information about a received attestation │\n"
+        "└──────┴─────────┴──────────────────────┴"
+        "───────────────────────────────────────────────────────────┘\n"
+    )
 
 
 @pytest.mark.parametrize("argv", [("list",), ("describe", "smtp"), ("describe", "--name", "smtp")])
@@ -47,8 +51,9 @@ def test_an_integration_is_described_with_its_inputs(program: Program, argv: Seq
     ended = program("integration", "available", "describe", *argv)
     assert ended.code == 0
     registration, _, attachment = ended.stdout.partition("Attachment inputs")
-    rows = [re.split(r" {2,}", line)[:3] for line in registration.splitlines()[5:-1]]
-    assert rows == [
+    lines = registration.partition("Registration inputs")[2].splitlines()
+    rows = [[cell.strip() for cell in line.split("│")[1:4]] for line in lines if "│" in line]
+    assert rows[1:] == [
         ["from", "string (email)", "Yes"],
         ["host", "string", "Yes"],
         ["password", "string", "Yes"],
@@ -56,7 +61,7 @@ def test_an_integration_is_described_with_its_inputs(program: Program, argv: Seq
         ["to", "string (email)", "Yes"],
         ["user", "string", "Yes"],
     ]
-    assert re.search(r"^cc +string \(email\) +No ", attachment, re.MULTILINE)
+    assert re.search(r"^│ cc +│ string \(email\) +│ No ", attachment, re.MULTILINE)
     assert "JSON schema" not in ended.stdout
 
 

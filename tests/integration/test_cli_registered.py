@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -28,8 +29,9 @@ def added(program: Program, name: str = "ses", *more: str) -> None:
 
 
 def rows(table: str) -> list[list[str]]:
-    """The cells of each line; a cell that a row's further lines leave empty is lost."""
-    return [re.split(r" {2,}", line.strip()) for line in table.splitlines()]
+    """The cells of each line that has any."""
+    lines = [line for line in table.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
 
 # --- the plugin's README -----------------------------------------------------------------------
@@ -411,8 +413,8 @@ def test_registrations_are_listed_as_chainloop_lists_them(program: Program, word
     table = rows(ended.stdout)
     assert table[0] == ["NAME", "DESCRIPTION", "KIND", "CONFIG", "CREATED AT"]
     assert table[1][:4] == ["ses", "On duty", "smtp", "host: smtp.example.com"]
-    assert table[2] == ["port: 587"]
-    assert table[6][:3] == ["relay", "smtp", "host: smtp.example.com"]
+    assert table[2] == ["", "", "", "port: 587", ""]
+    assert table[6][:4] == ["relay", "", "smtp", "host: smtp.example.com"]
     assert "assword" not in ended.stdout.lower()
 
 
@@ -517,8 +519,25 @@ def test_an_attachment_is_printed_as_chainloop_prints_it(
     assert set(item) == {"id", "createdAt", "config", "integration", "workflow"}
     assert item["config"] == {"cc": "team@example.com"}
     assert item["integration"]["name"] == "ses"
-    assert item["workflow"] == {"name": "build", "project": "harbour"}
+    assert item["workflow"] == {
+        "name": "build",
+        "id": "",
+        "team": "",
+        "project": "harbour",
+        "createdAt": None,
+        "runsCount": 0,
+        "contractName": "",
+    }
     assert attached(program, "list", "--project", "harbour") == [item]
+
+
+def test_a_workflow_that_is_attached_by_its_id_is_printed_with_it(program: Program) -> None:
+    added(program)
+    id_ = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+    assert program(*ATTACH, "--workflow", id_, "--integration", "ses").code == 0
+    (item,) = attached(program, "list")
+    workflow = cast("dict[str, object]", item["workflow"])
+    assert (workflow["id"], workflow["name"], workflow["project"]) == (id_, id_, "*")
 
 
 def test_attachments_are_listed_with_both_configurations_in_one(program: Program) -> None:
@@ -529,8 +548,10 @@ def test_attachments_are_listed_with_both_configurations_in_one(program: Program
     table = rows(ended.stdout)
     assert table[0] == ["ID", "KIND", "CONFIG", "WORKFLOW", "ATTACHED AT"]
     assert table[1][1:4] == ["smtp", "integration: ses", "*/build-*"]
-    assert ["to: team@example.com"] in table
-    assert ["branch: main"] in table
+    config = [row[2] for row in table]
+    assert {"to: team@example.com", "branch: main", "filter: environment=prod, team=security"} <= {
+        *config
+    }
     assert program("integration", "attached", "ls").stdout == ended.stdout
 
 

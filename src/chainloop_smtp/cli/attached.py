@@ -1,6 +1,7 @@
 """The commands of attachments: ``integration attached add``, ``list``, ``delete``."""
 
 import json
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -12,6 +13,7 @@ from chainloop_smtp.model.entries import AttachmentEntry, Configuration
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing
 
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HEAD = ("ID", "KIND", "CONFIG", "WORKFLOW", "ATTACHED AT")
 # Flags of their own, or written by the command.
 _NOT_OPTS = ("registration", "workflow", "project", "created-at")
@@ -102,13 +104,30 @@ def _meets(name: str | None, globs: Sequence[str]) -> bool:
 def _item(file: Configuration, attachment: AttachmentEntry) -> dict[str, object]:
     """As ``chainloop integration attached list -o json`` prints one."""
     registration = integration.find_registration(file, attachment.registration)
-    project, workflow = _globs(attachment)
     return {
         "id": attachment.id,
         "createdAt": attachment.created_at or None,
         "config": _config(attachment) or None,
         "integration": integration.registration_item(registration),
-        "workflow": {"name": workflow, "project": project},
+        "workflow": _workflow(attachment),
+    }
+
+
+def _workflow(attachment: AttachmentEntry) -> dict[str, object]:
+    """The keys of Chainloop's ``WorkflowItem``, with what a file knows of a workflow.
+
+    The id is empty unless the attachment names the workflow by it.
+    """
+    project, name = _globs(attachment)
+    is_id = _ID.fullmatch(name) is not None
+    return {
+        "name": name,
+        "id": name if is_id else "",
+        "team": "",
+        "project": project,
+        "createdAt": None,
+        "runsCount": 0,
+        "contractName": "",
     }
 
 
@@ -147,4 +166,4 @@ def _print(run: Run, file: Configuration, attachments: Sequence[AttachmentEntry]
                 each.created_at,
             )
         )
-    integration.print_table(run, _HEAD, rows)
+    integration.draw_table(run, _HEAD, rows)

@@ -33,7 +33,7 @@ def available(run: Run) -> int:
         run.console.data(json.dumps([item], indent=3))
     else:
         head = ("NAME", "VERSION", "MATERIAL REQUIREMENT", "DESCRIPTION")
-        print_table(run, head, [(plugin.id, plugin.version, "None", plugin.description)])
+        draw_table(run, head, [(plugin.id, plugin.version, "None", plugin.description)])
     return 0
 
 
@@ -51,7 +51,7 @@ def describe(run: Run) -> int:
     )
     for title, schema in schemas:
         run.console.say(f"\n{title} inputs")
-        print_table(run, ("FIELD", "TYPE", "REQUIRED", "DESCRIPTION"), _fields(schema))
+        draw_table(run, ("FIELD", "TYPE", "REQUIRED", "DESCRIPTION"), _fields(schema))
     for title, schema in schemas if run.arguments.full else ():
         run.console.say(f"\n{title} JSON schema\n{json.dumps(schema, indent=2)}")
     return 0
@@ -157,14 +157,37 @@ def created_at(run: Run) -> str:
 
 def print_table(run: Run, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Columns as wide as they need be; a cell of several lines makes its row as high."""
-    table = [[cell.split("\n") for cell in row] for row in (head, *rows)]
+    for row in _laid_out((head, *rows)):
+        for line in row:
+            run.console.say("  ".join(line))
+
+
+def draw_table(run: Run, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """As `print_table`, in the frame that Chainloop draws, so that the two can be compared."""
+    table = _laid_out((head, *rows))
+    rules = ["─" * (len(cell) + 2) for cell in table[0][0]]
+    run.console.say(f"┌{'┬'.join(rules)}┐")
+    for number, row in enumerate(table):
+        if number:
+            run.console.say(f"├{'┼'.join(rules)}┤")
+        for line in row:
+            run.console.say(f"│ {' │ '.join(line)} │")
+    run.console.say(f"└{'┴'.join(rules)}┘")
+
+
+def _laid_out(rows: Iterable[tuple[str, ...]]) -> list[list[list[str]]]:
+    """The lines of each row, each of cells as wide as their column."""
+    table = [[cell.split("\n") for cell in row] for row in rows]
     widths = [
         max(len(line) for cell in column for line in cell) for column in zip(*table, strict=True)
     ]
-    for row in table:
-        for line in zip_longest(*row, fillvalue=""):
-            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            run.console.say("  ".join(cells))
+    return [
+        [
+            [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+            for line in zip_longest(*row, fillvalue="")
+        ]
+        for row in table
+    ]
 
 
 def warn_of_paths(run: Run, entry: Mapping[str, editing.Value]) -> None:

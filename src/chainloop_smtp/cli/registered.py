@@ -217,4 +217,4 @@ def _print(run: Run, registrations: Sequence[RegistrationEntry]) -> None:
         )
         for each in registrations
     ]
-    integration.print_table(run, _HEAD, rows)
+    integration.draw_table(run, _HEAD, rows)
