@@ -411,6 +411,7 @@ def test_evidence_that_cannot_be_read_is_not_said_to_be_missing(
     said = wording.word(facts_of(None, NOBODY, verdict))
     assert said.headline == headline
     assert said.lead == "Job was skipped. Whether an attestation was recorded is not known."
+    assert said.doubt == "It cannot be read."
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.CANCELLED])
@@ -611,6 +612,7 @@ def test_a_byline_without_a_place_begins_with_the_time() -> None:
         (Violation(finding=Finding(kind=FindingKind.LICENSE, id="GPL")), "GPL"),
         (Violation(subject="policy"), "policy"),
         (Violation(message=".hidden is there.."), ".hidden is there"),
+        (Violation(message="It is by X."), "It is by X"),
         (Violation(message="a" * 110), "a" * 110),
     ],
 )
@@ -733,10 +735,18 @@ def test_a_quote_that_is_cut_ends_once() -> None:
     assert said == f"{'word word ' * 10}word wo... 0 of 1 policy passed."
 
 
-def test_the_byline_names_the_author() -> None:
-    attestation = replace(RECORDED, commit=Commit(sha=SHA, author_name="Ada Quay"))
-
-    assert words(Outcome.PASSED, attestation).byline == "release on main at 9c1d4e7 by Ada Quay"
+@pytest.mark.parametrize(
+    ("commit", "job", "line"),
+    [
+        (Commit(sha=SHA, author_name="Ada Quay"), Job(), "release on main at 9c1d4e7 by Ada Quay"),
+        # An author without a commit is nobody's.
+        (Commit(sha="", author_name="Ada Quay"), Job(), "release on main"),
+        (None, Job(sha=SHA), "release on main at 9c1d4e7"),
+        (None, Job(), "release on main"),
+    ],
+)
+def test_the_byline_names_the_author(commit: Commit | None, job: Job, line: str) -> None:
+    assert words(Outcome.PASSED, replace(RECORDED, commit=commit), job).byline == line
 
 
 def test_jobs_that_failed_stand_before_those_that_did_not() -> None:
@@ -763,3 +773,23 @@ def test_results_without_names_are_numbered_as_they_are_given() -> None:
         ("earlier job 1", "success"),
         ("earlier job 3", "skipped"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("run_id", "is_recorded", "arguments"),
+    [
+        ("8f14e45f", True, "--id 8f14e45f -o statement"),
+        ("8f14e45f", False, ""),
+        ("8f14e45", True, ""),
+        ("-f14e45f", True, ""),
+        ("8f14e45f;x", True, ""),
+        ("f" * 64, True, f"--id {'f' * 64} -o statement"),
+        ("f" * 65, True, ""),
+    ],
+)
+def test_only_an_id_of_chainloops_is_put_into_a_command(
+    run_id: str, is_recorded: bool, arguments: str
+) -> None:
+    attestation = replace(RECORDED, run=Run(id=run_id), is_recorded=is_recorded)
+
+    assert words(Outcome.FAILED, attestation).describe == arguments
