@@ -539,10 +539,44 @@ def test_a_long_subject_loses_what_matters_least(
     assert words(Outcome.PASSED, attestation, policies=policies).subject == subject
 
 
+@pytest.mark.parametrize(
+    ("length", "is_located", "subject"),
+    [
+        # 78 characters, and one more.
+        (29, True, f"[harbour] Passed: {'w' * 29} main@9c1d4e7 (7 of 7 policies)"),
+        (30, True, f"[harbour] Passed: {'w' * 30} main@9c1d4e7"),
+        (47, True, f"[harbour] Passed: {'w' * 47} main@9c1d4e7"),
+        (48, True, f"[harbour] Passed: {'w' * 44}... main@9c1d4e7"),
+        (42, False, f"[harbour] Passed: {'w' * 42} (7 of 7 policies)"),
+        (43, False, f"[harbour] Passed: {'w' * 43}"),
+        (60, False, f"[harbour] Passed: {'w' * 60}"),
+        (61, False, f"[harbour] Passed: {'w' * 56}..."),
+    ],
+)
+def test_a_subject_uses_all_of_its_room(length: int, is_located: bool, subject: str) -> None:
+    attestation = replace(RECORDED, workflow=Workflow(name="w" * length, project="harbour"))
+    if not is_located:
+        attestation = replace(attestation, commit=None, environment=())
+    policies = Policies(evaluation_count=7, passed_count=7)
+
+    assert words(Outcome.PASSED, attestation, policies=policies).subject == subject
+
+
 def test_a_subject_without_a_commit_has_no_sign_for_it() -> None:
     attestation = replace(RECORDED, commit=None)
 
     assert words(Outcome.CANCELLED, attestation).subject == "[harbour] Cancelled: release main"
+    long = replace(attestation, workflow=Workflow(name="w" * 60, project="harbour"))
+    assert words(Outcome.CANCELLED, long).subject == f"[harbour] Cancelled: {'w' * 49}... main"
+    # The least room that there can be.
+    long = replace(
+        RECORDED,
+        workflow=Workflow(name="w" * 60, project="p" * 60),
+        environment=(Annotation(name="GITHUB_REF", value="b" * 60),),
+    )
+    said = words(Outcome.BLOCKED, long, policies=Policies(has_violations=True)).subject
+    assert said == f"[{'p' * 21}...] Blocked by policy: {'w' * 13}... bbbb...@9c1d4e7"
+    assert len(said) == 78
 
 
 @pytest.mark.parametrize(

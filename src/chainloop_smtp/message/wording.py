@@ -223,8 +223,8 @@ def _subject_by_outcome(facts: RunFacts, badge: str) -> str:
         tail += f" ({detail})"
     elif len(head + workflow + tail) > _LONGEST:
         room = _LONGEST - len(head) - len(commit) - 1
-        branch = formatting.cut(branch, max(room - min(len(workflow), 16), 4))
-        workflow = formatting.cut(workflow, max(room - len(branch), 4))
+        branch = formatting.cut(branch, room - min(len(workflow), 16))
+        workflow = formatting.cut(workflow, room - len(branch))
         tail = f" {branch}{commit}" if branch or commit else ""
     return " ".join(f"{head}{workflow}{tail}".split())
 
@@ -240,7 +240,7 @@ def _subject_by_ref(facts: RunFacts, badge: str) -> str:
     room = _LONGEST - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
     workflow, branch = _unbracketed(formatting.workflow_name(facts)), formatting.ref(facts)
     if len(f"{workflow} {branch}".strip()) > room:
-        branch = formatting.cut(branch, max(room - 1 - min(len(workflow), room // 2), 4))
+        branch = formatting.cut(branch, room - 1 - min(len(workflow), room // 2))
         workflow = formatting.cut(workflow, room - 1 - len(branch) if branch else room)
     stem = " ".join(f"{workflow} {_unbracketed(branch)}".split()) or "the run"
     changing = ", ".join(filter(None, (badge, formatting.sha(facts)[:7])))
