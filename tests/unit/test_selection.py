@@ -1,0 +1,264 @@
+"""What the limits leave of each kind, how it is marked and sorted, and what is said of the rest."""
+
+from dataclasses import replace
+
+import pytest
+
+from chainloop_smtp.message.budget import FULL, Limits
+from chainloop_smtp.message.comparison import Changed
+from chainloop_smtp.message.rows import Fact, Section
+from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown
+from chainloop_smtp.message.wording import Tone
+from chainloop_smtp.model.attested import (
+    Annotation,
+    Attestation,
+    Evaluation,
+    Finding,
+    FindingKind,
+    Material,
+    Policies,
+    Run,
+    Strategy,
+    Violation,
+)
+from chainloop_smtp.model.facts import Aspect, Changes, Job
+from states import facts_of
+
+GATE = Evaluation(
+    name="gate",
+    material="image",
+    is_gate=True,
+    description="# No known\nvulnerability",
+    violations=(
+        Violation(message="one\ntwo\nthree"),
+        Violation(message="suppressed", is_suppressed=True),
+        Violation(message="four"),
+        Violation(message="five"),
+    ),
+)
+ADVICE = Evaluation(name="advice", violations=(Violation(message="old"),))
+LICENSES = replace(ADVICE, name="licenses", material="sbom")
+SKIPPED = Evaluation(name="vex", is_skipped=True, skip_reasons=("no vex", "no statements"))
+PASSED = tuple(Evaluation(name=each, material="sbom") for each in ("a", "b", "c"))
+ATTESTATION = Attestation(
+    shape="a test",
+    is_recorded=True,
+    policies=Policies(evaluations=(ADVICE, GATE, LICENSES, SKIPPED, *PASSED)),
+    materials=(
+        Material(name="plain", type="STRING", value="x", tag="1", digest="sha256:aa"),
+        Material(name="log", is_set=False),
+        Material(name="sbom", is_output=True),
+        Material(name="image"),
+        Material(name="vex", is_set=False, is_required=True),
+        Material(
+            name="jar",
+            annotations=(Annotation(name="k", value=""), Annotation(name="l", value="v")),
+        ),
+    ),
+)
+TIGHT = replace(
+    FULL,
+    annotations=1,
+    passed=2,
+    materials=4,
+    messages=1,
+    lines=1,
+    advisory=1,
+    commit_message=5,
+    gated=0,
+    rows=2,
+)
+
+
+def selection(
+    limits: Limits = FULL, attestation: Attestation = ATTESTATION, elsewhere: str = "see it"
+) -> Selection:
+    return Selection(facts_of(attestation, Job()), limits, elsewhere)
+
+
+def test_without_limits_everything_is_shown() -> None:
+    whole = selection()
+
+    assert whole.note == whole.attention_more() == whole.materials_more() == ""
+    assert whole.evaluations_more() == ()
+    assert whole.row_count == 5 + 7 + 6
+    gate = Attention(
+        name="gate",
+        is_gate=True,
+        material="image",
+        description="No known",
+        findings=(("one", "two", "three"), ("four",), ("five",)),
+        more="",
+        standing="Gate",
+        tone=Tone.DANGER,
+        glyph="✕",
+    )
+    advice = Attention("advice", False, "", "", (("old",),), "", "Advisory", Tone.WARN, "!")
+    licenses = advice._replace(name="licenses", material="sbom")
+    assert whole.attention() == (gate, advice, licenses)
+    assert whole.evaluations() == (
+        Evaluated("advice", "attestation", Tone.WARN, "!", "Violated", ()),
+        Evaluated("gate", "image", Tone.DANGER, "✕", "Violated, gate", ()),
+        Evaluated("licenses", "sbom", Tone.WARN, "!", "Violated", ()),
+        Evaluated("vex", "attestation", Tone.IDLE, "–", "Skipped", ("no vex", "no statements")),
+        *(Evaluated(each, "sbom", Tone.OK, "✓", "Passed", ()) for each in ("a", "b", "c")),
+    )
+    none = Shown("vex", "", "", "", False, "missing", Tone.WARN, "!", (), "")
+    assert whole.materials() == (
+        none,
+        Shown("plain", "STRING", "x:1", "sha256:aa", False, "", Tone.IDLE, "", (), ""),
+        none._replace(name="log", mark="not added", tone=Tone.IDLE, glyph="–"),
+        none._replace(name="sbom", is_output=True, mark="violation"),
+        none._replace(name="image", mark="gate violated", tone=Tone.DANGER, glyph="✕"),
+        Shown(
+            "jar",
+            "",
+            "",
+            "",
+            False,
+            "",
+            Tone.IDLE,
+            "",
+            (Fact("k", "not set"), Fact("l", "v")),
+            "",
+        ),
+    )
+
+
+def test_what_the_limits_leave_out_is_counted() -> None:
+    cut = selection(TIGHT)
+
+    assert cut.note == " Not everything fits in here: see it."
+    assert [each.name for each in cut.attention()] == ["advice"]
+    assert cut.attention_more() == "and 2 more violated policies: see it"
+    assert [each.name for each in cut.evaluations()] == ["advice", "gate"]
+    assert cut.evaluations_more() == (
+        "and 2 more evaluations: see it",
+        "3 passed: a, b and 1 more: see it",
+    )
+    # Missing ones first, then those with a mark, then outputs.
+    assert [each.name for each in cut.materials()] == ["vex", "sbom", "log", "image"]
+    assert cut.materials_more() == "and 2 more materials: see it"
+    assert cut.row_count == 1 + 2 + 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "findings", "more"),
+    [
+        (replace(FULL, messages=1), (("one", "two", "three"),), "and 2 more findings: see it"),
+        (
+            replace(FULL, messages=2, lines=2),
+            (("one", "two", "and 1 more line: see it"), ("four",)),
+            "and 1 more finding: see it",
+        ),
+        (
+            replace(FULL, messages=3, lines=1),
+            (("one", "and 2 more lines: see it"), ("four",), ("five",)),
+            "",
+        ),
+    ],
+)
+def test_findings_and_their_lines_are_counted(
+    limits: Limits, findings: tuple[tuple[str, ...], ...], more: str
+) -> None:
+    first = selection(limits).attention()[0]
+    assert (first.findings, first.more) == (findings, more)
+
+
+@pytest.mark.parametrize(
+    ("limits", "lines"),
+    [
+        (replace(FULL, passed=3), ("3 passed: a, b, c",)),
+        (replace(FULL, passed=0), ("3 passed:  and 3 more: see it",)),
+        (replace(FULL, rows=6), ("and 1 more evaluation: see it",)),
+        (replace(FULL, rows=7), ()),
+    ],
+)
+def test_passed_policies_have_a_line(limits: Limits, lines: tuple[str, ...]) -> None:
+    assert selection(limits).evaluations_more() == lines
+
+
+def test_other_kinds_are_cut_alike() -> None:
+    cut = selection(TIGHT, elsewhere="")
+
+    assert cut.note == " Not everything fits in here."
+    assert cut.attention_more() == "and 2 more violated policies"
+    table = (Fact("a", "1"), Fact("b", "2"))
+    assert cut.section("T", table, 1) == Section("T", table[:1], "and 1 more")
+    assert cut.section("T", table, 2) == cut.section("T", table, None) == Section("T", table)
+    assert cut.commit(Fact("Message", "12345")) == Fact("Message", "12345")
+    assert cut.commit(Fact("Message", "123456")) == Fact("Message", "12345... (cut)")
+    assert cut.commit(Fact("Commit", "123456")) == Fact("Commit", "123456")
+    assert selection().commit(Fact("Message", "123456")) == Fact("Message", "123456")
+    jar = replace(ATTESTATION, materials=ATTESTATION.materials[5:])
+    (shown,) = selection(TIGHT, jar).materials()
+    assert (shown.annotations, shown.more) == (
+        (Fact("k", "not set"),),
+        "and 1 more annotation: see it",
+    )
+    (skipped,) = selection(
+        TIGHT, replace(jar, policies=Policies(evaluations=(SKIPPED,)))
+    ).evaluations()
+    assert skipped.reasons == ("no vex", "and 1 more line: see it")
+
+
+def test_under_an_enforced_strategy_every_violation_stops_the_run() -> None:
+    policies = replace(ATTESTATION.policies, strategy=Strategy.ENFORCED)
+    enforced = selection(attestation=replace(ATTESTATION, policies=policies))
+
+    assert [(each.standing, each.tone, each.glyph) for each in enforced.attention()] == [
+        ("Gate", Tone.DANGER, "✕"),
+        *[("Enforced", Tone.DANGER, "✕")] * 2,
+    ]
+    assert [(each.tone, each.word) for each in enforced.evaluations()[:2]] == [
+        (Tone.DANGER, "Violated"),
+        (Tone.DANGER, "Violated, gate"),
+    ]
+
+
+def test_changes_are_cut_as_materials_are() -> None:
+    changes = Changes(
+        previous=Attestation(shape="a test", is_recorded=True, run=Run(id="1b9d")),
+        added=tuple(Material(name=each) for each in "abcde"),
+        unchanged=(Aspect.OUTCOME,),
+    )
+
+    assert selection(TIGHT).changes(changes) == Changed(
+        "Changed since run 1b9d",
+        "",
+        (
+            Fact("Violations", "as before"),
+            Fact("Materials", "5 added"),
+            Fact("Run", "outcome as before"),
+        ),
+        Section(
+            "Changed since run 1b9d",
+            tuple(Fact("Added", each) for each in "abcd"),
+            "and 2 more: see it",
+        ),
+    )
+
+
+def test_the_size_is_the_text_and_a_hundred_characters_a_row() -> None:
+    finding = Finding(kind=FindingKind.SAST, recommendation="do\nit")
+    bare = replace(ATTESTATION, materials=(), policies=Policies())
+    two = (Annotation(name="a", value="b"),) * 2
+
+    def size(limits: Limits = FULL, **more: object) -> int:
+        return selection(limits, replace(bare, **more)).size()  # type: ignore[arg-type]
+
+    assert size() == 0
+    # An evaluation, its violation and a line break in the message.
+    policies = Policies(evaluations=(replace(ADVICE, violations=(Violation(message="1\n2"),)),))
+    assert size(policies=policies) == 3 + 300
+    policies = Policies(evaluations=(replace(ADVICE, violations=(Violation(finding=finding),)),))
+    assert size(policies=policies) == 5 + 300
+    policies = Policies(evaluations=(SKIPPED,))
+    assert size(policies=policies) == 300
+    assert size(TIGHT, policies=policies) == 200
+    materials = (Material(name="a", annotations=two),)
+    assert size(materials=materials) == 300
+    assert size(TIGHT, materials=materials) == 200
+    assert size(annotations=two) == size(environment=two) == 200
+    assert size(replace(FULL, rows=1), annotations=two) == 100
+    assert size(replace(FULL, environment=1), environment=two) == 100
