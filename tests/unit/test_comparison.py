@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from chainloop_smtp.message.comparison import comparison
+from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.model.attested import Attestation, Material, Run, Violation
 from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
 
@@ -98,7 +99,11 @@ def test_it_says_since_when(run: Run, since: str) -> None:
 def test_three_lines_say_what_to_look_at(
     changes: Changes, violations: str, materials: str, run: str
 ) -> None:
-    assert [each.value for each in comparison(changes).summary] == [violations, materials, run]
+    assert comparison(changes).summary == (
+        Fact("Violations", violations),
+        Fact("Materials", materials),
+        Fact("Run", run),
+    )
 
 
 def test_each_change_has_a_row() -> None:
@@ -115,23 +120,38 @@ def test_each_change_has_a_row() -> None:
                 before=Material(name="version", value="1"),
                 after=Material(name="version", value="2"),
             ),
+            # A digest on one side only says nothing.
+            Replacement(
+                before=Material(name="signed", value="a"),
+                after=Material(name="signed", value="b", digest="sha256:04"),
+            ),
         ),
         introduced=(NEW,),
         resolved=(replace(NEW, material="sbom", is_gate=False),),
         contract=Shift(before="release revision 3", after="release revision 4"),
+        outcome=Shift(before="a", after="b"),
+        strategy=Shift(before="c", after="d"),
+        signer=Shift(before="e", after="f"),
     )
 
-    assert [(each.key, each.value) for each in comparison(changes).details.rows] == [
-        ("Contract", "release revision 4 (before: release revision 3)"),
-        ("New violation", "licenses on the attestation (gate): AGPL"),
-        ("Resolved", "licenses on sbom: AGPL"),
-        ("Added", "sbom (SBOM)\na.json\nsha256:01"),
-        ("Removed", "image\nregistry/x:1"),
-        ("Changed", "jar\nsha256:03\nbefore: sha256:02"),
-        ("Changed", "version: 2 (before: 1)"),
-        ("Compared with", "1b9d"),
-        ("Its attestation", "sha256:aa"),
-    ]
+    assert comparison(changes).details == Section(
+        "Changed since 11 Mar 2026, 09:12:00 UTC",
+        (
+            Fact("Outcome", "b (before: a)"),
+            Fact("Contract", "release revision 4 (before: release revision 3)"),
+            Fact("Strategy", "d (before: c)"),
+            Fact("Signer", "f (before: e)"),
+            Fact("New violation", "licenses on the attestation (gate): AGPL"),
+            Fact("Resolved", "licenses on sbom: AGPL"),
+            Fact("Added", "sbom (SBOM)\na.json\nsha256:01"),
+            Fact("Removed", "image\nregistry/x:1"),
+            Fact("Changed", "jar\nsha256:03\nbefore: sha256:02"),
+            Fact("Changed", "version: 2 (before: 1)"),
+            Fact("Changed", "signed: b (before: a)"),
+            Fact("Compared with", "1b9d", "code"),
+            Fact("Its attestation", "sha256:aa", "code", "https://app.example.test/1"),
+        ),
+    )
 
 
 @pytest.mark.parametrize(("url", "link"), [("https://a.test/1", "https://a.test/1"), ("x:1", "")])

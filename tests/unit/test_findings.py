@@ -42,6 +42,20 @@ OPENSSL = Finding(
         ("```\na\n```\nb *c*\n```\nd *e*\n```\nf *g*", ["a", "b c", "d *e*", "f g"]),
         ("  words behind blanks  ", ["words behind blanks"]),
         ("", []),
+        ("~~~\n*a*\n~~~\n*b*", ["*a*", "b"]),
+        ("> > ## *a*", ["a"]),
+        ("###### six\n####### seven", ["six", "####### seven"]),
+        ("__\n***\n_ _ _\nx", ["__", "x"]),
+        ("+ *one*\n  - two", ["- one", "- two"]),
+        ("a [b *c*](u) d `e` *f*", ["a b c (u) d e f"]),
+        ("[](u) [v](v)", ["u v"]),
+        ("`a` *b* `c", ["a b `c"]),
+        ("*a* `b` *c* `d`", ["a b c d"]),
+        ("**a* b", ["**a* b"]),
+        ("_a_.b __c__d *e*.", ["_a_.b __c__d e."]),
+        ("\\*a*", ["\\*a*"]),
+        ("*a", ["*a"]),
+        ("*ab* c*", ["ab c*"]),
     ],
 )
 def test_the_marks_go_and_the_words_stay(text: str, plain: list[str]) -> None:
@@ -68,6 +82,7 @@ def test_marks_that_nothing_ends_stay_and_are_looked_through_once(text: str) -> 
         "CVE-2026-21441",
         "openssl 3.0.14-r0: CVE-2026-21441",
         "CVE-2026-21441 is critical, fixed in 3.0.16-r0.",
+        "CVE-2026-21441\nopenssl",
     ],
 )
 def test_a_message_that_adds_nothing_to_the_finding_is_left_out(message: str) -> None:
@@ -86,10 +101,10 @@ def test_a_finding_that_adds_nothing_to_the_message_is_left_out() -> None:
 
 
 def test_where_both_say_something_both_are_said() -> None:
-    finding, message = lines(Violation(message="Update the base image.", finding=OPENSSL))
-
-    assert finding.startswith("CVE-2026-21441")
-    assert message == "Update the base image."
+    assert lines(Violation(message="Update the base image.", finding=OPENSSL)) == (
+        "CVE-2026-21441 (critical, CVSS 9.8) in openssl 3.0.14-r0, fixed in 3.0.16-r0",
+        "Update the base image.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,10 +126,53 @@ def test_what_is_recommended_is_said_unless_the_message_says_it(
     assert told[1:] == ("Update the base image.", *said)
 
 
-def test_a_score_that_is_no_cvss_is_called_a_score() -> None:
-    finding = Finding(kind=FindingKind.SAST, id="c/write", severity="HIGH", score=7.0)
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        # A score that is no CVSS is called a score.
+        (
+            Finding(kind=FindingKind.SAST, id="c/write", severity="HIGH", score=7.0),
+            "c/write (high, score 7)",
+        ),
+        (
+            Finding(kind=FindingKind.SAST, id="c/write", message="Too\n long", location="a.c:1"),
+            "c/write at a.c:1: Too long",
+        ),
+        (Finding(kind=FindingKind.SAST, message="Too long", location="a.c:1"), "Too long at a.c:1"),
+        (Finding(kind=FindingKind.VULNERABILITY, id="CVE-1", message="x"), "CVE-1"),
+        (Finding(kind=FindingKind.VULNERABILITY, id="CVE-1", score=0.0), "CVE-1 (CVSS 0)"),
+        (
+            Finding(
+                kind=FindingKind.VULNERABILITY,
+                id="CVE-1",
+                assessment="NOT_AFFECTED_YET",
+                component="openssl",
+                component_version="",
+                fixed_version="3",
+            ),
+            "CVE-1 (not affected yet) in openssl, fixed in 3",
+        ),
+        # A version of nothing is none.
+        (Finding(kind=FindingKind.LICENSE, id="GPL", component_version="3"), "GPL"),
+    ],
+)
+def test_a_finding_is_one_line(finding: Finding, line: str) -> None:
+    assert lines(Violation(finding=finding)) == (line,)
 
-    assert lines(Violation(finding=finding)) == ("c/write (high, score 7)",)
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("a", "an", "and", "at", "cvss", "fixed", "in", "is", "of", "the", "to", "which"),
+        *("update", "upgrade", "Upgrade", "THE."),
+    ],
+)
+def test_words_that_only_join_facts_add_nothing(word: str) -> None:
+    message = f"openssl {word} 3.0.14-r0"
+
+    assert lines(Violation(message=message, finding=OPENSSL)) == (
+        "CVE-2026-21441 (critical, CVSS 9.8) in openssl 3.0.14-r0, fixed in 3.0.16-r0",
+    )
 
 
 def test_a_violation_without_words_is_its_policy() -> None:

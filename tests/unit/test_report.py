@@ -193,6 +193,8 @@ def test_text_of_others_shows_no_reader_something_else() -> None:
 
     octets = report(facts_of(attestation), EnvValues.SHOW)
 
+    assert octets.startswith(b'{\n  "schema": "urn:chainloop-smtp:schema:report:1",\n')
+    assert octets.endswith(b"\n}\n")
     assert rb'"\u202eabc\u001b[2J\ufffd\u00e9"' in octets
 
 

@@ -73,7 +73,7 @@ def unmarked(text: str) -> tuple[str, ...]:
 
 
 def _unmarked_line(line: str) -> str:
-    bare = _BULLET.sub(r"\1- ", _BLOCK.sub("", line, count=1)).strip()
+    bare = _BULLET.sub(r"\1- ", _BLOCK.sub("", line)).strip()
     if not _MARK.search(bare):
         return bare
     runs = _positions(_TICKS, bare)
