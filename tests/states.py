@@ -286,6 +286,7 @@ STATES: dict[str, tuple[Attestation | None, Job, str]] = {
         "Passed",
     ),
     "violations": (with_policies(ADVISORY, *PASSED), JOB, "Policy violations"),
+    "gate-violated": (with_policies(GATE, ADVISORY, *PASSED), JOB, "Policy violations"),
     "blocked-by-gate": (
         with_policies(GATE, ADVISORY, SKIPPED, *PASSED),
         replace(JOB, status=JobStatus.FAILURE),
@@ -378,7 +379,7 @@ def registration_mail(name: str = "smtp.example.test", options: Options = OPTION
 @cache
 def golden_mails() -> dict[str, Mail]:
     """By name: those of `STATES`, and `OTHERS`."""
-    after = with_policies(GATE, SKIPPED, *PASSED, strategy=Strategy.ENFORCED)
+    after = with_policies(GATE, SKIPPED, *PASSED, strategy=Strategy.ENFORCED, is_bypassed=False)
     files = [File(name="attestation.json", content=b"{}\n"), File(name="größe.txt", content=b"1")]
     return {
         **{name: written(attestation, job) for name, (attestation, job, _) in STATES.items()},

@@ -44,12 +44,13 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
 
     The first of these that holds is the outcome: blocked, failed, cancelled, not attested,
     bypassed, violations, passed; attested where no policy applies. A blocked run makes its job
-    fail too, so blocked stands before failed.
+    fail too, so blocked stands before failed. A push does not print whether the policy check was
+    bypassed; where no job failed, a violated gate is therefore no more than a violation.
 
     Args:
         attestation: None when no evidence was handed over.
     """
-    status = _policy_status(attestation) if attestation else None
+    status = _policy_status(attestation, job) if attestation else None
     missing = _missing(attestation.materials) if attestation else ()
     if status is PolicyStatus.BLOCKED:
         outcome, reason = Outcome.BLOCKED, ""
@@ -60,7 +61,8 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
     elif attestation is None or not attestation.is_recorded:
         outcome, reason = Outcome.NOT_ATTESTED, _absence(attestation, missing, job)
     else:
-        outcome, reason = _attested_outcome(attestation, status), ""
+        outcome = _attested_outcome(attestation, status)
+        reason = _gate(attestation, job) if outcome is Outcome.VIOLATIONS else ""
     return Verdict(
         outcome=outcome,
         reason=reason,
@@ -74,6 +76,18 @@ def _attested_outcome(attestation: Attestation, status: PolicyStatus | None) -> 
     if status is None and attestation.policies.has_violations:
         return Outcome.VIOLATIONS
     return _OUTCOMES.get(status, Outcome.ATTESTED)
+
+
+def _gate(attestation: Attestation, job: Job) -> str:
+    """What is known of a violated gate, where that is not whether it was bypassed."""
+    if not attestation.policies.has_gated_violations:
+        return ""
+    is_known = job.is_success and (job.status is not None or job.needs)
+    return (
+        f"gate violated; the {'run' if job.sender else 'job'} went on"
+        if is_known
+        else ("gate violated")
+    )
 
 
 def doubt(attestation: Attestation | None, job: Job) -> str:
@@ -120,8 +134,11 @@ def _leftover(attestation: Attestation | None, job: Job) -> str:
     return f"The evidence is of CI run {run_id}, and this mail comes from CI run {job.run_id}."
 
 
-def _policy_status(attestation: Attestation) -> PolicyStatus | None:
-    """Chainloop's rule (policy_status.go), in its order; only active violations count."""
+def _policy_status(attestation: Attestation, job: Job) -> PolicyStatus | None:
+    """Chainloop's rule (policy_status.go), in its order; only active violations count.
+
+    None where the rule needs more than the evidence and the jobs say.
+    """
     policies = attestation.policies
     has_violations = bool(policies.violation_count) or policies.has_violations
     if policies.is_blocked:
@@ -137,7 +154,8 @@ def _policy_status(attestation: Attestation) -> PolicyStatus | None:
         if policies.is_bypassed:
             return PolicyStatus.BYPASSED
         if has_violations:
-            return PolicyStatus.BLOCKED
+            is_known = policies.is_bypassed is False or job.has_failed
+            return PolicyStatus.BLOCKED if is_known else None
     if has_violations:
         # Without the attestation, nothing says whether they block the run.
         return PolicyStatus.WARNING if attestation.is_retrieved else None

@@ -25,6 +25,7 @@ def test_a_mail_carries_what_it_is_filtered_and_threaded_by(
     inputs = submitting(
         mail_server,
         attestation="attestation.json",
+        **{"job-status": "failure"},
         headers="X-PM-Message-Stream: reports\nX-Team: Häfen",
     )
     # Two steps and one attempt: the same mail, by its id, and one thread. The second does not see
@@ -72,6 +73,7 @@ def test_subject_and_templates_of_the_repository_make_the_mail(
     inputs = submitting(
         mail_server,
         attestation="attestation.json",
+        **{"job-status": "failure"},
         subject="{{ wording.badge }} in {{ attestation.workflow.project }}\n({{ job.name }})",
         template_dir=".github/mail of ours",
     )

@@ -439,7 +439,13 @@ def test_a_refused_recipient_of_one_run_fails_the_step_and_the_run_is_named(
 def test_the_inputs_own_form_holds_for_each_run(program: Program, tmp_path: Path) -> None:
     environ = chainloop(tmp_path, [[listed(SECOND), listed(FIRST)]])
     post = Post()
-    sent(program, environ, post, subject="{{ attestation.workflow.name }}: {{ verdict.outcome }}", attach="report")
+    sent(
+        program,
+        environ,
+        post,
+        subject="{{ attestation.workflow.name }}: {{ verdict.outcome }}",
+        attach="report",
+    )
     assert [parsed(each.content)["Subject"] for each in post.mails] == [
         "gate: attested",
         "ship: violations",

@@ -19,7 +19,7 @@ from builders import (
     stored_evaluations,
 )
 from chainloop_smtp import __version__
-from program import INPUTS, Ended, Post, Program, failure
+from program import INPUTS, Ended, Post, Program, failure, text_of
 
 EVALUATIONS = [evaluation("licenses", material="sbom", violations=["AGPL"])]
 DIFFERENT = "The mail does not show what its evidence says."
@@ -89,6 +89,38 @@ def test_the_job_and_the_options_are_read_from_the_report(
 
     assert ended.code == 0, ended.stderr
     assert results(ended)["verdict in the report"] == "ok"
+
+
+@pytest.mark.parametrize("attach", ["attestation\nreport", "attestation"])
+@pytest.mark.parametrize(
+    ("job_status", "outcome", "words"),
+    [
+        ("success", "violations", "Gate violated; the job went on."),
+        ("failure", "blocked", "the pipeline stops here until the gate passes or is bypassed."),
+        ("", "violations", "Gate violated. The attestation was recorded;"),
+    ],
+)
+def test_a_gate_that_only_the_jobs_result_decides_is_verified_with_it(
+    program: Program, tmp_path: Path, attach: str, job_status: str, outcome: str, words: str
+) -> None:
+    evaluations = [evaluation("licenses", material="sbom", violations=["AGPL"], is_gate=True)]
+    push = cli_push(statement(evaluations=evaluations), evaluations=evaluations)
+    (tmp_path / "push.json").write_bytes(encoded(push))
+    path = mailed(
+        program,
+        tmp_path,
+        attach=attach,
+        attestation=str(tmp_path / "push.json"),
+        job_status=job_status,
+    )
+
+    mail = path.read_bytes()
+    assert f"X-Chainloop-Outcome: {outcome}".encode() in mail
+    assert (b"X-Chainloop-Policy-Status" in mail) is (outcome == "blocked")
+    assert words in " ".join(text_of(mail).split())
+    ended = verified(program, path, "-o", "json")
+    assert ended.code == 0, ended.stdout
+    assert json.loads(ended.stdout)["ok"]
 
 
 def test_a_mail_whose_report_was_too_large_to_attach_agrees(

@@ -59,10 +59,10 @@ def sent(
 
 
 def checked(octets: bytes, evidence: bytes = EVIDENCE) -> dict[str, tuple[str, str]]:
-    attested = parser.parse(evidence)
-    found = received.check_claims(
-        received.read(octets), clean(attested), judge(attested, Job()), BADGES
-    )
+    attested, mail = parser.parse(evidence), received.read(octets)
+    claimed = dict(mail.fields).get("x-chainloop-outcome")
+    by_job = next((each for each in (Outcome.FAILED, Outcome.CANCELLED) if each == claimed), None)
+    found = received.check_claims(mail, clean(attested), judge(attested, Job()), BADGES, by_job)
     return {each.name: (each.result.value, each.detail) for each in found}
 
 

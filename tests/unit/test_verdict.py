@@ -18,7 +18,15 @@ from chainloop_smtp.model.attested import (
     Strategy,
     Violation,
 )
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, PolicyStatus, Verdict
+from chainloop_smtp.model.facts import (
+    Job,
+    JobResult,
+    JobStatus,
+    Outcome,
+    PolicyStatus,
+    Sender,
+    Verdict,
+)
 from chainloop_smtp.verdict import judge
 
 RECORDED = Attestation(shape="test", is_recorded=True)
@@ -57,8 +65,18 @@ def attested(policies: Policies) -> Attestation:
             PolicyStatus.WARNING,
             Outcome.VIOLATIONS,
         ),
-        (replace(VIOLATED, strategy=Strategy.ENFORCED), PolicyStatus.BLOCKED, Outcome.BLOCKED),
-        (replace(VIOLATED, has_gated_violations=True), PolicyStatus.BLOCKED, Outcome.BLOCKED),
+        (
+            replace(VIOLATED, strategy=Strategy.ENFORCED, is_bypassed=False),
+            PolicyStatus.BLOCKED,
+            Outcome.BLOCKED,
+        ),
+        (
+            replace(VIOLATED, has_gated_violations=True, is_bypassed=False),
+            PolicyStatus.BLOCKED,
+            Outcome.BLOCKED,
+        ),
+        # A push does not say whether the check was bypassed.
+        (replace(VIOLATED, strategy=Strategy.ENFORCED), None, Outcome.VIOLATIONS),
         (
             replace(VIOLATED, has_gated_violations=True, is_bypassed=True),
             PolicyStatus.BYPASSED,
@@ -119,7 +137,78 @@ def test_suppressed_violations_never_count_and_has_policy_violations_decides_not
 
     verdict = judge(attestation.parse(builders.encoded(document)), Job())
 
-    assert verdict.outcome is outcome
+    is_undecided = outcome is Outcome.BLOCKED and not is_described
+    assert verdict.outcome is (Outcome.VIOLATIONS if is_undecided else outcome)
+    assert (verdict.policy_status is None) is is_undecided
+
+
+GATE_EVALUATIONS = [builders.evaluation("x", violations=["open"], is_gate=True)]
+PUSH = builders.cli_push(
+    builders.statement(evaluations=GATE_EVALUATIONS), evaluations=GATE_EVALUATIONS
+)
+SUCCEEDED = JobResult(name="build", result=JobStatus.SUCCESS)
+WENT_ON = "gate violated; the job went on"
+
+
+@pytest.mark.parametrize(
+    ("job", "outcome", "reason", "status"),
+    [
+        (Job(status=JobStatus.SUCCESS), Outcome.VIOLATIONS, WENT_ON, None),
+        (Job(status=JobStatus.NEUTRAL), Outcome.VIOLATIONS, WENT_ON, None),
+        (Job(needs=(SUCCEEDED,)), Outcome.VIOLATIONS, WENT_ON, None),
+        (
+            Job(status=JobStatus.SUCCESS, sender=Sender()),
+            Outcome.VIOLATIONS,
+            "gate violated; the run went on",
+            None,
+        ),
+        (Job(), Outcome.VIOLATIONS, "gate violated", None),
+        (Job(status=JobStatus.SKIPPED), Outcome.VIOLATIONS, "gate violated", None),
+        (Job(status=JobStatus.CANCELLED), Outcome.CANCELLED, "job was cancelled", None),
+        (Job(status=JobStatus.FAILURE), Outcome.BLOCKED, "", PolicyStatus.BLOCKED),
+        (
+            Job(
+                status=JobStatus.SUCCESS,
+                needs=(replace(SUCCEEDED, result=JobStatus.TIMED_OUT),),
+            ),
+            Outcome.BLOCKED,
+            "",
+            PolicyStatus.BLOCKED,
+        ),
+    ],
+)
+def test_a_push_with_a_violated_gate_is_blocked_only_where_a_job_failed(
+    job: Job, outcome: Outcome, reason: str, status: PolicyStatus | None
+) -> None:
+    verdict = judge(attestation.parse(builders.encoded(PUSH)), job)
+
+    assert (verdict.outcome, verdict.reason, verdict.policy_status) == (outcome, reason, status)
+
+
+@pytest.mark.parametrize(
+    ("is_bypassed", "outcome", "status"),
+    [
+        (True, Outcome.BYPASSED, PolicyStatus.BYPASSED),
+        (False, Outcome.BLOCKED, PolicyStatus.BLOCKED),
+    ],
+)
+def test_with_its_bundle_a_push_says_whether_the_gate_was_bypassed(
+    is_bypassed: bool, outcome: Outcome, status: PolicyStatus
+) -> None:
+    statement = builders.statement(evaluations=GATE_EVALUATIONS, is_bypassed=is_bypassed)
+    push = builders.cli_push(statement, evaluations=GATE_EVALUATIONS)
+    parsed = map(attestation.parse, (builders.encoded(push), builders.stored_bundle(statement)))
+
+    verdict = judge(attestation.join(*parsed), Job(status=JobStatus.SUCCESS))
+
+    assert (verdict.outcome, verdict.reason, verdict.policy_status) == (outcome, "", status)
+
+
+def test_before_the_push_a_violated_gate_blocks_nothing_yet() -> None:
+    for more in ({"isPushed": False, "digest": ""}, {"dryRun": True, "attestationID": ""}):
+        verdict = judge(attestation.parse(builders.encoded(PUSH | more)), Job())
+
+        assert (verdict.outcome, verdict.policy_status) == (Outcome.NOT_ATTESTED, None)
 
 
 def test_a_run_that_is_described_without_attestation_has_no_policy_status() -> None:
@@ -134,7 +223,7 @@ def test_a_run_that_is_described_without_attestation_has_no_policy_status() -> N
 
 # --- what happened -----------------------------------------------------------------------------
 
-BLOCKED = attested(replace(VIOLATED, has_gated_violations=True))
+BLOCKED = attested(replace(VIOLATED, has_gated_violations=True, is_bypassed=False))
 BYPASSED = attested(replace(VIOLATED, has_gated_violations=True, is_bypassed=True))
 UNRECORDED = Attestation(shape="x", is_recorded=False)
 FAILED = Job(status=JobStatus.FAILURE)

@@ -469,6 +469,57 @@ def test_that_the_pipeline_stops_is_said_only_where_no_bypass_is_possible(
 
 
 @pytest.mark.parametrize(
+    ("reason", "policies", "detail", "headline", "lead"),
+    [
+        (
+            "gate violated; the job went on",
+            GATED,
+            "(1 violation, gate violated)",
+            "harbour 2.14.0 violates gate",
+            "Gate violated; the job went on.",
+        ),
+        (
+            "gate violated; the job went on",
+            replace(GATED, evaluations=(GATE, replace(GATE, name="door"), ADVISORY)),
+            "(1 violation, gate violated)",
+            "harbour 2.14.0 violates gate and 1 more",
+            "Gate violated; the job went on.",
+        ),
+        (
+            "gate violated",
+            Policies(has_gated_violations=True, has_violations=True),
+            "(gate violated)",
+            "harbour 2.14.0 violates a gate",
+            "Gate violated.",
+        ),
+        (
+            "",
+            Policies(violation_count=2, has_violations=True, strategy=Strategy.ENFORCED),
+            "(2 violations)",
+            "harbour 2.14.0 has 2 policy violations",
+            "The policy strategy is ENFORCED.",
+        ),
+    ],
+)
+def test_a_violation_that_may_have_been_bypassed_is_no_more_than_that(
+    reason: str, policies: Policies, detail: str, headline: str, lead: str
+) -> None:
+    facts = facts_of(
+        replace(RECORDED, policies=policies),
+        verdict=Verdict(outcome=Outcome.VIOLATIONS, reason=reason),
+    )
+    said = wording.word(facts)
+
+    assert (said.badge, said.headline) == ("Policy violations", headline)
+    assert said.subject.endswith(detail)
+    assert said.tone is wording.Tone.WARN
+    assert said.lead == (
+        f"{lead} The attestation was recorded; this evidence does not say whether the policy "
+        "check was bypassed."
+    )
+
+
+@pytest.mark.parametrize(
     ("full", "short"),
     [
         ("refs/heads/main", "main"),

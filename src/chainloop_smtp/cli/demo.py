@@ -73,7 +73,8 @@ def _next_steps(path: str) -> str:
     return (
         "\nNext, the mail of an attestation of your own (here the sample), without sending it:\n\n"
         f"  {command} send --dry-run --output-dir out {server} --auth none \\\n"
-        f"    --from me@example.com --to me@example.com --attestation {sample}\n\n"
+        f"    --from me@example.com --to me@example.com --job-status failure "
+        f"--attestation {sample}\n\n"
         "Then your own mail server, step by step up to the mail, which is not sent:\n\n"
         f"  CHAINLOOP_SMTP_PASSWORD=... {command} check {server} \\\n"
         "    --user NAME --from me@example.com --to me@example.com"

@@ -43,6 +43,7 @@ _NOTES = re.compile(
 # What the one job of a run may have ended as.
 _ALONE = (
     None,
+    JobStatus.SUCCESS,
     JobStatus.FAILURE,
     JobStatus.CANCELLED,
     JobStatus.TIMED_OUT,

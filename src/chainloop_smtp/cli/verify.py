@@ -39,11 +39,12 @@ def verify(run: Run) -> int:
     report, job = _report(mail)
     by_evidence = verdict.judge(attested, Job())
     cleaned = message.clean(attested)
-    outcomes = frozenset({by_evidence.outcome, *_outcomes_of_the_job(mail)})
+    by_job = _outcome_by_job(mail, attested)
+    outcomes = frozenset({by_evidence.outcome, by_job or by_evidence.outcome})
     expected = reconstruct(mail, attested, job, run.now())
     comparison = list(received.compare(mail, expected, outcomes, cleaned.policies))
     checks = [
-        *received.check_claims(mail, cleaned, by_evidence, message.BADGES),
+        *received.check_claims(mail, cleaned, by_evidence, message.BADGES, by_job),
         *comparison,
         *_compare_report(run, attested, job, report),
     ]
@@ -101,10 +102,12 @@ def _parsed(file: File) -> Attestation:
         ) from error
 
 
-def _outcomes_of_the_job(mail: ReceivedMessage) -> Iterator[Outcome]:
-    """The outcome that the header names, where a job may end so whatever the evidence says."""
+def _outcome_by_job(mail: ReceivedMessage, attested: Attestation) -> Outcome | None:
+    """The outcome that the header names, where only a job that did not go well makes it so."""
     claimed = dict(mail.fields).get("x-chainloop-outcome")
-    yield from (each for each in (Outcome.FAILED, Outcome.CANCELLED) if each == claimed)
+    jobs = (Job(), Job(status=JobStatus.FAILURE), Job(status=JobStatus.CANCELLED))
+    alone, *others = (verdict.judge(attested, job).outcome for job in jobs)
+    return next((each for each in others if each == claimed and each is not alone), None)
 
 
 def _report(mail: ReceivedMessage) -> tuple[dict[str, Any] | None, Job | None]:

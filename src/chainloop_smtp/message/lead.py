@@ -28,6 +28,12 @@ def sentences(facts: RunFacts) -> str:
             )
             materials = formatting.count(formatting.material_count(facts), "material")
             return f"The attestation with {materials} was recorded. {policy_note}"
+        case Outcome.VIOLATIONS if verdict.reason or policies.strategy is Strategy.ENFORCED:
+            enforced = f"The policy strategy is {Strategy.ENFORCED}."
+            return (
+                f"{_sentence(verdict.reason) if verdict.reason else enforced} The attestation was "
+                "recorded; this evidence does not say whether the policy check was bypassed."
+            )
         case Outcome.VIOLATIONS if policies.evaluations:
             return "No gate is violated, so the pipeline goes on. The attestation was recorded."
         case Outcome.VIOLATIONS:
@@ -83,7 +89,7 @@ def _block(facts: RunFacts) -> str:
 
 
 def _until(policies: Policies, job: Job) -> str:
-    """What the pipeline waits for. A push does not print whether it went past the gate."""
+    """What the pipeline waits for. Not all evidence says whether it went past the gate."""
     if policies.is_bypassed is None and not job.has_failed:
         return "unless the check was bypassed, which this evidence does not say"
     are_many = len(_names(_gated(policies))) > 1

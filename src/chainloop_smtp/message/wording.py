@@ -128,6 +128,10 @@ def _headline(facts: RunFacts) -> str:
                 return f"{what} is blocked by policy"
             others = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
             return f"{blockers[0]}{others} {'block' if others else 'blocks'} {what}"
+        case Outcome.VIOLATIONS if _is_undecided(facts):
+            gates = _blockers(facts.policies) or ["a gate"]
+            others = f" and {len(gates) - 1} more" if len(gates) > 1 else ""
+            return f"{what} violates {gates[0]}{others}"
         case Outcome.BYPASSED:
             return f"{what} {_bypass(facts.policies)}"
         case Outcome.VIOLATIONS:
@@ -145,6 +149,12 @@ def _headline(facts: RunFacts) -> str:
         case _:
             is_open = lead.is_open(attestation)
             return f"{what} is not attested yet" if is_open else f"{what} was not attested"
+
+
+def _is_undecided(facts: RunFacts) -> bool:
+    """A gate is violated, and whether that blocked the run is not known."""
+    is_violation = facts.verdict.outcome is Outcome.VIOLATIONS
+    return is_violation and facts.policies.has_gated_violations
 
 
 def _bypass(policies: Policies) -> str:
@@ -268,7 +278,9 @@ def _detail(facts: RunFacts) -> str:
             return f"{passed}, {skipped:,} skipped" if skipped else passed
         case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
             number = policies.violation_count
-            return formatting.count(number, "violation") if number else ""
+            words = [formatting.count(number, "violation")] if number else []
+            words += ["gate violated"] if _is_undecided(facts) else []
+            return ", ".join(words)
         case Outcome.FAILED | Outcome.NOT_ATTESTED:
             return facts.verdict.reason
         case Outcome.ATTESTED if attestation:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from chainloop_smtp.model.attested import Attestation, Policies
 from chainloop_smtp.model.checks import Body, Check, CheckResult, Expected, ReceivedMessage
-from chainloop_smtp.model.facts import Outcome, Verdict
+from chainloop_smtp.model.facts import Outcome, PolicyStatus, Verdict
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.received.parsing import FIELDS, PREFIX, read
 from chainloop_smtp.received.visible import VisibleText, visible
@@ -60,6 +60,7 @@ def check_claims(
     attestation: Attestation,
     verdict: Verdict,
     badges: Mapping[str, Outcome],
+    by_job: Outcome | None = None,
 ) -> Iterator[Check]:
     """Check each claim that the mail makes about its evidence.
 
@@ -67,8 +68,11 @@ def check_claims(
         attestation: The attached evidence, cleaned as for a mail.
         verdict: By the evidence alone.
         badges: The words for each outcome.
+        by_job: The outcome in the header, where it is so by the job and not by the evidence alone.
     """
     fields = dict(mail.fields)
+    # A push does not say whether a gate was bypassed; that its job failed does.
+    status = PolicyStatus.BLOCKED if by_job is Outcome.BLOCKED else verdict.policy_status
     for file in mail.files:
         yield _attached(mail.text, file)
     yield _bundle(attestation)
@@ -79,20 +83,20 @@ def check_claims(
         ("organization", workflow.organization),
         ("project", workflow.project),
         ("workflow", workflow.name),
-        ("policy status", verdict.policy_status or ""),
+        ("policy status", status or ""),
     ):
         yield _field(f"{name} in the header", fields.get(PREFIX + name.replace(" ", "-")), value)
-    claimed = fields.get(f"{PREFIX}outcome")
-    yield _outcome("outcome in the header", claimed, verdict.outcome, claimed)
+    outcome = fields.get(f"{PREFIX}outcome")
+    yield _outcome("outcome in the header", outcome, verdict.outcome, by_job)
     words = {word.lower(): outcome for word, outcome in badges.items()}
-    yield _badge("subject", mail.subject, words, verdict.outcome, claimed)
+    yield _badge("subject", mail.subject, words, verdict.outcome, by_job)
     attached = (_sha256(each.content) for each in mail.files)
     known = {*_DIGEST.findall(repr(attestation)), *attached}
     for part, text in (("text", mail.text), ("HTML", mail.html)):
         if not text:
             yield _unknown(part, "the mail has none")
             continue
-        yield _badge(part, text, words, verdict.outcome, claimed)
+        yield _badge(part, text, words, verdict.outcome, by_job)
         for name, value in (("digest", attestation.digest), ("run id", attestation.run.id)):
             yield _contained(f"{name} in the {part}", text, value)
         yield _digests(f"digests in the {part}", text, known)
@@ -167,18 +171,18 @@ def _field(name: str, shown: str | None, value: str) -> Check:
     return _wrong(name, f"the mail says {shown}, the evidence {value or 'nothing'}")
 
 
-def _outcome(name: str, shown: str | None, outcome: Outcome, claimed: str | None) -> Check:
+def _outcome(name: str, shown: str | None, outcome: Outcome, by_job: Outcome | None) -> Check:
     """An outcome against the evidence; or against the header, where it is that of the job."""
-    if claimed not in (Outcome.FAILED, Outcome.CANCELLED) or outcome is Outcome.BLOCKED:
+    if by_job is None:
         return _field(name, shown, outcome.value)
-    if shown == claimed:
+    if shown == by_job:
         why = f"{shown}, by the job; by the evidence alone it is {outcome.value}"
         return _unknown(name, why)
-    return _wrong(name, f"the mail says {shown}, its header {claimed}")
+    return _wrong(name, f"the mail says {shown}, its header {by_job}")
 
 
 def _badge(
-    part: str, text: str, words: Mapping[str, Outcome], outcome: Outcome, claimed: str | None
+    part: str, text: str, words: Mapping[str, Outcome], outcome: Outcome, by_job: Outcome | None
 ) -> Check:
     """The first badge in a text; a user's template may show none."""
     name = f"outcome in the {part}"
@@ -186,7 +190,7 @@ def _badge(
     badge = re.search(pattern, text, re.MULTILINE | re.IGNORECASE)
     if badge is None:
         return _unknown(name, "none of the built-in words for it stands there")
-    return _outcome(name, words[badge[1].lower()].value, outcome, claimed)
+    return _outcome(name, words[badge[1].lower()].value, outcome, by_job)
 
 
 def _digests(name: str, text: str, known: set[str]) -> Check:
