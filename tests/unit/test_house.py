@@ -25,6 +25,7 @@ STAGES = (
     "token",
     "delivery",
     "outbox",
+    "state_file",
     "received",
     "ci",
 )

@@ -1,0 +1,70 @@
+"""The state file on a disk."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from chainloop_smtp import state_file
+from chainloop_smtp.errors import OptionsError, Problem
+from chainloop_smtp.state_file import State
+
+STATE = State(since=datetime(2026, 11, 26, tzinfo=UTC))
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+
+
+def test_a_missing_file_is_a_first_time(tmp_path: Path) -> None:
+    assert state_file.read(str(tmp_path / "state.json")) is None
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a folder" / "state.json"
+    state_file.write(str(path), STATE)
+    assert state_file.read(str(path)) == STATE
+    assert [each.name for each in path.parent.iterdir()] == ["state.json"]
+
+
+@POSIX
+def test_only_the_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    path.chmod(0o666)
+    state_file.write(str(path), STATE)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@POSIX
+def test_where_the_name_is_a_link_what_it_names_is_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "state.json")
+    state_file.write(str(link), STATE)
+    assert link.is_symlink()
+    assert state_file.read(str(tmp_path / "state.json")) == STATE
+
+
+def test_a_folder_in_its_place_is_an_error_and_no_part_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.mkdir()
+    where = f"state-file '{path}'"
+    with pytest.raises(OptionsError) as caught:
+        state_file.read(str(path))
+    assert caught.value.problems == (
+        Problem(where, "cannot be read: is a directory", "Name the file in it."),
+    )
+    with pytest.raises(OptionsError) as caught:
+        state_file.write(str(path), STATE)
+    (problem,) = caught.value.problems
+    assert problem.where == where
+    assert problem.why.startswith("cannot be written: ")
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "state.json"
+    with pytest.raises(OptionsError) as caught:
+        state_file.write(str(path), STATE)
+    (problem,) = caught.value.problems
+    assert problem.where == f"state-file '{path}'"
+    assert problem.why.startswith("cannot be written: ")
