@@ -15,7 +15,7 @@ nox.options.default_venv_backend = "none"
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
 WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
-EXAMPLES = ["examples/after-the-run.yml", "examples/organisation.yml"]
+EXAMPLES = ["examples/after-the-run.yml", "examples/organisation.yml", "examples/schedule.yml"]
 
 
 @nox.session

@@ -479,6 +479,12 @@ def test_several_runs_are_asked_for_each_once_in_their_order() -> None:
     assert parsed.run_selection is None
 
 
+def test_new_stands_for_the_runs_that_have_ended_since_the_state_file_was_written() -> None:
+    parsed = options.parse(raw(workflow_run_id="new", state_file="state.json"))
+    assert (parsed.workflow_run_ids, parsed.run_selection) == ((), RunSelection.NEW)
+    assert parsed.state_file == "state.json"
+
+
 def test_auto_stands_for_the_runs_of_the_ci_run() -> None:
     parsed = options.parse(raw(workflow_run_id="auto"))
     assert (parsed.workflow_run_ids, parsed.run_selection) == ((), RunSelection.AUTO)

@@ -218,6 +218,22 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
             "Give auto alone, or ids alone.",
         ),
     ),
+    "new without a state file": (
+        {"workflow-run-id": "new"},
+        Problem(
+            "state-file",
+            "is missing, and workflow-run-id is new",
+            "Name a file that is still there the next time, such as state.json from a cache.",
+        ),
+    ),
+    "a state file without new": (
+        {"workflow-run-id": "auto", "state-file": "state.json"},
+        Problem(
+            "state-file",
+            "is given, and workflow-run-id is not new",
+            "Write workflow-run-id: new, or leave state-file out.",
+        ),
+    ),
     "auto and an attestation": (
         {"workflow-run-id": "auto", "attestation": "a.json"},
         Problem("workflow-run-id", "attestation is given too", "Give one of them."),

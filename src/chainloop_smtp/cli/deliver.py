@@ -167,15 +167,17 @@ class Server:
     def remaining(self, result: RouteResult) -> RouteResult:
         """Take out the recipients who have this very mail already; skip it if nobody is left."""
         mail, parsed = result.mail, result.route.options
-        before = outbox.accepted(result.entries)
+        before, reached = outbox.accepted(result.entries), result.planned.reached
         skipped = "sent before, as the receipt says" if before else NOBODY
+        if reached:
+            skipped = "sent before, as the state file says"
         # Redirected, one mailbox gets what would have gone to several.
         whose = (result.planned.report.number, mail.sender, mail.intended)
         content = (parsed.composition, parsed.registration.from_, *whose)
         left = []
         for recipient in mail.recipients:
             key = (content, mailbox_key(recipient))
-            if key[1] in before:
+            if key[1] in before or _is_reached(key[1], reached):
                 continue
             if key in self._places:
                 skipped = f"the same mail goes there by {self._places[key]}"
@@ -274,6 +276,15 @@ class Server:
     def _drained(self) -> Iterator[RouteResult]:
         while self._ended:
             yield self._ended.pop(0)
+
+
+def _is_reached(mailbox: str, reached: frozenset[str]) -> bool:
+    if not reached:
+        return False
+    # Imported here: only a schedule needs it.
+    from chainloop_smtp import state_file
+
+    return state_file.digest_of(mailbox) in reached
 
 
 def _entered(result: RouteResult) -> RouteResult:

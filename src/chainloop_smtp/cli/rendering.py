@@ -61,11 +61,15 @@ class Renderer:
             facts.job,
             parsed,
             content=rendered.digest,
-            entropy=run.entropy(is_dry_run=self._report.is_dry_run),
+            # Made of the facts alone, it is the same the next time.
+            entropy=b"" if self._report.is_scheduled else self._entropy(),
             route_id=route.id,
         )
         composed = message.compose(rendered, parsed, message_id=message_id)
         return replace(composed, intended=intended)
+
+    def _entropy(self) -> bytes:
+        return self._run.entropy(is_dry_run=self._report.is_dry_run)
 
     def _render(self, parsed: Options, templates: Templates, note: str) -> message.RenderedParts:
         composition = parsed.composition

@@ -65,11 +65,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedMail:
-    """One run and one route, and whether a mail goes there about it."""
+    """One run and one route, and whether a mail goes there about it.
+
+    Attributes:
+        reached: Digests of mailboxes that a schedule before this one has sent the mail to.
+    """
 
     report: RunReport
     route: Route
     decision: Decision
+    reached: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.attested import Attestation, Workflow
 from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts, attested_run, is_same_run
 from chainloop_smtp.model.frozen import dataclass
-from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, Trigger
+from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection, Trigger
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 UNREAD = (
@@ -33,6 +33,7 @@ class RunReport:
         is_dry_run: Nothing is sent.
         number: Of the run among those that the step mails, from 0 on.
         label: Names the run where there are several; else empty.
+        is_scheduled: Another job may have to send the same mail again.
     """
 
     facts: RunFacts
@@ -41,6 +42,7 @@ class RunReport:
     is_dry_run: bool
     number: int = 0
     label: str = ""
+    is_scheduled: bool = False
 
 
 def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> tuple[RunReport, ...]:
@@ -56,9 +58,11 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> tu
     Raises:
         AttestationError: The evidence cannot be read, or is not Chainloop's.
     """
-    own = read_job(run.environ, parsed.job_status, parsed.needs)
+    # A schedule has nothing to do with the runs that it mails.
+    is_scheduled = parsed.run_selection is RunSelection.NEW
+    own = Job() if is_scheduled else read_job(run.environ, parsed.job_status, parsed.needs)
     job = _reported_job(run, own) or own
-    parsed = replace(parsed, job_status=job.status)
+    parsed = replace(parsed, job_status=job.status, needs=job.needs)
     evidence = _evidence(run, parsed, job)
     runs, unread = _attested_runs(run, parsed, evidence)
     if len(runs) < 2:
@@ -69,7 +73,7 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> tu
         replace(
             _report(run, parsed, (own, job), each.attested, each.evidence, unread, lookups, token),
             number=number,
-            label=_label(each.attested),
+            label=label(each.attested.workflow, each.attested.run.id),
         )
         for number, each in enumerate(runs)
     )
@@ -114,10 +118,10 @@ def _report(
     return RunReport(facts=facts, evidence=evidence, people=people, is_dry_run=parsed.dry_run)
 
 
-def _label(attested: Attestation) -> str:
+def label(workflow: Workflow, run_id: str) -> str:
     """The run in a few words, for the log and the job summary."""
-    names = " / ".join(filter(None, (attested.workflow.project, attested.workflow.name)))
-    return " ".join(filter(None, (names, attested.run.id[:8])))
+    names = " / ".join(filter(None, (workflow.project, workflow.name)))
+    return " ".join(filter(None, (names, run_id[:8])))
 
 
 # --- the job -----------------------------------------------------------------------------------
@@ -417,7 +421,7 @@ def _people(
 ) -> tuple[Mailbox, ...]:
     """Those whom a word stands for; the log says who cannot be found or is left out."""
     if lookup is Lookup.AUTHOR:
-        persons, why = _author(run, facts)
+        persons, why = _author(run, parsed, facts)
     else:
         persons, why = _contributors(run, parsed, facts, token)
     if why:
@@ -434,11 +438,12 @@ def _people(
     return people
 
 
-def _author(run: Run, facts: RunFacts) -> tuple[list[Person], str]:
+def _author(run: Run, parsed: Options, facts: RunFacts) -> tuple[list[Person], str]:
     """The author of the commit: by the event, by the repository, by the attestation.
 
     On the run that the job is about, GitHub's word and the commit itself go before the evidence,
-    which nobody has verified. On any other run, only the evidence can say.
+    which nobody has verified. On any other run, as on all those of a schedule, only the evidence
+    can say.
     """
     job, attested = facts.job, facts.attestation
     commit = attested.commit if attested else None
@@ -450,7 +455,8 @@ def _author(run: Run, facts: RunFacts) -> tuple[list[Person], str]:
     own = list_commits(job, run.environ)
     # What is checked out to report on another run is not what that run was for.
     head = "" if job.sender else "HEAD"
-    if job.run_id and not is_same_run(attested, job):
+    is_scheduled = parsed.run_selection is RunSelection.NEW
+    if is_scheduled or (job.run_id and not is_same_run(attested, job)):
         person = by_evidence or _git_author(run, job, attested_sha)
     elif job.run_id:
         person = (
@@ -496,5 +502,7 @@ def _contributors(
     if people:
         return people, ""
     why = why or "no commit came since the last good run"
-    people = list(list_authors(run.environ)) or _author(run, facts)[0]
+    is_scheduled = parsed.run_selection is RunSelection.NEW
+    authors = [] if is_scheduled else list(list_authors(run.environ))
+    people = authors or _author(run, parsed, facts)[0]
     return people, f"{why}; {'who wrote the last commits' if people else 'nobody'} is taken instead"

@@ -14,13 +14,14 @@ from chainloop_smtp import outbox
 from chainloop_smtp.cli import routes, run_facts
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.results import Entry, Failure, RouteResult
-from chainloop_smtp.cli.routes import Planned, PlannedMail
+from chainloop_smtp.cli.routes import Planned, PlannedMail, Route
 from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import OptionsError
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery
-from chainloop_smtp.model.settings import Options, Tls, mailbox_key
+from chainloop_smtp.model.settings import Lookup, Options, RunSelection, Tls, mailbox_key
 
 _NOBODY = "there is nobody to write to: whoever was looked up is not known, or no person"
 
@@ -82,6 +83,7 @@ class _Step:
     def __init__(self, run: Run) -> None:
         self.outputs = StepOutputs()
         self._run = run
+        self._runs: list[tuple[str, str, str]] = []
 
     def send(self) -> int:
         run = self._run
@@ -94,29 +96,39 @@ class _Step:
             return 0
         parsed = run.validated(inputs, is_whole=False) if path else every[0].options
         token = inputs.get("github-token", "")
-        lookups = {lookup for each in every for _, lookup in each.options.lookups}
-        reports = run_facts.read(run, parsed, lookups, token)
-        verdicts = [each.facts.verdict for each in reports]
-        attested = [each.facts.attestation for each in reports]
-        self.outputs = replace(
-            self.outputs,
-            outcome="\n".join(each.outcome for each in verdicts),
-            policy_status="\n".join(each.policy_status or "" for each in verdicts),
-            digest="\n".join(each.digest if each else "" for each in attested),
-        )
-        triggers = {trigger for each in every for trigger in each.options.send_on}
-        planned = []
-        for report in reports:
-            previous = run_facts.previous(run, report, parsed, triggers, token)
-            planned += [
-                PlannedMail(report=report, route=route, decision=route.decide(report, previous))
-                for route in every
-            ]
+        if parsed.run_selection is RunSelection.NEW:
+            if not every:
+                # The runs wait until there is an attachment.
+                return self._send_many((), parsed, path)
+            return self._send_new(every, parsed, token)
+        reports = run_facts.read(run, parsed, _lookups(every), token)
+        planned = self._plan(reports, every, parsed, token)
         if path or len(planned) > 1:
             return self._send_many(planned, parsed, path)
         if planned[0].decision.reason:
             return self._skip(planned[0].decision.reason)
         return self._send_one(planned[0])
+
+    def _plan(
+        self, reports: Iterable[RunReport], every: Sequence[Route], parsed: Options, token: str
+    ) -> list[PlannedMail]:
+        """Decide which mails are wanted about runs, and add the runs to the outputs."""
+        triggers = {trigger for each in every for trigger in each.options.send_on}
+        planned = []
+        for report in reports:
+            verdict, attested = report.facts.verdict, report.facts.attestation
+            digest = attested.digest if attested else ""
+            self._runs.append((verdict.outcome, verdict.policy_status or "", digest))
+            previous = run_facts.previous(self._run, report, parsed, triggers, token)
+            planned += [
+                PlannedMail(report=report, route=route, decision=route.decide(report, previous))
+                for route in every
+            ]
+        outcomes, statuses, digests = map("\n".join, zip(*self._runs, strict=True))
+        self.outputs = replace(
+            self.outputs, outcome=outcomes, policy_status=statuses, digest=digests
+        )
+        return planned
 
     def _skip(self, reason: str) -> int:
         self.outputs = replace(self.outputs, skipped=reason)
@@ -191,6 +203,49 @@ class _Step:
             # The second one: what the servers are still about is not waited for.
             pass
         results = [ended.get(id(each)) or deliver.left_behind(each) for each in wanted]
+        return self._finish(results, folder)
+
+    def _send_new(self, every: Sequence[Route], parsed: Options, token: str) -> int:
+        """Send the mails about every run that has ended since the last time."""
+        # Imported here: only a schedule needs it.
+        from chainloop_smtp.cli.schedule import Schedule
+
+        run = self._run
+
+        def plan(run_id: str, number: int) -> list[PlannedMail]:
+            own = replace(parsed, workflow_run_ids=(run_id,), job_status=None, needs=())
+            (report,) = run_facts.read(run, own, _lookups(every), token)
+            label = run_facts.label(report.facts.workflow, run_id)
+            report = replace(report, number=number, label=label, is_scheduled=True)
+            return self._plan([report], every, own, token)
+
+        schedule = Schedule(run, parsed, every, plan)
+        if not schedule.run_ids:
+            run.console.say("No run has ended since the last time.")
+            self.outputs = replace(self.outputs, skipped="no run has ended since the last time")
+            return 0
+        folder = run.folder(parsed)
+        if parsed.dry_run:
+            mails = [each for _, planned in schedule.planned() for each in planned]
+            code = self._dry_run_many(mails, folder) if mails else 0
+        else:
+            code = self._finish(schedule.send(folder), folder, "no mail is wanted of these runs")
+        if schedule.unread:
+            self.outputs = replace(self.outputs, sent=False)
+            raise schedule.unread
+        return code
+
+    def _finish(self, results: Sequence[RouteResult], folder: Path, nothing: str = "") -> int:
+        """Say what became of many mails: in the log, the outputs, the receipt and the summary.
+
+        Args:
+            nothing: Why there is no result, where that may be.
+        """
+        from chainloop_smtp.cli import deliver, summary
+
+        run = self._run
+        if not results:
+            return self._skip(nothing)
         summary.warn_nobody(run, results, deliver.NOBODY)
         required = [each for each in results if each.failure and each.route.options.fail_on_error]
         if not any(each.delivery.accepted or each.failure for each in results):
@@ -298,6 +353,10 @@ def _connecting(
     if run.connect and is_certain and not parsed.oauth2:
         return run.connect(parsed.registration, parsed.transport)
     return nullcontext()
+
+
+def _lookups(every: Iterable[Route]) -> set[Lookup]:
+    return {lookup for each in every for _, lookup in each.options.lookups}
 
 
 def _each_once(addresses: Iterable[str]) -> tuple[str, ...]:

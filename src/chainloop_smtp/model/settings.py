@@ -335,10 +335,11 @@ class Secret:
 class RunSelection(StrEnum):
     """A word for runs whose ids nobody knows.
 
-    AUTO is every Chainloop run of this CI run.
+    AUTO is every Chainloop run of this CI run, NEW every run that has ended since the last time.
     """
 
     AUTO = "auto"
+    NEW = "new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +350,7 @@ class Options:
         attestation: Paths, ``-``, ``https://`` URLs, one a line, or the JSON text itself.
         workflow_run_ids: UUIDs to ask the ``chainloop`` command for.
         run_selection: Which runs to ask it for instead; None when not given.
+        state_file: Path of what `RunSelection.NEW` remembers; given with it alone.
         previous_attestation: An earlier run's, in the same forms as ``attestation``.
         policy_evaluations: One source in the same forms as ``attestation``.
         project: Chainloop's project, for a run whose attestation does not name it.
@@ -372,6 +374,7 @@ class Options:
     attestation: str = field(default="", repr=False)
     workflow_run_ids: tuple[str, ...] = ()
     run_selection: RunSelection | None = None
+    state_file: str = ""
     previous_attestation: str = field(default="", repr=False)
     policy_evaluations: str = field(default="", repr=False)
     project: str = ""

@@ -109,6 +109,7 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         attestation=values.text("attestation"),
         workflow_run_ids=_parse_run_ids(values),
         run_selection=_parse_run_selection(values),
+        state_file=values.text("state-file"),
         previous_attestation=values.text("previous-attestation"),
         policy_evaluations=values.text("policy-evaluations"),
         project=_parse_name(values, "project"),
@@ -165,6 +166,13 @@ def _parse_run_ids(values: Values) -> tuple[str, ...]:
 
 def _parse_run_selection(values: Values) -> RunSelection | None:
     word = values.text("workflow-run-id")
+    is_new = word == RunSelection.NEW
+    if is_new and "state-file" not in values:
+        hint = "Name a file that is still there the next time, such as state.json from a cache."
+        values.report("state-file", "is missing, and workflow-run-id is new", hint)
+    elif "state-file" in values and not is_new:
+        hint = "Write workflow-run-id: new, or leave state-file out."
+        values.report("state-file", "is given, and workflow-run-id is not new", hint)
     return RunSelection(word) if word in tuple(RunSelection) else None
 
 

@@ -136,10 +136,18 @@ INPUTS = (
     Input(
         name="workflow-run-id",
         help="Instead of `attestation`: ids of Chainloop runs (comma or newline), which the "
-        "`chainloop` command on PATH is asked for; or `auto`: every Chainloop run of this CI run. "
-        "One mail each. Empty together with `attestation`: `auto`, where the `chainloop` command "
-        "is on PATH and the step has `CHAINLOOP_TOKEN`; elsewhere the mail says that no evidence "
-        "was given.",
+        "`chainloop` command on PATH is asked for; or `auto`: every Chainloop run of this CI run; "
+        "or `new`: every one, of `project` and `workflow` where given, that has ended since the "
+        "last time. One mail each. Empty together with `attestation`: `auto`, where the "
+        "`chainloop` command is on PATH and the step has `CHAINLOOP_TOKEN`; elsewhere the mail "
+        "says that no evidence was given.",
+        scope=Scope.STEP,
+    ),
+    Input(
+        name="state-file",
+        help="For `workflow-run-id: new`: the file that remembers what was mailed, kept from one "
+        "time to the next by a cache or a disk. Where it is missing, what ended in the last hour "
+        "is mailed.",
         scope=Scope.STEP,
     ),
     Input(
