@@ -319,6 +319,17 @@ def test_a_host_without_an_address_stops_at_dns(program: Program) -> None:
     assert ended.annotations == [("error", "A mail would not be delivered")]
 
 
+def test_an_address_beyond_ascii_is_not_blamed_for_an_earlier_failure(
+    program: Program, unreachable: int
+) -> None:
+    ended = program("check", inputs=inputs(unreachable, **PLAIN, to="jürgen@example.com"))
+    assert states(ended).endswith("MAIL skipped, RCPT skipped, RSET skipped, QUIT skipped")
+    assert ended.failure == failed(
+        unreachable,
+        "127.0.0.1:PORT: the connection was refused\n  Is the port right? Usual: 587, 465.",
+    )
+
+
 def test_a_port_that_nobody_listens_on_stops_at_tcp(program: Program, unreachable: int) -> None:
     ended = program("check", inputs=inputs(unreachable, **PLAIN))
     assert ended.code == 5

@@ -981,3 +981,119 @@ def test_a_proxy_that_says_nothing_does_not_outlast_the_deadline(kind: ProxyKind
     assert said == (
         f"proxy 127.0.0.1:{port}: no answer in time, asking for the mail server\n  {PORT}"
     )
+
+
+TO_NOWHERE = b"CONNECT nowhere.test:25 HTTP/1.1\r\nHost: nowhere.test:25\r\n"
+ASKED = {
+    "connect": Step(expect="CONNECT .*"),
+    "host": Step(expect="Host: .*"),
+    "end": Step(expect="(?:)"),
+}
+
+
+@pytest.mark.parametrize(
+    ("login", "header"),
+    [
+        (("", ""), b""),
+        (LOGIN, b"Proxy-Authorization: Basic amFuZTpwcm94eS1zM2NyZXQ=\r\n"),
+        (("jäne", ""), b"Proxy-Authorization: Basic asOkbmU6\r\n"),
+    ],
+    ids=["no login", "a login", "no password"],
+)
+def test_what_an_http_proxy_is_asked(login: tuple[str, str], header: bytes) -> None:
+    steps = ASKED | ({"login": Step(expect="Proxy-Authorization: .*")} if header else {})
+    ended = Step(expect="(?:)", reply=b"HTTP/1.1 403 No\r\n\r\n", then=Then.CLOSE)
+    with Scripted({**{name: steps[name] for name in steps if name != "end"}, "end": ended}) as http:
+        proxy = Proxy(
+            kind=ProxyKind.HTTP, host="127.0.0.1", port=http.port, user=login[0], password=login[1]
+        )
+        submit(Mailboxes(port=25), host="nowhere.test", proxy=proxy)
+    assert http.failure == ""
+    assert http.received == TO_NOWHERE + header + b"\r\n"
+
+
+REFUSED_BY_PROXY = "Does it let this runner reach that host and port? Many allow 443 only."
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "problem"),
+    [
+        (
+            b"HTTP/1.1 403 Forbidden\r\n\r\n",
+            RecipientStatus.REFUSED,
+            f"it refuses nowhere.test:25: HTTP 403\n  {REFUSED_BY_PROXY}",
+        ),
+        (
+            b"HTTP/1.0 404\n\n",
+            RecipientStatus.REFUSED,
+            f"it refuses nowhere.test:25: HTTP 404\n  {REFUSED_BY_PROXY}",
+        ),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: http://login.test/\r\n\r\n",
+            RecipientStatus.REFUSED,
+            f"it refuses nowhere.test:25: HTTP 302\n  {REFUSED_BY_PROXY}",
+        ),
+        (
+            b"HTTP/1.1 500 Oops\r\n\r\n",
+            RecipientStatus.DEFERRED,
+            f"it refuses nowhere.test:25: HTTP 500\n  {REFUSED_BY_PROXY}",
+        ),
+        (
+            b"HTTP/1.1 5030 What\r\n\r\n",
+            RecipientStatus.DEFERRED,
+            f"it refuses nowhere.test:25: HTTP 503\n  {REFUSED_BY_PROXY}",
+        ),
+        (b"", RecipientStatus.DEFERRED, "it closed the connection without an answer"),
+        (
+            b"HTTP/1.1 200 OK\r\n",
+            RecipientStatus.REFUSED,
+            "it does not answer as an HTTP proxy does",
+        ),
+        (
+            b"ICY 200 OK\r\n\r\n",
+            RecipientStatus.REFUSED,
+            "it does not answer as an HTTP proxy does",
+        ),
+    ],
+)
+def test_what_an_http_proxy_answers(answer: bytes, status: RecipientStatus, problem: str) -> None:
+    with Scripted(ASKED | {"end": Step(expect="(?:)", reply=answer, then=Then.CLOSE)}) as http:
+        proxy = Proxy(kind=ProxyKind.HTTP, host="127.0.0.1", port=http.port)
+        result = submit(Mailboxes(port=25), host="nowhere.test", proxy=proxy)
+    assert http.failure == ""
+    assert [each.status for each in result.results] == [status]
+    (attempt,) = result.transactions
+    assert f"{attempt.why}\n  {attempt.hint}".removesuffix("\n  ") == problem
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.0 200 Connection established\n\n",
+        b"HTTP/1.1 299 Fine\r\nX: " + b"y" * (16 * 1024 - 26) + b"\r\n\r\n",
+    ],
+    ids=["a line", "bare line feeds", "16 KiB"],
+)
+def test_behind_its_answer_the_mail_server_speaks(answer: bytes) -> None:
+    spoken = Step(expect="(?:)", reply=answer + b"554 5.3.2 no service\r\n", then=Then.SILENCE)
+    with Scripted(ASKED | {"end": spoken}) as http:
+        proxy = Proxy(kind=ProxyKind.HTTP, host="127.0.0.1", port=http.port)
+        result = submit(Mailboxes(port=25), host="nowhere.test", tls=Tls.NONE, proxy=proxy)
+    assert http.received == TO_NOWHERE + b"\r\n"
+    assert result.transactions[0].why == "the server does not take mail now: 554 5.3.2 no service"
+
+
+def test_an_answer_of_a_proxy_that_is_longer_than_16_kib_is_none() -> None:
+    answer = b"HTTP/1.1 299 Fine\r\nX: " + b"y" * (16 * 1024 - 25) + b"\r\n\r\n"
+    spoken = Step(expect="(?:)", reply=answer, then=Then.SILENCE)
+    with Scripted(ASKED | {"end": spoken}) as http:
+        proxy = Proxy(kind=ProxyKind.HTTP, host="127.0.0.1", port=http.port)
+        said = refusal_of(lambda: submit(Mailboxes(port=25), host="nowhere.test", proxy=proxy))
+    assert said == f"proxy 127.0.0.1:{http.port}: it does not answer as an HTTP proxy does"
+
+
+def test_a_host_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    _resolve(monkeypatch, [])
+    said = refusal_of(lambda: submit(Mailboxes(port=25), host="nowhere.test"))
+    assert said == "nowhere.test:25: the connection failed, connecting: it has no address"

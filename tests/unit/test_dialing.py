@@ -181,6 +181,14 @@ def test_an_error_without_a_number_is_told_as_it_is() -> None:
     [
         ("runner.example.com", "runner.example.com"),
         ("fv-az123-4.internal.cloudapp.net", "fv-az123-4.internal.cloudapp.net"),
+        ("example.com", "example.com"),
+        ("RUNNER.Example.COM", "RUNNER.Example.COM"),
+        ("a" * 63 + ".example.com", "a" * 63 + ".example.com"),
+        ("runner-.example.com", "[192.0.2.7]"),
+        ("a.b.MYDOMAIN.LOCAL", "[192.0.2.7]"),
+        ("com", "[192.0.2.7]"),
+        ("local.example.com", "local.example.com"),
+        ("7.example.com", "7.example.com"),
         ("localhost", "[192.0.2.7]"),
         ("localhost.localdomain", "[192.0.2.7]"),
         ("Mac-1234.local", "[192.0.2.7]"),
@@ -202,6 +210,30 @@ def test_an_error_without_a_number_is_told_as_it_is() -> None:
 )
 def test_a_machine_calls_itself_by_what_others_may_know(name: str, called: str) -> None:
     assert own_name(name, "192.0.2.7") == called
+
+
+# RFC 2606, RFC 6761, RFC 6762, RFC 8375, ICANN's .internal, and what networks at home are called.
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "arpa",
+        "corp",
+        "example",
+        "home",
+        "internal",
+        "intranet",
+        "invalid",
+        "lan",
+        "local",
+        "localdomain",
+        "localhost",
+        "private",
+        "test",
+        "workgroup",
+    ],
+)
+def test_a_name_that_nobody_else_can_look_up_is_none(domain: str) -> None:
+    assert own_name(f"runner.{domain}", "192.0.2.7") == "[192.0.2.7]"
 
 
 def test_an_ipv6_literal_says_so() -> None:

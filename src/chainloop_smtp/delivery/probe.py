@@ -33,7 +33,7 @@ def check(
     registration: Registration,
     transport: Transport,
     *,
-    size: int = 50,
+    size: int,
     clock: Clock = _CLOCK,
 ) -> Iterator[Step]:
     """Go through the dialogue once, and yield each step as it ends.
@@ -104,7 +104,7 @@ class _Dialogue:
         if not self._is_over and envelope.lacks_smtputf8(extensions, mail):
             # A delivery gives up here, and asks the server nothing.
             why, hint = envelope.without_smtputf8(mail)
-            if recipients and (sender + author).isascii():
+            if (sender + author).isascii():
                 for recipient in recipients:
                     yield failed("RCPT", Problem(recipient, why, hint), address=recipient)
                 return
