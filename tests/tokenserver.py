@@ -154,7 +154,10 @@ def web(folder: Path, show: Callable[[trustme.CA], ssl.SSLContext] | None = None
             asked = Asked(
                 method=self.command,
                 url=url._replace(query="").geturl(),
-                form={name: values[-1] for name, values in parse_qs(fields).items()},
+                form={
+                    name: values[-1]
+                    for name, values in parse_qs(fields, keep_blank_values=True).items()
+                },
                 document=json.loads(body) if is_json else None,
                 authorization=self.headers.get("Authorization", ""),
             )
