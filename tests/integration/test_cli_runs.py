@@ -241,6 +241,11 @@ def test_nothing_is_looked_for_where_nobody_asks_and_something_is_missing(
     ended = sent(program, environ, Post())
     assert ended.outputs["outcome"] == "not-attested"
     assert ended.annotations == [("warning", "no evidence is given")]
+    is_keyless = missing == "CHAINLOOP_TOKEN"
+    assert ("Chainloop's keyless login covers `chainloop attestation …` only" in ended.log) is (
+        is_keyless
+    )
+    assert ("Install the chainloop command and give this step" in ended.log) is not is_keyless
     assert not (tmp_path / "bin" / "asked").exists()
 
 

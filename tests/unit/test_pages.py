@@ -23,7 +23,7 @@ def test_every_step_shown_has_inputs_that_there_are(step: pages.Json) -> None:
 
 def test_the_readmes_workflows_are_complete() -> None:
     shown = [step for page, step in STEPS if page == "README.md" and "host" in step.get("with", {})]
-    assert len(shown) == 2
+    assert len(shown) == 3
     for step in shown:
         given = {
             name: "" if "${{" in value and "secrets" not in value else value

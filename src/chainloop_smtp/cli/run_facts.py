@@ -277,6 +277,12 @@ def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:
             f"organization?{blind}",
         )
         return
+    # Imported here: it is slow to load.
+    from chainloop_smtp.source import command
+
+    if command.is_installed(run.environ) and not run.environ.get("CHAINLOOP_TOKEN"):
+        run.console.warning("no evidence is given", f"{command.LOGIN_HINT}{blind}")
+        return
     run.console.warning(
         "no evidence is given",
         "attestation and workflow-run-id are both empty, so the mail cannot say whether the "

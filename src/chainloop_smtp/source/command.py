@@ -40,7 +40,7 @@ _RUN_NUMBER = re.compile(r"/actions/runs/([0-9]{1,18})\b")
 _LONGEST_RUN = timedelta(days=35)
 _LONGEST_JOB = timedelta(hours=7)
 _PAGE = 50  # runs; the command's own default
-_LOGIN_HINT = (
+LOGIN_HINT = (
     "CHAINLOOP_TOKEN is not set for this step. Chainloop's keyless login covers `chainloop "
     "attestation …` only, so add `env: CHAINLOOP_TOKEN: ${{ secrets.CHAINLOOP_TOKEN }}`, or give "
     "attestation the file that `chainloop attestation push -o json` wrote."
@@ -247,7 +247,7 @@ def _run_chainloop(
             f"chainloop ended with exit code {exit_code}: {message}",
             "Is the run in this organization, and may CHAINLOOP_TOKEN read its runs?"
             if environ.get("CHAINLOOP_TOKEN")
-            else _LOGIN_HINT,
+            else LOGIN_HINT,
         )
     if not document.strip():
         raise _error(f"chainloop printed nothing: {message}")
