@@ -15,6 +15,7 @@ from chainloop_smtp.model.attested import (
     Material,
     Policies,
     Run,
+    Runner,
     Violation,
     Workflow,
 )
@@ -337,3 +338,22 @@ def test_a_thread_that_an_earlier_version_began_goes_on() -> None:
     assert thread(Thread.RUN) == "thread-aa80a73599691bfa4cab27a5f1c07c0d@example.test"
     assert thread(Thread.RUN, Job()) == "thread-9c9c1c4e9bae5897415cc77893ca83a0@example.test"
     assert thread(Thread.REF) == "thread-f0536d51a1b051031601bfa2a60302fe@example.test"
+
+
+def test_the_runs_of_another_ci_have_a_thread_each() -> None:
+    def evidence(pipeline: str, run_id: str = "9b") -> Attestation:
+        url = f"https://gitlab.example.com/lakeside/harbour/-/pipelines/{pipeline}"
+        variables = (Annotation(name="CI_PIPELINE_URL", value=url),) if pipeline else ()
+        return replace(
+            ATTESTATION,
+            run=Run(id=run_id),
+            runner=Runner(type="GITLAB_PIPELINE"),
+            environment=variables,
+        )
+
+    first = thread(Thread.RUN, evidence("41"))
+    assert thread(Thread.RUN, evidence("41", "9c")) == first
+    assert thread(Thread.RUN, evidence("42")) != first
+    # Without its CI run, evidence is of its Chainloop run, and not of the run that mails it.
+    bare = {thread(Thread.RUN, evidence("", "9b")), thread(Thread.RUN, evidence("", "9c"))}
+    assert len({first, thread(Thread.RUN), *bare}) == 4

@@ -173,6 +173,10 @@ def _read_repository(
         parts = ("CIRCLE_PROJECT_USERNAME", "CIRCLE_PROJECT_REPONAME")
         return "/".join(filter(None, (variables.get(each, "") for each in parts)))
     repository = _pick(variables, names["repository"])
+    if ci == "JENKINS_JOB":
+        # A multibranch project has a job for each branch, under the branch's name.
+        branch = _pick(variables, ("BRANCH_NAME", "GIT_BRANCH")).removeprefix("origin/")
+        return repository.removesuffix(f"/{quote(branch, safe='')}")
     # GitLab's evidence has only the project's page.
     return _path(repository) if "://" in repository else repository
 

@@ -144,7 +144,9 @@ class _Reader:
         if options.run_selection is RunSelection.AUTO:
             return True
         is_unnamed = not (options.attestation or options.workflow_run_ids)
-        if not (is_unnamed and job and job.run_url and self._environ.get("CHAINLOOP_TOKEN")):
+        # Chainloop links a job of GitLab and CircleCI, and not the pipeline that it belongs to.
+        is_on_github = job is not None and job.run_url != "" and not job.ci
+        if not (is_unnamed and is_on_github and self._environ.get("CHAINLOOP_TOKEN")):
             return False
         from chainloop_smtp.source import command
 
@@ -152,7 +154,7 @@ class _Reader:
 
     def find_runs(self, job: Job | None) -> tuple[str, ...]:
         """Find the ids of the Chainloop runs of the job's CI run, the oldest first."""
-        if job is None or not job.run_url:
+        if job is None or not job.run_url or job.ci:
             why = "auto finds the runs of this GitHub run, and there is none here"
             raise AttestationError(Problem("workflow-run-id", why, "Give ids, or attestation."))
         from chainloop_smtp.source import command
