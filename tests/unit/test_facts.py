@@ -90,6 +90,88 @@ def test_on_an_enterprise_server_the_link_is_to_that_server() -> None:
     )
 
 
+def test_evidence_of_another_run_without_a_page_is_not_linked_to_this_one() -> None:
+    assert run_page(attested(OTHER), JOB) == ""
+    assert run_page(attested(EARLIER), JOB) == page(OURS, run_id="41")
+    assert run_page(attested({}, runner=""), JOB) == page(OURS)
+
+
+SHA = "c" * 40
+APP = f"{OURS}/acme/app/commit/{SHA}"
+GHES = "https://ghes.example.com:8443"
+GITLAB = "https://gitlab.example.com"
+OF_GITLAB = Runner(type="GITLAB_PIPELINE", url=f"{GITLAB}/g/app/-/jobs/7")
+
+
+@pytest.mark.parametrize(
+    ("remotes", "job", "url"),
+    [
+        (["https://github.com/acme/app"], JOB, APP),
+        (["https://github.com/acme/app.git"], JOB, APP),
+        (["https://x-access-token:t0k3n@github.com/acme/app.git/"], JOB, APP),
+        (["git@github.com:acme/app.git"], JOB, APP),
+        (["ssh://git@github.com:22/acme/app"], JOB, APP),
+        (["git://GitHub.com/acme/app"], JOB, APP),
+        # Of several, the first on the job's server.
+        (["/srv/mirror/app", "git@mirror:app", "git@github.com:acme/app.git"], JOB, APP),
+        (
+            ["git@ghes.example.com:acme/app.git"],
+            replace(JOB, server_url=GHES),
+            f"{GHES}/acme/app/commit/{SHA}",
+        ),
+        # Elsewhere, or nowhere.
+        (["https://github.com.evil.example/acme/app"], JOB, ""),
+        (["https://github.com@evil.example/acme/app"], JOB, ""),
+        (["https://github.com/../acme/app"], JOB, ""),
+        (["https://github.com/acme/app"], replace(JOB, server_url=GHES), ""),
+        (["C:\\work\\app", "file:///srv/app", "https://github.com/"], JOB, ""),
+        # Nothing says whose commit it is.
+        ([], JOB, ""),
+        # The runner's own word.
+        (
+            ["https://github.com/acme/app"],
+            replace(JOB, sha=SHA),
+            f"{OURS}/{JOB.repository}/commit/{SHA}",
+        ),
+        ([], replace(JOB, sha=SHA), f"{OURS}/{JOB.repository}/commit/{SHA}"),
+    ],
+)
+def test_a_commit_is_linked_in_the_repository_that_it_comes_from(
+    remotes: list[str], job: Job, url: str
+) -> None:
+    commit = Commit(sha=SHA, remotes=tuple(remotes))
+    evidence = replace(attested({}, runner=""), commit=commit)
+
+    assert rows.commit_url(facts_of(evidence, job)) == url
+
+
+def test_the_remote_counts_before_the_repository_of_the_ci_run() -> None:
+    evidence = attested(OTHER, page(OURS, "lakeside/pier"), commit=SHA)
+    pier = f"{OURS}/lakeside/pier/commit/{SHA}"
+    for server in (OURS, ""):
+        assert rows.commit_url(facts_of(evidence, replace(JOB, server_url=server))) == pier
+    assert rows.commit_url(facts_of(attested(OTHER, commit=SHA), JOB)) == pier
+    assert rows.commit_url(facts_of(attested(EARLIER, commit=SHA), JOB)) == (
+        f"{OURS}/lakeside/harbour/commit/{SHA}"
+    )
+    remote = Commit(sha=SHA, remotes=("https://github.com/acme/app",))
+    assert rows.commit_url(facts_of(replace(evidence, commit=remote), JOB)) == APP
+
+
+@pytest.mark.parametrize("job", [Job(), JOB], ids=["laptop", "GitHub"])
+def test_a_commit_of_another_ci_is_linked_where_its_run_is_and_the_job_is_not_elsewhere(
+    job: Job,
+) -> None:
+    commit = Commit(sha=SHA, remotes=("git@gitlab.example.com:g/app.git",))
+    evidence = replace(attested({}), runner=OF_GITLAB, commit=commit)
+
+    url = rows.commit_url(facts_of(evidence, job))
+
+    assert url == ("" if job.server_url else f"{GITLAB}/g/app/commit/{SHA}")
+    bare = replace(evidence, commit=Commit(sha=SHA), environment=())
+    assert rows.commit_url(facts_of(bare, job)) == ""
+
+
 def test_outside_of_ci_only_the_evidence_knows() -> None:
     nowhere = Job()
     assert run_page(attested(OWN, page(EVIL)), nowhere) == page(EVIL)

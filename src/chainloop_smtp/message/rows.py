@@ -1,5 +1,6 @@
 """Facts -> rows of keys and values, by section; what is empty is left out with its key."""
 
+import re
 from typing import NamedTuple
 
 from chainloop_smtp.message import formatting
@@ -11,9 +12,16 @@ from chainloop_smtp.model.facts import (
     ci_run,
     is_of_other_ci,
     is_same_run,
+    url_host,
 )
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.settings import EnvValues
+
+# https://host/path, ssh://git@host:22/path, and git's own git@host:path.
+_REMOTE = re.compile(
+    r"(?:(?:https?|ssh|git)://(?:[^@/\s]*@)?(?P<host>[^@:/\s]+)(?::[0-9]+)?/"
+    r"|(?:[^@:/\s]+@)?(?P<short>[^@:/\s]+):)(?P<path>[^/?#\s][^?#\s]*)"
+)
 
 
 class Fact(NamedTuple):
@@ -80,26 +88,47 @@ def _ref(facts: RunFacts) -> Fact:
 
 def commit_url(facts: RunFacts) -> str:
     """The commit's page; empty when it is not known."""
-    repository = attested_run(facts.attestation)[0] or facts.job.repository
     sha = formatting.sha(facts)
-    url = f"{_server(facts, repository)}/{repository}/commit/{sha}"
+    repository = _repository_page(facts, sha)
+    url = f"{repository}/commit/{sha}"
     return url if repository and sha and formatting.is_web(url) else ""
 
 
-def _server(facts: RunFacts, repository: str) -> str:
-    """The server of the repository; empty when unknown.
+def _repository_page(facts: RunFacts, sha: str) -> str:
+    """The page of the repository that holds the commit; empty when it is not known.
 
     Readers do not see where the link leads, so only the job's own server will do: none where the
     evidence names another one.
     """
-    job, attestation = facts.job, facts.attestation
-    page = attestation.runner.url if attestation else ""
-    if is_of_other_ci(attestation, job):
+    job, attestation, commit = facts.job, facts.attestation, facts.commit
+    own = f"{job.server_url}/{job.repository}" if job.server_url and job.repository else ""
+    if attestation is None or (own and sha == job.sha and is_same_run(attestation, job)):
+        return own
+    page = attestation.runner.url
+    if commit and commit.remotes:
+        server = job.server_url or "/".join(page.split("/", 3)[:3])
+        return next(filter(None, (_remote_page(each, server) for each in commit.remotes)), "")
+    repository = attested_run(attestation)[0]
+    if not repository or is_of_other_ci(attestation, job):
         return ""
+    if repository == job.repository:
+        return own
     server, path, _ = page.partition(f"/{repository}/actions/")
-    if not path or repository == job.repository:
-        return job.server_url
-    return server if job.server_url in ("", server) else ""
+    if not path or server == job.server_url:
+        server = job.server_url
+    elif job.server_url:
+        return ""
+    return f"{server}/{repository}" if server else ""
+
+
+def _remote_page(remote: str, server: str) -> str:
+    """The page of a repository on the server, by what git calls it; empty: it is elsewhere."""
+    match = _REMOTE.fullmatch(remote)
+    if match is None or ".." in match["path"]:
+        return ""
+    host = (match["host"] or match["short"]).lower()
+    is_there = host == url_host(server).partition(":")[0]
+    return f"{server}/{match['path'].removesuffix('/').removesuffix('.git')}" if is_there else ""
 
 
 def _signature(commit: Commit) -> str:

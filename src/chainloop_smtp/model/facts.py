@@ -252,13 +252,15 @@ def run_page(attestation: Attestation | None, job: Job) -> str:
     page = attestation.runner.url if attestation else ""
     if attestation is None or not job.run_url or is_of_other_ci(attestation, job):
         return page or ("" if is_of_other_ci(attestation, job) else job.run_url)
-    if job.ci or not page:
+    if job.ci:
         return page or job.run_url
     repository, run_id = attested_run(attestation)
     if repository == job.repository and run_id.isdecimal() and run_id.isascii():
         return f"{job.server_url}/{repository}/actions/runs/{run_id}"
     is_of_github = bool(repository or run_id) or attestation.runner.type == runners.GITHUB
-    return job.run_url if is_of_github and is_same_run(attestation, job) else page
+    # Without a page, the evidence of another run has none: the job's own would mislead.
+    is_own = is_same_run(attestation, job) and (is_of_github or not page)
+    return job.run_url if is_own else page
 
 
 def url_host(url: str) -> str:
