@@ -10,7 +10,6 @@ import json
 import re
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
-from enum import Enum
 from math import isfinite
 
 from chainloop_smtp import __version__
@@ -67,8 +66,6 @@ def with_env_values(attestation: Attestation, env_values: EnvValues) -> Attestat
 
 def _plain(value: object) -> object:
     """A value as JSON has it."""
-    if isinstance(value, Enum):
-        return value.value
     if isinstance(value, str):
         return _SURROGATES.sub("\ufffd", value)
     if isinstance(value, datetime):
@@ -120,5 +117,5 @@ def _result(evaluation: Evaluation) -> str:
 
 
 def _camel(name: str) -> str:
-    first, *rest = name.rstrip("_").split("_")
+    first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))
