@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from chainloop_smtp.message import rows
+from chainloop_smtp.message import parts, rows
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.model.attested import (
     Annotation,
@@ -21,6 +21,7 @@ from chainloop_smtp.model.attested import (
     Workflow,
 )
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
+from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import EnvValues
 from states import JOB, NOW, facts_of
 
@@ -276,6 +277,15 @@ def test_variables_and_annotations_without_a_value_say_so(
 
     assert rows.environment(attestation, env_values) == table
     assert rows.annotations(attestation) == (Fact("CI", "true"), Fact("HOME", "not set"))
+
+
+def test_an_attached_file_has_its_size_and_digest() -> None:
+    files = parts([File(name="a.json", content=b"x"), File(name="b.json", content=b"y" * 1200)])
+
+    assert rows.enclosed(files) == (
+        Fact("a.json", f"1 octet, {files[0].digest}", "code"),
+        Fact("b.json", f"1,200 octets, {files[1].digest}", "code"),
+    )
 
 
 @pytest.mark.parametrize(

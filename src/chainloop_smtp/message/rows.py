@@ -170,7 +170,7 @@ def _attested_run(attestation: Attestation) -> list[Fact]:
     if contract and workflow.contract_revision:
         contract += f", revision {workflow.contract_revision}"
     finished = formatting.timestamp(run.finished_at) if run.finished_at else ""
-    if finished and run.duration is not None:
+    if run.duration is not None:
         finished += f" ({formatting.duration(run.duration)})"
     digest = attestation.digest
     if digest and attestation.signing.is_digest_verified is not None:
