@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from chainloop_smtp.message import formatting, rows, view, wording
-from chainloop_smtp.model.attested import Annotation, Attestation, Commit, Runner
+from chainloop_smtp.message.rows import Fact, Section
+from chainloop_smtp.model.attested import (
+    Annotation,
+    Attestation,
+    Commit,
+    Evaluation,
+    Policies,
+    Runner,
+)
 from chainloop_smtp.model.facts import Job, Sender, ci_run, run_page, url_host
 from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.routing import ref
@@ -281,9 +289,78 @@ def test_the_page_of_an_attestation_names_its_host_too(url: str, words: str) -> 
     assert shown(replace(attested(OWN), view_url=url), JOB)["view_link"] == words
 
 
-def shown(evidence: Attestation, job: Job) -> view.Facts:
+def shown(evidence: Attestation | None, job: Job) -> view.Facts:
     facts = facts_of(evidence, job)
     return view.facts(facts, wording.word(facts), EnvValues.SHOW)
+
+
+def test_a_template_finds_each_name_that_it_is_promised() -> None:
+    assert shown(None, Job()).keys() == view.Facts.__annotations__.keys()
+    assert shown(None, JOB)["verdict"] == facts_of(None, JOB).verdict
+
+
+@pytest.mark.parametrize(
+    ("policies", "title", "note"),
+    [
+        (Policies(), "Policy evaluations (0)", "No policies apply to this attestation."),
+        (
+            Policies(reference="sha256:aa"),
+            "Policy evaluations",
+            "Not part of this evidence; the details are stored in Chainloop under sha256:aa",
+        ),
+        (Policies(has_violations=True), "Policy evaluations", "There are violations."),
+        (
+            Policies(evaluation_count=3, violation_count=1_200),
+            "Policy evaluations (3)",
+            "1,200 violations.",
+        ),
+        (
+            Policies(evaluation_count=1_234, suppressed_count=2),
+            "Policy evaluations (1,234, 2 suppressed)",
+            "No violations.",
+        ),
+        (
+            Policies(evaluations=(Evaluation(name="a"),), evaluation_count=1),
+            "Policy evaluations (1)",
+            "",
+        ),
+    ],
+)
+def test_the_policies_have_a_heading_and_a_note_where_none_is_listed(
+    policies: Policies, title: str, note: str
+) -> None:
+    facts = shown(Attestation(shape="test", is_recorded=True, policies=policies), Job())
+    assert (facts["policies_title"], facts["policies_note"]) == (title, note)
+
+
+@pytest.mark.parametrize(
+    ("job", "byline"),
+    [
+        (
+            replace(JOB, workflow="Release"),
+            (
+                Fact("", "Release on topic at "),
+                Fact("", "aaaaaaa", "", f"{OURS}/lakeside/harbour/commit/{'a' * 40}"),
+            ),
+        ),
+        (Job(workflow="Release", sha="a" * 40), (Fact("", "Release at aaaaaaa"),)),
+        (Job(workflow="Release"), (Fact("", "Release"),)),
+        (Job(), ()),
+    ],
+)
+def test_only_the_commit_of_the_byline_is_a_link(job: Job, byline: tuple[Fact, ...]) -> None:
+    assert shown(None, job)["byline"] == byline
+
+
+def test_the_mail_about_a_registration_has_its_own_footer_and_table() -> None:
+    facts = facts_of(None, Job())
+    rows = (Fact("Host", "smtp.example.test"),)
+    context = view.registration(wording.word(facts), rows, facts.now)
+
+    assert context["sections"] == (Section("Registration", rows),)
+    assert context["footer"] == (
+        "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
+    )
 
 
 @pytest.mark.parametrize(
