@@ -15,6 +15,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chainloop_smtp.message import templates
-from chainloop_smtp.message.clean import clean
+from chainloop_smtp.message.budget import FULL, Limits
+from chainloop_smtp.message.clean import CleanFacts, clean
 from chainloop_smtp.message.findings import lines
 from chainloop_smtp.model.attested import (
     Annotation,
@@ -38,7 +40,7 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, Verdict
+from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, RunFacts, Verdict
 from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.model.settings import Attachment, Composition, EnvValues, Mailbox
 from chainloop_smtp.verdict import judge
@@ -627,6 +629,81 @@ def test_prose_keeps_its_lines() -> None:
     violation = Violation(subject="a\r\nb", message="\r\none\r\n\x1b[1mtwo\u2029three\r\n")
 
     assert clean(violation) == Violation(subject="a b", message="one\ntwo\nthree")
+
+
+@pytest.mark.parametrize(
+    ("longest", "longest_id", "word", "prose", "digest"),
+    [
+        (None, None, 10_000, 10_000, 10_000),
+        (30, None, 30, 300, 10_000),
+        (2_000, 140, 2_000, 10_000, 140),
+        (20_000, 20_000, 10_000, 10_000, 10_000),
+    ],
+)
+def test_what_is_too_long_is_cut_and_says_how_long_it_was(
+    longest: int | None, longest_id: int | None, word: int, prose: int, digest: int
+) -> None:
+    cleaned = partial(clean, longest=longest, longest_id=longest_id)
+
+    def cut(length: int) -> str:
+        return "x" * length + " (cut, 10,001 characters)"
+
+    long = "x" * 10_001
+    assert cleaned(long) == cleaned((long,))[0] == cut(word)
+    assert cleaned(long, is_prose=True) == cut(prose)
+    material = Material(name=long, digest=long, annotations=(Annotation(name="a", value=long),))
+    assert cleaned(material) == Material(
+        name=cut(word), digest=cut(digest), annotations=(Annotation(name="a", value=cut(word)),)
+    )
+    kept = Violation(subject="x" * word, message="x" * prose)
+    assert cleaned(kept) is kept
+    assert cleaned(Violation(subject=long, message=long)) == Violation(
+        subject=cut(word), message=cut(prose)
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "cleaned"),
+    [
+        (
+            Evaluation(name="a", description="1\n2", skip_reasons=("1\n2",)),
+            Evaluation(name="a", description="1\n2", skip_reasons=("1 2",)),
+        ),
+        (
+            Finding(kind=FindingKind.SAST, id="1\n2", message="1\n2", recommendation="\n1\n2\n"),
+            Finding(kind=FindingKind.SAST, id="1 2", message="1\n2", recommendation="1\n2"),
+        ),
+    ],
+)
+def test_only_prose_keeps_its_lines(value: object, cleaned: object) -> None:
+    assert clean(value) == cleaned
+
+
+@pytest.mark.parametrize("name", ["digest", "view_url"])
+def test_what_is_to_be_copied_is_cut_late(name: str) -> None:
+    attestation = replace(RECORDED, **{name: "x" * 50})  # type: ignore[arg-type]
+
+    assert getattr(clean(attestation, longest=10), name) == "x" * 50
+    assert clean(attestation.run, longest=10).id == attestation.run.id
+    assert clean(Commit(sha="a" * 40), longest=10).sha == "a" * 40
+    assert clean(Policies(reference="a" * 40), longest=10).reference == "a" * 40
+    assert clean(attestation.runner, longest=10).url == attestation.runner.url
+
+
+def test_facts_are_cut_apart_from_the_job_and_once_for_each_level() -> None:
+    job = replace(JOB, workflow="a \x07 workflow")
+    verdict = Verdict(outcome=Outcome.PASSED)
+    facts = CleanFacts(RunFacts(job=job, verdict=verdict, attestation=RECORDED, now=NOW))
+    limits = Limits(value=5)
+
+    assert facts.within(FULL) is facts.whole
+    short = facts.within(limits)
+    assert facts.within(Limits(value=5, rows=3)) is short
+    assert facts.within(Limits(value=5, id=9)) is not short
+    assert short.job.workflow == "a   workflow"
+    assert short.attestation
+    assert short.attestation.workflow.contract_name == "relea (cut, 16 characters)"
+    assert facts.raw.job.workflow == "a \x07 workflow"
 
 
 @given(st.one_of(hostile, st.text()))
