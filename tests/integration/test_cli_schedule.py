@@ -412,16 +412,28 @@ def test_an_interrupted_schedule_begins_no_further_run(
 
 # --- the end in the middle ---------------------------------------------------------------------
 
-# Greeting, EHLO, AUTH, and the four of a first mail: the second one is never answered.
-HANGS = Fault(replies=7)
 
-
+@pytest.mark.parametrize(
+    ("extensions", "replies", "taken"),
+    [
+        # Greeting, EHLO, AUTH, and the four of a first mail: the second one is never answered.
+        (("AUTH PLAIN",), 7, 1),
+        # Without DATA; RSET, MAIL and RCPT of the second one are answered, and its content is not.
+        (("AUTH PLAIN", "PIPELINING", "CHUNKING"), 9, 2),
+    ],
+    ids=["one command after the other", "whole groups"],
+)
 def test_a_schedule_that_is_killed_between_two_mails_goes_on_where_it_was(
-    tmp_path: Path, chainloop: Chainloop, scheduled: Scheduled
+    tmp_path: Path,
+    chainloop: Chainloop,
+    scheduled: Scheduled,
+    extensions: tuple[str, ...],
+    replies: int,
+    taken: int,
 ) -> None:
-    chainloop.has(1, minutes=9)
-    chainloop.has(2)
-    with Sink(always=HANGS, extensions=("AUTH PLAIN",)) as server:
+    for number in range(1, 10):
+        chainloop.has(number, minutes=20 - number)
+    with Sink(always=Fault(replies=replies), extensions=extensions) as server:
         inputs = NEW | {
             "host": "127.0.0.1",
             "port": str(server.port),
@@ -448,8 +460,26 @@ def test_a_schedule_that_is_killed_between_two_mails_goes_on_where_it_was(
                 assert time.monotonic() < ends
                 time.sleep(0.02)
             started.send_signal(signal.SIGKILL)
-        assert len(server.taken) == 1
+    # What the server could still take after the end of the client counts too.
+    (session,) = server.sessions
+    assert session.count(b"MAIL FROM") == 2
+    assert len(server.taken) == taken
     post = Post()
     ended = scheduled(post)
     assert ended.code == 0, ended.stderr
-    assert names(post.mails) == ["workflow-2"]
+    assert names(post.mails) == [f"workflow-{number}" for number in range(2, 10)]
+
+
+def test_where_the_file_is_lost_the_mails_of_the_last_hour_come_under_the_same_ids(
+    chainloop: Chainloop, scheduled: Scheduled
+) -> None:
+    chainloop.has(1)
+    chainloop.has(2, state="failed")
+    first, again = Post(), Post()
+    assert scheduled(first, environ=JOB).code == 0
+    STATE.unlink()
+    (STATE.parent / "chainloop-smtp" / "receipt.json").unlink()
+    assert scheduled(again, environ=JOB | {"GITHUB_RUN_ID": "8"}).code == 0
+    ids = [each.message_id for each in first.mails]
+    assert len(set(ids)) == 2
+    assert [each.message_id for each in again.mails] == ids

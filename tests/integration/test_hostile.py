@@ -9,7 +9,6 @@ from collections.abc import Iterable
 import pytest
 
 from chainloop_smtp.delivery import send
-from chainloop_smtp.delivery.pipeline import WINDOW
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
 from sink import Fault, Sink
@@ -224,7 +223,7 @@ def most_lost(server: Sink) -> int:
     """
     if "CHUNKING" not in server.extensions:
         return 0
-    return WINDOW + len(server.sessions) - 1
+    return Transport().window + len(server.sessions) - 1
 
 
 @pytest.mark.parametrize("extensions", MODES, ids=IDS)

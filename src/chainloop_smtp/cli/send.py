@@ -211,6 +211,7 @@ class _Step:
         from chainloop_smtp.cli.schedule import Schedule
 
         run = self._run
+        every = [_one_by_one(route) for route in every]
 
         def plan(run_id: str, number: int) -> list[PlannedMail]:
             own = replace(parsed, workflow_run_ids=(run_id,), job_status=None, needs=())
@@ -353,6 +354,12 @@ def _connecting(
     if run.connect and is_certain and not parsed.oauth2:
         return run.connect(parsed.registration, parsed.transport)
     return nullcontext()
+
+
+def _one_by_one(route: Route) -> Route:
+    """The same with one mail on its way at a time, so that a crash leaves only one in doubt."""
+    transport = replace(route.options.transport, window=1)
+    return replace(route, options=replace(route.options, transport=transport))
 
 
 def _lookups(every: Iterable[Route]) -> set[Lookup]:

@@ -13,7 +13,7 @@ from contextlib import closing
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import Rotation, UnreachableError, host_port
 from chainloop_smtp.delivery.hints import provider
-from chainloop_smtp.delivery.pipeline import WINDOW, Pipeline
+from chainloop_smtp.delivery.pipeline import Pipeline
 from chainloop_smtp.delivery.queue import Queue, QueuedMessage
 from chainloop_smtp.delivery.replies import status_of_error
 from chainloop_smtp.delivery.session import (
@@ -142,7 +142,7 @@ class _Submitter:
         self._early = early
         self._rotation = early.rotation if early else Rotation()
         self._disabled_extensions: frozenset[str] = frozenset()
-        self._window = WINDOW
+        self._window = transport.window
         self._has_connected = False
         # In this round an address has failed, and another has not failed yet.
         self._has_untried_address = False

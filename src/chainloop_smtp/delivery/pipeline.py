@@ -13,8 +13,6 @@ from chainloop_smtp.delivery.session import Login, LoginError, Session
 from chainloop_smtp.delivery.transaction import OutOfStepError, Transaction
 from chainloop_smtp.errors import DeliveryError
 
-# Messages before their replies: what fills a line of 50 ms, and what may end up unknown at worst.
-WINDOW = 16
 _UNSENT = 512 * 1024  # bytes that wait in memory before another message is added
 
 
