@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from builders import bundle, cli_describe, cli_push, encoded, evaluation, statement, violation
+from builders import (
+    bundle,
+    cli_describe,
+    cli_push,
+    encoded,
+    evaluation,
+    referring,
+    statement,
+    stored_evaluations,
+    violation,
+)
 from inputs import RELAY
 from program import Ended, Post, Program, never, parsed, refusal
 
@@ -191,6 +201,12 @@ def test_where_no_run_is_found_the_run_is_not_attested(
     assert ended.code == 0
     assert ended.outputs["outcome"] == "not-attested"
     assert len(post.mails) == 1
+    assert post.mails[0].subject == "[harbour] Not attested: the run (no Chainloop run found)"
+    for part in (post.mails[0].text, post.mails[0].html, post.mails[0].summary):
+        said = " ".join(part.split())
+        assert "No attestation was found for harbour" in said
+        assert "Chainloop was asked, and knows no run of this workflow run." in said
+        assert "evidence was given" not in said
     assert ended.annotations == [("warning", "no Chainloop run is found")]
     assert (
         "Chainloop knows no run of this CI run, so the mail says that it was not attested. Does "
@@ -346,6 +362,72 @@ def test_documents_of_different_runs_are_mailed_one_by_one_and_those_of_one_are_
         ]
         # Only the bundle holds the commit.
         assert "COMMIT" in mail.text
+
+
+def named_documents(folder: Path, *documents: object) -> str:
+    paths = [folder / f"{number}.json" for number, _ in enumerate(documents)]
+    for path, document in zip(paths, documents, strict=True):
+        path.write_bytes(document if isinstance(document, bytes) else encoded(document))
+    return "\n".join(map(str, paths))
+
+
+def unnamed(told: dict[str, Any]) -> dict[str, Any]:
+    """What a push prints, without the run's id."""
+    return cli_push(told) | {"attestationID": ""}
+
+
+def test_a_document_without_an_id_belongs_to_the_run_that_it_does_not_contradict(
+    program: Program, tmp_path: Path
+) -> None:
+    documents = (cli_push(SAMPLES[FIRST]), cli_push(SAMPLES[THIRD]), unnamed(SAMPLES[THIRD]))
+    post = Post()
+    ended = sent(program, GITHUB, post, attestation=named_documents(tmp_path, *documents))
+    assert ended.code == 0, ended.stderr
+    assert workflows(post) == ["gate", "docs"]
+
+
+def test_a_document_without_an_id_that_contradicts_all_is_refused(
+    program: Program, tmp_path: Path
+) -> None:
+    documents = (cli_push(SAMPLES[FIRST]), unnamed(SAMPLES[THIRD]))
+    ended = sent(program, GITHUB, never, attestation=named_documents(tmp_path, *documents))
+    assert ended.code == 3
+    assert "digest" in ended.failure
+
+
+def test_documents_of_one_run_that_contradict_each_other_are_refused(
+    program: Program, tmp_path: Path
+) -> None:
+    other = statement(run_id=FIRST, workflow="gate", materials=[])
+    documents = (cli_push(SAMPLES[SECOND]), cli_push(SAMPLES[FIRST]), cli_push(other))
+    ended = sent(program, GITHUB, never, attestation=named_documents(tmp_path, *documents))
+    assert ended.code == 3
+    assert "digest" in ended.failure
+
+
+def test_stored_evaluations_go_to_the_run_that_refers_to_them(
+    program: Program, tmp_path: Path
+) -> None:
+    stored = stored_evaluations([evaluation("tide-gate", violations=[violation("too low")])])
+    referred = referring(SAMPLES[THIRD], stored)
+    paths = named_documents(
+        tmp_path, bundle(referring(SAMPLES[FIRST], b"{}")), bundle(referred), stored
+    ).splitlines()
+    post = Post()
+    evidence = {"attestation": "\n".join(paths[:2]), "policy_evaluations": paths[2]}
+    ended = sent(program, GITHUB, post, **evidence)
+    assert ended.code == 0, ended.stderr
+    assert workflows(post) == ["gate", "docs"]
+    assert ["tide-gate" in each.text for each in post.mails] == [False, True]
+    evidence["attestation"] = paths[0]
+    ended = sent(program, GITHUB, never, **evidence)
+    assert ended.code == 3
+    assert "policy-evaluations: $" in ended.failure
+    ended = sent(program, GITHUB, post, job_status="failure", **evidence)
+    assert ended.code == 0
+    assert "There is evidence of this run that cannot be read" in " ".join(
+        post.mails[-1].text.split()
+    )
 
 
 FILE = """

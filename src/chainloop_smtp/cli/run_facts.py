@@ -8,7 +8,16 @@ from chainloop_smtp import addressing, attestation, difference, options, routing
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.attested import Attestation, Workflow
-from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts, attested_run, is_same_run
+from chainloop_smtp.model.facts import (
+    NO_EVIDENCE,
+    NOT_FOUND,
+    Changes,
+    Job,
+    Previous,
+    RunFacts,
+    attested_run,
+    is_same_run,
+)
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection, Trigger
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
@@ -101,6 +110,8 @@ def _report(
         job = own
     job = _named(run, job, parsed, attested)
     judged = verdict.judge(attested, job)
+    if evidence.is_searched and judged.reason == NO_EVIDENCE:
+        judged = replace(judged, reason=NOT_FOUND)
     facts = RunFacts(
         job=job,
         verdict=replace(judged, doubt=" ".join(filter(None, (judged.doubt, unread)))),

@@ -4,7 +4,15 @@ from collections.abc import Iterable
 
 from chainloop_smtp.message import findings, formatting
 from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, RunState, Strategy
-from chainloop_smtp.model.facts import NO_EVIDENCE, Job, Outcome, PolicyStatus, RunFacts, Verdict
+from chainloop_smtp.model.facts import (
+    NO_EVIDENCE,
+    NOT_FOUND,
+    Job,
+    Outcome,
+    PolicyStatus,
+    RunFacts,
+    Verdict,
+)
 
 
 def sentences(facts: RunFacts) -> str:
@@ -64,6 +72,8 @@ def sentences(facts: RunFacts) -> str:
             is_bypassed = verdict.policy_status is PolicyStatus.BYPASSED
             bypass = "; the policy check was bypassed by exception" if is_bypassed else ""
             return f"{reason}The attestation was recorded{status}{bypass}."
+        case _ if verdict.reason == NOT_FOUND:
+            return "Chainloop was asked, and knows no run of this workflow run."
         case _ if attestation is None:
             is_explained = verdict.reason not in ("", NO_EVIDENCE)
             return (f"{_sentence(verdict.reason)} " if is_explained else "") + _sentence(_UNKNOWN)

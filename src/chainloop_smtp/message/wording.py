@@ -5,7 +5,11 @@ from enum import StrEnum
 
 from chainloop_smtp.message import findings, formatting, lead
 from chainloop_smtp.model.attested import Attestation, Policies, Run
-from chainloop_smtp.model.facts import Outcome, RunFacts
+from chainloop_smtp.model.facts import (
+    NOT_FOUND,
+    Outcome,
+    RunFacts,
+)
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Thread
 
@@ -145,7 +149,10 @@ def _headline(facts: RunFacts) -> str:
         case _ if attestation is None:
             if verdict.doubt:
                 return f"The evidence of {what} cannot be read"
-            return f"No evidence was given for {what}"
+            is_searched = verdict.reason == NOT_FOUND
+            return (
+                f"No {'attestation was found' if is_searched else 'evidence was given'} for {what}"
+            )
         case _:
             is_open = lead.is_open(attestation)
             return f"{what} is not attested yet" if is_open else f"{what} was not attested"

@@ -295,6 +295,8 @@ class Outcome(StrEnum):
 
 NO_EVIDENCE = "no evidence given"
 """The reason of a verdict on a run of which nothing is known but how its jobs went."""
+NOT_FOUND = "no Chainloop run found"
+"""The same where Chainloop was asked for the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
