@@ -12,13 +12,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from chainloop_smtp.delivery import check_files
-from chainloop_smtp.delivery.tls import context
+from chainloop_smtp.delivery.tls import context, fingerprint, is_answered, verified_certificate
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
 from chainloop_smtp.model.settings import Proxy, ProxyKind, Tls, Transport
@@ -1097,3 +1102,100 @@ def test_a_host_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     _resolve(monkeypatch, [])
     said = refusal_of(lambda: submit(Mailboxes(port=25), host="nowhere.test"))
     assert said == "nowhere.test:25: the connection failed, connecting: it has no address"
+
+
+# --- what a context is made of -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pin", ["", "0" * 64], ids=["no pin", "a pin"])
+def test_no_context_speaks_an_older_tls_or_looks_at_the_common_name(pin: str) -> None:
+    made = context(Transport(tls_fingerprint=pin))
+    assert made.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert made.hostname_checks_common_name is False
+    assert (made.check_hostname, made.verify_mode) == (
+        (False, ssl.CERT_NONE) if pin else (True, ssl.CERT_REQUIRED)
+    )
+
+
+def test_a_private_authority_is_trusted_besides_the_systems(
+    tls: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = trustme.CA()
+    other.cert_pem.write_to_path(str(tmp_path / "system.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    made = context(Transport(tls_ca_file=str(tls.ca_file)))
+    assert len(made.get_ca_certs()) == 2
+
+
+def test_a_pin_needs_no_authority(tls: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca_file))
+    assert context(Transport(tls_fingerprint="0" * 64)).get_ca_certs() == []
+
+
+@pytest.mark.parametrize(
+    ("issuer", "named"),
+    [
+        ({NameOID.ORGANIZATION_NAME: "Harbour", NameOID.COMMON_NAME: "Root 1"}, "Harbour"),
+        ({NameOID.COMMON_NAME: "Root 1"}, "Root 1"),
+        ({NameOID.COUNTRY_NAME: "DE"}, "an authority without a name"),
+    ],
+    ids=["organisation", "common name", "neither"],
+)
+def test_a_certificate_is_described_by_its_first_name_and_its_issuer(
+    tmp_path: Path, issuer: dict[x509.ObjectIdentifier, str], named: str
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(*each) for each in issuer.items()])
+    ends = datetime(2100, 2, 3, 4, 5, 6, tzinfo=UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName("a.test"), x509.DNSName("localhost")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(ends)
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    (tmp_path / "cert.pem").write_bytes(pem)
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with Scripted({"tls": Step(then=Then.TLS)}, shown) as server:
+        made = context(Transport(tls_ca_file=str(tmp_path / "cert.pem")))
+        with (
+            socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connected,
+            made.wrap_socket(connected, server_hostname="localhost") as secured,
+        ):
+            assert verified_certificate(secured) == ("a.test", named, ends)
+            der = certificate.public_bytes(serialization.Encoding.DER)
+            assert fingerprint(secured) == hashlib.sha256(der).hexdigest()
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_port_is_asked_whether_it_speaks_tls(tls: Certificates, speaks: bool) -> None:
+    step = Step(then=Then.TLS) if speaks else Step(reply=b"220 hi\r\n", then=Then.SILENCE)
+    with Scripted({"tls": step}, tls.unknown) as server:
+        connected = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+        assert is_answered(connected, "mail.example.test", PATIENCE) is speaks
+        assert connected.fileno() == -1
+    assert server.handshakes == speaks
+
+
+def test_a_port_that_says_nothing_is_not_waited_for_long() -> None:
+    with Scripted({"tls": Step(then=Then.SILENCE)}) as server:
+        connected = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+        started = time.monotonic()
+        assert is_answered(connected, "mail.example.test", 0.1) is False
+        assert time.monotonic() - started < PATIENCE / 2

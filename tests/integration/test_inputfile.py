@@ -121,6 +121,37 @@ def test_what_cannot_be_a_path_says_why(path: str, why: str) -> None:
     assert refusal(lambda: inputfile.read(path, LIMIT)) == (f"cannot be read: {why}", "")
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755])
+def test_a_file_that_only_its_owner_may_write_is_ones_own(mode: int) -> None:
+    Path("a").write_bytes(b"mine")
+    Path("a").chmod(mode)
+    assert inputfile.read("a", LIMIT, must_be_own=True) == b"mine"
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o664, 0o666])
+def test_a_file_that_others_may_write_is_not(mode: int) -> None:
+    Path("a").write_bytes(b"whose?")
+    Path("a").chmod(mode)
+    expected = ("may have been written by another user", "")
+    assert refusal(lambda: inputfile.read("a", LIMIT, must_be_own=True)) == expected
+    assert inputfile.read("a", LIMIT) == b"whose?"
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "expected"),
+    [
+        (os.geteuid(), 0o600, True),
+        (0, 0o755, True),
+        (os.geteuid() + 1, 0o600, False),
+        (0, 0o775, False),
+        (0, 0o757, False),
+    ],
+)
+def test_what_another_user_owns_is_not_ones_own(owner: int, mode: int, expected: bool) -> None:
+    status = os.stat_result((0o100000 | mode, 1, 1, 1, owner, 0, 0, 0, 0, 0))
+    assert inputfile.is_own(status) is expected
+
+
 # --- pipes and streams -------------------------------------------------------------------------
 
 
@@ -187,8 +218,11 @@ def test_a_stream_that_breaks_says_why() -> None:
 def test_a_missing_file_is_said_to_be_missing() -> None:
     with pytest.raises(UnreadableError) as refused:
         inputfile.read("a/b.json", LIMIT)
-    assert (refused.value.why, refused.value.missing) == ("there is no such file", "a/b.json")
-    assert refused.value.hint == CHECKOUT
+    assert refused.value.missing == "a/b.json"
+    assert refusal(lambda: inputfile.read("a/b.json", LIMIT)) == (
+        "there is no such file",
+        CHECKOUT,
+    )
 
 
 @pytest.mark.parametrize("is_checkout", [True, False])

@@ -5,6 +5,7 @@ import ssl
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,8 +57,6 @@ ENTRA = OAuth2(
 
 
 def microsoft(**changes: object) -> OAuth2:
-    from dataclasses import replace
-
     return replace(ENTRA, **changes)  # type: ignore[arg-type]
 
 
@@ -205,6 +204,13 @@ def test_a_service_account_signs_for_a_mailbox_with_its_key(web: Web) -> None:
         "scope": "https://mail.google.com/",
         "aud": GOOGLE,
     }
+
+
+def test_a_service_account_may_have_an_endpoint_and_a_scope_of_its_own(web: Web) -> None:
+    web.answers = {OTHER: granted(TOKEN)}
+    assert fetch(replace(GOOGLE_KEY, token_url=OTHER, scope="mine")) == TOKEN
+    claims = _claims(web.asked[0].form["assertion"])
+    assert (claims["scope"], claims["aud"]) == ("mine", OTHER)
 
 
 def test_a_job_has_google_sign_for_a_mailbox(web: Web) -> None:

@@ -80,6 +80,22 @@ def test_a_code_of_entra_has_its_advice(code: str) -> None:
     assert said(answer | {"error_description": text + "\r\nmore"}, subject=SUBJECT)[0] == why
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "The request failed: AADSTS70021: No match.",
+            "The request failed: AADSTS70021: No match.",
+        ),
+        ("AADSTS70021: No match.   Trace ID: 1", "AADSTS70021: No match."),
+        ("  AADSTS70021: No match.  \nTrace ID: 1", "AADSTS70021: No match."),
+    ],
+)
+def test_a_code_of_entra_may_stand_anywhere_in_the_first_line(text: str, shown: str) -> None:
+    answer = {"error": "x", "error_description": text}
+    assert said(answer, subject=SUBJECT) == (f"refused: x: {shown}", SUBJECT_HINT)
+
+
 def test_a_code_of_entra_that_nobody_knows_has_none() -> None:
     answer = {"error": "invalid_client", "error_description": "AADSTS999999: What?"}
     assert said(answer, 500) == ("refused: invalid_client: AADSTS999999: What?", "")
