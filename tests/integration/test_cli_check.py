@@ -305,6 +305,42 @@ def test_a_server_that_leaves_where_tls_should_begin_is_told_as_that(
     assert "bug" not in ended.log
 
 
+def test_each_address_of_a_host_is_shown_once_and_then_the_one_that_answers(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Scripted(rehearsed()) as server:
+        addresses = ["127.0.0.9", "127.0.0.1", "127.0.0.9"]
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, server.port)) for each in addresses
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        ended = program("check", inputs=inputs(server.port, **PLAIN) | {"host": "mail.test"})
+    assert ended.code == 0
+    assert said(ended, "DNS") == "mail.test is 127.0.0.9, 127.0.0.1"
+    assert said(ended, "TCP") == f"127.0.0.1, port {server.port}"
+
+
+def test_what_a_server_says_of_itself_is_cut(program: Program) -> None:
+    steps = changed(
+        rehearsed(extensions=("X" * 300, "Y" * 300)),
+        greeting=Step(reply=b"220 " + b"g" * 401 + b"\r\n"),
+    )
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert said(ended, "greeting") == "g" * 400
+    assert said(ended, "EHLO") == f"{'X' * 300}, {'Y' * 98}: every command waits for its reply"
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [("35882577", "SIZE 35.9 MB"), ("5000", "SIZE 0.005 MB"), ("00", "SIZE"), ("x", "SIZE X")],
+)
+def test_a_size_is_shown_in_megabytes(program: Program, size: str, shown: str) -> None:
+    with Scripted(rehearsed(extensions=(f"SIZE {size}",))) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert said(ended, "EHLO").partition(":")[0] == shown
+
+
 def test_a_host_without_an_address_stops_at_dns(program: Program) -> None:
     ended = program("check", inputs=inputs(587, **PLAIN) | {"host": "nobody.invalid"})
     assert ended.code == 5

@@ -25,6 +25,16 @@ from submission import a_mail, refusal_of, registration, send_one
 USER, PASSWORD = "ci@example.test", "pä$$wörd 漢字"
 TOKEN = "eyJ0eXAiOiJKV1QiLCJub25jZSI6.t0ken-_" * 40
 
+WRONG_PASSWORD = (
+    "Check user (often the full address) and password; many providers want an app password or an "
+    "API key here instead of the account's own password."
+)
+WRONG_TOKEN = (
+    "The token is not for the mailbox in user, or its scope does not allow SMTP: check user and "
+    "oauth2-scope."
+)
+ASKS_FOR_MORE = "the server asks for more than the mechanism has"
+
 
 def submit(
     server: Mailboxes | Scripted,
@@ -78,9 +88,10 @@ def test_a_refused_token_is_told_with_what_the_server_says_of_it(
         said = refusal_of(lambda: submit(server, password=TOKEN, tls=tls, has_token=True))
 
     told = "(status 401, scope https://mail.example.test/): 535 5.7.8"
-    assert f"the server refused the login of {USER} {told}" in said
-    assert "The token is not for the mailbox in user, or its scope does not allow SMTP: " in said
-    assert TOKEN[:20] not in said
+    assert said == (
+        f"127.0.0.1:{server.port}: the server refused the login of {USER} {told} Authentication "
+        f"credentials invalid\n  {WRONG_TOKEN}"
+    )
     assert server.mails == []
 
 
@@ -88,7 +99,11 @@ def test_a_token_is_shown_to_no_mechanism_for_passwords() -> None:
     with Scripted(until(script(auth="PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256"), "ehlo")) as server:
         said = refusal_of(lambda: submit(server, password=TOKEN, has_token=True))
 
-    assert "no common way to log in: the server offers PLAIN LOGIN" in said
+    assert said == (
+        f"127.0.0.1:{server.port}: no common way to log in: the server offers PLAIN LOGIN CRAM-MD5 "
+        "SCRAM-SHA-256, auth is auto\n"
+        "  Set auth to one of the mechanisms that the server offers."
+    )
     assert b"AUTH" not in server.received
 
 
@@ -124,7 +139,10 @@ def test_a_wrong_password_is_told_by_scram(tls: Certificates) -> None:
     ).running() as server:
         said = refusal_of(lambda: submit(server, tls=tls))
 
-    assert "535 5.7.8" in said
+    assert said == (
+        f"127.0.0.1:{server.port}: the server refused the login of {USER}: 535 5.7.8 "
+        f"Authentication credentials invalid\n  {WRONG_PASSWORD}"
+    )
     assert server.mails == []
 
 
@@ -193,20 +211,24 @@ def test_the_reason_for_a_refused_token_may_come_after_an_empty_challenge(mechan
     initial = _initial(mechanism, USER, "secret", server.port)
     dummy = {"XOAUTH2": b"", "OAUTHBEARER": b64encode(b"\1")}[mechanism]
     assert server.groups[2:4] == [initial + b"\r\n", dummy + b"\r\n"]
-    assert f"the server refused the login of {USER} (status 401, scope mail): 535 5.7.8 no" in said
+    assert said == (
+        f"127.0.0.1:{server.port}: the server refused the login of {USER} "
+        f"(status 401, scope mail): 535 5.7.8 no\n  {WRONG_TOKEN}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("challenges", "answers"),
+    ("challenges", "answers", "why"),
     [
-        ((b"334 \r\n", b"334 \r\n"), (b"<initial>", b"*")),
-        ((b"334 VXNlcg==\r\n",), (b"*",)),
-        ((b"334 ???\r\n",), (b"*",)),
+        ((b"334 \r\n", b"334 \r\n"), (b"<initial>", b"*"), ASKS_FOR_MORE),
+        ((b"334 VXNlcg==\r\n",), (b"*",), ASKS_FOR_MORE),
+        # As Python's own decoder says it.
+        ((b"334 ???\r\n",), (b"*",), "Only base64 data is allowed"),
     ],
     ids=["empty twice", "not empty", "not base64"],
 )
 def test_plain_says_its_response_again_once_and_to_an_empty_challenge_only(
-    challenges: tuple[bytes, ...], answers: tuple[bytes, ...]
+    challenges: tuple[bytes, ...], answers: tuple[bytes, ...], why: str
 ) -> None:
     steps = until(script(auth="PLAIN", extensions=()), "ehlo")
     expected = ["AUTH PLAIN .+", *[".+"] * (len(challenges) - 1)]
@@ -221,7 +243,7 @@ def test_plain_says_its_response_again_once_and_to_an_empty_challenge_only(
         *answers
     ]
     assert server.failure == ""
-    assert "PLAIN failed: " in said
+    assert said == f"127.0.0.1:{server.port}: PLAIN failed: {why}"
 
 
 def test_what_is_said_again_is_blotted_out_of_what_the_server_makes_of_it() -> None:
@@ -234,8 +256,10 @@ def test_what_is_said_again_is_blotted_out_of_what_the_server_makes_of_it() -> N
     with Scripted(steps) as server:
         said = refusal_of(lambda: submit(server, password="correct horse"))
 
-    assert "535 5.7.8 bad ***" in said
-    assert initial.decode() not in said
+    assert said == (
+        f"127.0.0.1:{server.port}: the server refused the login of {USER}: 535 5.7.8 bad ***\n"
+        f"  {WRONG_PASSWORD}"
+    )
 
 
 # --- one that cheats ---------------------------------------------------------------------------
@@ -250,7 +274,10 @@ def test_a_scram_server_that_proves_nothing_gets_no_mail() -> None:
     with Scripted(steps) as server:
         said = refusal_of(lambda: submit(server))
 
-    assert "the server has not proved that it knows the password" in said
+    assert said == (
+        f"127.0.0.1:{server.port}: SCRAM-SHA-256 failed: the server has not proved that it knows "
+        "the password\n  It may be another server than you think."
+    )
     assert b"MAIL" not in server.received
 
 
@@ -258,7 +285,10 @@ def test_a_password_that_saslprep_forbids_is_told_before_anything_of_it_is_sent(
     with Scripted(until(script(auth="SCRAM-SHA-256"), "ehlo")) as server:
         said = refusal_of(lambda: submit(server, password="bell\x07"))
 
-    assert "SCRAM-SHA-256 failed: user or password holds what SASLprep" in said
+    assert said == (
+        f"127.0.0.1:{server.port}: SCRAM-SHA-256 failed: user or password holds what SASLprep "
+        "(RFC 4013) forbids"
+    )
     assert b"AUTH" not in server.received
 
 
@@ -267,15 +297,29 @@ def test_without_tls_no_token_leaves_loopback(host: str) -> None:
     with Scripted(until(script(auth="XOAUTH2"), "ehlo"), host=host) as server:
         said = refusal_of(lambda: submit(server, host=host, password=TOKEN, has_token=True))
 
-    assert "was not sent, since the connection has no TLS" in said
+    assert said == (
+        f"{host}:{server.port}: the password was not sent, since the connection has no TLS\n"
+        "  Use tls: auto, or auth: none for a relay that needs no login."
+    )
     assert b"AUTH" not in server.received
 
 
 @pytest.mark.parametrize(
     ("auth", "reply", "told"),
     [
-        (Auth.XOAUTH2, b"454 4.7.0 later\r\n", "the server cannot check the token now: 454 4.7.0"),
-        (Auth.PLAIN, b"432 4.3.2 later\r\n", "the server cannot check the password now: 432"),
+        (
+            Auth.XOAUTH2,
+            b"454 4.7.0 later\r\n",
+            "the server cannot check the token now: 454 4.7.0 later\n"
+            "  The server cannot check user and password at the moment: raise deadline so that it "
+            "is tried again, or run the job later.",
+        ),
+        (
+            Auth.PLAIN,
+            b"432 4.3.2 later\r\n",
+            "the server cannot check the password now: 432 4.3.2 later\n"
+            "  The server has to convert the stored password first: log in once with auth: plain.",
+        ),
     ],
 )
 def test_a_temporary_failure_is_not_answered_by_another_mechanism(
@@ -288,7 +332,7 @@ def test_a_temporary_failure_is_not_answered_by_another_mechanism(
     with Scripted(steps) as server:
         said = refusal_of(lambda: submit(server, password="t0ken", has_token=auth is Auth.XOAUTH2))
 
-    assert told in said
+    assert said == f"127.0.0.1:{server.port}: {told}"
     assert len(re.findall(rb"^AUTH ", server.received, re.MULTILINE)) == 1
     assert b"MAIL" not in server.received
 
@@ -305,9 +349,10 @@ def test_what_an_oauth_server_says_of_a_token_cannot_show_it() -> None:
     with Scripted(steps) as server:
         said = refusal_of(lambda: submit(server, password=TOKEN, has_token=True))
 
-    assert "(status bad ***" in said
-    assert "\x1b" not in said
-    assert len(said) < 800
+    assert said == (
+        f"127.0.0.1:{server.port}: the server refused the login of {USER} (status bad *** [2J, "
+        f"scope {'s' * 174}): 535 5.7.8 no\n  {WRONG_TOKEN}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -335,5 +380,8 @@ def test_what_a_server_echoes_of_a_response_is_blotted_out(
     with Echoing(steps) as server:
         said = refusal_of(lambda: submit(server))
 
-    assert re.search(r"535 5.7.8 you said \*\*\*", said)
-    assert seen[0].decode() not in said
+    assert len(seen) == 1
+    assert said == (
+        f"127.0.0.1:{server.port}: the server refused the login of {USER}: 535 5.7.8 you said ***\n"
+        f"  {WRONG_PASSWORD}"
+    )
