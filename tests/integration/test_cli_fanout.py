@@ -19,7 +19,18 @@ from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Registration, Transport
 from inputs import RELAY
 from interrupts import PATIENCE
-from program import PASSWORD, PUSHED, Ended, Post, Program, never, parsed, refusal, text_of
+from program import (
+    PASSWORD,
+    PUSHED,
+    Ended,
+    Post,
+    Program,
+    failure,
+    never,
+    parsed,
+    refusal,
+    text_of,
+)
 from runner import commands
 from smtpserver import Certificates, Mailboxes
 from submission import send_one
@@ -52,6 +63,24 @@ THREE = f"""{HEAD}
   - {{registration: legal, workflow: nothing-*}}
   - {{registration: elsewhere}}
 """
+TAKE_IT_OUT = (
+    "Find where it comes from (an environment variable, a message, a file), take it out, and "
+    "change the secret: others may have seen it. env-values: hide leaves the attested environment "
+    "out of the mail."
+)
+WORDS = (
+    "always",
+    "passed",
+    "failed",
+    "cancelled",
+    "violated",
+    "blocked",
+    "bypassed",
+    "not-attested",
+    "changed",
+    "fixed",
+    "new-violations",
+)
 
 
 def sent(
@@ -236,7 +265,14 @@ def test_no_mail_holds_the_secret_of_any_registration(
         post=post,
     )
     assert ended.code == 4
-    assert f"holds the value of {name}, so nothing is sent" in ended.stderr
+    where = "security (chainloop-smtp.yml:17)"
+    assert ended.failure == failure(
+        *(
+            f"{where}: {part}: holds the value of {name}, so nothing is sent\n  {TAKE_IT_OUT}"
+            for part in ("text", "html", "summary")
+        ),
+        title="1 of 2 mails did not reach whom they should.",
+    )
     # The other mail leaves the environment out, and goes.
     assert [mail.recipients for mail in post.mails] == [("legal@example.com",)]
     everything = ended.everything()
@@ -296,8 +332,14 @@ def test_one_that_fails_stops_no_other_and_fails_the_step_at_the_end(program: Pr
     assert ended.outputs["sent"] == "false"
     assert json.loads(ended.outputs["accepted"]) == ["other@example.com"]
     assert json.loads(ended.outputs["refused"]) == ["security@example.com", "team@example.com"]
-    assert "1 of 2 mails did not reach whom they should." in ended.stderr
-    assert "security (chainloop-smtp.yml:14): security@example.com" in ended.stderr
+    assert ended.failure == failure(
+        *(
+            f"security (chainloop-smtp.yml:14): {address}: the server refused this recipient: "
+            "550 5.1.1 no such mailbox"
+            for address in ("security@example.com", "team@example.com")
+        ),
+        title="1 of 2 mails did not reach whom they should.",
+    )
     # What went wrong stands first.
     assert ended.summary.index("| security |") < ended.summary.index("| elsewhere |")
     assert "550 5.1.1 no such mailbox" in ended.summary
@@ -322,7 +364,13 @@ def test_a_variable_that_is_not_set_fails_only_the_mails_that_need_it(program: P
     ended = sent(program, text, post=post, environ={"OTHER_PASSWORD": " "})
     assert ended.code == 2
     assert [mail.recipients[0] for mail in post.mails] == ["security@example.com"]
-    assert "the variable OTHER_PASSWORD, which holds password, is not set" in ended.stderr
+    assert ended.failure == failure(
+        "elsewhere (chainloop-smtp.yml:16): chainloop-smtp.yml:11:36: the variable OTHER_PASSWORD, "
+        "which holds password, is not set\n"
+        "  In a workflow, give the step env: OTHER_PASSWORD: ${{ secrets.OTHER_PASSWORD }} (is "
+        "that secret set for this repository?).",
+        title="1 of 2 mails did not reach whom they should.",
+    )
     unused = text.replace("  - {registration: elsewhere}\n", "")
     assert sent(program, unused, post=post).code == 0
 
@@ -344,24 +392,41 @@ def test_everything_wrong_with_the_file_is_told_with_its_place_and_nothing_is_se
     text = text.replace("to: legal", "port: x, to: legal").replace("host: other", "hots: other")
     ended = sent(program, text, post=never)
     assert ended.code == 2
-    assert "chainloop-smtp.yml:11:36: 'hots' is no key of a registration" in ended.stderr
+    assert ended.failure == failure(
+        "chainloop-smtp.yml:11:36: 'hots' is no key of a registration\n  Did you mean host?"
+    )
     ended = sent(program, text.replace("hots", "host"), post=never)
     assert ended.code == 2
-    for line, why in (
-        (14, "cc: 'nobody' is not an address"),
-        (10, "port: 'x' is not a port number"),
-        (15, "send-on: 'sometimes' is not one of its words"),
-    ):
-        assert re.search(rf"chainloop-smtp.yml:{line}:\d+ {why}", ended.stderr)
+    assert ended.failure == failure(
+        "chainloop-smtp.yml:14:30 cc: 'nobody' is not an address: An email address must have an "
+        "@-sign.\n"
+        "  Write name@example.com or Display Name <name@example.com>; separate several by commas.",
+        "chainloop-smtp.yml:10:32 port: 'x' is not a port number from 1 to 65535\n"
+        "  Usual are 587 (STARTTLS) and 465 (implicit TLS).",
+        "chainloop-smtp.yml:15:27 send-on: 'sometimes' is not one of its words\n"
+        f"  Write any of: {', '.join(WORDS)}.",
+    )
 
 
 def test_what_a_registration_lacks_is_told_at_the_registration(program: Program) -> None:
     text = "registrations:\n- name: a\nattachments:\n- registration: a\n"
     ended = sent(program, text, post=never)
     assert ended.code == 2
-    for name in ("host", "user", "password", "from", "to"):
-        assert f"chainloop-smtp.yml:2:3 registration 'a': {name} is missing" in ended.stderr
-    assert "Write password: {env: NAME}." in ended.stderr
+    where = "chainloop-smtp.yml:2:3 registration 'a'"
+    assert ended.failure == failure(
+        f"{where}: host is missing\n"
+        "  Host name or IP address of the mail server, such as smtp.example.com.",
+        f"{where}: user is missing\n"
+        "  User name for the mail server; a relay without login wants auth: none. Where it comes "
+        "from a secret: is that secret set for this repository, and is its name spelt right?",
+        f"{where}: password is missing\n"
+        "  Write password: {env: NAME}. A relay without login: auth: none.",
+        f"{where}: from is missing\n"
+        "  Sender: one address, such as ci@example.com or Attestation reports <ci@example.com>.",
+        f"{where}: to is missing\n"
+        "  Recipients: one address or several (comma or newline), such as security@example.com; "
+        "file:PATH for a file of them, author or contributors for who wrote the code.",
+    )
 
 
 def test_the_steps_inputs_are_the_defaults_of_every_mail(program: Program) -> None:
@@ -397,22 +462,33 @@ def test_a_step_with_host_and_to_looks_for_no_file_unless_it_names_one(program: 
     ended = program("send", inputs=inputs | {"config": "chainloop-smtp.yml"}, post=never)
     assert ended.code == 2
     ended = program("send", inputs=inputs | {"config": "none.yml"}, post=never)
-    assert "config 'none.yml': there is no such file" in ended.stderr
+    assert ended.failure == failure(
+        "config 'none.yml': there is no such file\n"
+        "  Paths are relative to the workspace: does a step before this one check it out?"
+    )
 
 
 def test_a_wrong_input_of_the_step_is_told_too(program: Program) -> None:
     FILE.write_text("registrations:\nattachments:\n", "utf-8")
     ended = program("send", inputs={"job-status": "fine", "hots": "x"}, post=never)
     assert ended.code == 2
-    assert "job-status: 'fine' is not one of its words" in ended.stderr
-    assert "hots: there is no such input" in ended.stderr
+    assert ended.failure == failure(
+        "hots: there is no such input\n  Did you mean host?",
+        "job-status: 'fine' is not one of its words\n"
+        "  Write one of: success, failure, cancelled, skipped, neutral, timed_out, "
+        "action_required, stale, startup_failure.",
+    )
 
 
 def test_an_authority_that_is_not_there_is_told_before_anything_is_sent(program: Program) -> None:
     text = THREE.replace("name: legal,", "name: legal, tls-ca-file: none.pem,")
     ended = sent(program, text, post=never)
     assert ended.code == 2
-    assert "none.pem" in ended.stderr
+    assert ended.failure == failure(
+        "tls-ca-file: 'none.pem' cannot be read: no such file\n"
+        "  Paths are relative to the workspace: does a step before this one check it out? The PEM "
+        "text itself can be given too."
+    )
 
 
 # --- who gets what -----------------------------------------------------------------------------
@@ -677,7 +753,7 @@ def test_a_single_mail_to_many_goes_in_several_transactions_too(program: Program
     (entry,) = receipt(ended)
     assert len(entry["recipients"]) == 5
     ended = program("send", inputs=inputs | {"max-recipients": "0"}, post=never)
-    assert "max-recipients: '0' is no whole number from 1 to 10000" in ended.stderr
+    assert ended.failure == failure("max-recipients: '0' is no whole number from 1 to 10000")
 
 
 # --- single mails and send-on ------------------------------------------------------------------
@@ -694,11 +770,15 @@ def test_a_mail_that_is_not_asked_for_is_skipped_with_its_reason(program: Progra
     ended = program("send", inputs=inputs | {"send-on": "failed passed"}, post=post)
     assert ended.outputs["sent"] == "true"
     ended = program("send", inputs=inputs | {"send-on": "pased"}, post=never)
-    assert "Did you mean passed?" in ended.stderr
+    assert ended.failure == failure(
+        "send-on: 'pased' is not one of its words\n  Did you mean passed?"
+    )
     ended = program("send", inputs=inputs | {"send-on": "xyz,"}, post=never)
-    assert "Write any of: always, passed" in ended.stderr
+    assert ended.failure == failure(
+        f"send-on: 'xyz' is not one of its words\n  Write any of: {', '.join(WORDS)}."
+    )
     ended = program("send", inputs=inputs | {"send-on": ","}, post=never)
-    assert "send-on: ',' holds no word" in ended.stderr
+    assert ended.failure == failure("send-on: ',' holds no word")
 
 
 # --- forks -------------------------------------------------------------------------------------
@@ -763,8 +843,15 @@ def test_a_server_that_answers_nobody_is_not_tried_for_ever(program: Program) ->
     ended = sent(program, many(130), post=post)
     assert ended.code == 5
     assert len(post.mails) == 100
-    assert "130 of 130 mails did not reach whom they should" in ended.stderr
-    assert "110 further problems stand in the receipt and the job summary" in ended.stderr
+    said = ended.failure.splitlines()
+    assert said[said.index("130 of 130 mails") + 1 :] == [
+        "130 of 130 mails did not reach whom they should.",
+        *(
+            f"  security (chainloop-smtp.yml:{line}): smtp.example.com:587: no answer in time"
+            for line in range(13, 33)
+        ),
+        "  and: 110 further problems stand in the receipt and the job summary",
+    ]
     # Each mail is kept, tried or not.
     assert len(list(ended.folder.rglob("*.eml"))) == 130
 
@@ -786,7 +873,12 @@ def test_a_mail_that_cannot_be_made_stops_no_other(program: Program) -> None:
     ended = sent(program, text, post=post)
     assert ended.code == 2
     assert [mail.recipients for mail in post.mails] == [("other@example.com",)]
-    assert "attach 'none-*.txt': matches no file" in ended.stderr
+    assert ended.failure == failure(
+        "security (chainloop-smtp.yml:14): attach 'none-*.txt': matches no file\n"
+        "  Paths are relative to the workspace: does a step before this one check it out? A hidden "
+        "name only matches with its dot.",
+        title="1 of 2 mails did not reach whom they should.",
+    )
 
 
 def test_of_several_failures_a_delivery_names_the_exit_code(program: Program) -> None:

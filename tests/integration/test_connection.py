@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chainloop_smtp.delivery import check_files
+from chainloop_smtp.delivery.clock import Deadline
+from chainloop_smtp.delivery.dialing import Rotation, dial
 from chainloop_smtp.delivery.tls import context, fingerprint, is_answered, verified_certificate
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
@@ -1199,3 +1201,17 @@ def test_a_port_that_says_nothing_is_not_waited_for_long() -> None:
         started = time.monotonic()
         assert is_answered(connected, "mail.example.test", 0.1) is False
         assert time.monotonic() - started < PATIENCE / 2
+
+
+@pytest.mark.parametrize("kind", [None, *ProxyKind])
+def test_what_is_small_is_not_held_back_for_an_acknowledgement(kind: ProxyKind | None) -> None:
+    with Scripted({"greeting": Step(then=Then.SILENCE)}) as server:
+        tunnel = Tunnel(hosts={"127.0.0.1": ("127.0.0.1", server.port)})
+        with tunnel.socks5() if kind is ProxyKind.SOCKS5 else tunnel.http():
+            proxy = _proxy(tunnel, kind) if kind else None
+            deadline = Deadline(PATIENCE, PATIENCE, "here", time.monotonic)
+            dialed = dial("127.0.0.1", server.port, proxy, deadline, Rotation())
+            with dialed.socket as connected:
+                assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    expected = ("", None) if kind else ("127.0.0.1", ("127.0.0.1", server.port))
+    assert (dialed.peer, dialed.address) == expected
