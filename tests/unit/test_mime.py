@@ -241,6 +241,40 @@ def test_encoded_words_are_short_and_hold_whole_characters(value: str, length: i
 
 
 @pytest.mark.parametrize(
+    ("octets", "lengths"),
+    [
+        (mime.unstructured("X-Note-Of-The-Run", "漢" * 40), [75, 73, 69]),
+        (mime.named("X-Note-Of-The-Run", "漢" * 40, "id"), [75, 73, 74]),
+        (
+            mime.mailboxes("X-Note-To", [Mailbox(addr_spec="a@b.test", name="漢" * 40)]),
+            [75, 73, 72],
+        ),
+        (
+            mime.mailboxes(
+                "X-Note-To", [Mailbox(addr_spec="漢@b.test", name="漢" * 30)], is_ascii=True
+            ),
+            [75, 73, 44],
+        ),
+    ],
+    ids=["free text", "a phrase", "a name", "an address"],
+)
+def test_encoded_words_fill_their_lines(octets: bytes, lengths: list[int]) -> None:
+    assert [len(line) for line in octets.split(b"\r\n")[:-1]] == lengths
+
+
+@pytest.mark.parametrize(
+    ("value", "wire"),
+    [
+        ("a" * 76, f"X: {'a' * 76}\r\n"),
+        ("a" * 77, f"X: =?utf-8?q?{'a' * 63}?=\r\n =?utf-8?q?{'a' * 14}?=\r\n"),
+        ("a =?b", "X: =?utf-8?b?YSA9P2I=?=\r\n"),
+    ],
+)
+def test_a_word_that_fits_no_line_is_encoded(value: str, wire: str) -> None:
+    assert mime.unstructured("X", value).decode() == wire
+
+
+@pytest.mark.parametrize(
     ("name", "wire"),
     [
         ("", b"From: a@example.test\r\n"),

@@ -98,6 +98,9 @@ def test_a_name_is_safe_on_every_system(name: str) -> None:
         ("漢字.json", "漢字.json"),
         ("a\udcff.bin", "a.bin"),
         ("x" * 200 + ".json", "x" * 115 + ".json"),
+        ("x" * 200 + ".jsön", "x" * 120),
+        ("x" * 200 + "." + "e" * 15, "x" * 104 + "." + "e" * 15),
+        ("x" * 200 + "." + "e" * 16, "x" * 120),
         ("é" * 100, "é" * 60),
         ("name. . .", "name"),
         ("LINUX", "LINUX"),
@@ -114,6 +117,11 @@ def test_a_name_that_is_taken_gets_a_number_whatever_its_case() -> None:
     ]
 
     assert [each.name for each in parts(files)] == ["x.json", "X-2.json", "x-2-2.json", "x-3.json"]
+    long = [File(name="y" * 200 + ".json", content=b"")] * 11
+    names = [each.name for each in parts(long)]
+    assert names[0] == "y" * 115 + ".json"
+    assert names[1] == "y" * 113 + "-2.json"
+    assert names[10] == "y" * 112 + "-11.json"
 
 
 @pytest.mark.parametrize(
