@@ -27,6 +27,7 @@ from chainloop_smtp.message import templates
 from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.clean import CleanFacts, clean
 from chainloop_smtp.message.findings import lines
+from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -790,6 +791,46 @@ def test_markdown_text_is_nothing_but_text(value: str, escaped: str) -> None:
 )
 def test_markdown_code_is_a_span_of_its_own(value: str, span: str) -> None:
     assert templates.code(value) == span
+
+
+@pytest.mark.parametrize(
+    ("row", "lines"),
+    [
+        (Fact("Run ID", "7"), ["  Run ID:          7"]),
+        (Fact("k" * 15, "v" * 59), [f"  {'k' * 15}: {'v' * 59}"]),
+        (Fact("k" * 15, "v" * 60), [f"  {'k' * 15}:", f"    {'v' * 60}"]),
+        (Fact("k" * 16, "7"), [f"  {'k' * 16}:", "    7"]),
+        (Fact("Run", "1\n2"), ["  Run:", "    1", "    2"]),
+        (Fact("Run", ""), ["  Run:             "]),
+        (
+            Fact("Run", "a " * 36 + "b-c d"),
+            ["  Run:", f"    {('a ' * 36).strip()}", "    b-c d"],
+        ),
+    ],
+)
+def test_a_fact_is_one_line_or_stands_below_its_key(row: Fact, lines: list[str]) -> None:
+    assert templates.fact(row).split("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "indent", "first", "lines"),
+    [
+        ("a b", "", None, ["a b"]),
+        ("a b", "  ", None, ["  a b"]),
+        ("a b", "  ", "- ", ["- a b"]),
+        ("a" * 76, "  ", None, [f"  {'a' * 76}"]),
+        ("b " + "a" * 75, "  ", None, ["  b", f"  {'a' * 75}"]),
+        ("b " + "a-" * 40, "    ", "  - ", ["  - b", f"    {'a-' * 40}"]),
+        ("a\u2028b", "", None, ["a\u2028b"]),
+        ("  a  ", "", None, ["  a"]),
+        ("", "  ", None, [""]),
+        ("a " * 33 + "in 12 h 30 min", "", None, [("a " * 33).strip() + " in", "12 h 30 min"]),
+    ],
+)
+def test_text_is_wrapped_at_78_columns(
+    text: str, indent: str, first: str | None, lines: list[str]
+) -> None:
+    assert templates.wrap(text, indent, first).split("\n") == lines
 
 
 def test_a_number_is_not_parted_from_its_unit() -> None:
