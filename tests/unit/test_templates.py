@@ -280,6 +280,7 @@ def test_values_are_escaped_in_html_whatever_is_done_to_them() -> None:
         assert "&lt;no-critic" in html
     # In text there is nothing to escape.
     assert text_of(f"{{{{ {name} ~ [{name}]|join('') }}}}") == "<no-critical>" * 2
+    assert text_of("{{ '<'|e ~ '<' }}{{ ['<'|e, '<']|join }}") == "&lt;<" * 2
     assert mailed(own(mail_html="{{ ['a', 'b']|join('<br>') }}")).html == "a&lt;br&gt;b"
 
 

@@ -256,8 +256,7 @@ def _target(node: Any) -> str | None:
 def _resolved(node: nodes.Node, name: str) -> str:
     """The full name of the template that a node of another one names; empty for None."""
     target = _target(node) or ""
-    is_ours = target and name.startswith(BUILT_IN) and not target.startswith(BUILT_IN)
-    return f"{BUILT_IN}{target}" if is_ours else target
+    return f"{BUILT_IN}{target}" if target and name.startswith(BUILT_IN) else target
 
 
 def _references(name: str, tree: nodes.Template) -> set[str]:

@@ -233,8 +233,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def join_path(self, template: str, parent: str) -> str:
         """A built-in template refers to built-in ones, a user's template to the user's."""
-        is_ours = parent.startswith(BUILT_IN) and not template.startswith(BUILT_IN)
-        return BUILT_IN + template if is_ours else template
+        return BUILT_IN + template if parent.startswith(BUILT_IN) else template
 
     def is_safe_callable(self, obj: Any) -> bool:
         """True for macros, blocks and the listed methods; else an error with the nearest one."""
