@@ -6,7 +6,7 @@ from functools import reduce
 
 from chainloop_smtp import addressing, attestation, difference, options, routing, source, verdict
 from chainloop_smtp.cli.run import Run
-from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.errors import AttestationError, OptionsError, Problem
 from chainloop_smtp.model.attested import Attestation, Workflow
 from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
@@ -158,11 +158,35 @@ def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) ->
         if given and attested_names[0] and given not in attested_names:
             text = f"{name} is given as {given}; the attestation says {attested_names[0]}"
             run.console.notice(f"another {name}", f"{text}, and that counts.")
+    # What is checked out to report on another run is not what that run was for.
+    is_own = attested is None and job.sender is None
+    project, version = _repository_names(run) if is_own else ("", "")
     return replace(
         job,
-        chainloop_project="" if workflow.project else parsed.project,
+        chainloop_project="" if workflow.project else parsed.project or project,
         chainloop_workflow="" if workflow.name else parsed.workflow,
+        # The version of one project says nothing of another one.
+        chainloop_version=version if parsed.project in ("", project) or not project else "",
+        is_project_from_file=project != "" and not parsed.project,
     )
+
+
+def _repository_names(run: Run) -> tuple[str, str]:
+    """Project and version that Chainloop's CLI would have taken from the repository."""
+    # Imported here: only a run without attestation needs them, and PyYAML is slow to load.
+    from chainloop_smtp.source import repository
+
+    name, text = repository.read_names_file(run.environ.get("GITHUB_WORKSPACE", ""))
+    try:
+        if isinstance(text, Problem):
+            raise OptionsError(text)
+        if text:
+            from chainloop_smtp.options.configuration.repository import parse_names
+
+            return parse_names(text, name)
+    except OptionsError as error:
+        run.console.warning(f"{name} is not used", "; ".join(map(str, error.problems)))
+    return "", ""
 
 
 # --- the evidence ------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def thing(facts: RunFacts) -> str:
     if project := facts.workflow.project:
         version = facts.workflow.version
         return f"{project} {version.name}" if version and version.name else project
-    return project_name(facts)
+    return " ".join(filter(None, (project_name(facts), facts.job.chainloop_version)))
 
 
 def project_name(facts: RunFacts) -> str:

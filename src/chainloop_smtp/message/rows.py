@@ -22,6 +22,7 @@ _REMOTE = re.compile(
     r"(?:(?:https?|ssh|git)://(?:[^@/\s]*@)?(?P<host>[^@:/\s]+)(?::[0-9]+)?/"
     r"|(?:[^@:/\s]+@)?(?P<short>[^@:/\s]+):)(?P<path>[^/?#\s][^?#\s]*)"
 )
+_FILE = ".chainloop.yml"
 
 
 class Fact(NamedTuple):
@@ -145,8 +146,12 @@ def run(facts: RunFacts) -> tuple[Fact, ...]:
     job = facts.job
     rows = _attested_run(facts.attestation) if facts.attestation else []
     rows += [
-        Fact(key, f"{name} (as the step says)")
-        for key, name in (("Project", job.chainloop_project), ("Workflow", job.chainloop_workflow))
+        Fact(key, f"{name} (as {source} says)")
+        for key, name, source in (
+            ("Project", job.chainloop_project, _FILE if job.is_project_from_file else "the step"),
+            ("Version", job.chainloop_version, _FILE),
+            ("Workflow", job.chainloop_workflow, "the step"),
+        )
         if name
     ]
     url = job.run_url if formatting.is_web(job.run_url) else ""

@@ -126,6 +126,8 @@ class Job:
         url: Page of the run on such a CI. On GitHub, `run_url` follows from server and id.
         chainloop_project: As the inputs name it, where no attestation does.
         chainloop_workflow: The same.
+        chainloop_version: The project's version, as ``.chainloop.yml`` names it.
+        is_project_from_file: ``chainloop_project`` is that file's, and not an input's.
     """
 
     status: JobStatus | None = None
@@ -147,6 +149,8 @@ class Job:
     url: str = ""
     chainloop_project: str = ""
     chainloop_workflow: str = ""
+    chainloop_version: str = ""
+    is_project_from_file: bool = False
 
     @property
     def is_success(self) -> bool:
