@@ -24,14 +24,16 @@ from cryptography.x509.oid import NameOID
 
 from chainloop_smtp.delivery import check_files
 from chainloop_smtp.delivery.clock import Deadline
+from chainloop_smtp.delivery.connection import Connection, GoodbyeError
 from chainloop_smtp.delivery.dialing import Rotation, dial
 from chainloop_smtp.delivery.tls import context, fingerprint, is_answered, verified_certificate
-from chainloop_smtp.errors import OptionsError, Problem, quoted_path
+from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted_path
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
 from chainloop_smtp.model.settings import Proxy, ProxyKind, Tls, Transport
 from proxies import Tunnel
 from refusal import Said, error_of
 from smtpserver import (
+    CONTENT,
     PATIENCE,
     Certificates,
     Mailboxes,
@@ -1215,3 +1217,174 @@ def test_what_is_small_is_not_held_back_for_an_acknowledgement(kind: ProxyKind |
                 assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     expected = ("", None) if kind else ("127.0.0.1", ("127.0.0.1", server.port))
     assert (dialed.peer, dialed.address) == expected
+
+
+# --- bytes on the wire -------------------------------------------------------------------------
+
+
+def connected_to(server: Scripted, *, host: str = "127.0.0.1", seconds: float = 10) -> Connection:
+    where = f"{host}:{server.port}"
+    deadline = Deadline(seconds, seconds, where, time.monotonic)
+    return Connection(host, server.port, deadline, secrets=[b"hunter22"])
+
+
+def test_the_wire_in_clear() -> None:
+    steps = {
+        "greeting": Step(reply=b"220-one\r\n220 hunter22 \x07bell\r\n"),
+        "noop": Step(expect="NOOP", reply=b"250 2.0.0 ok\r\n"),
+        "group": Step(expect="RSET", reply=b"250 a\r\n"),
+        "last": Step(expect="QUIT", reply=b"221 b\r\n", then=Then.CLOSE),
+    }
+    with Scripted(steps) as server:
+        wire = connected_to(server)
+        assert (wire.where, wire.address) == (f"127.0.0.1:{server.port}", "127.0.0.1")
+        assert wire.socket_address == ("127.0.0.1", server.port)
+        assert (wire.tls, wire.cipher, wire.certificate) == ("", "", "")
+        assert (wire.round_trips, wire.queued, wire.sent) == (1, 0, 0)
+        assert (wire.is_silent, wire.is_closed, wire.is_loopback) == (False, False, True)
+        assert wire.verified_certificate is None
+        assert wire.lines == []
+        assert str(wire.answer()) == "220 one ***  bell"
+        assert wire.lines == [b"one", b"hunter22 \x07bell"]
+        assert wire.round_trips == 2
+        assert [str(each) for each in wire.exchange(b"NOOP")] == ["250 2.0.0 ok"]
+        assert (wire.round_trips, wire.queued, wire.sent) == (3, 6, 6)
+        assert [str(each) for each in wire.exchange(b"RSET", b"QUIT")] == ["250 a", "221 b"]
+        assert (wire.queued, wire.sent) == (18, 18)
+        with pytest.raises(DeliveryError) as caught:
+            wire.read()
+        assert str(caught.value) == (
+            f"127.0.0.1:{server.port}: the server closed the connection\n"
+            "  Its log says why; too many connections or a block list are usual."
+        )
+        assert (caught.value.is_temporary, wire.is_closed) == (True, True)
+        wire.close()
+    assert server.received == b"NOOP\r\nRSET\r\nQUIT\r\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "trips"), [(ssl.TLSVersion.TLSv1_2, 2), (ssl.TLSVersion.TLSv1_3, 1)]
+)
+def test_the_wire_in_tls(tls: Certificates, version: ssl.TLSVersion, trips: int) -> None:
+    tls.server.maximum_version = version
+    try:
+        steps = {
+            "tls": Step(then=Then.TLS),
+            "greeting": Step(reply=b"220 hi\r\n", then=Then.SILENCE),
+        }
+        with Scripted(steps, tls.server) as server:
+            wire = connected_to(server)
+            wire.start_tls(context(Transport(tls_ca_file=str(tls.ca_file))))
+            assert wire.round_trips == 1 + trips
+            assert wire.tls == version.name.replace("_", ".")
+            assert wire.cipher
+            assert len(wire.certificate) == 64
+            assert wire.verified_certificate is not None
+            assert str(wire.answer()) == "220 hi"
+            assert wire.round_trips == 2 + trips
+            wire.close()
+    finally:
+        tls.server.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("unasked", "why", "is_goodbye"),
+    [
+        (b"250 what\r\n", "the server speaks without being asked: 250 what", False),
+        (b"25", "the server speaks without being asked: half a line", False),
+        (b"421 4.3.2 bye\r\n", "the server ends the session: 421 4.3.2 bye", True),
+        (b"421 4.3.2 bye\r\n250 x", "the server ends the session: 421 4.3.2 bye", True),
+    ],
+)
+def test_the_wire_brings_what_nobody_asked_for(unasked: bytes, why: str, is_goodbye: bool) -> None:
+    steps = {"greeting": Step(reply=b"220 hi\r\n" + unasked, then=Then.SILENCE)}
+    with Scripted(steps) as server:
+        wire = connected_to(server)
+        assert wire.read().code == 220
+        with pytest.raises(DeliveryError) as caught:
+            wire.write(b"NOOP\r\n")
+        wire.close()
+    (problem,) = caught.value.problems
+    assert problem == Problem(f"127.0.0.1:{server.port}", why)
+    assert isinstance(caught.value, GoodbyeError) is is_goodbye
+    assert caught.value.is_temporary is is_goodbye
+    assert server.received == b""
+
+
+def test_the_wire_says_goodbye_in_place_of_an_answer() -> None:
+    steps = {
+        "greeting": Step(reply=b"220 hi\r\n"),
+        "noop": Step(expect="NOOP", reply=b"421 4.3.2 bye\r\n", then=Then.SILENCE),
+    }
+    with Scripted(steps) as server:
+        wire = connected_to(server)
+        wire.answer()
+        with pytest.raises(GoodbyeError) as caught:
+            wire.exchange(b"NOOP")
+        wire.close()
+    (problem,) = caught.value.problems
+    why = "the server ends the session: 421 4.3.2 bye"
+    assert problem == Problem(f"127.0.0.1:{server.port}", why)
+    assert (caught.value.reply.code, caught.value.is_temporary) == (421, True)
+
+
+def test_no_word_in_clear_counts_as_one_inside_tls(tls: Certificates) -> None:
+    steps = {"greeting": Step(reply=b"220 hi\r\n250 injected\r\n", then=Then.SILENCE)}
+    with Scripted(steps, tls.server) as server:
+        wire = connected_to(server)
+        wire.read()
+        with pytest.raises(DeliveryError) as caught:
+            wire.start_tls(context(Transport(tls_ca_file=str(tls.ca_file))))
+        wire.close()
+    assert caught.value.problems == (
+        Problem(
+            f"127.0.0.1:{server.port}",
+            "the server sent more than its reply to STARTTLS before TLS began",
+            "Somebody between you and the server may be injecting commands.",
+        ),
+    )
+    assert (caught.value.is_temporary, server.received) == (False, b"")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost."])
+def test_the_wire_is_named_as_the_host_was_given(host: str) -> None:
+    with Scripted({"greeting": Step(then=Then.SILENCE)}) as server:
+        wire = connected_to(server, host=host)
+        assert wire.where == f"{host}:{server.port}"
+        wire.close()
+
+
+@pytest.mark.parametrize(
+    ("patience", "silence", "said", "is_silent"),
+    [(0.1, None, b"", True), (None, 0.1, b"", True), (0.1, None, b"22", False)],
+)
+def test_the_wire_is_silent_where_nothing_at_all_comes(
+    patience: float | None, silence: float | None, said: bytes, is_silent: bool
+) -> None:
+    with Scripted({"greeting": Step(reply=said, then=Then.SILENCE)}) as server:
+        wire = connected_to(server, seconds=30)
+        started = time.monotonic()
+        with pytest.raises(DeliveryError) as caught:
+            wire.read(patience, silence)
+        assert time.monotonic() - started < 20
+        wire.close()
+    assert str(caught.value) == (
+        f"127.0.0.1:{server.port}: no answer in time, waiting for the greeting\n  {PORT} {IMPLICIT}"
+    )
+    assert (caught.value.is_temporary, wire.is_silent) == (True, is_silent)
+
+
+def test_the_wire_takes_more_than_fits_into_it_while_it_is_read() -> None:
+    content = os.urandom(3 * 1024 * 1024).replace(b"\r\n", b"xx")
+    steps = {
+        "greeting": Step(reply=b"220 hi\r\n"),
+        "data": Step(expect=CONTENT, reply=b"250 queued\r\n", then=Then.SILENCE),
+    }
+    with Scripted(steps) as server:
+        wire = connected_to(server, seconds=60)
+        wire.answer()
+        wire.write(content + b"\r\n.\r\n")
+        assert str(wire.answer()) == "250 queued"
+        assert wire.sent == wire.queued == len(content) + 5
+        wire.close()
+    assert server.content == content

@@ -83,7 +83,7 @@ def fingerprint(secured: ssl.SSLSocket) -> str:
 
 def verified_certificate(secured: ssl.SSLSocket) -> Certificate | None:
     """Return the server's certificate; None where a pin replaces its verification."""
-    fields: dict[str, Any] = secured.getpeercert() or {}
+    fields: dict[str, Any] | None = secured.getpeercert()
     if not fields:
         return None
     names = [value for _, value in fields.get("subjectAltName", ())]
