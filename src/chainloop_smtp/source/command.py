@@ -119,11 +119,20 @@ def list_runs(
     filters = {"--workflow": workflow, "--project": project}
     names = tuple(f"{flag}={name}" for flag, name in filters.items() if name)
     arguments = ("workflow", "run", "list", *names, f"--limit={_PAGE}", "-o", "json")
-    cursors = [""]
+    cursors, allowed = [""], deadline
     while True:
         started = time.monotonic()
         page = (*arguments, *(f"--next={cursor}" for cursor in cursors[-1:] if cursor))
-        printed, log = _run_chainloop(page, environ, max(deadline, 0.001), limit)
+        try:
+            printed, log = _run_chainloop(page, environ, max(deadline, 0.001), limit)
+        except AttestationError as error:
+            if cursors[-1] and time.monotonic() - started >= deadline:
+                why = (
+                    f"chainloop workflow run list: {allowed:g} seconds are not enough for its pages"
+                )
+                hint = "Raise deadline, or name the runs by their ids."
+                raise _error(why, hint) from error
+            raise
         deadline -= time.monotonic() - started
         yield _parse_runs(printed)
         following = _NEXT.findall(log)
