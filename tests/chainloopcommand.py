@@ -18,7 +18,9 @@ cd {folder} || exit
 echo "$*" >> calls
 [ "$CHAINLOOP_TOKEN" ] || {{ echo 'ERR authentication required' >&2; exit 1; }}
 case "$3" in
-describe) exec /bin/cat "$5.json" ;;
+describe)
+    [ ! -e "$5.interrupt" ] || {{ /bin/rm "$5.interrupt"; kill -INT "$PPID"; }}
+    exec /bin/cat "$5.json" ;;
 esac
 page=0
 for each; do
@@ -81,6 +83,10 @@ class Chainloop:
         self.runs.sort(key=lambda each: str(each["createdAt"]), reverse=True)
         self.list(self.runs)
         return run_id
+
+    def interrupt(self, run_id: str) -> None:
+        """Interrupt whoever asks for this run, once."""
+        (self.folder / f"{run_id}.interrupt").touch()
 
     def list(self, runs: Sequence[dict[str, Any]]) -> None:
         """List these runs from now on."""

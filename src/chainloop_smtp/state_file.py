@@ -135,10 +135,11 @@ def _created_since(
     since: datetime, runs: Iterable[ListedRun]
 ) -> Iterator[tuple[ListedRun, datetime]]:
     for each in runs:
-        if each.created is not None:
-            if each.created < since:
+        created = each.created or each.finished
+        if created is not None:
+            if created < since:
                 return
-            yield each, each.created
+            yield each, created
 
 
 def digest_of(mailbox: str) -> str:

@@ -410,6 +410,22 @@ def test_an_interrupted_schedule_begins_no_further_run(
     assert scheduled(never).code == 0
 
 
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(("number", "mails"), [(22, 20), (1, 0)], ids=["later", "at once"])
+def test_a_schedule_that_is_interrupted_while_it_reads_a_run_reports_what_was_sent(
+    chainloop: Chainloop, scheduled: Scheduled, number: int, mails: int
+) -> None:
+    ids = [chainloop.has(each, minutes=50 - each) for each in range(1, 24)]
+    chainloop.interrupt(ids[number - 1])
+    post = Post()
+    ended = scheduled(post)
+    assert ended.code == 130
+    assert len(post.mails) == mails
+    assert len(ended.outputs["message-id"].splitlines()) == mails
+    assert scheduled(post).code == 0
+    assert names(post.mails) == [f"workflow-{each}" for each in range(1, 24)]
+
+
 # --- the end in the middle ---------------------------------------------------------------------
 
 

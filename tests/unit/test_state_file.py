@@ -133,9 +133,9 @@ def test_an_empty_listing_changes_nothing() -> None:
     assert state.add([], NOW + DAY) == state
 
 
-def test_a_run_without_a_time_is_passed_over() -> None:
-    runs = [listed(1, None), listed(2, NOW)]
-    assert owed(State(since=NOW).add(runs, NOW)) == [run_id(2)]
+def test_a_run_without_any_time_is_passed_over() -> None:
+    runs = [listed(1, None), listed(2, NOW), listed(3, None, finished=NOW + MINUTE)]
+    assert owed(State(since=NOW).add(runs, NOW)) == [run_id(2), run_id(3)]
 
 
 def test_a_failed_run_stays_owed_with_everybody_whom_a_delivery_has_reached() -> None:

@@ -30,6 +30,7 @@ class Schedule:
 
     Attributes:
         run_ids: Of all runs that are to be mailed, in that order.
+        is_interrupted: The user ended it while a run was being read.
     """
 
     def __init__(self, run: Run, parsed: Options, every: Iterable[Route], plan: Plan) -> None:
@@ -44,6 +45,7 @@ class Schedule:
         self._places = {_place(route) for route in every}
         self._problems: list[Problem] = []
         self._tried = 0
+        self.is_interrupted = False
         before = state_file.read(parsed.state_file)
         pages = command.list_runs(
             run.environ,
@@ -66,7 +68,6 @@ class Schedule:
         """Read one run after the other; yield the id and the mails of each that can be read."""
         failures = 0
         for number, run_id in enumerate(self.run_ids):
-            self._tried = number + 1
             try:
                 mails = self._plan(run_id, number)
             except AttestationError as error:
@@ -87,13 +88,18 @@ class Schedule:
         results: list[RouteResult] = []
         waiting, earlier = self.planned(), outbox.read_receipt(folder)
         total = len(self.run_ids)
-        while batch := dict(islice(waiting, _BATCH)):
-            sent = self._send_batch(batch, folder, earlier)
-            results += map(_without_evidence, sent)
-            if total > _BATCH:
-                self._run.console.aside(f"{self._tried} of {total} runs")
-            if not _may_go_on(sent):
-                break
+        try:
+            while batch := dict(islice(waiting, _BATCH)):
+                sent = self._send_batch(batch, folder, earlier)
+                results += map(_without_evidence, sent)
+                if total > _BATCH:
+                    self._run.console.aside(f"{self._tried} of {total} runs")
+                if not _may_go_on(sent):
+                    break
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            self.is_interrupted = True
         if left := total - self._tried:
             self._run.console.say(f"{left} runs wait for the next time.")
         return results
@@ -124,6 +130,7 @@ class Schedule:
         for run_id in batch:
             state = self._failed(state, run_id) if run_id in failed else state.settle(run_id)
         self._keep(state)
+        self._tried += len(batch)
         return list(results.values())
 
     def _record(self, run_id: str, result: RouteResult) -> None:
@@ -153,6 +160,7 @@ class Schedule:
         problems = [replace(each, where=f"run {run_id}: {each.where}") for each in error.problems]
         self._run.console.warning("a run cannot be read", "\n".join(map(str, problems)))
         self._problems += problems
+        self._tried += 1
         self._keep(self._failed(self._state, run_id))
 
     def _failed(self, state: State, run_id: str) -> State:

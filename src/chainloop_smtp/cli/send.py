@@ -231,6 +231,8 @@ class _Step:
             code = self._dry_run_many(mails, folder) if mails else 0
         else:
             code = self._finish(schedule.send(folder), folder, "no mail is wanted of these runs")
+        if schedule.is_interrupted:
+            return INTERRUPTED
         if schedule.unread:
             self.outputs = replace(self.outputs, sent=False)
             raise schedule.unread
