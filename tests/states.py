@@ -273,7 +273,15 @@ def with_policies(*evaluations: Evaluation, **more: Any) -> Attestation:
 STATES: dict[str, tuple[Attestation | None, Job, str]] = {
     "passed": (RECORDED, JOB, "Passed"),
     "passed-with-skips": (with_policies(SKIPPED, *PASSED), JOB, "Passed"),
-    "all-skipped": (with_policies(SKIPPED, strategy=Strategy.ENFORCED), JOB, "Passed"),
+    "all-skipped": (with_policies(SKIPPED, strategy=Strategy.ENFORCED), JOB, "Attested"),
+    "in-progress": (
+        replace(
+            UNRECORDED, run=replace(RECORDED.run, state=RunState.IN_PROGRESS, finished_at=None)
+        ),
+        JOB,
+        "Not attested",
+    ),
+    "materials-unreadable": (replace(RECORDED, materials=(), bad_material_count=2), JOB, "Passed"),
     "another-runs-evidence": (
         replace(
             RECORDED,

@@ -43,7 +43,7 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
     """Judge a run.
 
     The first of these that holds is the outcome: blocked, failed, cancelled, not attested,
-    bypassed, violations, passed; attested where no policy applies. A blocked run makes its job
+    bypassed, violations, passed; attested where no policy was checked. A blocked run makes its job
     fail too, so blocked stands before failed. A push does not print whether the policy check was
     bypassed; where no job failed, a violated gate is therefore no more than a violation.
 
@@ -75,6 +75,10 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
 def _attested_outcome(attestation: Attestation, status: PolicyStatus | None) -> Outcome:
     if status is None and attestation.policies.has_violations:
         return Outcome.VIOLATIONS
+    policies = attestation.policies
+    if status is PolicyStatus.SKIPPED and policies.skipped_count >= policies.evaluation_count:
+        # Nothing was checked, so nothing has passed.
+        return Outcome.ATTESTED
     return _OUTCOMES.get(status, Outcome.ATTESTED)
 
 

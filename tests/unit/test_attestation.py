@@ -107,6 +107,26 @@ def test_a_successful_run_without_its_attestation_is_recorded_and_not_retrieved(
     assert told.policies.has_violations is (policy_status == "failed")
 
 
+def test_before_the_push_a_run_is_in_progress_and_a_dry_run_is_not() -> None:
+    push = builders.cli_push(builders.statement())
+    before = push | {"isPushed": False, "digest": ""}
+
+    assert read(before).run.state is RunState.IN_PROGRESS
+    assert read(before | {"dryRun": True}).run.state is None
+    assert read(push).run.state is None
+
+
+def test_listed_materials_without_a_name_are_counted() -> None:
+    push = builders.cli_push(builders.statement())
+    push["materials"] = [*push["materials"], {"type": "STRING", "Set": True}, {}]
+    described = builders.cli_describe(builders.statement(), has_bundle=False)
+    count = len(described["attestation"]["materials"])
+    described["attestation"]["materials"].append({"value": "x"})
+
+    assert (len(read(push).materials), read(push).bad_material_count) == (count, 2)
+    assert read(described).bad_material_count == 1
+
+
 def test_a_described_run_says_so_little_as_it_may() -> None:
     told = read({"workflowRun": {"runnerType": "Harbour CI"}, "workflow": None})
 

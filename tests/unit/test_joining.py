@@ -7,7 +7,7 @@ import pytest
 import builders
 from chainloop_smtp import attestation
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attested import Annotation, Attestation
+from chainloop_smtp.model.attested import Annotation, Attestation, RunState
 from refusal import Said, error_of
 
 ONE_RUN = "Hand over two documents of one run."
@@ -313,6 +313,22 @@ def test_a_violation_that_one_of_two_documents_leaves_out_is_kept(is_first: bool
         assert told.has_violations
         assert told.violation_count == 1
         assert sum(len(each.active_violations) for each in told.evaluations) == 1
+
+
+def test_that_a_run_is_in_progress_holds_until_something_later_says_how_it_ended() -> None:
+    status = read(builders.cli_push(STATEMENT) | {"isPushed": False, "digest": ""})
+    pushed = read(builders.cli_push(STATEMENT))
+    open_ = read(builders.cli_describe(None, state="in progress"))
+
+    def state(one: Attestation, other: Attestation) -> RunState | None:
+        states = {attestation.join(*pair).run.state for pair in ((one, other), (other, one))}
+        (found,) = states
+        return found
+
+    assert state(status, open_) is RunState.IN_PROGRESS
+    assert state(status, pushed) is None
+    assert state(status, read(builders.cli_describe(STATEMENT))) is RunState.SUCCESS
+    assert state(status, read(builders.cli_describe(None, state="failed"))) is RunState.FAILED
 
 
 def test_what_chainloop_could_not_load_comes_from_the_push() -> None:

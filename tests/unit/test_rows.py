@@ -186,7 +186,7 @@ def row(key: str, attestation: Attestation | None, job: Job = JOB) -> str:
         (
             "Signature",
             replace(BARE, signing=Signing(is_verified=True)),
-            "verified by Chainloop's control plane",
+            "verified by the Chainloop CLI",
         ),
         ("Author", replace(BARE, commit=Commit(sha="b", author_name="Ada")), "Ada"),
         (

@@ -47,6 +47,13 @@ def attested(policies: Policies) -> Attestation:
         (Policies(strategy=Strategy.ENFORCED), PolicyStatus.NOT_APPLICABLE, Outcome.ATTESTED),
         (Policies(evaluation_count=2, passed_count=2), PolicyStatus.PASSED, Outcome.PASSED),
         (Policies(evaluation_count=2, skipped_count=1), PolicyStatus.SKIPPED, Outcome.PASSED),
+        # Nothing was checked.
+        (Policies(evaluation_count=2, skipped_count=2), PolicyStatus.SKIPPED, Outcome.ATTESTED),
+        (
+            Policies(evaluation_count=1, skipped_count=1, reference="sha256:ab"),
+            PolicyStatus.SKIPPED,
+            Outcome.ATTESTED,
+        ),
         (
             Policies(evaluation_count=2, skipped_count=1, strategy=Strategy.ENFORCED),
             PolicyStatus.SKIPPED,

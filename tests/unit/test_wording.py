@@ -93,19 +93,19 @@ def words(
             "5 of 7 policies passed (2 skipped) and the attestation was recorded. Nothing to do.",
         ),
         (
-            Outcome.PASSED,
+            Outcome.ATTESTED,
             Policies(evaluation_count=3, skipped_count=3),
             "",
-            "Passed: release main@9c1d4e7 (0 of 3 policies, 3 skipped)",
-            "harbour 2.14.0 is attested",
+            "Attested: release main@9c1d4e7 (all 3 policies skipped)",
+            "harbour 2.14.0 is attested, and no policy was checked",
             "All 3 policies were skipped, so nothing was checked. The attestation was recorded.",
         ),
         (
-            Outcome.PASSED,
+            Outcome.ATTESTED,
             Policies(evaluation_count=1, skipped_count=1),
             "",
-            "Passed: release main@9c1d4e7 (0 of 1 policy, 1 skipped)",
-            "harbour 2.14.0 is attested",
+            "Attested: release main@9c1d4e7 (policy skipped)",
+            "harbour 2.14.0 is attested, and no policy was checked",
             "The policy was skipped, so nothing was checked. The attestation was recorded.",
         ),
         (
@@ -474,21 +474,21 @@ def test_that_the_pipeline_stops_is_said_only_where_no_bypass_is_possible(
         (
             "gate violated; the job went on",
             GATED,
-            "(1 violation, gate violated)",
+            "(1 violation)",
             "harbour 2.14.0 violates gate",
             "Gate violated; the job went on.",
         ),
         (
             "gate violated; the job went on",
             replace(GATED, evaluations=(GATE, replace(GATE, name="door"), ADVISORY)),
-            "(1 violation, gate violated)",
+            "(1 violation)",
             "harbour 2.14.0 violates gate and 1 more",
             "Gate violated; the job went on.",
         ),
         (
             "gate violated",
             Policies(has_gated_violations=True, has_violations=True),
-            "(gate violated)",
+            "release main@9c1d4e7",
             "harbour 2.14.0 violates a gate",
             "Gate violated.",
         ),
@@ -774,13 +774,18 @@ def test_a_run_that_goes_on_is_not_attested_yet() -> None:
     words = wording.word(facts_of(attestation, NOBODY, open_))
     assert words.headline == "the run is not attested yet"
     assert words.lead == "No attestation is recorded for this run yet."
+    failed = Verdict(outcome=Outcome.FAILED, reason="job failed")
+    words = wording.word(facts_of(attestation, NOBODY, failed))
+    assert words.lead == (
+        "Job failed. No attestation was recorded before this evidence was printed."
+    )
 
 
 def test_a_run_where_nothing_was_checked_is_not_shown_in_green() -> None:
     unchecked = Policies(evaluation_count=2, skipped_count=2)
     checked = Policies(evaluation_count=2, passed_count=1, skipped_count=1)
 
-    assert words(Outcome.PASSED, policies=unchecked).tone is wording.Tone.IDLE
+    assert words(Outcome.ATTESTED, policies=unchecked).tone is wording.Tone.IDLE
     assert words(Outcome.PASSED, policies=checked).tone is wording.Tone.OK
     assert words(Outcome.VIOLATIONS, policies=unchecked).tone is wording.Tone.WARN
 

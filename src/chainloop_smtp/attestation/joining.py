@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 from chainloop_smtp.attestation import materials
 from chainloop_smtp.attestation.fields import Node, excerpt
 from chainloop_smtp.errors import AttestationError, Problem
-from chainloop_smtp.model.attested import Annotation, Attestation, Evaluation, Material, Policies
+from chainloop_smtp.model.attested import (
+    Annotation,
+    Attestation,
+    Evaluation,
+    Material,
+    Policies,
+    RunState,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -103,7 +110,7 @@ def merge(first: Attestation, second: Attestation) -> Attestation:
         _merge_fields(first, second),
         is_recorded=first.is_recorded or second.is_recorded,
         is_retrieved=_is_retrieved(first, second),
-        run=_merge_fields(first.run, second.run),
+        run=replace(_merge_fields(first.run, second.run), state=_state(first, second)),
         workflow=replace(
             _merge_fields(first.workflow, second.workflow),
             version=_merge_optional(first.workflow.version, second.workflow.version),
@@ -126,6 +133,17 @@ def _is_retrieved(first: Attestation, second: Attestation) -> bool:
     """Whether one of them holds what was recorded."""
     recorded = [each.is_retrieved for each in (first, second) if each.is_recorded]
     return any(recorded) or not recorded
+
+
+def _state(first: Attestation, second: Attestation) -> RunState | None:
+    """The state of the run; that it is in progress may have been printed before it ended."""
+    holders = [each for each in (first, second) if each.run.state]
+    ended = [each.run.state for each in holders if each.run.state is not RunState.IN_PROGRESS]
+    if ended:
+        return ended[0]
+    is_recorded = first.is_recorded or second.is_recorded
+    is_outdated = is_recorded and not any(each.is_recorded for each in holders)
+    return RunState.IN_PROGRESS if holders and not is_outdated else None
 
 
 def _merge_fields(first: _Facts, second: _Facts) -> _Facts:

@@ -12,12 +12,17 @@ _TAG = "chainloop.material.image.tag"
 _UPLOADED = "chainloop.material.cas"
 
 
-def read_listed(node: Node) -> tuple[Material, ...]:
+def read_listed(node: Node) -> tuple[tuple[Material, ...], int]:
     """Read the array of ``attestation push`` or ``workflow run describe``, in its order.
 
     Sources: AttestationStatusMaterial and Material of Chainloop's command.
+
+    Returns:
+        The materials, and the number of entries without a name, which cannot be read.
     """
-    return tuple(_read_listed(material) for material in node.items())
+    materials = [_read_listed(material) for material in node.items()]
+    named = tuple(material for material in materials if material.name)
+    return named, len(materials) - len(named)
 
 
 def sort_by_contract(materials: tuple[Material, ...]) -> tuple[Material, ...]:

@@ -36,6 +36,9 @@ def read_status(node: Node) -> Attestation:
     run_id = node.text("attestationID")
     if is_pushed is None:
         is_pushed = bool(digest)
+    listed, bad_count = materials.read_listed(node.get("materials"))
+    # ``status`` and ``init`` only know of runs that nobody has pushed or given up.
+    state = None if is_pushed or is_dry_run else RunState.IN_PROGRESS
     runner = node.get("runnerContext")
     return Attestation(
         shape="attestation push -o json" if is_pushed else "attestation status -o json",
@@ -44,10 +47,11 @@ def read_status(node: Node) -> Attestation:
         is_dry_run=is_dry_run,
         digest=digest,
         view_url=node.text("attestation_view_url"),
-        run=Run(id=run_id, started_at=node.timestamp("initializedAt")),
+        run=Run(id=run_id, state=state, started_at=node.timestamp("initializedAt")),
         workflow=_read_status_workflow(node.get("workflowMeta")),
         runner=Runner(type=runner.text("RunnerType"), url=runner.text("JobURL")),
-        materials=materials.sort_by_contract(materials.read_listed(node.get("materials"))),
+        materials=materials.sort_by_contract(listed),
+        bad_material_count=bad_count,
         annotations=materials.read_annotations(node.get("annotations")),
         environment=_read_environment(node.get("envVars"), runner.get("EnvVars")),
         policies=_read_status_policies(node),
@@ -141,12 +145,14 @@ def read_described_attestation(node: Node) -> Attestation:
 
 def _read_item(node: Node, shape: str) -> Attestation:
     digest = node.text("digest")
+    listed, bad_count = materials.read_listed(node.get("materials"))
     described = Attestation(
         shape=shape,
         is_recorded=True,
         digest=digest,
         view_url=node.text("attestation_view_url"),
-        materials=materials.sort_by_name(materials.read_listed(node.get("materials"))),
+        materials=materials.sort_by_name(listed),
+        bad_material_count=bad_count,
         annotations=materials.read_annotations(node.get("annotations")),
         environment=materials.read_annotations(node.get("envvars")),
         policies=_read_described_policies(node),

@@ -23,7 +23,7 @@ def sentences(facts: RunFacts) -> str:
             return f"{_NOT_RETRIEVED}, so its materials and policies are not known here."
         case Outcome.VIOLATIONS if not is_retrieved(attestation):
             return f"Chainloop counts policy violations. {_NOT_RETRIEVED}."
-        case Outcome.PASSED if is_unchecked(policies):
+        case Outcome.ATTESTED if is_unchecked(policies):
             return f"{passed(policies)}, so nothing was checked. The attestation was recorded."
         case Outcome.PASSED if attestation:
             return f"{passed(policies)} and the attestation was recorded. Nothing to do."
@@ -64,6 +64,8 @@ def sentences(facts: RunFacts) -> str:
                 # A doubt means that there is evidence, which cannot be read.
                 why = "" if verdict.doubt else "no evidence was given, so "
                 return reason + _sentence(f"{why}{_UNKNOWN}")
+            if is_open(attestation):
+                return f"{reason}No attestation was recorded before this evidence was printed."
             if not facts.is_recorded:
                 return f"{reason}No attestation was recorded for this run."
             if not is_retrieved(attestation):
@@ -142,7 +144,9 @@ def is_unchecked(policies: Policies) -> bool:
 
 def is_open(attestation: Attestation | None) -> bool:
     """The run is in progress, and may still be attested."""
-    return attestation is not None and attestation.run.state is RunState.IN_PROGRESS
+    return attestation is not None and (
+        attestation.run.state is RunState.IN_PROGRESS and not attestation.is_recorded
+    )
 
 
 def is_retrieved(attestation: Attestation | None) -> bool:

@@ -271,7 +271,7 @@ def signing(attestation: Attestation | None) -> tuple[Fact, ...]:
 def _verified(attestation: Attestation) -> str:
     """Who checked the signature; nobody is worth a word only where something is recorded."""
     if attestation.signing.is_verified:
-        return "verified by Chainloop's control plane"
+        return "verified by the Chainloop CLI"
     return "not checked" if attestation.is_recorded else ""
 
 

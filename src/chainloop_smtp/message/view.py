@@ -128,7 +128,9 @@ def facts(
         "material_count": formatting.material_count(run),
         "materials": selection.materials(),
         "materials_more": selection.materials_more(),
-        "materials_title": _materials_title(run.materials),
+        "materials_title": _materials_title(
+            run.materials, attestation.bad_material_count if attestation else 0
+        ),
         "policies": policies,
         "policies_note": _policies_note(policies),
         "policies_title": _policies_title(policies),
@@ -173,13 +175,14 @@ def _byline(words: Wording, url: str, sha: str) -> tuple[Fact, ...]:
     return tuple(piece for piece in pieces if piece.value)
 
 
-def _materials_title(materials: tuple[Material, ...]) -> str:
-    """``Materials (2, 1 missing)``: those that were added, and those that were not."""
+def _materials_title(materials: tuple[Material, ...], unreadable: int) -> str:
+    """``Materials (2, 1 missing)``: those that were added, that were not, or cannot be read."""
     absent = [each for each in materials if not each.is_set]
     missing = sum(bool(each.is_required) for each in absent)
     counts = [f"{len(materials) - len(absent):,}"]
     counts += [f"{missing:,} missing"] if missing else []
     counts += [f"{len(absent) - missing:,} not added"] if len(absent) > missing else []
+    counts += [f"{unreadable:,} unreadable"] if unreadable else []
     return f"Materials ({', '.join(counts)})"
 
 

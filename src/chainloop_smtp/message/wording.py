@@ -94,7 +94,7 @@ def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     """The words for one run, from cleaned facts."""
     # No violation means little where nothing was checked.
     outcome = facts.verdict.outcome
-    is_idle = outcome is Outcome.PASSED and lead.is_unchecked(facts.policies)
+    is_idle = outcome is Outcome.ATTESTED and lead.is_unchecked(facts.policies)
     tone = Tone.IDLE if is_idle else _TONES[outcome]
     badge = _badge(facts)
     subject = _subject_by_ref if thread is Thread.REF else _subject_by_outcome
@@ -124,6 +124,8 @@ def _headline(facts: RunFacts) -> str:
     attestation, verdict = facts.attestation, facts.verdict
     what = formatting.thing(facts)
     match verdict.outcome:
+        case Outcome.ATTESTED if lead.is_unchecked(facts.policies):
+            return f"{what} is attested, and no policy was checked"
         case Outcome.PASSED | Outcome.ATTESTED:
             return f"{what} is attested"
         case Outcome.BLOCKED:
@@ -285,11 +287,12 @@ def _detail(facts: RunFacts) -> str:
             return f"{passed}, {skipped:,} skipped" if skipped else passed
         case Outcome.VIOLATIONS | Outcome.BLOCKED | Outcome.BYPASSED:
             number = policies.violation_count
-            words = [formatting.count(number, "violation")] if number else []
-            words += ["gate violated"] if _is_undecided(facts) else []
-            return ", ".join(words)
+            return formatting.count(number, "violation") if number else ""
         case Outcome.FAILED | Outcome.NOT_ATTESTED:
             return facts.verdict.reason
+        case Outcome.ATTESTED if lead.is_unchecked(policies):
+            number = policies.evaluation_count
+            return "policy skipped" if number == 1 else f"all {number:,} policies skipped"
         case Outcome.ATTESTED if attestation:
             materials = formatting.count(formatting.material_count(facts), "material")
             return f"{materials}, {'policies not shown' if policies.reference else 'no policies'}"

@@ -272,7 +272,7 @@ class Signing:
     """How the envelope was signed, as far as the bundle or the predicate says.
 
     Attributes:
-        is_verified: Chainloop's control plane verified it. None when not said.
+        is_verified: The Chainloop CLI verified it where it described the run. None when not said.
         certificate: Subject of the leaf certificate; empty when there is none.
         certificate_issuer: Its issuer.
         certificate_sans: Its subject alternative names.
@@ -317,7 +317,7 @@ class Attestation:
         environment: The attested environment variables, sorted by name.
         builder: ``chainloop.dev/cli/<version>@sha256:…``; empty when not said.
         predicate_type: Empty when the source is not a statement.
-        bad_material_count: Entries of the predicate that no material could be read from.
+        bad_material_count: Materials that are listed and could not be read.
     """
 
     shape: str
