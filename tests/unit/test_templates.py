@@ -760,6 +760,11 @@ def test_a_mistake_in_a_piece_is_told_where_it_is() -> None:
 
 
 def test_every_mistake_is_told_at_once() -> None:
+    assert problems(own(mail_txt="{{ 'x' is wep }}{{ 'x'|uper }}{{ wrding }}")) == [
+        "mail.txt.j2, line 1: there is no test 'wep'\n  Did you mean web?",
+        "mail.txt.j2, line 1: there is no filter 'uper'\n  Did you mean upper?",
+        "mail.txt.j2, line 1: 'wrding' is undefined\n  Did you mean wording?",
+    ]
     theirs = own("{{ wrding }}", mail_txt="{% if %}", mail_html="{{ x }}{{ y|z }}", subject_txt="a")
 
     assert problems(theirs) == [
@@ -774,6 +779,14 @@ def test_every_mistake_is_told_at_once() -> None:
 
 def test_a_file_that_nothing_uses_is_most_likely_misspelt() -> None:
     assert problems(own(mail_htm="x")) == [
+        "template-dir 'mail.htm.j2': nothing uses this template\n  Did you mean mail.html.j2?"
+    ]
+    # A name that is there already is not the one that was meant.
+    assert problems(own(mail_htm="x", mail_html="y")) == [
+        "template-dir 'mail.htm.j2': nothing uses this template\n  Did you mean mail.txt.j2?"
+    ]
+    whole = own(mail_htm="x", mail_html="y", mail_txt="y", subject_txt="y", summary_md="y")
+    assert problems(whole) == [
         "template-dir 'mail.htm.j2': nothing uses this template\n  Did you mean mail.html.j2?"
     ]
     theirs = replace(own(mail_txt="x"), others=("README.md", "mail.html", "logo.png"))
