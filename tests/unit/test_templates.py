@@ -511,6 +511,13 @@ def test_a_template_sees_of_the_environment_what_it_may(env_values: EnvValues, s
             "mail.txt.j2, line 1: there is no test 'wep'\n  Did you mean web?",
         ),
         (
+            "{{ 'x' is zzzz }}",
+            "mail.txt.j2, line 1: there is no test 'zzzz'\n  There are: boolean, defined, "
+            "divisibleby, eq, even, false, float, ge, gt, in, integer, iterable, le, lower, lt, "
+            "mapping, ne, none, number, odd, sameas, sequence, string, true, unbroken, undefined, "
+            "upper, web.",
+        ),
+        (
             '\n{% extends "chainloop/mail.htm.j2" %}',
             "mail.txt.j2, line 2: there is no template 'chainloop/mail.htm.j2'\n"
             "  Did you mean chainloop/mail.html.j2?",
@@ -745,6 +752,32 @@ def test_what_the_evidence_does_not_say_is_to_be_guarded() -> None:
     assert text_of("{{ attestation.is_recorded }} {{ 1 > 2 }} {{ 7 % 4 }}") == "true false 3"
     assert text_of("{{ attestation.run.started_at }}") == "2026-03-12 09:41:07+00:00"
     assert text_of("{{ attestation.run.started_at.strftime('%d.%m.%Y') }}") == "12.03.2026"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ t.date() }} {{ t.time() }} {{ t.weekday() }}", "2026-03-12 09:41:07 3"),
+        ("{{ t.isoformat() }} {{ t.timestamp() }}", "2026-03-12T09:41:07+00:00 1773308467.0"),
+        ("{{ t.strftime('%d') }} {{ t.date().strftime('%m') }}", "12 03"),
+        ("{{ t.date().isoformat() }} {{ t.date().weekday() }}", "2026-03-12 3"),
+        ("{{ t.time().isoformat() }} {{ t.time().strftime('%H') }}", "09:41:07 09"),
+        ("{{ (t - t).total_seconds() }}", "0.0"),
+        ("{{ (1, 2, 2).count(2) }} {{ (1, 2).index(2) }}", "2 1"),
+        ("{{ [1, 2, 2].count(2) }} {{ [1, 2].index(2) }}", "2 1"),
+        (
+            "{% set d = {'a': 1} %}{{ d.get('a') }} {{ d.keys()|join }} {{ d.values()|join }}",
+            "1 a 1",
+        ),
+        ("{% for k, v in {'a': 1}.items() %}{{ k }}{{ v }}{% endfor %}", "a1"),
+        (
+            "{% for a in [1, 1] %}{{ loop.changed(a) }}{{ loop.cycle('x', 'y') }}{% endfor %}",
+            "truexfalsey",
+        ),
+    ],
+)
+def test_methods_that_change_nothing_may_be_called(source: str, text: str) -> None:
+    assert text_of("{% set t = attestation.run.started_at %}" + source) == text
 
 
 def test_a_mistake_in_a_piece_is_told_where_it_is() -> None:
