@@ -215,6 +215,25 @@ def test_where_no_run_is_found_the_run_is_not_attested(
     )
 
 
+def test_a_job_that_reports_another_run_finds_the_runs_of_that_one(
+    program: Program, tmp_path: Path
+) -> None:
+    event = tmp_path / "event.json"
+    reported = {"id": 9000000042, "conclusion": "success", "name": "Release"}
+    event.write_text(json.dumps({"workflow_run": reported}))
+    own = HERE.replace("9000000042", "9000000050")
+    environ = chainloop(tmp_path, [[listed(SECOND, own), listed(FIRST)]])
+    environ |= {
+        "GITHUB_RUN_ID": "9000000050",
+        "GITHUB_EVENT_NAME": "workflow_run",
+        "GITHUB_EVENT_PATH": str(event),
+    }
+    post = Post()
+    ended = sent(program, environ, post)
+    assert ended.code == 0, ended.stderr
+    assert workflows(post) == ["gate"]
+
+
 def test_where_a_job_failed_no_run_is_no_surprise(program: Program, tmp_path: Path) -> None:
     post = Post()
     ended = sent(program, chainloop(tmp_path, [[]]), post, job_status="failure")
