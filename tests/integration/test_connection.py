@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -1235,8 +1235,7 @@ def test_the_wire_in_clear() -> None:
         "group": Step(expect="RSET", reply=b"250 a\r\n"),
         "last": Step(expect="QUIT", reply=b"221 b\r\n", then=Then.CLOSE),
     }
-    with Scripted(steps) as server:
-        wire = connected_to(server)
+    with Scripted(steps) as server, closing(connected_to(server)) as wire:
         assert (wire.where, wire.address) == (f"127.0.0.1:{server.port}", "127.0.0.1")
         assert wire.socket_address == ("127.0.0.1", server.port)
         assert (wire.tls, wire.cipher, wire.certificate) == ("", "", "")
@@ -1258,7 +1257,6 @@ def test_the_wire_in_clear() -> None:
             "  Its log says why; too many connections or a block list are usual."
         )
         assert (caught.value.is_temporary, wire.is_closed) == (True, True)
-        wire.close()
     assert server.received == b"NOOP\r\nRSET\r\nQUIT\r\n"
 
 
@@ -1272,8 +1270,7 @@ def test_the_wire_in_tls(tls: Certificates, version: ssl.TLSVersion, trips: int)
             "tls": Step(then=Then.TLS),
             "greeting": Step(reply=b"220 hi\r\n", then=Then.SILENCE),
         }
-        with Scripted(steps, tls.server) as server:
-            wire = connected_to(server)
+        with Scripted(steps, tls.server) as server, closing(connected_to(server)) as wire:
             wire.start_tls(context(Transport(tls_ca_file=str(tls.ca_file))))
             assert wire.round_trips == 1 + trips
             assert wire.tls == version.name.replace("_", ".")
@@ -1282,7 +1279,6 @@ def test_the_wire_in_tls(tls: Certificates, version: ssl.TLSVersion, trips: int)
             assert wire.verified_certificate is not None
             assert str(wire.answer()) == "220 hi"
             assert wire.round_trips == 2 + trips
-            wire.close()
     finally:
         tls.server.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
 
@@ -1298,12 +1294,10 @@ def test_the_wire_in_tls(tls: Certificates, version: ssl.TLSVersion, trips: int)
 )
 def test_the_wire_brings_what_nobody_asked_for(unasked: bytes, why: str, is_goodbye: bool) -> None:
     steps = {"greeting": Step(reply=b"220 hi\r\n" + unasked, then=Then.SILENCE)}
-    with Scripted(steps) as server:
-        wire = connected_to(server)
+    with Scripted(steps) as server, closing(connected_to(server)) as wire:
         assert wire.read().code == 220
         with pytest.raises(DeliveryError) as caught:
             wire.write(b"NOOP\r\n")
-        wire.close()
     (problem,) = caught.value.problems
     assert problem == Problem(f"127.0.0.1:{server.port}", why)
     assert isinstance(caught.value, GoodbyeError) is is_goodbye
@@ -1316,12 +1310,10 @@ def test_the_wire_says_goodbye_in_place_of_an_answer() -> None:
         "greeting": Step(reply=b"220 hi\r\n"),
         "noop": Step(expect="NOOP", reply=b"421 4.3.2 bye\r\n", then=Then.SILENCE),
     }
-    with Scripted(steps) as server:
-        wire = connected_to(server)
+    with Scripted(steps) as server, closing(connected_to(server)) as wire:
         wire.answer()
         with pytest.raises(GoodbyeError) as caught:
             wire.exchange(b"NOOP")
-        wire.close()
     (problem,) = caught.value.problems
     why = "the server ends the session: 421 4.3.2 bye"
     assert problem == Problem(f"127.0.0.1:{server.port}", why)
@@ -1330,12 +1322,10 @@ def test_the_wire_says_goodbye_in_place_of_an_answer() -> None:
 
 def test_no_word_in_clear_counts_as_one_inside_tls(tls: Certificates) -> None:
     steps = {"greeting": Step(reply=b"220 hi\r\n250 injected\r\n", then=Then.SILENCE)}
-    with Scripted(steps, tls.server) as server:
-        wire = connected_to(server)
+    with Scripted(steps, tls.server) as server, closing(connected_to(server)) as wire:
         wire.read()
         with pytest.raises(DeliveryError) as caught:
             wire.start_tls(context(Transport(tls_ca_file=str(tls.ca_file))))
-        wire.close()
     assert caught.value.problems == (
         Problem(
             f"127.0.0.1:{server.port}",
@@ -1348,10 +1338,11 @@ def test_no_word_in_clear_counts_as_one_inside_tls(tls: Certificates) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost."])
 def test_the_wire_is_named_as_the_host_was_given(host: str) -> None:
-    with Scripted({"greeting": Step(then=Then.SILENCE)}) as server:
-        wire = connected_to(server, host=host)
+    with (
+        Scripted({"greeting": Step(then=Then.SILENCE)}) as server,
+        closing(connected_to(server, host=host)) as wire,
+    ):
         assert wire.where == f"{host}:{server.port}"
-        wire.close()
 
 
 @pytest.mark.parametrize(
@@ -1361,13 +1352,14 @@ def test_the_wire_is_named_as_the_host_was_given(host: str) -> None:
 def test_the_wire_is_silent_where_nothing_at_all_comes(
     patience: float | None, silence: float | None, said: bytes, is_silent: bool
 ) -> None:
-    with Scripted({"greeting": Step(reply=said, then=Then.SILENCE)}) as server:
-        wire = connected_to(server, seconds=30)
+    with (
+        Scripted({"greeting": Step(reply=said, then=Then.SILENCE)}) as server,
+        closing(connected_to(server, seconds=30)) as wire,
+    ):
         started = time.monotonic()
         with pytest.raises(DeliveryError) as caught:
             wire.read(patience, silence)
         assert time.monotonic() - started < 20
-        wire.close()
     assert str(caught.value) == (
         f"127.0.0.1:{server.port}: no answer in time, waiting for the greeting\n  {PORT} {IMPLICIT}"
     )
@@ -1380,11 +1372,9 @@ def test_the_wire_takes_more_than_fits_into_it_while_it_is_read() -> None:
         "greeting": Step(reply=b"220 hi\r\n"),
         "data": Step(expect=CONTENT, reply=b"250 queued\r\n", then=Then.SILENCE),
     }
-    with Scripted(steps) as server:
-        wire = connected_to(server, seconds=60)
+    with Scripted(steps) as server, closing(connected_to(server, seconds=60)) as wire:
         wire.answer()
         wire.write(content + b"\r\n.\r\n")
         assert str(wire.answer()) == "250 queued"
         assert wire.sent == wire.queued == len(content) + 5
-        wire.close()
     assert server.content == content
