@@ -352,6 +352,19 @@ def test_only_the_commit_of_the_byline_is_a_link(job: Job, byline: tuple[Fact, .
     assert shown(None, job)["byline"] == byline
 
 
+def test_only_tables_with_rows_are_shown() -> None:
+    assert shown(None, Job())["sections"] == ()
+    evidence = attested(OWN, commit="b" * 40)
+    evidence = replace(evidence, annotations=evidence.environment)
+    assert [each.title for each in shown(evidence, JOB)["sections"]] == [
+        "Commit",
+        "Run",
+        "Signature",
+        "Annotations",
+        "Environment variables",
+    ]
+
+
 def test_the_mail_about_a_registration_has_its_own_footer_and_table() -> None:
     facts = facts_of(None, Job())
     rows = (Fact("Host", "smtp.example.test"),)

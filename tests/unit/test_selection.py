@@ -163,6 +163,7 @@ def test_findings_and_their_lines_are_counted(
 ) -> None:
     first = selection(limits).attention()[0]
     assert (first.findings, first.more) == (findings, more)
+    assert selection(limits).row_count == len(findings) + 2 + 7 + 6
 
 
 @pytest.mark.parametrize(
