@@ -41,7 +41,15 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, RunFacts, Verdict
+from chainloop_smtp.model.facts import (
+    Changes,
+    Job,
+    JobResult,
+    JobStatus,
+    Outcome,
+    RunFacts,
+    Verdict,
+)
 from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.model.settings import Attachment, Composition, EnvValues, Mailbox
 from chainloop_smtp.verdict import judge
@@ -694,7 +702,10 @@ def test_what_is_to_be_copied_is_cut_late(name: str) -> None:
 def test_facts_are_cut_apart_from_the_job_and_once_for_each_level() -> None:
     job = replace(JOB, workflow="a \x07 workflow")
     verdict = Verdict(outcome=Outcome.PASSED)
-    facts = CleanFacts(RunFacts(job=job, verdict=verdict, attestation=RECORDED, now=NOW))
+    changes = Changes(previous=RECORDED)
+    facts = CleanFacts(
+        RunFacts(job=job, verdict=verdict, attestation=RECORDED, changes=changes, now=NOW)
+    )
     limits = Limits(value=5)
 
     assert facts.within(FULL) is facts.whole
@@ -703,7 +714,9 @@ def test_facts_are_cut_apart_from_the_job_and_once_for_each_level() -> None:
     assert facts.within(Limits(value=5, id=9)) is not short
     assert short.job.workflow == "a   workflow"
     assert short.attestation
-    assert short.attestation.workflow.contract_name == "relea (cut, 16 characters)"
+    assert short.changes
+    for each in (short.attestation, short.changes.previous):
+        assert each.workflow.contract_name == "relea (cut, 16 characters)"
     assert facts.raw.job.workflow == "a \x07 workflow"
 
 

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
@@ -241,16 +242,16 @@ def test_encoded_words_are_short_and_hold_whole_characters(value: str, length: i
 
 
 @pytest.mark.parametrize(
-    ("octets", "lengths"),
+    ("write", "lengths"),
     [
-        (mime.unstructured("X-Note-Of-The-Run", "漢" * 40), [75, 73, 69]),
-        (mime.named("X-Note-Of-The-Run", "漢" * 40, "id"), [75, 73, 74]),
+        (lambda: mime.unstructured("X-Note-Of-The-Run", "漢" * 40), [75, 73, 69]),
+        (lambda: mime.named("X-Note-Of-The-Run", "漢" * 40, "id"), [75, 73, 74]),
         (
-            mime.mailboxes("X-Note-To", [Mailbox(addr_spec="a@b.test", name="漢" * 40)]),
+            lambda: mime.mailboxes("X-Note-To", [Mailbox(addr_spec="a@b.test", name="漢" * 40)]),
             [75, 73, 72],
         ),
         (
-            mime.mailboxes(
+            lambda: mime.mailboxes(
                 "X-Note-To", [Mailbox(addr_spec="漢@b.test", name="漢" * 30)], is_ascii=True
             ),
             [75, 73, 44],
@@ -258,8 +259,8 @@ def test_encoded_words_are_short_and_hold_whole_characters(value: str, length: i
     ],
     ids=["free text", "a phrase", "a name", "an address"],
 )
-def test_encoded_words_fill_their_lines(octets: bytes, lengths: list[int]) -> None:
-    assert [len(line) for line in octets.split(b"\r\n")[:-1]] == lengths
+def test_encoded_words_fill_their_lines(write: Callable[[], bytes], lengths: list[int]) -> None:
+    assert [len(line) for line in write().split(b"\r\n")[:-1]] == lengths
 
 
 @pytest.mark.parametrize(
@@ -267,6 +268,8 @@ def test_encoded_words_fill_their_lines(octets: bytes, lengths: list[int]) -> No
     [
         ("a" * 76, f"X: {'a' * 76}\r\n"),
         ("a" * 77, f"X: =?utf-8?q?{'a' * 63}?=\r\n =?utf-8?q?{'a' * 14}?=\r\n"),
+        (f"{'a' * 30} {'b' * 44}", f"X: {'a' * 30} {'b' * 44}\r\n"),
+        (f"{'a' * 30} {'b' * 45}", f"X: {'a' * 30}\r\n {'b' * 45}\r\n"),
         ("a =?b", "X: =?utf-8?b?YSA9P2I=?=\r\n"),
     ],
 )

@@ -160,3 +160,22 @@ def test_an_attachment_is_these_octets() -> None:
         b" filename*0*=utf-8''gr%C3%B6%C3%9Fe%20und%20gewicht%20der%20beh%C3%A4lter;\r\n"
         b" filename*1*=%20im%20hafen%20von%20l%C3%BCbeck.json\r\n\r\n" + b"e317" * 19 + b"\r\ne317"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("a" * 60, f'filename="{"a" * 60}"'),
+        ("a" * 61, f"filename*0*=utf-8''{'a' * 53};\r\n filename*1*={'a' * 8}"),
+        ("é" + "a" * 47, f"filename*=utf-8''%C3%A9{'a' * 47}"),
+        ("é" + "a" * 48, f"filename*0*=utf-8''%C3%A9{'a' * 47};\r\n filename*1*=a"),
+    ],
+)
+def test_a_file_name_has_60_characters_on_a_line(name: str, parameter: str) -> None:
+    (part,) = parts([File(name=name, content=b"")])
+
+    assert part.encoded == (
+        "Content-Type: application/octet-stream\r\n"
+        "Content-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: attachment;\r\n {parameter}\r\n\r\n"
+    ).encode("ascii")
