@@ -132,6 +132,13 @@ def test_a_subject_holds_no_control_character_and_has_an_end() -> None:
     assert b"\nBcc" not in mail.content
 
 
+@pytest.mark.parametrize(
+    ("length", "subject"), [(200, "x" * 200), (201, "x" * 197 + "...")], ids=["whole", "cut"]
+)
+def test_a_subject_of_200_characters_is_whole(length: int, subject: str) -> None:
+    assert mailed(own(f"{{{{ 'x' * {length} }}}}")).subject == subject
+
+
 def test_an_empty_subject_is_told() -> None:
     assert problems(own("{% if not attestation %}x{% endif %}")) == [
         "subject: the template makes an empty subject for this run"
