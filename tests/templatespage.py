@@ -130,7 +130,7 @@ _INTRODUCTION = """\
 
 `subject` is a [Jinja2](https://jinja.palletsprojects.com/templates/) template, and `template-dir`
 names a folder with any of `mail.html.j2`, `mail.txt.j2`, `subject.txt.j2` and `summary.md.j2` (the
-job summary). Each one that is there takes the place of ours; the others stay. This page is made of
+job summary). Each file replaces the built-in one; the others stay. This page is made of
 the program itself, and a test holds the two together.
 
 A subject of your own:

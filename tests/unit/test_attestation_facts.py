@@ -199,7 +199,7 @@ def test_who_stamped_the_time_is_read_from_a_status_too() -> None:
 
 def test_an_id_alone_makes_no_status() -> None:
     assert error(json.dumps({"attestationID": RUN_ID}).encode())[1] == (
-        "this is no document of Chainloop's that describes a run; it has the keys 'attestationID'"
+        "this is not a Chainloop document that describes a run; it has the keys 'attestationID'"
     )
 
 

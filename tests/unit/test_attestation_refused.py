@@ -107,10 +107,7 @@ PACKAGED: dict[str, tuple[object, Said]] = {
         {"b": 1, "a\n": 2},
         (
             "$",
-            (
-                "this is no document of Chainloop's that describes a run; it has the "
-                "keys 'a\\n', 'b'"
-            ),
+            ("this is not a Chainloop document that describes a run; it has the keys 'a\\n', 'b'"),
             WHAT,
         ),
     ),
@@ -119,7 +116,7 @@ PACKAGED: dict[str, tuple[object, Said]] = {
         (
             "$",
             (
-                "this is no document of Chainloop's that describes a run; it has the "
+                "this is not a Chainloop document that describes a run; it has the "
                 "keys 'a', 'b', 'c', 'd', 'e', ..."
             ),
             WHAT,

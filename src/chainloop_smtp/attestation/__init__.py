@@ -157,7 +157,7 @@ def _explain(node: Node) -> AttestationError:
     shown = ", ".join(excerpt(name, 30) for name in sorted(names)[:5])
     more = ", ..." if len(names) > 5 else ""
     return node.error(
-        f"this is no document of Chainloop's that describes a run; it has the keys {shown}{more}",
+        f"this is not a Chainloop document that describes a run; it has the keys {shown}{more}",
         PRINT_HINT,
     )
 

@@ -310,7 +310,7 @@ class Verdict:
     Attributes:
         reason: Why, where the outcome alone does not say: ``no evidence given``, ``not pushed``,
             ``job build failed``. Empty otherwise.
-        policy_status: None when there is no attestation to judge, or when what is at hand of it
+        policy_status: None when there is no attestation to judge, or when what is known of it
             does not decide it.
         doubt: Why the evidence may not be about this run, or that it cannot be read, as
             sentences; empty: it looks right.

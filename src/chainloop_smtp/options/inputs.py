@@ -205,11 +205,11 @@ INPUTS = (
     Input(
         name="template-dir",
         help="A folder with any of `mail.html.j2`, `mail.txt.j2`, `subject.txt.j2` and "
-        "`summary.md.j2`: each one takes the place of ours, and may extend it.",
+        "`summary.md.j2`: each replaces the built-in one, and may extend it.",
     ),
     Input(
         name="thread",
-        help="What stands in one conversation of a mail program: the attempts of one `run`, the "
+        help="What mail programs show as one conversation: the attempts of one `run`, the "
         "runs of one branch or tag (`ref`), or `none`.",
         default="run",
         choices=tuple(Thread),
