@@ -845,7 +845,7 @@ def test_the_process_ends_with_the_programs_exit_code(
     with pytest.raises(SystemExit) as ended:
         run()
     assert ended.value.code == 0
-    assert capsys.readouterr().out.startswith("NAME  VERSION")
+    assert capsys.readouterr().out.splitlines()[1].startswith("│ NAME │ VERSION │")
 
 
 def test_a_process_without_standard_input_does_its_work(
@@ -853,7 +853,7 @@ def test_a_process_without_standard_input_does_its_work(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert cli.main(["integration", "available", "list"], {}) == 0
-    assert capsys.readouterr().out.startswith("NAME  VERSION")
+    assert capsys.readouterr().out.splitlines()[1].startswith("│ NAME │ VERSION │")
 
 
 def test_the_facts_of_the_run_stand_in_the_mail(program: Program) -> None:

@@ -42,6 +42,7 @@ def test_templates_and_subject_make_the_mail_and_the_summary(
 ) -> None:
     inputs = INPUTS | {
         "attestation": BLOCKED,
+        "job-status": "failure",
         "subject": "{{ wording.badge }} at {{ attestation.workflow.project }}",
         "template-dir": folder(
             tmp_path,

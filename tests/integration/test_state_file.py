@@ -43,10 +43,13 @@ def test_where_the_name_is_a_link_what_it_names_is_replaced(tmp_path: Path) -> N
     assert state_file.read(str(tmp_path / "state.json")) == STATE
 
 
-def test_a_folder_in_its_place_is_an_error_and_no_part_is_left(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
+def test_a_folder_in_its_place_is_an_error_and_no_part_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("state.json")
     path.mkdir()
-    where = f"state-file '{path}'"
+    where = "state-file 'state.json'"
     with pytest.raises(OptionsError) as caught:
         state_file.read(str(path))
     assert caught.value.problems == (
@@ -60,11 +63,13 @@ def test_a_folder_in_its_place_is_an_error_and_no_part_is_left(tmp_path: Path) -
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    path = tmp_path / "file" / "state.json"
+def test_a_folder_that_cannot_be_made_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
     with pytest.raises(OptionsError) as caught:
-        state_file.write(str(path), STATE)
+        state_file.write("file/state.json", STATE)
     (problem,) = caught.value.problems
-    assert problem.where == f"state-file '{path}'"
+    assert problem.where == "state-file 'file/state.json'"
     assert problem.why.startswith("cannot be written: ")

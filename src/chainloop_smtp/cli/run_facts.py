@@ -276,20 +276,18 @@ def _with_evaluations(runs: list[_AttestedRun], stored: bytes | None) -> list[_A
     Raises:
         AttestationError: They are damaged, or belong to none.
     """
-    if stored is None:
+    if stored is None or not runs:
         return runs
-    refusal = None
+    refusals = []
     for index, each in enumerate(runs):
         try:
             attested = attestation.with_evaluations(each.attested, stored)
         except AttestationError as error:
-            refusal = refusal or error
+            refusals.append(error)
             continue
         own = replace(each.evidence, policy_evaluations=stored)
         return [*runs[:index], _AttestedRun(attested=attested, evidence=own), *runs[index + 1 :]]
-    if refusal:
-        raise _named_error("attestation", refusal)
-    return runs
+    raise _named_error("attestation", refusals[0])
 
 
 def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:

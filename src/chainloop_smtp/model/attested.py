@@ -338,7 +338,3 @@ class Attestation:
     signing: Signing = Signing()
     builder: str = ""
     predicate_type: str = ""
-
-    def env(self, name: str) -> str:
-        """Value of an attested environment variable; empty when it is not set or not attested."""
-        return {each.name: each.value for each in self.environment}.get(name, "")
