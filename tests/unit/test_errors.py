@@ -80,7 +80,7 @@ def test_what_is_more_like_a_secret_than_a_path_is_not_shown(value: str) -> None
         "my files/attestation 2.json",
         "attestation-0123456789abcdef0123456789abcdef01234567",
         "attestation-2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21.json",
-        "/runner/work/harbour/harbour/Attestation1.json",
+        "/runner/_work/harbour/harbour/Attestation1.json",
         "C:\\certs\\ca1.pem",
         "people!1/x",
         "Passw0rd",
