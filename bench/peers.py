@@ -404,7 +404,7 @@ def many_mails(bench: Bench, rtt: float, numbers: tuple[int, int], runs: int) ->
                     command, env=environment, check=True, capture_output=True, text=True
                 )
                 rates[name].append(number / float(done.stdout))
-    print(f"\nmails of {len(header + body):,} octets, {rtt * 1000:.0f} ms, medians of {runs}")
+    print(f"\nmails of {len(header + body):,} bytes, {rtt * 1000:.0f} ms, medians of {runs}")
     theirs = statistics.median(rates["nodemailer's pool"])
     for name, each in rates.items():
         rate = statistics.median(each)

@@ -98,7 +98,7 @@ class Console:
 
     def bug(self, trace: str) -> None:
         """Print the traceback of a bug, and ask for a report."""
-        # Nobody has looked at it, and it is meant to be passed on.
+        # Users paste it into bug reports, and nobody has reviewed it.
         trace = self._redactor.redact(trace)
         text = f"{trace}\nThis is a bug in Chainloop SMTP. Please report it with the lines above."
         _print(plain(text), self._stderr)

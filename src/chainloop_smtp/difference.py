@@ -139,7 +139,7 @@ def _differ(one: Material, other: Material) -> bool:
 
 
 def _is_known(policies: Policies) -> bool:
-    """The violations are at hand, or there are none."""
+    """True when the violations are listed, or there are none."""
     if _count(policies) == "0":
         return True
     return any(each.active_violations for each in policies.evaluations)

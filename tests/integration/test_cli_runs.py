@@ -347,6 +347,17 @@ def test_several_ids_are_mailed_one_by_one(program: Program, tmp_path: Path) -> 
     assert ended.outputs["outcome"].splitlines() == ["violations", "attested", "attested"]
 
 
+def test_a_listed_run_that_attests_another_ci_run_is_not_called_a_file(
+    program: Program, tmp_path: Path
+) -> None:
+    environ = chainloop(tmp_path) | {"GITHUB_RUN_ID": "4711"}
+    ended = sent(program, environ, Post(), workflow_run_id=FIRST)
+    assert ended.code == 0, ended.stderr
+    assert ("warning", "the evidence is in doubt") in ended.annotations
+    assert "Chainloop returned this run; what it attested names the other one." in ended.log
+    assert "left over" not in ended.log
+
+
 def test_where_a_job_failed_one_run_that_cannot_be_read_stops_no_other(
     program: Program, tmp_path: Path
 ) -> None:

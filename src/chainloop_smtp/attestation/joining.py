@@ -96,7 +96,7 @@ def check_same_run(run_id: Node, attestation: Attestation) -> None:
 
 
 def verify_digest(attestation: Attestation) -> Attestation:
-    """Compare the digest claimed with the bundle at hand, where there are both."""
+    """Compare the claimed digest with the bundle, when there are both."""
     claim, digests = attestation.digest.lower(), attestation.signing.bundle_digests
     is_verified = claim in digests if claim and digests else None
     return replace(
@@ -230,7 +230,7 @@ def _first_known(first: _Fact | None, second: _Fact | None) -> _Fact | None:
 
 
 def describe_difference(attested: Policies, stored: Policies) -> str:
-    """Say how stored evaluations differ from those at hand; empty when they do not.
+    """Say how stored evaluations differ from the attested ones; empty when they do not.
 
     Compares policy, material and number of active violations: a predicate leaves out suppressed
     violations, and findings.

@@ -60,7 +60,7 @@ def read_predicate(node: Node, subjects: Node, shape: str) -> Attestation:
     """Read a predicate.
 
     Args:
-        subjects: The statement's. Empty when there is no statement: outputs are then unknown.
+        subjects: The statement's. Empty without a statement: outputs are then unknown.
     """
     metadata = node.get("metadata")
     run_id = metadata.text("workflowRunID")
@@ -154,7 +154,7 @@ def _read_policies(node: Node) -> Policies:
         passed_count = max(evaluation_count - skipped_count - violation_count, 0)
     counts = policies.read_map(node.get("policyEvaluations", "policy_evaluations"))
     # The predicate's own counts are younger than inline evaluations, and 0 in old files; only
-    # suppressed violations are never inline. Its claims about violations count all the same.
+    # suppressed violations are never inline. Its claims about violations still count.
     if not counts.evaluations:
         counts = Policies(
             evaluation_count=evaluation_count,

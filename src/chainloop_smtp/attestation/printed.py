@@ -37,7 +37,7 @@ def read_status(node: Node) -> Attestation:
     if is_pushed is None:
         is_pushed = bool(digest)
     listed, bad_count = materials.read_listed(node.get("materials"))
-    # ``status`` and ``init`` only know of runs that nobody has pushed or given up.
+    # ``status`` and ``init`` only know runs that are neither pushed nor reset.
     state = None if is_pushed or is_dry_run else RunState.IN_PROGRESS
     runner = node.get("runnerContext")
     return Attestation(

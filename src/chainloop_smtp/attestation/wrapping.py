@@ -82,7 +82,7 @@ def _check_payload_type(node: Node) -> None:
 
 
 def compute_digests(node: Node, raw: bytes) -> tuple[str, ...]:
-    """Compute SHA-256 of the bytes at hand and of the forms in which Chainloop stores a bundle.
+    """Compute SHA-256 of the bytes as given and of the forms in which Chainloop stores a bundle.
 
     A copy with other white space (``-o attestation`` indents) is still the same bundle. Protobuf's
     compact JSON has a blank behind each comma, or none: it varies from build to build on purpose.

@@ -121,11 +121,13 @@ def _report(
     )
     people = {each: _people(run, parsed, each, facts, token) for each in sorted(set(lookups))}
     if judged.doubt:
-        run.console.warning(
-            "the evidence is in doubt",
-            f"{judged.doubt} Is the file left over from an earlier run? Let the step that pushes "
-            "write it anew, or remove it first.",
+        advice = (
+            "Is the file left over from an earlier run? Let the step that pushes write it anew, or "
+            "remove it first."
+            if parsed.attestation
+            else "Chainloop returned this run; what it attested names the other one."
         )
+        run.console.warning("the evidence is in doubt", f"{judged.doubt} {advice}")
     return RunReport(facts=facts, evidence=evidence, people=people, is_dry_run=parsed.dry_run)
 
 
