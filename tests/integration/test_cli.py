@@ -577,16 +577,87 @@ def test_every_command_has_help(command: Sequence[str], capsys: pytest.CaptureFi
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert printed.startswith(" ".join(("usage: chainloop-smtp", *command[:-1])))
-    if command in (("send",), ("integration", "registered", "add")):
-        named = set(re.findall(r"--[a-z0-9-]+", printed))
-        # What is about a run has no place in a registration, but for how to rehearse one.
-        absent = options.ABOUT_THE_RUN if command != ("send",) else frozenset()
-        absent -= {"config", "dry-run", "output-dir"}
-        wanted = {f"--{each.name}" for each in options.INPUTS if not each.is_secret}
-        assert wanted & named == wanted - {f"--{name}" for name in absent}
-        assert "CHAINLOOP_SMTP_PASSWORD" in printed
-        assert "--password-stdin" in named
-        assert "--password" not in named
+    # As wide as a terminal that nobody has made wider.
+    assert max(map(len, printed.splitlines()[1:])) <= 80
+
+
+# The titles of the groups that each shows.
+DELIVERY = [options.GROUPS[first] for first in ("host", "tls", "auth", "proxy")]
+SHOWN = {
+    ("send",): list(options.GROUPS.values()),
+    ("check",): DELIVERY,
+    ("integration", "registered", "add"): ["Registration", *DELIVERY],
+}
+
+
+def helped(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv, {})
+    assert ended.value.code == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def sections(printed: str) -> dict[str, str]:
+    """What stands below each title."""
+    parts = re.split(r"^(\S.*):\n", printed, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.mark.parametrize("command", SHOWN, ids=" ".join)
+def test_help_names_each_input_of_a_group_once_and_the_usual_ones_in_a_line_each(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = helped(capsys, *command, "--help")
+    shown = sections(printed)
+    wanted = [*SHOWN[command], "options"]
+    assert [title for title in shown if title not in ("positional arguments", "example")] == wanted
+    for title, text in shown.items():
+        if title in options.GROUPS.values():
+            lines = [line for line in text.splitlines() if line]
+            usual = [line for line in lines if re.match("  (--|CHAIN)", line)]
+            # A text of one line behind each, and behind them the names of all the others.
+            assert lines[: len(usual)] == usual
+            assert all(re.match(r"  (--|CHAIN)\S+( \S+)?  +\S", line) for line in usual)
+            assert lines[len(usual)].startswith("  also  ")
+    names = named_inputs("".join(shown[title] for title in SHOWN[command]))
+    groups = [first for first, title in options.GROUPS.items() if title in wanted]
+    assert names == [name for first in groups for name in in_group(first)]
+    assert "--password-stdin" in shown["options"]
+    assert "--help-all" in shown["options"]
+
+
+@pytest.mark.parametrize("command", SHOWN, ids=" ".join)
+def test_help_all_describes_every_input_as_the_documentation_does(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = sections(helped(capsys, *command, "--help-all"))
+    absent = options.ABOUT_THE_RUN - {"config", "dry-run", "output-dir"}
+    if command[0] != "integration":
+        absent = frozenset()
+    for first, title in options.GROUPS.items():
+        text = " ".join(shown.get(title, "").split())
+        wanted = [name for name in in_group(first) if name not in absent]
+        assert named_inputs(text) == wanted
+        assert all(options.BY_NAME[name].plain_help in text for name in wanted)
+    assert not re.search(r"--password(?!-)", "".join(shown.values()))
+
+
+def in_group(first: str) -> list[str]:
+    names = [each.name for each in options.INPUTS]
+    ends = [*map(names.index, options.GROUPS), len(names)]
+    return names[names.index(first) : next(end for end in ends if end > names.index(first))]
+
+
+def named_inputs(text: str) -> list[str]:
+    """The inputs that a text names, in the order of the table."""
+    found = set(re.findall(r"(?:--|CHAINLOOP_SMTP_)[A-Za-z0-9_-]+", text))
+    return [
+        each.name
+        for each in options.INPUTS
+        if (options.variable_of(each.name) if each.is_secret else f"--{each.name}") in found
+    ]
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,13 @@ def test_the_page_shows_every_input_once_in_their_order() -> None:
     assert rows == [each.name for each in options.INPUTS]
 
 
+def test_the_page_has_a_section_for_each_group() -> None:
+    page = generate.PAGE.read_text("utf-8")
+    sections = re.findall(r"^## (.+)$|^<!-- inputs from `(.+)` -->$", page, re.MULTILINE)
+    titles, firsts = zip(*sections, strict=True)
+    assert dict(zip(filter(None, firsts), filter(None, titles), strict=True)) == options.GROUPS
+
+
 def test_action_yml_reads_as_the_inputs_mean() -> None:
     assert list(ACTION["inputs"]) == [each.name for each in options.INPUTS]
     for each in options.INPUTS:

@@ -1,13 +1,24 @@
 """Every command, its flags, and the function that runs it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from chainloop_smtp import __version__, config_file, options
-from chainloop_smtp.cli.parser import Group, Parser
+from chainloop_smtp.cli.parser import Flags, Group, Parser
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.send import send
 
 Command = Callable[[Run], int]
+
+# The groups of inputs that are about the way to the mail server.
+_DELIVERY = ("host", "tls", "auth", "proxy")
+_VARIABLES = (
+    "Secrets come from variables, never from flags. All inputs may also come as one JSON object in "
+    "CHAINLOOP_SMTP_INPUTS; flags win."
+)
+_EXAMPLE = """example:
+  chainloop-smtp send --host smtp.example.com --port 587 --user ci \\
+    --from ci@example.com --to security@example.com \\
+    --attestation attestation.json --password-stdin < password.txt"""
 
 
 def parser(*, is_send: bool) -> Parser:
@@ -15,13 +26,17 @@ def parser(*, is_send: bool) -> Parser:
     root = Parser(
         prog="chainloop-smtp",
         description="Mails the evidence of a Chainloop run.",
-        epilog="exit codes: 0 done or skipped, 1 a bug of ours, 2 options, 3 attestation, "
-        "4 message, 5 delivery",
+        epilog="Each command has --help. demo shows a mail without a mail server of your own.\n\n"
+        "Exit codes: 0 done or skipped, 1 a bug in chainloop-smtp, 2 invalid options, "
+        "3 attestation, 4 message, 5 delivery.",
     )
     root.add_argument("--version", action="version", version=f"chainloop-smtp {__version__}")
-    commands = root.add_subparsers(metavar="COMMAND", required=True)
-    command = _command(commands, "send", send, "mail one run")
-    _add_inputs(command)
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command = _command(commands, "send", send, "mail the evidence of a run")
+    command.usage = "%(prog)s [--FLAG VALUE ...]"
+    command.epilog = f"{_VARIABLES}\n\n{_EXAMPLE}"
+    command.add_inputs(options.GROUPS)
+    _add_password_stdin(command)
     if not is_send:
         _add_others(commands)
     return root
@@ -33,11 +48,19 @@ def _add_others(commands: "Group[Parser]") -> None:
     from chainloop_smtp.cli.demo import demo
     from chainloop_smtp.cli.verify import verify
 
-    text = "hold a received mail against the evidence attached to it"
+    text = "check a received mail against the evidence attached to it"
     command = _command(commands, "verify", verify, text)
     command.add_argument("mail", metavar="MAIL.eml", help="a file; '-' for standard input")
-    text = "try all that a mail would meet on its way, and send none"
-    _add_inputs(_command(commands, "check", check, text))
+    text = "try each step of a delivery, but send no mail"
+    command = _command(commands, "check", check, text)
+    command.usage = "%(prog)s [--FLAG VALUE ...]"
+    command.epilog = (
+        "Takes every flag of send; those about the mail change nothing here. With --config FILE, "
+        "or where there is a configuration file, each registration in it is checked.\n\n"
+        + _VARIABLES
+    )
+    command.add_inputs(_DELIVERY)
+    _add_password_stdin(command)
     text = "mail a sample to an embedded mail server"
     _command(commands, "demo", demo, text, has_output=False)
     group = _group(commands, "integration", "register mail destinations in Chainloop's own words")
@@ -65,18 +88,25 @@ def _add_registered(group: "Group[Parser]") -> None:
 
     text = "validate, send the registration mail, and store"
     command = _command(group, "add", registered.add, text)
+    command.usage = "%(prog)s smtp [--name NAME] [--opt KEY=VALUE ...] [--FLAG VALUE ...]"
+    command.epilog = (
+        "Any other key that a registration may have is a flag, too, such as --send-on.\n\n"
+        + _VARIABLES
+    )
     command.add_argument("id", metavar="ID", help="smtp")
-    command.add_argument("--name", help="of the registration; the host when left out")
-    command.add_argument("--description", help="free text")
-    _add_opt(command, "host, port, user, password, from or to, each by an --opt of its own")
-    command.add_argument(
+    own = command.add_argument_group("Registration")
+    own.add_argument("--name", help="of the registration; the host when left out")
+    own.add_argument("--description", metavar="TEXT", help="free text")
+    _add_opt(own, "host, port, user, password, from or to, each by an --opt of its own")
+    own.add_argument(
         "--password-env",
         metavar="NAME",
         help="variable that the file names for the password; CHAINLOOP_SMTP_PASSWORD_ and the "
         "registration's name when left out",
     )
     kept = {"config", "dry-run", "output-dir"}
-    _add_inputs(command, without=options.ABOUT_THE_RUN - kept)
+    command.add_inputs(_DELIVERY, without=options.ABOUT_THE_RUN - kept)
+    _add_password_stdin(command)
     text = "list the registrations of the configuration file"
     _add_config(_command(group, "list", registered.list_, text, "ls"))
     text = "show a registration, and the variables that it needs"
@@ -120,7 +150,7 @@ def _add_name(command: Parser, metavar: str, help_: str) -> None:
     command.add_argument("--name", help="the same, as Chainloop's CLI takes it")
 
 
-def _add_opt(command: Parser, help_: str) -> None:
+def _add_opt(command: Flags, help_: str) -> None:
     command.add_argument("--opt", action="append", default=[], metavar="KEY=VALUE", help=help_)
 
 
@@ -132,7 +162,7 @@ def _add_config(command: Parser) -> None:
 
 def _group(commands: "Group[Parser]", name: str, help_: str) -> "Group[Parser]":
     parser = commands.add_parser(name, help=help_, description=f"{help_[:1].upper()}{help_[1:]}.")
-    return parser.add_subparsers(metavar="COMMAND", required=True)
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def _command(
@@ -157,30 +187,7 @@ def _command(
     return parser
 
 
-def _add_inputs(parser: Parser, without: Collection[str] = ()) -> None:
-    """A flag for every input but the secret ones, which a process list would show."""
-    # Fifty flags in brackets tell nobody anything; each has its line below.
-    more = "smtp [--name NAME] [--opt KEY=VALUE ...] " if without else ""
-    parser.usage = f"%(prog)s [-h] [-o {{table,json}}] {more}[--INPUT VALUE ...]"
-    secrets = (each for each in options.INPUTS if each.is_secret and each.name not in without)
-    variables = ", ".join(options.variable_of(each.name) for each in secrets)
-    inputs = parser.add_argument_group(
-        "inputs",
-        "also as one JSON object in CHAINLOOP_SMTP_INPUTS; flags win. Secrets come by a variable: "
-        f"{variables}",
-    )
-    for each in options.INPUTS:
-        if not each.is_secret and each.name not in without:
-            text = each.plain_help.replace("%", "%%") + (
-                f" [{each.default}]" if each.default else ""
-            )
-            # A flag alone says true.
-            alone = "?" if "true" in each.choices else None
-            inputs.add_argument(
-                f"--{each.name}", metavar="VALUE", help=text, nargs=alone, const=alone and "true"
-            )
-    inputs.add_argument(
-        "--password-stdin",
-        action="store_true",
-        help="read the password from standard input",
+def _add_password_stdin(command: Parser) -> None:
+    command.add_argument(
+        "--password-stdin", action="store_true", help="read the password from standard input"
     )

@@ -1,14 +1,18 @@
 """Words of the command line -> Namespace. argparse, with errors like those of any other option."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn
 
 from chainloop_smtp import options
 from chainloop_smtp.errors import OptionsError, Problem, nearest, nearest_hint, quoted_word
 
-Group = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
+# argparse has no public names for these.
+Group = argparse._SubParsersAction  # noqa: SLF001
+Flags = argparse._ActionsContainer  # noqa: SLF001
+
+_COLUMN = 31  # where the texts of --help begin
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,11 +20,58 @@ class Parser(argparse.ArgumentParser):
 
     An unknown flag is reported first, and without what follows it: that may be a password, which
     argparse would take for something else.
+
+    Attributes:
+        is_whole: The help describes every input at length.
     """
 
     def __init__(self, **more: Any) -> None:
-        super().__init__(allow_abbrev=False, **more)
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **more)
         self._words: Sequence[str] = ()
+        self.is_whole = False
+        self._usual_groups: Collection[str] = ()
+        self._inputs: dict[str, list[str]] = {}
+
+    def add_inputs(self, usual_groups: Collection[str], without: Collection[str] = ()) -> None:
+        """Add a flag for every input but the secret ones, which a process list would show.
+
+        Args:
+            usual_groups: First inputs of those groups that ``--help`` shows; ``--help-all`` shows
+                every group.
+            without: Inputs that the command does not take.
+        """
+        self._usual_groups = usual_groups
+        for each in options.INPUTS:
+            if each.name in options.GROUPS:
+                names = self._inputs[each.name] = []
+            if each.name in without:
+                continue
+            names.append(each.name)
+            if not each.is_secret:
+                # A flag alone says true. What --help says of it is written when somebody asks.
+                alone = "?" if "true" in each.choices else None
+                self.add_argument(
+                    f"--{each.name}", nargs=alone, const=alone and "true", help=argparse.SUPPRESS
+                )
+        self.add_argument(
+            "--help-all", action=_HelpAll, nargs=0, help="show every flag, at length, and exit"
+        )
+
+    def format_help(self) -> str:
+        """As argparse's, with the inputs group by group: the usual ones, or all at length."""
+        from chainloop_smtp.cli import usage
+
+        for first in self._inputs if self.is_whole else self._usual_groups:
+            group = self.add_argument_group(options.GROUPS[first])
+            # Only shown: the flags themselves are there already.
+            group._group_actions += [  # noqa: SLF001
+                _shown(line.flag, line.value, line.text)
+                for line in usage.describe(self._inputs[first], is_whole=self.is_whole)
+            ]
+        # What every command has comes last.
+        self._action_groups.remove(self._optionals)
+        self._action_groups.append(self._optionals)
+        return super().format_help()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's, which calls it for each command with the words behind its name."""
@@ -77,8 +128,48 @@ class Parser(argparse.ArgumentParser):
         return Problem(flag, why, f"Set {options.variable_of(meant[2:])}{by_stdin}.")
 
 
+class _HelpAll(argparse.Action):
+    """Print every flag at length, and exit."""
+
+    def __call__(self, parser: Any, *_: Any) -> None:
+        parser.is_whole = True
+        parser.print_help()
+        parser.exit()
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Breaks no word at its dashes, keeps paragraphs, and leaves indented lines as they are."""
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        super().__init__(prog, max_help_position=_COLUMN, **more)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        from textwrap import wrap
+
+        return wrap(text, width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = (
+            [line] if line[:1] in ("", " ") else self._split_lines(line, width)
+            for line in text.split("\n")
+        )
+        return "\n".join(indent + line for each in lines for line in each)
+
+
 def _stray_words(unknown: Sequence[str]) -> Problem:
     """Words that belong to no flag, which might be anything: none of them is shown."""
     number = len(unknown)
     word = "one word belongs" if number == 1 else f"{number} words belong"
     return Problem("arguments", f"{word} to no flag", "A value with blanks stands in quotes.")
+
+
+def _shown(flag: str, value: str, text: str) -> argparse.Action:
+    """Make a line of a group; one that is no flag looks like a positional argument."""
+    is_flag = flag.startswith("-")
+    return argparse.Action(
+        [flag] if is_flag else [],
+        flag,
+        nargs=None if value else 0,
+        metavar=value if is_flag else flag,
+        help=text.replace("%", "%%"),
+    )

@@ -33,6 +33,7 @@ from chainloop_smtp.options.inputs import (
     BOOLEAN,
     BY_NAME,
     CREDENTIALS,
+    GROUPS,
     INPUTS,
     RECIPIENTS,
     SECRETS,
@@ -56,7 +57,9 @@ from chainloop_smtp.secrets.pem import private_keys
 
 __all__ = [
     "ABOUT_THE_RUN",
+    "BY_NAME",
     "CREDENTIALS",
+    "GROUPS",
     "INPUTS",
     "SECRETS",
     "Input",

@@ -411,6 +411,18 @@ INPUTS = (
     ),
 )
 
+# What docs/inputs.md and --help show under one title: the inputs from each of these on.
+GROUPS = {
+    "host": "Server, sender and recipients",
+    "attestation": "Evidence",
+    "env-values": "The mail",
+    "tls": "TLS",
+    "auth": "Login",
+    "proxy": "Proxy, delivery reports and time limits",
+    "send-on": "When to send",
+    "require": "Success and output",
+}
+
 
 def variable_of(secret: str) -> str:
     """Name the environment variable that may hold a secret input."""
