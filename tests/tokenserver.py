@@ -29,10 +29,12 @@ ACCOUNT = "mailer@project.iam.gserviceaccount.com"
 SIGN = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{ACCOUNT}:signJwt"
 OTHER = "https://id.example.test/token"
 RUNNER = "https://pipelines.actions.githubusercontent.com/abc/idtoken?api-version=2.0"
-HOSTS = tuple(
-    dict.fromkeys(
+HOSTS = (
+    *dict.fromkeys(
         str(urlsplit(url).hostname) for url in (MICROSOFT, GOOGLE, STS, SIGN, OTHER, RUNNER)
-    )
+    ),
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
 )
 
 SUBJECT = "repo:octo/app:ref:refs/heads/main"

@@ -163,9 +163,9 @@ def test_a_job_without_the_permission_is_told_which(program: Program, web: Web) 
     ended = program("send", inputs=WITHOUT_LOGIN | FEDERATED | {"attestation": PUSHED}, post=never)
     assert ended.code == 5
     assert ended.failure == failure(
-        "oauth2-federated: this job has no identity that it may show\n"
-        "  Give the job `permissions:` with `id-token: write`. A fork's pull request and act have "
-        "none, nor has anything outside GitHub Actions.",
+        "oauth2-federated: this job cannot get an OIDC token\n"
+        "  Give the job `permissions: id-token: write`. Pull requests from forks, act, and "
+        "anything outside GitHub Actions cannot get one.",
         title="The mail was not delivered.",
     )
     assert web.asked == []

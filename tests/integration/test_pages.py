@@ -48,6 +48,17 @@ def test_the_readme_lists_every_command(capsys: pytest.CaptureFixture[str]) -> N
         assert under == set(re.findall(r"^    (\w+) ", told, re.MULTILINE)), group
 
 
+def test_shellcheck_has_nothing_to_say_of_the_commands_shown(tmp_path: Path) -> None:
+    shown = [text for _, text in pages.blocks("bash")]
+    assert len(shown) > 2
+    files = [tmp_path / f"{number}.sh" for number in range(len(shown))]
+    for file, text in zip(files, shown, strict=True):
+        file.write_text(f"#!/usr/bin/env bash\n{text}", "utf-8")
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    ended = subprocess.run([shellcheck, *files], check=False, capture_output=True, text=True)
+    assert (ended.stdout, ended.returncode) == ("", 0)
+
+
 def test_actionlint_has_nothing_to_say_of_what_is_shown(tmp_path: Path) -> None:
     shown = [text for _, text, _ in pages.workflows()]
     for _, step in pages.steps():

@@ -16,6 +16,7 @@ from Cryptodome.Hash import SHA256
 from Cryptodome.PublicKey import RSA
 from Cryptodome.Signature import pkcs1_15
 
+import pages
 import tokenserver
 import website
 from chainloop_smtp import token
@@ -163,6 +164,24 @@ def test_another_cloud_has_another_endpoint_and_scope(web: Web) -> None:
     web.answers = {OTHER: granted(TOKEN)}
     assert fetch(microsoft(client_secret=SECRET, token_url=OTHER, scope="mine/.default")) == TOKEN
     assert web.asked[0].form["scope"] == "mine/.default"
+
+
+@pytest.mark.parametrize(
+    ("host", "audience"),
+    [
+        ("login.microsoftonline.us", "api://AzureADTokenExchangeUSGov"),
+        ("login.partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"),
+    ],
+)
+def test_a_national_cloud_has_another_audience(web: Web, host: str, audience: str) -> None:
+    url = f"https://{host}/f0e1/oauth2/v2.0/token"
+    web.answers = {RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}), url: granted(TOKEN)}
+    assert fetch(microsoft(is_federated=True, token_url=url), environ=JOB) == TOKEN
+    assert web.asked[0].form["audience"] == audience
+    assert (
+        f"`https://{host}/TENANT/oauth2/v2.0/token` | `{audience}`"
+        in pages.PAGES["docs/microsoft.md"]
+    )
 
 
 # --- Google ------------------------------------------------------------------------------------
@@ -390,9 +409,9 @@ def test_what_will_not_pass_is_asked_once(web: Web, status: int) -> None:
 def test_a_job_without_an_identity_is_told_what_permission_it_needs(web: Web, missing: str) -> None:
     environ = {name: value for name, value in JOB.items() if missing and name != missing}
     assert refusal_of(FEDERATED, environ) == (
-        "oauth2-federated: this job has no identity that it may show\n"
-        "  Give the job `permissions:` with `id-token: write`. A fork's pull request and act have "
-        "none, nor has anything outside GitHub Actions."
+        "oauth2-federated: this job cannot get an OIDC token\n"
+        "  Give the job `permissions: id-token: write`. Pull requests from forks, act, and "
+        "anything outside GitHub Actions cannot get one."
     )
     assert web.asked == []
 
@@ -409,7 +428,7 @@ def test_entras_codes_are_explained(web: Web, code: str, hint: str) -> None:
     )
 
 
-@pytest.mark.parametrize("code", ["70021", "700213"])
+@pytest.mark.parametrize("code", ["70021", "700213", "7002138"])
 def test_a_subject_that_does_not_match_is_shown_as_it_has_to_be(web: Web, code: str) -> None:
     web.answers = {
         RUNNER.partition("?")[0]: (200, {"value": JOB_TOKEN}),
@@ -418,7 +437,8 @@ def test_a_subject_that_does_not_match_is_shown_as_it_has_to_be(web: Web, code: 
     assert refusal_of(FEDERATED, JOB) == (
         f"token from '{MICROSOFT}': refused: invalid_request: AADSTS{code}: No matching federated "
         "identity\n"
-        f"  The federated credential must name this job's subject, letter by letter: {SUBJECT}"
+        f"  The federated credential must name this job's subject, letter by letter: {SUBJECT}. "
+        "If it names an environment, give the job `environment:`."
     )
 
 
@@ -435,7 +455,8 @@ def test_a_job_token_that_names_nobody_is_carried_all_the_same(web: Web, job_tok
     assert refusal_of(FEDERATED, JOB) == (
         f"token from '{MICROSOFT}': refused: invalid_request: AADSTS700213: No matching federated "
         "identity\n"
-        "  The federated credential must name this job's subject, letter by letter: (it has none)"
+        "  The federated credential must name this job's subject, letter by letter: (it has none). "
+        "If it names an environment, give the job `environment:`."
     )
 
 
@@ -448,6 +469,13 @@ def test_a_job_token_that_names_nobody_is_carried_all_the_same(web: Web, job_tok
                 "invalid_grant", "The given credential is rejected by the attribute condition."
             ),
             "invalid_grant: The given credential is rejected by the attribute condition.",
+            "The provider's attribute condition does not hold for this job: compare it with the "
+            f"repository, branch or environment. The job's subject: {SUBJECT}",
+        ),
+        (
+            STS,
+            refused("invalid_grant", "The assertion is not taken."),
+            "invalid_grant: The assertion is not taken.",
             "The provider's attribute mapping or condition refuses this job, or its audience is "
             f"not the default one. The job's subject: {SUBJECT}",
         ),
@@ -478,7 +506,7 @@ def test_a_job_token_that_names_nobody_is_carried_all_the_same(web: Web, job_tok
             "user must be a mailbox of the Workspace domain.",
         ),
     ],
-    ids=["condition", "pool", "role", "delegation", "mailbox"],
+    ids=["condition", "mapping", "pool", "role", "delegation", "mailbox"],
 )
 def test_each_step_at_google_says_what_to_set_up(
     web: Web, url: str, answer: tokenserver.Answer, told: str, hint: str

@@ -5,10 +5,14 @@ import pytest
 from chainloop_smtp.token.endpoint import explain_refusal
 
 SUBJECT = "repo:octo/app:ref:refs/heads/main"
-SUBJECT_HINT = f"The federated credential must name this job's subject, letter by letter: {SUBJECT}"
+SUBJECT_HINT = (
+    f"The federated credential must name this job's subject, letter by letter: {SUBJECT}"
+    ". If it names an environment, give the job `environment:`."
+)
 ENTRA = {
     "70021": SUBJECT_HINT,
     "700213": SUBJECT_HINT,
+    "7002138": SUBJECT_HINT,
     "7000215": (
         "Give the secret's value, and not its id: Entra, App registrations, "
         "Certificates & secrets. Or use none: oauth2-federated."
@@ -16,6 +20,30 @@ ENTRA = {
 }
 # Error, description, and advice.
 GENERAL = [
+    (
+        "unauthorized_client",
+        "The given credential is rejected by the attribute condition.",
+        (
+            "The provider's attribute condition does not hold for this job: compare it with the "
+            "repository, branch or environment. The job's subject: (it has none)"
+        ),
+    ),
+    (
+        "invalid_request",
+        "The size of mapped attribute google.subject exceeds the 127 bytes limit.",
+        (
+            "google.subject takes 127 bytes: map it to something shorter, such as "
+            "google.subject=assertion.repository_id."
+        ),
+    ),
+    (
+        "invalid_request",
+        'Invalid value for "audience". This value should be the full resource name.',
+        (
+            "oauth2-tenant must have the project's number, not its name: "
+            "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME."
+        ),
+    ),
     (
         "PERMISSION_DENIED",
         "Permission 'iam.serviceAccounts.signJwt' denied on resource",
@@ -94,6 +122,13 @@ def test_a_code_of_entra_has_its_advice(code: str) -> None:
 def test_a_code_of_entra_may_stand_anywhere_in_the_first_line(text: str, shown: str) -> None:
     answer = {"error": "x", "error_description": text}
     assert said(answer, subject=SUBJECT) == (f"refused: x: {shown}", SUBJECT_HINT)
+
+
+def test_a_job_with_an_environment_is_not_told_to_have_one() -> None:
+    answer = {"error": "x", "error_description": "AADSTS700213: No match"}
+    subject = "repo:octo@1/app@2:environment:mail"
+    hint = f"The federated credential must name this job's subject, letter by letter: {subject}"
+    assert said(answer, subject=subject)[1] == hint
 
 
 def test_a_code_of_entra_that_nobody_knows_has_none() -> None:

@@ -1,4 +1,4 @@
-"""docs/providers.md: what stands there to be pasted is right."""
+"""docs/providers.md and docs/microsoft.md: what stands there to be pasted is right."""
 
 import json
 import re
@@ -10,7 +10,8 @@ import pages
 from chainloop_smtp import options
 from chainloop_smtp.model.settings import OAuth2Provider, Options
 
-BLOCKS = [content for page, content in pages.documents() if page == "docs/providers.md"]
+PAGES = ("docs/microsoft.md", "docs/providers.md")
+BLOCKS = [content for page, content in pages.documents() if page in PAGES]
 STEPS: list[dict[str, Any]] = [
     step for block in BLOCKS if isinstance(block, list) for step in block
 ]

@@ -6,7 +6,7 @@ grant, or in place of a client's secret) and RFC 8693 (token exchange, at Google
 
 import time
 from collections.abc import Mapping
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 from chainloop_smtp.model.settings import AccessToken, OAuth2, OAuth2Provider
 from chainloop_smtp.token import google
@@ -18,6 +18,11 @@ _MICROSOFT_URL = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
 _APPLICATION_SCOPE = "https://outlook.office365.com/.default"
 _PERSONAL_SCOPE = "https://outlook.office365.com/SMTP.Send offline_access"
 _MICROSOFT_AUDIENCE = "api://AzureADTokenExchange"
+# National clouds have their own, by the host of the token endpoint.
+_NATIONAL_AUDIENCES = {
+    "login.microsoftonline.us": f"{_MICROSOFT_AUDIENCE}USGov",
+    "login.partner.microsoftonline.cn": f"{_MICROSOFT_AUDIENCE}China",
+}
 
 
 def fetch(
@@ -64,11 +69,12 @@ def _fetch_from_microsoft(client: Client, oauth2: OAuth2, environ: Mapping[str, 
             "grant_type": "client_credentials",
             "scope": oauth2.scope or _APPLICATION_SCOPE,
         }
+    url = oauth2.token_url or _MICROSOFT_URL.format(tenant=oauth2.tenant)
     if oauth2.is_federated:
-        form |= make_client_assertion(client, environ, _MICROSOFT_AUDIENCE)
+        audience = _NATIONAL_AUDIENCES.get(urlsplit(url).hostname or "", _MICROSOFT_AUDIENCE)
+        form |= make_client_assertion(client, environ, audience)
     elif oauth2.client_secret:
         form["client_secret"] = oauth2.client_secret
-    url = oauth2.token_url or _MICROSOFT_URL.format(tenant=oauth2.tenant)
     return client.fetch_token(url, form)
 
 

@@ -199,13 +199,16 @@ def _read_refusal(answer: object, redact: Callable[[str], str]) -> tuple[str, st
 
 
 def _find_hint(error: str, description: str, status: int, subject: str) -> str:
+    shown = subject or "(it has none)"
     if code := re.search(r"AADSTS(\d+)", description):
         hint = _ENTRA.get(code[1], "")
-        return hint.format(subject=subject or "(it has none)")
+        if hint is _SUBJECT and ":environment:" not in subject:
+            hint += _NO_ENVIRONMENT
+        return hint.format(subject=shown)
     words = f"{error}: {description}".lower()
     for sign, hint in _GENERAL:
         if sign in words:
-            return hint
+            return hint.format(subject=shown)
     if "invalid_grant" in words:
         return (
             "The provider's attribute mapping or condition refuses this job, or its audience is "
@@ -226,12 +229,13 @@ def _first_line(text: object, redact: Callable[[str], str]) -> str:
 
 
 _SUBJECT = "The federated credential must name this job's subject, letter by letter: {subject}"
+_NO_ENVIRONMENT = ". If it names an environment, give the job `environment:`."
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _ENTRA = {
     "50034": "The mailbox's directory is another one: check oauth2-tenant.",
     "53003": "A Conditional Access policy blocks it: let an administrator exempt the application.",
-    "65001": "An administrator has to consent: Entra, App registrations, API permissions, Grant "
-    "admin consent for SMTP.SendAsApp.",
+    "65001": "Nobody has consented to the permission: Entra > App registrations > API permissions "
+    "> Grant admin consent.",
     "70011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
     "70021": _SUBJECT,
     "90002": "There is no such directory: check oauth2-tenant.",
@@ -246,12 +250,19 @@ _ENTRA = {
     "1002012": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
     "7000215": "Give the secret's value, and not its id: Entra, App registrations, Certificates & "
     "secrets. Or use none: oauth2-federated.",
+    "7002138": _SUBJECT,
     "7000222": "The secret has expired: make a new one, or use none: oauth2-federated.",
 }
 # RFC 6749 section 5.2, and Google's own words behind the same codes.
 _GENERAL = (
     ("permission_denied", "Grant the workload identity (principalSet) the role Service Account "
      "Token Creator on the service account, and enable the IAM Service Account Credentials API."),
+    ("attribute condition", "The provider's attribute condition does not hold for this job: "
+     "compare it with the repository, branch or environment. The job's subject: {subject}"),
+    ("127 bytes", "google.subject takes 127 bytes: map it to something shorter, such as "
+     "google.subject=assertion.repository_id."),
+    ('value for "audience"', "oauth2-tenant must have the project's number, not its name: "
+     "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME."),
     ("unauthorized_client", "Let an administrator allow the client: in Google's admin console, "
      "Security, API controls, Domain-wide delegation, with the scope https://mail.google.com/."),
     ("invalid email or user id", "user must be a mailbox of the Workspace domain."),

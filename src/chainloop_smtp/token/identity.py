@@ -39,9 +39,9 @@ def fetch_job_token(client: Client, environ: Mapping[str, str], audience: str) -
         raise DeliveryError(
             Problem(
                 "oauth2-federated",
-                "this job has no identity that it may show",
-                "Give the job `permissions:` with `id-token: write`. A fork's pull request and act "
-                "have none, nor has anything outside GitHub Actions.",
+                "this job cannot get an OIDC token",
+                "Give the job `permissions: id-token: write`. Pull requests from forks, act, and "
+                "anything outside GitHub Actions cannot get one.",
             )
         )
     separator = "&" if "?" in url else "?"
