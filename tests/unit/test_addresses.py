@@ -280,7 +280,6 @@ def test_joiners_are_part_of_a_name() -> None:
 def test_an_address_that_servers_read_in_two_ways_is_refused(addr_spec: str, why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
         addresses.check(addr_spec)
-    assert not addresses.is_addr_spec(addr_spec)
 
 
 @pytest.mark.parametrize(
@@ -323,16 +322,15 @@ def test_an_address_is_judged_as_email_validator_judges_it(text: str) -> None:
     try:
         expected = addresses.explained(text)
     except ValueError as error:
-        assert not addresses.is_addr_spec(text)
         with pytest.raises(ValueError, match=f"^{re.escape(str(error))}$"):
             addresses.check(text)
     else:
-        assert addresses.is_addr_spec(text)
         assert addresses.check(text) == expected
 
 
 def test_every_name_that_is_reserved_is_refused_as_a_domain_and_above_one() -> None:
     addresses.explained("a@localhost")  # takes out of the list what company relays use
     for name in email_validator.SPECIAL_USE_DOMAIN_NAMES:
-        assert not addresses.is_addr_spec(f"a@{name}")
-        assert not addresses.is_addr_spec(f"a@b.{name}")
+        for domain in (name, f"b.{name}"):
+            with pytest.raises(ValueError, match="reserved"):
+                addresses.check(f"a@{domain}")

@@ -33,7 +33,6 @@ GROUND = ("errors", "model", "background", "inputfile", "secrets", "https")
 
 # Each dependency, and each dear or dangerous part of the standard library, has one door.
 DOORS = {
-    "jsonschema": {"options/registration.py"},
     "email_validator": {"options/addresses.py"},
     "idna": {"options/addresses.py"},
     "yaml": {"options/configuration/document.py"},

@@ -92,15 +92,6 @@ def _is_unfit(character: str) -> bool:
     return category in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS
 
 
-def is_addr_spec(text: str) -> bool:
-    """Whether `check` takes it."""
-    try:
-        check(text)
-    except ValueError:
-        return False
-    return True
-
-
 def check(addr_spec: str) -> str:
     """Validate an addr-spec and return it as it goes over the wire (RFC 5321 section 4.1.2).
 
