@@ -11,6 +11,7 @@ import email
 import email.policy
 import os
 import re
+import shutil
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.clean import CleanFacts, clean
 from chainloop_smtp.message.findings import lines
 from chainloop_smtp.message.rows import Fact
+from chainloop_smtp.message.sandbox import Sandbox
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -770,6 +772,31 @@ def test_a_folder_that_cannot_be_made_keeps_no_compiled_templates(
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "file"))
 
     assert written(RECORDED).subject
+
+
+@pytest.mark.usefixtures("fresh_templates")
+def test_a_release_brings_its_templates_compiled_and_nothing_is_written_beside_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(Path(templates.__file__).parents[1] / "templates", folder)
+    monkeypatch.setattr("chainloop_smtp.message.templates._FOLDER", folder)
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    expected = written(RECORDED)
+    released = folder / "__pycache__" / str(sys.implementation.cache_tag)
+    released.parent.mkdir()
+    (tmp_path / "templates").rename(released)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    templates.built_in_environment.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(Sandbox, "compile", None)
+        assert written(RECORDED) == expected
+
+    for compiled in released.iterdir():
+        compiled.unlink()
+    templates.built_in_environment.cache_clear()
+    assert written(RECORDED) == expected
+    assert list(released.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class TemplateError(MessageError):
 
 def built_in() -> dict[str, str]:
     """Sources of the built-in templates by name, without ``chainloop/``."""
-    return {each.name: each.read_text("utf-8") for each in _FOLDER.iterdir()}
+    return {each.name: each.read_text("utf-8") for each in _FOLDER.iterdir() if each.is_file()}
 
 
 @cache
@@ -77,6 +77,8 @@ def environment(own: Templates) -> Sandbox:
 class _BuiltInByteCode(FileSystemBytecodeCache):
     """Byte code of built-in templates; the user's may change between runs, and are not kept."""
 
+    is_kept = True
+
     def get_bucket(
         self, environment: Environment, name: str, filename: str | None, source: str
     ) -> Bucket:
@@ -85,8 +87,14 @@ class _BuiltInByteCode(FileSystemBytecodeCache):
         return Bucket(environment, "", "")
 
     def set_bucket(self, bucket: Bucket) -> None:
-        if bucket.key:
+        if bucket.key and self.is_kept:
             super().set_bucket(bucket)
+
+
+class _ReleasedByteCode(_BuiltInByteCode):
+    """The same, as a release brings it: nothing is written beside it."""
+
+    is_kept = False
 
 
 def _bytecode_cache() -> FileSystemBytecodeCache | None:
@@ -95,16 +103,17 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
     Compiling the templates costs more than all the rest of a run together. The cache compares the
     source's checksum alone, so nobody else may write there.
     """
+    # What is compiled depends on the environment, too, and so on the program's version.
+    pattern = f"__jinja2_{__version__}_{_COMPILED}_%s.cache"
     if not sys.pycache_prefix:
-        return None
+        released = Path(str(_FOLDER), "__pycache__", str(sys.implementation.cache_tag))
+        return _ReleasedByteCode(str(released), pattern) if released.is_dir() else None
     folder = Path(sys.pycache_prefix, "templates")
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         is_own = inputfile.is_own(folder.stat())
     except OSError:
         return None
-    # What is compiled depends on the environment, too, and so on the program's version.
-    pattern = f"__jinja2_{__version__}_{_COMPILED}_%s.cache"
     is_usable = is_own and os.access(folder, os.W_OK)
     return _BuiltInByteCode(str(folder), pattern) if is_usable else None
 
