@@ -1,5 +1,7 @@
 """Inputs -> the files that list them: `action.yml`, ``docs/inputs.md``, the configuration schema.
 
+The page's table of outputs is taken from `action.yml`, where they are written by hand.
+
 ``nox -s generate`` writes them; ``nox -s lint`` fails when they differ from what it would write.
 """
 
@@ -10,6 +12,8 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from chainloop_smtp.model.attested import FindingKind
 from chainloop_smtp.model.facts import Outcome
@@ -98,7 +102,13 @@ def _page(text: str) -> str:
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(names)], strict=True)):
         parts[4 * number + 3] = _table(BY_NAME[name] for name in names[start:end])
         parts[4 * number + 2] = ""
-    return "".join(parts)
+    return re.sub(r"(?<=<!-- outputs -->\n\n)(\|.*\n)*", lambda _: _outputs_table(), "".join(parts))
+
+
+def _outputs_table() -> str:
+    outputs = yaml.safe_load(ACTION.read_text("utf-8"))["outputs"]
+    rows = [f"| `{name}` | {each['description']} |" for name, each in outputs.items()]
+    return "\n".join(("| output | value |", "| --- | --- |", *rows)) + "\n"
 
 
 def _table(inputs: Iterable[Input]) -> str:

@@ -1,6 +1,7 @@
 """README and docs: the program takes what is shown there, and actionlint has nothing against it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import pages
 from chainloop_smtp import cli
 
+ROOT = pages.ROOT
 COMMANDS = list(pages.commands())
 
 
@@ -57,6 +59,57 @@ def test_shellcheck_has_nothing_to_say_of_the_commands_shown(tmp_path: Path) -> 
     shellcheck = Path(sys.executable).with_name("shellcheck")
     ended = subprocess.run([shellcheck, *files], check=False, capture_output=True, text=True)
     assert (ended.stdout, ended.returncode) == ("", 0)
+
+
+def test_every_message_in_the_troubleshooting_page_is_one_of_the_programs() -> None:
+    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("src/**/*.toml")]
+    sources = " ".join(path.read_text("utf-8") for path in files)
+    # Written over several lines, and with values in them.
+    sources = re.sub(r'"\s+f?"', "", sources)
+    for _ in range(2):
+        sources = re.sub(r"\{[^{}]*\}", "…", sources)
+    sources = sources.replace("'", "").replace("`", "")
+    rows = re.findall(r"^\| (`.+?) \|", pages.PAGES["docs/troubleshooting.md"], re.MULTILINE)
+    told = [text for row in rows for text in re.findall("`([^`]+)`", row) if " " in text]
+    assert len(told) > 16
+    missing = [
+        text
+        for text in told
+        if text != "Argument list too long"  # the shell says so
+        and any(
+            part not in sources
+            for part in re.split("…|^[a-z]+: ", text.replace("'", "").strip())
+            if part.strip()
+        )
+    ]
+    assert missing == []
+
+
+def test_the_line_to_pin_a_release_is_printed(tmp_path: Path) -> None:
+    (block,) = (text for page, text in pages.blocks("bash") if "ls-remote" in text)
+    environ = os.environ | {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{tmp_path}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/OWNER/chainloop-smtp",
+    }
+
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.test")
+        command = ("git", "-C", str(tmp_path), *identity, *words)
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "--quiet")
+    printed = []
+    # The last of both: tagged by name alone, and with a message, which has a hash of its own.
+    for version, options in (("v1.9.0", ()), ("v1.10.0", ()), ("v1.10.1", ("-a", "-m", "it"))):
+        git("commit", "--quiet", "--allow-empty", "-m", version)
+        git("tag", *options, version)
+        git("tag", "--force", "v1")
+        shell = ("bash", "-euo", "pipefail", "-c", block)
+        ended = subprocess.run(shell, env=environ, check=True, capture_output=True, text=True)
+        printed.append((ended.stdout, git("rev-parse", "HEAD"), version))
+    for line, commit, version in printed:
+        assert line == f"uses: {pages.OWN}{commit} # {version}\n"
 
 
 def test_actionlint_has_nothing_to_say_of_what_is_shown(tmp_path: Path) -> None:

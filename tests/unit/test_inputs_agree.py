@@ -29,9 +29,9 @@ def test_a_file_that_differs_is_named(
     assert capsys.readouterr().out == "action.yml differs from the inputs: run nox -s generate\n"
 
 
-def test_the_page_shows_every_input_once_in_their_order() -> None:
+def test_the_page_shows_every_input_and_output_once_in_their_order() -> None:
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|", generate.PAGE.read_text("utf-8"), re.MULTILINE)
-    assert rows == [each.name for each in options.INPUTS]
+    assert rows == [*(each.name for each in options.INPUTS), *ACTION["outputs"]]
 
 
 def test_the_page_has_a_section_for_each_group() -> None:
@@ -68,10 +68,3 @@ def test_secrets_are_what_a_login_is_made_of() -> None:
 
 def test_the_actions_outputs_are_those_that_a_run_sets() -> None:
     assert list(ACTION["outputs"]) == list(StepOutputs().texts())
-
-
-def test_readmes_outputs_are_the_actions_in_their_order() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    section = readme.partition("\n## Outputs\n")[2].partition("\n## ")[0]
-    cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
-    assert re.findall(r"`([a-z-]+)`", " ".join(cells)) == list(ACTION["outputs"])

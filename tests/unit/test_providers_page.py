@@ -68,5 +68,6 @@ def test_what_needs_the_jobs_identity_stands_below_the_permission() -> None:
             assert BLOCKS[position - 1]["permissions"]["id-token"] == "write"
 
 
-def test_readme_leads_there_before_its_table_of_inputs() -> None:
-    assert "docs/providers.md" in pages.PAGES["README.md"].partition("\n## Inputs\n")[0]
+def test_readme_leads_there_where_a_reader_starts() -> None:
+    start = pages.PAGES["README.md"].partition("\n## Start\n")[2].partition("\n## ")[0]
+    assert "docs/providers.md" in start
