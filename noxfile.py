@@ -5,6 +5,7 @@ Sessions run in the interpreter that runs nox; ``make`` sets that one up.
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 import nox
@@ -84,7 +85,7 @@ def generate(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
-    """Compile both lock files from pyproject.toml."""
+    """Compile the three lock files from pyproject.toml."""
     compile_ = (
         "uv",
         "pip",
@@ -99,15 +100,16 @@ def lock(session: nox.Session) -> None:
         *session.posargs,
     )
     session.run(*compile_, "pyproject.toml", "-o", "requirements.txt")
+    # The extra alone: it is installed beside the others, not in their place.
+    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    extra = Path(session.create_tmp(), "crypto.in")
+    extra.write_text("\n".join(project["optional-dependencies"]["crypto"]), "utf-8")
+    session.run(*compile_, "-c", "requirements.txt", str(extra), "-o", "requirements-crypto.txt")
     session.run(
         *compile_,
-        "--group",
-        "dev",
-        "-c",
-        "requirements.txt",
-        "pyproject.toml",
-        "-o",
-        "requirements-dev.txt",
+        *("--extra", "crypto", "--group", "dev"),
+        *("-c", "requirements.txt", "-c", "requirements-crypto.txt"),
+        *("pyproject.toml", "-o", "requirements-dev.txt"),
     )
 
 

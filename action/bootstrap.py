@@ -15,6 +15,9 @@ PREPARED = 0
 FAILED = 3
 UNSUITABLE = 4
 
+# What the program always needs, and what signatures and a Google service account's key need.
+LOCKS = ("requirements.txt", "requirements-crypto.txt")
+
 # The settings of pip that say where packages come from and how to get there. They are the machine's
 # business, in a variable or in one of pip's files, and the hashes hold whatever they say. All the
 # others mean some other install: `user`, `prefix`, `target`, `constraint`, `no-binary`,
@@ -70,8 +73,8 @@ def main() -> int:
     if not sys.executable:
         return _unsuitable("it does not know its own path")
     os.umask(os.umask(UMASK) | UMASK)
-    lock = os.path.join(_action(), "requirements.txt")
-    key = _key(lock)
+    locks = [os.path.join(_action(), name) for name in LOCKS]
+    key = _key(locks)
     for home in _homes():
         site = os.path.join(home, key)
         if not os.path.lexists(site):
@@ -85,7 +88,7 @@ def main() -> int:
         environ = _environ(pip)
         if environ is None:
             return _unsuitable("it has no pip that works")
-        site = _install(pip, environ, lock, key)
+        site = _install(pip, environ, locks, key)
         if not site:
             return FAILED
     print(f"Python {version}, {sys.executable}\nDependencies in {site}")
@@ -102,10 +105,12 @@ def _action() -> str:
     return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def _key(lock: str) -> str:
+def _key(locks: "list[str]") -> str:
     """Name the folder after everything that decides what belongs into it."""
-    with open(lock, "rb") as file:
-        content = file.read()
+    content = b""
+    for lock in locks:
+        with open(lock, "rb") as file:
+            content += file.read()
     # sys.version holds the full version and the build; on Windows also the processor. Older
     # versions of the Action write no list of contents, and keep folders of their own.
     facts = [sys.implementation.cache_tag, sys.version, sys.platform, CONTENTS]
@@ -297,7 +302,9 @@ def _environ(pip: "tuple[str, ...]") -> "dict[str, str] | None":
     return environ
 
 
-def _install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, key: str) -> str:
+def _install(
+    pip: "tuple[str, ...]", environ: "dict[str, str]", locks: "list[str]", key: str
+) -> str:
     """Let pip fill a new folder, then put it in its place; empty when that failed."""
     import shutil
 
@@ -305,7 +312,7 @@ def _install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, key: 
     site = ""
     try:
         filled = os.path.join(staging, "site")
-        if _pip_install(pip, environ, lock, filled):
+        if _pip_install(pip, environ, locks, filled):
             with open(os.path.join(filled, CONTENTS), "w", encoding="utf-8", newline="\n") as file:
                 file.write(_contents(filled))
             site = _settle(filled, os.path.join(home, key), staging + "-replaced")
@@ -339,7 +346,9 @@ def _stage() -> "tuple[str, str]":
     return home, tempfile.mkdtemp(prefix=".staging-", dir=home)
 
 
-def _pip_install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, target: str) -> bool:
+def _pip_install(
+    pip: "tuple[str, ...]", environ: "dict[str, str]", locks: "list[str]", target: str
+) -> bool:
     import re
     import subprocess
 
@@ -354,7 +363,7 @@ def _pip_install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, t
         # A workflow may store pip's cache for itself; our files are no business of its.
         "--no-cache-dir",
         "--target=" + target,
-        "--requirement=" + lock,
+        *("--requirement=" + lock for lock in locks),
         "--disable-pip-version-check",
         "--no-input",
         "--no-warn-script-location",

@@ -102,6 +102,15 @@ class DeliveryError(ChainloopSmtpError):
         self.is_temporary = is_temporary
 
 
+def missing_library(where: str, name: str) -> Problem:
+    """A library of the extra ``crypto`` that is not there; the Action always brings them."""
+    return Problem(
+        where,
+        f"needs the Python library {name}, which is not installed",
+        "Install the extra beside chainloop-smtp: pip install cryptography rfc3161-client",
+    )
+
+
 def nearest(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
     """Return the known name that is most like a word; empty when none is like it.
 

@@ -132,6 +132,7 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"),
             *("--only-binary=:all:", "--dest", str(folder)),
             *("--requirement", str(REPOSITORY / "requirements.txt")),
+            *("--requirement", str(REPOSITORY / "requirements-crypto.txt")),
         ],
         check=True,
     )
@@ -178,7 +179,9 @@ def test_a_cold_runner_installs_into_its_tool_cache(prepared: Prepared) -> None:
     assert prepared.python == sys.executable or Path(prepared.python).samefile(sys.executable)
     assert prepared.site is not None
     assert prepared.site.parent.name == "chainloop-smtp"
-    assert {"jinja2", "requests", "yaml"} <= {path.name for path in prepared.site.iterdir()}
+    assert {"jinja2", "requests", "yaml", "cryptography"} <= {
+        path.name for path in prepared.site.iterdir()
+    }
     assert list(prepared.site.parent.iterdir()) == [prepared.site]
 
 
@@ -188,9 +191,12 @@ def test_a_warm_runner_installs_nothing(warm: Runner, prepared: Prepared) -> Non
     assert (again.python, again.site) == (prepared.python, prepared.site)
 
 
-def test_another_lock_gets_another_folder(again: Runner, small: Prepared, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-crypto.txt"])
+def test_another_lock_gets_another_folder(
+    name: str, again: Runner, small: Prepared, tmp_path: Path
+) -> None:
     action = shutil.copytree(again.action, tmp_path / "another action")
-    with (action / "requirements.txt").open("a") as lock:
+    with (action / name).open("a") as lock:
         lock.write("# one more line\n")
     other = again.prepare(GITHUB_ACTION_PATH=str(action))
     assert other.status == 0, other.log
@@ -395,6 +401,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Prepare
     blocks = re.findall(r"^(?:jinja2|markupsafe|idna)==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
     assert len(blocks) == 3
     (action / "requirements.txt").write_text("".join(blocks))
+    (action / "requirements-crypto.txt").write_text("# none\n")
     runner = Runner(
         root=root / "rünner",
         action=action,
@@ -819,5 +826,6 @@ def _copy_of_the_action(folder: Path, action: Path | None = None) -> Path:
     action = action or folder / "cöpy of the action"
     action.mkdir(exist_ok=True)
     shutil.copytree(REPOSITORY / "action", action / "action", ignore=shutil.ignore_patterns("__*"))
-    shutil.copy(REPOSITORY / "requirements.txt", action)
+    for name in ("requirements.txt", "requirements-crypto.txt"):
+        shutil.copy(REPOSITORY / name, action)
     return action

@@ -160,7 +160,14 @@ def test_what_a_plain_run_loads_is_what_it_needs(
     assert len(mailboxes.mails) == 1
     assert {"chainloop_smtp", "jinja2"} <= set(loaded)
     rare = {"yaml", "requests", "urllib3", "aiosmtpd", "trustme", "smtplib", "asyncio", "dns"}
-    rare |= {"jsonschema", "email_validator", "python_socks", "scramp", "asn1crypto", "Cryptodome"}
+    rare |= {
+        "jsonschema",
+        "email_validator",
+        "python_socks",
+        "scramp",
+        "asn1crypto",
+        "cryptography",
+    }
     assert set(loaded) & rare == set()
 
 

@@ -32,7 +32,7 @@ finally:
 """
 DEAR = {
     *("jsonschema", "email_validator", "yaml", "requests", "urllib3", "python_socks"),
-    *("scramp", "Cryptodome", "aiosmtpd", "trustme"),
+    *("scramp", "cryptography", "aiosmtpd", "trustme"),
     *("asyncio", "difflib", "email", "http", "subprocess"),
 }
 

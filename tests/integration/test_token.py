@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import sys
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 import trustme
-from Cryptodome.Hash import SHA256
-from Cryptodome.PublicKey import RSA
-from Cryptodome.Signature import pkcs1_15
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
 
 import pages
 import tokenserver
@@ -43,12 +46,29 @@ from tokenserver import (
 POOL = "projects/12/locations/global/workloadIdentityPools/github/providers/app"
 JOB_TOKEN = jwt({"sub": SUBJECT, "aud": "whoever"})
 SECRET, REFRESH, TOKEN = "cl1ent-s3cret", "r3fresh-t0ken", "eyJ0.t0ken-0f-access"
-KEY = RSA.generate(2048)
+KEY = rsa.generate_private_key(65537, 2048)
+
+
+def pem(
+    key: PrivateKeyTypes,
+    encryption: serialization.KeySerializationEncryption | None = None,
+    form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
+) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, form, encryption or serialization.NoEncryption()
+    ).decode()
+
+
+PUBLIC = (
+    KEY.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 SERVICE_ACCOUNT = json.dumps(
     {
         "type": "service_account",
         "private_key_id": "key-1",
-        "private_key": KEY.export_key(pkcs=8).decode(),
+        "private_key": pem(KEY),
         "client_email": ACCOUNT,
     }
 )
@@ -192,7 +212,7 @@ def _claims(assertion: str) -> dict[str, object]:
     message, _, signature = assertion.rpartition(".")
     header, payload = (_json(part) for part in message.split("."))
     assert header == {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
-    pkcs1_15.new(KEY).verify(SHA256.new(message.encode()), _octets(signature))
+    KEY.public_key().verify(_octets(signature), message.encode(), PKCS1v15(), SHA256())
     return payload
 
 
@@ -293,6 +313,8 @@ NO_KEY = (
     "is no service account's key: its JSON has no client_email and private_key\n"
     "  Give the whole JSON file that Google Cloud made."
 )
+ED25519 = ed25519.Ed25519PrivateKey.generate()
+ENCRYPTED = pem(KEY, serialization.BestAvailableEncryption(b"harbour"))
 NOT_RSA = (
     "its private_key is not an RSA key in PEM\n"
     "  Give the whole JSON file that Google Cloud made, unchanged."
@@ -307,14 +329,15 @@ NOT_RSA = (
         ('{"client_email": 1, "private_key": "x"}', NO_KEY),
         ('{"client_email": "a@b", "private_key": ""}', NO_KEY),
         ('{"client_email": "a@b", "private_key": "BEGIN"}', NOT_RSA),
-        (
-            json.dumps(
-                {"client_email": "a", "private_key": KEY.public_key().export_key().decode()}
-            ),
-            NOT_RSA,
-        ),
+        ('{"client_email": "a@b", "private_key": "\\ud800"}', NOT_RSA),
+        (json.dumps({"client_email": "a", "private_key": PUBLIC}), NOT_RSA),
+        (json.dumps({"client_email": "a", "private_key": pem(ED25519)}), NOT_RSA),
+        (json.dumps({"client_email": "a", "private_key": ENCRYPTED}), NOT_RSA),
     ],
-    ids=["broken", "empty", "no text", "nothing", "no key", "a public key"],
+    ids=[
+        *("broken", "empty", "no text", "nothing", "no key", "half a character"),
+        *("a public key", "another kind of key", "encrypted"),
+    ],
 )
 def test_what_is_no_key_of_a_service_account_is_told_without_being_shown(
     web: Web, key: str, said: str
@@ -324,9 +347,22 @@ def test_what_is_no_key_of_a_service_account_is_told_without_being_shown(
     assert web.asked == []
 
 
+def test_a_key_without_the_library_says_what_to_install(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python's own mark of a module that is not there.
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    assert refusal_of(GOOGLE_KEY) == (
+        "oauth2-client-secret: needs the Python library cryptography, which is not installed\n"
+        "  Install the extra beside chainloop-smtp: pip install cryptography rfc3161-client"
+    )
+    assert web.asked == []
+
+
 def test_a_key_may_be_without_an_id(web: Web) -> None:
     web.answers = {GOOGLE: granted(TOKEN)}
-    key = {"client_email": ACCOUNT, "private_key": KEY.export_key().decode()}
+    pkcs1 = pem(KEY, form=serialization.PrivateFormat.TraditionalOpenSSL)
+    key = {"client_email": ACCOUNT, "private_key": pkcs1}
     fetch(OAuth2(provider=OAuth2Provider.GOOGLE, client_secret=json.dumps(key)))
     header, _, _ = web.asked[0].form["assertion"].split(".")
     assert _json(header) == {"alg": "RS256", "typ": "JWT"}

@@ -46,7 +46,7 @@ DOORS = {
     "aiosmtpd": {"cli/demo.py"},
     "trustme": {"cli/demo.py"},
     "requests": {"https.py"},
-    "Cryptodome": {"token/google.py"},
+    "cryptography": {"token/google.py"},
     # Programs that the user names; and ourselves, to render the user's templates apart. `message`
     # stays pure in spite of it: what comes back depends on nothing but facts and templates.
     "subprocess": {"source/command.py", "message/child.py"},

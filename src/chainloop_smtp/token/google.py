@@ -1,4 +1,4 @@
-"""Google: a token for one mailbox. The only module that knows pycryptodomex.
+"""Google: a token for one mailbox.
 
 A service account acts for the mailbox by domain-wide delegation: it signs a JWT that says so, with
 its key or, without one, through the IAM credentials service.
@@ -11,7 +11,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
-from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.errors import DeliveryError, Problem, missing_library
 from chainloop_smtp.model.settings import OAuth2
 from chainloop_smtp.token import identity
 from chainloop_smtp.token.endpoint import Client
@@ -92,24 +92,39 @@ def _sign_with_key(client: Client, text: str, claims: Mapping[str, object]) -> s
         header["kid"] = key_id
     claims = {"iss": key["client_email"], **claims}
     message = f"{_encode(json.dumps(header))}.{_encode(json.dumps(claims))}"
+    return f"{message}.{_encode(_sign_rs256(private_key, message.encode()))}"
+
+
+def _sign_rs256(pem: str, message: bytes) -> bytes:
+    """Sign as RFC 7518 section 3.3 says: RSA of PKCS #1 v1.5, over SHA-256."""
     # Imported here: it is slow to load, and only a stored key needs it.
-    from Cryptodome.Hash import SHA256
-    from Cryptodome.PublicKey import RSA
-    from Cryptodome.Signature import pkcs1_15
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    except ImportError as error:
+        raise DeliveryError(missing_library("oauth2-client-secret", "cryptography")) from error
 
     try:
-        signer = pkcs1_15.new(RSA.import_key(private_key))
-        signature = signer.sign(SHA256.new(message.encode()))
-    except (ValueError, IndexError, TypeError) as error:
-        # In this order: no key or one too short, damaged, public.
-        raise DeliveryError(
-            Problem(
-                "oauth2-client-secret",
-                "its private_key is not an RSA key in PEM",
-                "Give the whole JSON file that Google Cloud made, unchanged.",
-            )
-        ) from error
-    return f"{message}.{_encode(signature)}"
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # In this order: damaged or too short, encrypted, of an unknown kind.
+        raise _no_rsa_key() from error
+    if not isinstance(key, RSAPrivateKey):
+        raise _no_rsa_key()
+    return key.sign(message, PKCS1v15(), SHA256())
+
+
+def _no_rsa_key() -> DeliveryError:
+    return DeliveryError(
+        Problem(
+            "oauth2-client-secret",
+            "its private_key is not an RSA key in PEM",
+            "Give the whole JSON file that Google Cloud made, unchanged.",
+        )
+    )
 
 
 def _parse_key(text: str) -> dict[str, str]:
