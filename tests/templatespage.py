@@ -210,7 +210,7 @@ def _hints(kind: type) -> dict[str, Any]:
     if issubclass(kind, Enum):
         return {}
     hints = get_type_hints(kind)
-    names = [each.name for each in fields(kind)] if is_dataclass(kind) else list(hints)
+    names = [each.name for each in fields(kind) if each.repr] if is_dataclass(kind) else list(hints)
     properties = {
         name: get_type_hints(member.fget)["return"]
         for name, member in vars(kind).items()

@@ -1,5 +1,6 @@
 """What an attestation says, fact by fact."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,7 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model.attested import Annotation, Attestation, RunState, Version
+from chainloop_smtp.model.attested import Annotation, Attestation, Envelope, RunState, Version
 
 
 def read(document: object) -> Attestation:
@@ -295,6 +296,47 @@ def test_a_bundle_tells_how_it_was_signed() -> None:
     assert told.log_indexes == ("12",)
     assert told.certificate == ""
     assert told.is_digest_verified is None
+
+
+def test_a_bundle_holds_what_its_signature_is_verified_with() -> None:
+    statement = builders.statement()
+    chain = [{"rawBytes": "bGVhZg=="}, {"rawBytes": "cm9vdA=="}, {}]
+    material = {
+        "x509CertificateChain": {"certificates": chain},
+        "timestampVerificationData": {
+            "rfc3161Timestamps": [{"signedTimestamp": "c3RhbXA="}, {"signedTimestamp": "+"}, {}]
+        },
+    }
+    bundle = builders.bundle(statement, material=material)
+    bundle["dsseEnvelope"]["signatures"] = [{"sig": "c2ln"}, {"sig": "c2lnCg"}, {"sig": "+"}, {}]
+
+    told = read(bundle)
+
+    assert told.envelope == Envelope(
+        payload=base64.b64decode(bundle["dsseEnvelope"]["payload"]),
+        payload_type=builders.PAYLOAD_TYPE,
+        signatures=(b"sig", b"sig\n", b"", b""),
+        certificates=(b"leaf", b"root"),
+        timestamps=(b"stamp", b""),
+    )
+    assert json.loads(told.envelope.payload) == statement
+    assert "envelope" not in repr(told)
+
+
+@pytest.mark.parametrize(
+    "material",
+    [{}, {"certificate": {}}, {"certificate": {"rawBytes": ""}}, {"x509CertificateChain": {}}],
+)
+def test_a_bundle_may_hold_no_certificate(material: builders.JSON) -> None:
+    envelope = read(builders.bundle(builders.statement(), material=material)).envelope
+
+    assert envelope is not None
+    assert envelope.certificates == envelope.timestamps == ()
+
+
+def test_a_statement_alone_holds_no_envelope() -> None:
+    assert read(builders.statement()).envelope is None
+    assert read(builders.cli_push(builders.statement())).envelope is None
 
 
 @pytest.mark.parametrize("indent", [None, 3])

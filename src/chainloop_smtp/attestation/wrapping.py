@@ -12,7 +12,8 @@ from dataclasses import replace
 from chainloop_smtp.attestation import predicate
 from chainloop_smtp.attestation.decoding import decode_text, parse_document
 from chainloop_smtp.attestation.fields import Node, excerpt
-from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.model.attested import Attestation, Envelope
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
@@ -20,11 +21,14 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 def read_envelope(node: Node, shape: str) -> Attestation:
     """Read a DSSE envelope around a statement."""
     _check_payload_type(node.get("payloadType"))
-    for signature in node.items("signatures"):
-        signature.text("sig")
     payload = node.get("payload")
-    statement = parse_document(decode_text(payload.base64(), payload), payload)
-    return predicate.read_statement(statement, shape)
+    envelope = Envelope(
+        payload=payload.base64(),
+        payload_type=PAYLOAD_TYPE,
+        signatures=tuple(_decode(each.get("sig")) for each in node.items("signatures")),
+    )
+    statement = parse_document(decode_text(envelope.payload, payload), payload)
+    return replace(predicate.read_statement(statement, shape), envelope=envelope)
 
 
 def read_bundle(node: Node, raw: bytes, shape: str) -> Attestation:
@@ -35,24 +39,30 @@ def read_bundle(node: Node, raw: bytes, shape: str) -> Attestation:
     """
     attestation = read_envelope(node.get("dsseEnvelope"), shape)
     material = node.get("verificationMaterial")
-    timestamps = material.get("timestampVerificationData").items("rfc3161Timestamps")
+    entries = material.get("timestampVerificationData").items("rfc3161Timestamps")
+    found = (each.get("signedTimestamp") for each in entries)
+    timestamps = tuple(_decode(each) for each in found if each.text())
+    certificates = _read_certificates(material)
     indexes = [entry.integer("logIndex") for entry in material.items("tlogEntries")]
     signing = replace(
         attestation.signing,
         key_hint=material.get("publicKey").text("hint"),
-        timestamp_count=sum(1 for each in timestamps if each.text("signedTimestamp")),
+        timestamp_count=len(timestamps),
         log_indexes=tuple(str(index) for index in indexes if index is not None),
         bundle_digests=compute_digests(node, raw),
     )
-    if certificate := _read_leaf_certificate(material):
+    if certificates:
         # Imported here: most bundles are signed with a key.
         from chainloop_smtp.attestation.certificate import read
 
-        subject, issuer, names = read(certificate)
+        subject, issuer, names = read(certificates[0])
         signing = replace(
             signing, certificate=subject, certificate_issuer=issuer, certificate_sans=names
         )
-    return replace(attestation, signing=signing)
+    envelope = attestation.envelope and replace(
+        attestation.envelope, certificates=certificates, timestamps=timestamps
+    )
+    return replace(attestation, signing=signing, envelope=envelope)
 
 
 def read_pre_authentication_encoding(text: str, root: Node, shape: str) -> Attestation:
@@ -96,10 +106,18 @@ def compute_digests(node: Node, raw: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"sha256:{hashlib.sha256(form).hexdigest()}" for form in forms))
 
 
-def _read_leaf_certificate(material: Node) -> bytes:
-    """Read the DER of the certificate that signed; empty when the bundle has none."""
+def _decode(node: Node) -> bytes:
+    """Decode what only proves something: damaged, it proves nothing, and the rest is read."""
+    node.text()
+    try:
+        return node.base64()
+    except AttestationError:
+        return b""
+
+
+def _read_certificates(material: Node) -> tuple[bytes, ...]:
+    """Read the DER of the certificate that signed, and of those behind it."""
     if (leaf := material.get("certificate")).is_present:
-        return leaf.base64("rawBytes")
-    for leaf in material.get("x509CertificateChain").items("certificates"):
-        return leaf.base64("rawBytes")
-    return b""
+        return tuple(filter(None, [leaf.base64("rawBytes")]))
+    chain = material.get("x509CertificateChain").items("certificates")
+    return tuple(filter(None, (each.base64("rawBytes") for each in chain)))

@@ -57,7 +57,8 @@ def _content(facts: RunFacts, env_values: EnvValues) -> dict[str, object]:
 
 
 def with_env_values(attestation: Attestation, env_values: EnvValues) -> Attestation:
-    """The attestation with no more of its environment than the user lets others see."""
+    """The attestation's facts, with no more of its environment than the user lets others see."""
+    attestation = replace(attestation, envelope=None)
     if env_values is EnvValues.SHOW:
         return attestation
     names = attestation.environment if env_values is EnvValues.NAMES else ()
@@ -78,7 +79,7 @@ def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        names = [each.name for each in fields(value)]
+        names = [each.name for each in fields(value) if each.repr]
         return {_camel(name): _plain(getattr(value, name)) for name in names} | _derived(value)
     return value
 

@@ -1,5 +1,6 @@
 """One Chainloop run, as its evidence tells it."""
 
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -301,6 +302,25 @@ class Signing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What a signature can be verified with: a DSSE envelope, and a bundle's material around it.
+
+    Attributes:
+        payload: The statement's very bytes, which are signed together with their type.
+        signatures: As the document has them, decoded from base64 once; empty where one is not
+            base64.
+        certificates: DER, the signer's first; empty when there are none.
+        timestamps: DER of RFC 3161 responses; empty where one is not base64.
+    """
+
+    payload: bytes = field(repr=False)
+    payload_type: str
+    signatures: tuple[bytes, ...] = field(repr=False)
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    timestamps: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attestation:
     """All that one Chainloop document, or several joined, says of one run.
 
@@ -318,6 +338,8 @@ class Attestation:
         builder: ``chainloop.dev/cli/<version>@sha256:…``; empty when not said.
         predicate_type: Empty when the source is not a statement.
         bad_material_count: Materials that are listed and could not be read.
+        envelope: What was signed, for whoever verifies it; no fact, so neither compared nor in the
+            report, nor for templates. None when the source holds no envelope.
     """
 
     shape: str
@@ -338,3 +360,4 @@ class Attestation:
     signing: Signing = Signing()
     builder: str = ""
     predicate_type: str = ""
+    envelope: Envelope | None = field(default=None, repr=False, compare=False)
