@@ -247,6 +247,13 @@ def test_the_transactions_of_one_attempt_are_summed_up(tmp_path: Path) -> None:
     assert second == first["transactions"][1]
 
 
+def test_an_attempt_whose_transactions_all_went_well_has_no_problem(tmp_path: Path) -> None:
+    delivery = replace(DELIVERY, transactions=(replace(ATTEMPT, number=1),) * 2)
+    (entry,) = receipt(tmp_path, delivery)["deliveries"]
+    (attempt,) = entry["attempts"]
+    assert (attempt["problem"], len(attempt["transactions"])) == (None, 2)
+
+
 def test_a_mail_that_was_not_sent_is_untried_for_everybody(tmp_path: Path) -> None:
     (told,) = receipt(tmp_path, UNTRIED)["deliveries"]
     assert [each["state"] for each in told["recipients"]] == ["untried", "untried"]
@@ -389,4 +396,19 @@ def test_a_receipt_that_is_not_ours_is_none(tmp_path: Path, damage: dict[str, An
 def test_what_is_no_receipt_is_none(tmp_path: Path, content: bytes) -> None:
     assert outbox.read_receipt(tmp_path) == {}
     (tmp_path / "receipt.json").write_bytes(content)
+    assert outbox.read_receipt(tmp_path) == {}
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_receipt_has_a_largest_size(tmp_path: Path, more: int) -> None:
+    receipt(tmp_path, DELIVERY)
+    path = tmp_path / "receipt.json"
+    path.write_bytes(path.read_bytes().ljust(64 * 1024**2 + more))
+    assert bool(outbox.read_receipt(tmp_path)) is not bool(more)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_a_receipt_that_others_may_write_is_none(tmp_path: Path) -> None:
+    receipt(tmp_path, DELIVERY)
+    (tmp_path / "receipt.json").chmod(0o622)
     assert outbox.read_receipt(tmp_path) == {}

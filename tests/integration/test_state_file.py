@@ -19,7 +19,7 @@ def test_a_missing_file_is_a_first_time(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "a folder" / "state.json"
+    path = tmp_path / "a folder" / "in another" / "state.json"
     state_file.write(str(path), STATE)
     assert state_file.read(str(path)) == STATE
     assert [each.name for each in path.parent.iterdir()] == ["state.json"]
@@ -57,19 +57,31 @@ def test_a_folder_in_its_place_is_an_error_and_no_part_is_left(
     )
     with pytest.raises(OptionsError) as caught:
         state_file.write(str(path), STATE)
-    (problem,) = caught.value.problems
-    assert problem.where == where
-    assert problem.why.startswith("cannot be written: ")
+    assert caught.value.problems == (Problem(where, "cannot be written: is a directory"),)
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "shown", "why"),
+    [("file/state.json", "file/state.json", "file exists"), ("a\0b", "a b", "not a path")],
+    ids=["below a file", "NUL"],
+)
+def test_a_file_that_cannot_be_made_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shown: str, why: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     with pytest.raises(OptionsError) as caught:
-        state_file.write("file/state.json", STATE)
+        state_file.write(name, STATE)
+    assert caught.value.problems == (Problem(f"state-file '{shown}'", f"cannot be written: {why}"),)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_file_has_a_largest_size(tmp_path: Path, more: int) -> None:
+    path = tmp_path / "state.json"
+    path.touch()
+    os.truncate(path, 64 * 1024**2 + more)
+    with pytest.raises(OptionsError) as caught:
+        state_file.read(str(path))
     (problem,) = caught.value.problems
-    assert problem.where == "state-file 'file/state.json'"
-    assert problem.why.startswith("cannot be written: ")
+    assert problem.why == ("is larger than 64 MiB" if more else "is damaged")

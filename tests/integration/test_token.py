@@ -480,8 +480,8 @@ def test_a_subject_that_does_not_match_is_shown_as_it_has_to_be(web: Web, code: 
 
 @pytest.mark.parametrize(
     "job_token",
-    ["opaque", "a.b.c", "a.!!!.c", jwt({}), jwt({"sub": 1}), "a.W10.c"],
-    ids=["no JWT", "no base64", "no letters", "no subject", "a number", "a list"],
+    ["opaque", "a.b.c", "a.!!!.c", jwt({}), jwt({"sub": 1}), "a.W10.c", f"a.{'W1tb' * 9_000}.c"],
+    ids=["no JWT", "no base64", "no letters", "no subject", "a number", "a list", "a deep list"],
 )
 def test_a_job_token_that_names_nobody_is_carried_all_the_same(web: Web, job_token: str) -> None:
     web.answers = {

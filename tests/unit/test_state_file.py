@@ -58,10 +58,11 @@ def test_a_first_time_owes_what_ended_in_the_last_hour_the_oldest_first() -> Non
             listed(4, NOW - 2 * HOUR, "success", NOW - 61 * MINUTE),
             listed(5, NOW - 3 * HOUR, "canceled", NOW - 59 * MINUTE),
             listed(6, NOW - 3 * HOUR, "expired"),
+            listed(7, NOW - 4 * HOUR, "success", NOW - HOUR),
         ],
         NOW,
     )
-    assert owed(state) == [run_id(5), run_id(3), run_id(2)]
+    assert owed(state) == [run_id(7), run_id(5), run_id(3), run_id(2)]
 
 
 def test_a_first_time_lists_one_day_and_no_more() -> None:
@@ -98,19 +99,31 @@ def test_what_ended_too_early_for_a_first_time_stays_unmailed() -> None:
 
 @pytest.mark.parametrize("word", ["in progress", "unspecified", ""])
 def test_a_run_that_ends_late_is_owed_when_it_does(word: str) -> None:
-    state = state_file.first([listed(1, NOW - HOUR, word)], NOW)
+    state = state_file.first([listed(1, NOW - 2 * HOUR, word)], NOW)
     for hours in range(1, 100):
         newer = [listed(100 + each, NOW + each * HOUR) for each in range(hours, 0, -1)]
-        state = settled(state.add([*newer, listed(1, NOW - HOUR, word)], NOW + hours * HOUR))
+        state = settled(state.add([*newer, listed(1, NOW - 2 * HOUR, word)], NOW + hours * HOUR))
         assert run_id(1) not in state.done
-    state = state.add([*newer, listed(1, NOW - HOUR, "expired")], NOW + 100 * HOUR)
+    state = state.add([*newer, listed(1, NOW - 2 * HOUR, "expired")], NOW + 100 * HOUR)
     assert owed(state) == [run_id(1)]
 
 
 def test_a_run_in_progress_for_a_week_is_not_waited_for() -> None:
     waiting = listed(1, NOW, "in progress")
-    state = State(since=NOW).add([listed(2, NOW + 8 * DAY), waiting], NOW + 8 * DAY)
-    assert state.since == NOW + 8 * DAY - HOUR
+    for newest, since in ((NOW + 7 * DAY - MINUTE, NOW), (NOW + 7 * DAY, NOW + 7 * DAY - HOUR)):
+        assert State(since=NOW).add([listed(2, newest), waiting], newest).since == since
+
+
+def test_runs_that_have_ended_are_not_listed_much_longer() -> None:
+    runs = [listed(2, NOW + 5 * HOUR), listed(1, NOW)]
+    assert State(since=NOW).add(runs, NOW).since == NOW + 4 * HOUR
+
+
+def test_the_oldest_run_that_is_listed_again_is_not_owed_again() -> None:
+    runs = [listed(2, NOW + HOUR), listed(1, NOW)]
+    state = settled(State(since=NOW).add(runs, NOW))
+    state = state.add(runs, NOW)
+    assert (state.since, owed(state.add(runs, NOW))) == (NOW, [])
 
 
 def test_old_entries_are_dropped() -> None:
@@ -186,6 +199,8 @@ def test_the_file_says_the_state_and_no_address() -> None:
     state = whole()
     content = state_file.serialise(state)
     assert state_file.parse(content, "state.json") == state
+    assert content.startswith(b'{\n "version": 1,\n "since": "2026-11-26T11:00:00Z",\n')
+    assert content.endswith(b"\n}\n")
     digest = state_file.digest_of("ops@example.com")
     assert json.loads(content) == {
         "version": 1,
