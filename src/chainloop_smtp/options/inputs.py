@@ -81,18 +81,18 @@ INPUTS = (
     ),
     Input(
         name="port",
-        help="TCP port of the mail server; 587 or 465, as a rule.",
+        help="TCP port of the mail server, usually 587 or 465.",
         action_default="587",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="user",
-        help="User name for the mail server; a relay without login wants `auth: none`.",
+        help="User name for the mail server. For a relay without login, set `auth: none`.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="password",
-        help="Password for the mail server, from a secret. May be empty only with `auth: none` and "
+        help="Password for the mail server, from a secret. Optional with `auth: none` and with "
         "`oauth2-…`.",
         scope=Scope.REGISTRATION,
         is_secret=True,
@@ -105,22 +105,22 @@ INPUTS = (
     ),
     Input(
         name="to",
-        help="Recipients: one address or several (comma or newline), such as "
-        "`security@example.com`; `file:PATH` for a file of them, `author` or `contributors` for "
-        "who wrote the code.",
+        help="Recipients: one or more addresses (comma or newline), such as "
+        "`security@example.com`; `file:PATH` reads them from a file; `author` and "
+        "`contributors` are the people who wrote the code.",
     ),
-    Input(name="cc", help="Further recipients, shown in the mail. They really receive it."),
-    Input(name="bcc", help="Further recipients, shown to nobody."),
+    Input(name="cc", help="More recipients, shown in the mail. They really receive it."),
+    Input(name="bcc", help="More recipients, not shown in the mail."),
     Input(
         name="allowed-domains",
-        help="Domains that every recipient has to be in, such as `example.com` or "
-        "`*.example.com`. Empty: any.",
+        help="Domains that every recipient must be in, such as `example.com` or `*.example.com`. "
+        "Empty: any domain.",
     ),
     Input(
         name="redirect-to",
-        help="Gets every mail in place of all recipients, who are named in it: for rehearsals.",
+        help="Receives every mail in place of the recipients, and the mail names them. For tests.",
     ),
-    Input(name="reply-to", help="Where answers go, when not to the sender."),
+    Input(name="reply-to", help="Where replies go. Empty: to the sender."),
     Input(
         name="envelope-from",
         help="Where bounces go. Empty: the address in `from`.",
@@ -128,108 +128,109 @@ INPUTS = (
     ),
     Input(
         name="attestation",
-        help="What a Chainloop command printed: a file's path, `-` for standard input (command "
-        "only), an `https://` URL, or the JSON itself. Several, one a line: those of one Chainloop "
-        "run are joined, those of different runs are mailed one by one.",
+        help="What a Chainloop command printed: a file path, `-` for standard input (command "
+        "only), an `https://` URL, or the JSON text itself. One per line: those of the same "
+        "Chainloop run are joined, those of different runs are mailed one by one.",
         scope=Scope.STEP,
     ),
     Input(
         name="workflow-run-id",
         help="Instead of `attestation`: ids of Chainloop runs (comma or newline), which the "
-        "`chainloop` command on PATH is asked for; or `auto`: every Chainloop run of this CI run; "
-        "or `new`: every one, of `project` and `workflow` where given, that has ended since the "
-        "last time. One mail each. Empty together with `attestation`: `auto`, where the "
-        "`chainloop` command is on PATH and the step has `CHAINLOOP_TOKEN`; elsewhere the mail "
-        "says that no evidence was given.",
+        "`chainloop` command on PATH reads. `auto`: every Chainloop run of this CI run. "
+        "`new`: every run (of `project` and `workflow`, if set) that has ended since the last "
+        "time. One mail per run. Empty, and `attestation` empty too: `auto` if the "
+        "`chainloop` command is on PATH and the step has `CHAINLOOP_TOKEN`; otherwise the "
+        "mail says that no evidence was given.",
         scope=Scope.STEP,
     ),
     Input(
         name="state-file",
-        help="For `workflow-run-id: new`: the file that remembers what was mailed, kept from one "
-        "time to the next by a cache or a disk. Where it is missing, what ended in the last hour "
-        "is mailed.",
+        help="For `workflow-run-id: new`: the file that remembers what was mailed. Keep it from "
+        "one run to the next, in a cache or on a disk. If it is missing, runs that ended in "
+        "the last hour are mailed.",
         scope=Scope.STEP,
     ),
     Input(
         name="previous-attestation",
-        help="An earlier attestation of the same workflow, in any of the forms of `attestation`: "
-        "the mail says what changed since. Where there is none yet, nothing is compared.",
+        help="An earlier attestation of the same workflow, in any form that `attestation` takes: "
+        "the mail says what changed. If there is none yet, nothing is compared.",
         scope=Scope.STEP,
     ),
     Input(
         name="policy-evaluations",
-        help="The policy evaluations, where the attestation only refers to them; in any of the "
-        "forms of `attestation`.",
+        help="The policy evaluations, if the attestation only refers to them. In any form that "
+        "`attestation` takes.",
         scope=Scope.STEP,
     ),
     Input(
         name="project",
-        help="Chainloop's project, for a run whose attestation does not say it, such as one that "
-        "was not attested: the mail shows it, and attachments of a configuration file are chosen "
-        "by it.",
+        help="Chainloop project of a run whose attestation does not name it, for example because "
+        "nothing was attested. Shown in the mail, and used to choose attachments of a "
+        "configuration file.",
         scope=Scope.STEP,
     ),
     Input(
         name="workflow",
-        help="Chainloop's workflow, in the same way as `project`.",
+        help="Chainloop workflow of such a run; like `project`.",
         scope=Scope.STEP,
     ),
     Input(
         name="job-status",
-        help="How the job has gone so far, in GitHub's words for a conclusion: `success`, "
-        "`failure`, `cancelled`, `skipped`, `neutral`, `timed_out`, `action_required`, `stale` or "
-        "`startup_failure`.",
+        help="Result of the job so far, as a GitHub conclusion: `success`, `failure`, `cancelled`, "
+        "`skipped`, `neutral`, `timed_out`, `action_required`, `stale` or `startup_failure`.",
         action_default="${{ job.status }}",
         choices=tuple(JobStatus),
         scope=Scope.STEP,
     ),
     Input(
         name="needs",
-        help="Results of earlier jobs, shown, and weighed like `job-status`: "
-        "`toJSON(needs.*.result)`, or words with commas. `toJSON(needs)` has the jobs' names too, "
-        "but also their outputs; all inputs together must stay under 128 KiB on Linux, 32 on "
-        "Windows, or the step cannot start.",
+        help="Results of earlier jobs, shown in the mail and weighed like `job-status`: "
+        "`toJSON(needs.*.result)`, or words separated by commas. `toJSON(needs)` adds the "
+        "jobs' names, but also their outputs: all inputs together must stay under 128 KiB on "
+        "Linux and 32 KiB on Windows, or the step cannot start.",
         scope=Scope.STEP,
     ),
     Input(
         name="env-values",
-        help="The attested environment variables: `show` them, their `names`, or `hide` them.",
+        help="Attested environment variables: `show` them, show only their `names`, or `hide` "
+        "them.",
         default="show",
         choices=tuple(EnvValues),
     ),
     Input(
         name="subject",
-        help="The subject, as a Jinja2 template over the same facts as the mail. Empty: ours. A "
-        "broken template does not keep the mail about a failed job, which is all ours then.",
+        help="Subject, as a Jinja2 template over the facts of the mail. Empty: the built-in "
+        "subject. If the template is broken, the mail about a failed job is still sent, with "
+        "the built-in texts.",
     ),
     Input(
         name="template-dir",
-        help="A folder with any of `mail.html.j2`, `mail.txt.j2`, `subject.txt.j2` and "
-        "`summary.md.j2`: each replaces the built-in one, and may extend it.",
+        help="Folder with any of `mail.html.j2`, `mail.txt.j2`, `subject.txt.j2` and "
+        "`summary.md.j2`. Each replaces the built-in template, and may extend it.",
     ),
     Input(
         name="thread",
-        help="What mail programs show as one conversation: the attempts of one `run`, the "
-        "runs of one branch or tag (`ref`), or `none`.",
+        help="What mail programs group into one thread: the attempts of one `run`, all runs of a "
+        "branch or tag (`ref`), or `none`.",
         default="run",
         choices=tuple(Thread),
     ),
-    Input(name="headers", help="Further header fields, one a line: `Name: value`."),
+    Input(name="headers", help="More header fields, one per line: `Name: value`."),
     Input(
         name="attach",
-        help="What is attached, one a line: `attestation` (the evidence exactly as it was given), "
-        "`report` (all facts as JSON), or files of the workspace (`dist/*.json`, `**` for any "
+        help="Attachments, one per line: `attestation` (the evidence exactly as given), `report` "
+        "(all facts as JSON), or files of the workspace (`dist/*.json`; `**` for any "
         "folders).",
     ),
     Input(
         name="attach-max-size",
-        help="The most that is attached, before its encoding: a number and `B`, `kB`, `MB`, `GB`, "
+        help="Maximum size of all attachments before encoding: a number and `B`, `kB`, `MB`, `GB`, "
         "`KiB`, `MiB` or `GiB`.",
         default="10MB",
     ),
     Input(
         name="tls",
-        help="`auto` (implicit TLS on ports 465, 2465 and 8465, elsewhere STARTTLS, required), "
+        help="`auto` (implicit TLS on ports 465, 2465 and 8465, otherwise STARTTLS, required), "
         "`starttls`, `implicit` or `none`.",
         default="auto",
         choices=tuple(Tls),
@@ -237,106 +238,106 @@ INPUTS = (
     ),
     Input(
         name="tls-ca-file",
-        help="A PEM file with certificate authorities to trust besides the system's, or the PEM "
-        "text itself.",
+        help="PEM file with certificate authorities to trust in addition to the system's, or the "
+        "PEM text itself.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="tls-fingerprint",
-        help="SHA-256 fingerprint of the server's certificate: that one is trusted, and no "
-        "authority.",
+        help="SHA-256 fingerprint of the server's certificate. Only that certificate is trusted, "
+        "whoever issued it.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="tls-client-cert",
-        help="A PEM file with a certificate to show to the server, or the PEM text itself.",
+        help="PEM file with a client certificate, or the PEM text itself.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="tls-client-key",
-        help="A PEM file with its private key, or the PEM text itself from a secret (it is "
-        "masked), where `tls-client-cert` does not hold it.",
+        help="PEM file with the key of `tls-client-cert`, or the PEM text itself from a secret (it "
+        "is masked). Not needed if `tls-client-cert` contains the key.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="auth",
         help="`auto`, `plain`, `login`, `cram-md5`, `scram-sha-256`, `xoauth2`, `oauthbearer` or "
-        "`none`. No credential crosses a connection without TLS, loopback excepted.",
+        "`none`. No credential is sent without TLS, except to the machine itself.",
         default="auto",
         choices=tuple(Auth),
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-provider",
-        help="Fetch an access token instead of having a password: `microsoft`, `google`, or empty "
+        help="Fetch an access token instead of using a password: `microsoft`, `google`, or empty "
         "with `oauth2-token-url`.",
         choices=tuple(filter(None, OAuth2Provider)),
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-tenant",
-        help="`microsoft`: the directory's id or domain. `google` with `oauth2-federated`: the "
+        help="`microsoft`: id or domain of the directory. `google` with `oauth2-federated`: the "
         "workload identity provider, `projects/…/providers/…`.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-client-id",
-        help="The application's id. `google` with `oauth2-federated`: the service account's "
-        "address.",
+        help="Id of the application. `google` with `oauth2-federated`: address of the service "
+        "account.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-client-secret",
-        help="The application's secret, from a secret. `google`: also a service account's key, as "
-        "JSON.",
+        help="Client secret of the application, from a secret. `google`: or the JSON key of a "
+        "service account.",
         scope=Scope.REGISTRATION,
         is_secret=True,
     ),
     Input(
         name="oauth2-refresh-token",
-        help="A refresh token, from a secret, for a mailbox whose owner has agreed.",
+        help="Refresh token, from a secret, for a mailbox whose owner has given consent.",
         scope=Scope.REGISTRATION,
         is_secret=True,
     ),
     Input(
         name="oauth2-scope",
-        help="Scope of the token. Empty: the provider's own for sending mail.",
+        help="Scope of the token. Empty: the provider's scope for sending mail.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-token-url",
-        help="Token endpoint, where it is not the provider's usual one.",
+        help="Token endpoint, if it is not the provider's usual one.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="oauth2-federated",
-        help="`true`: the job's own GitHub identity instead of a stored secret. The job needs the "
-        "permission `id-token: write`.",
+        help="`true`: use the job's GitHub OIDC token instead of a stored secret. The job needs "
+        "the permission `id-token: write`.",
         default="false",
         choices=BOOLEAN,
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="proxy",
-        help="An `http://` (CONNECT) or `socks5://` proxy to reach the mail server through.",
+        help="`http://` (CONNECT) or `socks5://` proxy to the mail server.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="ehlo-name",
-        help="The name that the client gives itself in EHLO, such as `ci.example.com`. Empty: the "
-        "runner's own where others may know it, else its IP address in brackets, which any server "
-        "has to accept.",
+        help="Name that the client gives in EHLO, such as `ci.example.com`. Empty: the runner's "
+        "host name if it is a full domain name, otherwise its IP address in brackets, which "
+        "every server must accept.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="dsn",
-        help="Delivery reports to ask for, where the server offers DSN: `success`, `failure`, "
+        help="Delivery reports to ask for, if the server offers DSN: `success`, `failure`, "
         "`delay`, separated by commas; or `never`.",
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="require-tls",
-        help="`true`: every server on the way has to use TLS, or the mail comes back.",
+        help="`true`: every server on the way must use TLS, or the mail is returned.",
         default="false",
         choices=BOOLEAN,
         scope=Scope.REGISTRATION,
@@ -349,7 +350,7 @@ INPUTS = (
     ),
     Input(
         name="deadline",
-        help="Seconds for everything that touches the network.",
+        help="Seconds for everything that touches the network, retries included.",
         default="120",
         scope=Scope.REGISTRATION,
     ),
@@ -362,10 +363,10 @@ INPUTS = (
     ),
     Input(
         name="config",
-        help="A configuration file with many registrations and attachments; the other inputs are "
-        "the defaults of every mail, but credentials only for registrations at the input `host`. "
-        "Empty: `.github/chainloop-smtp.yml` or `chainloop-smtp.yml`, where there is one, none of "
-        "`host`, `user`, `password` and `to` is given, and the event is not `pull_request_target`, "
+        help="Configuration file with registrations and attachments. The other inputs are defaults "
+        "for every mail, except credentials, which go only to the input `host`. Empty: "
+        "`.github/chainloop-smtp.yml` or `chainloop-smtp.yml` if one exists, none of `host`, "
+        "`user`, `password` and `to` is set, and the event is not `pull_request_target`, "
         "`workflow_run` or `issue_comment`.",
         scope=Scope.STEP,
     ),
@@ -379,7 +380,8 @@ INPUTS = (
     ),
     Input(
         name="max-recipients",
-        help="Recipients of one transaction; a mail to more is sent in several.",
+        help="Maximum number of recipients per transaction. A mail to more is sent in several "
+        "transactions.",
         default="50",
         scope=Scope.REGISTRATION,
     ),
@@ -391,14 +393,14 @@ INPUTS = (
     ),
     Input(
         name="fail-on-error",
-        help="`false`: a failed delivery is a warning and `sent` is `false`, and the step passes.",
+        help="`false`: a failed delivery is a warning, `sent` is `false`, and the step passes.",
         default="true",
         choices=BOOLEAN,
         scope=Scope.REGISTRATION,
     ),
     Input(
         name="dry-run",
-        help="`true`: do everything but connect, and leave the mail in `output-dir`.",
+        help="`true`: do everything except connect, and write the mail to `output-dir`.",
         default="false",
         choices=BOOLEAN,
         scope=Scope.STEP,
@@ -406,7 +408,7 @@ INPUTS = (
     Input(
         name="output-dir",
         help="Folder for the mail and its receipt. A mail that could not be delivered is always "
-        "left here. Empty: `$RUNNER_TEMP/chainloop-smtp`, or a new temporary folder.",
+        "kept here. Empty: `$RUNNER_TEMP/chainloop-smtp`, or a new temporary folder.",
         scope=Scope.STEP,
     ),
 )
