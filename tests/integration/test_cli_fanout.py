@@ -417,15 +417,16 @@ def test_what_a_registration_lacks_is_told_at_the_registration(program: Program)
         f"{where}: host is missing\n"
         "  Host name or IP address of the mail server, such as smtp.example.com.",
         f"{where}: user is missing\n"
-        "  User name for the mail server; a relay without login wants auth: none. Where it comes "
-        "from a secret: is that secret set for this repository, and is its name spelt right?",
+        "  User name for the mail server. For a relay without login, set auth: none. Where it "
+        "comes from a secret: is that secret set for this repository, and is its name spelt right?",
         f"{where}: password is missing\n"
         "  Write password: {env: NAME}. A relay without login: auth: none.",
         f"{where}: from is missing\n"
         "  Sender: one address, such as ci@example.com or Attestation reports <ci@example.com>.",
         f"{where}: to is missing\n"
-        "  Recipients: one address or several (comma or newline), such as security@example.com; "
-        "file:PATH for a file of them, author or contributors for who wrote the code.",
+        "  Recipients: one or more addresses (comma or newline), such as security@example.com; "
+        "file:PATH reads them from a file; author and contributors are the people who wrote the "
+        "code.",
     )
 
 

@@ -30,7 +30,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "no port": (
         {"port": ""},
-        Problem("port", "is missing", "TCP port of the mail server; 587 or 465, as a rule."),
+        Problem("port", "is missing", "TCP port of the mail server, usually 587 or 465."),
     ),
     "no user": (
         {"user": ""},
@@ -38,8 +38,8 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
             "user",
             "is missing",
             (
-                "User name for the mail server; a relay without login wants auth: none. Where it "
-                "comes from a secret: is that secret set for this repository, and is its name "
+                "User name for the mail server. For a relay without login, set auth: none. Where "
+                "it comes from a secret: is that secret set for this repository, and is its name "
                 "spelt right?"
             ),
         ),
