@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+import release
 from chainloop_smtp.difference import compare
 from chainloop_smtp.message import CleanFacts, compose, compose_registration, parts, render
 from chainloop_smtp.model.attested import (
@@ -315,6 +316,14 @@ STATES: dict[str, tuple[Attestation | None, Job, str]] = {
         ),
         replace(JOB, status=JobStatus.FAILURE),
         "Blocked by policy",
+    ),
+    "release": (
+        replace(
+            with_policies(*release.evaluations(), strategy=Strategy.ADVISORY),
+            materials=release.materials(),
+        ),
+        replace(JOB, status=JobStatus.FAILURE),
+        "Blocked by gate",
     ),
     "bypassed": (with_policies(GATE, *PASSED, is_bypassed=True), JOB, "Gate bypassed"),
     "failed": (

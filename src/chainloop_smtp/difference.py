@@ -1,6 +1,5 @@
 """Two Attestations of one workflow -> Changes."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
@@ -17,9 +16,6 @@ from chainloop_smtp.model.facts import Aspect, Breach, Changes, Outcome, Replace
 
 T = TypeVar("T")
 Key = Callable[[T], Hashable]
-
-# Chainloop names a material that nobody named by the clock (Crafter.AddMaterialContractFree).
-_MADE_UP = re.compile(r"material-\d{10,}")
 
 
 def refusal(previous: Attestation, current: Attestation) -> str:
@@ -123,12 +119,12 @@ def _by_name(material: Material) -> Hashable:
 
 def _by_content(material: Material) -> Hashable:
     """For a material without a name that anybody gave it; None for the others."""
-    return _by_all(material)[1:] if _MADE_UP.fullmatch(material.name) else None
+    return _by_all(material)[1:] if material.is_named_by_clock else None
 
 
 def _by_value(material: Material) -> Hashable:
     """The same, whatever its digest."""
-    return (material.type, material.value) if _MADE_UP.fullmatch(material.name) else None
+    return (material.type, material.value) if material.is_named_by_clock else None
 
 
 def _differ(one: Material, other: Material) -> bool:

@@ -7,7 +7,14 @@ import pytest
 from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.comparison import Changed
 from chainloop_smtp.message.rows import Fact, Section
-from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown
+from chainloop_smtp.message.selection import (
+    Attention,
+    Evaluated,
+    Place,
+    Selection,
+    Shown,
+    Suppressed,
+)
 from chainloop_smtp.message.wording import Tone
 from chainloop_smtp.model.attested import (
     Annotation,
@@ -81,24 +88,40 @@ def test_without_limits_everything_is_shown() -> None:
 
     assert whole.note == whole.attention_more() == whole.materials_more() == ""
     assert whole.evaluations_more() == ()
-    assert whole.row_count == 5 + 7 + 6
+    assert whole.row_count == 6 + 7 + 6
     gate = Attention(
         name="gate",
         is_gate=True,
-        material="image",
+        where="material image",
         description="No known",
-        findings=(("one", "two", "three"), ("four",), ("five",)),
+        summary="3 violations",
+        places=(Place("", (("one", "two", "three"), ("four",), ("five",))),),
         more="",
         standing="Gate",
         tone=Tone.DANGER,
         glyph="✕",
     )
-    advice = Attention("advice", False, "", "", (("old",),), "", "Advisory", Tone.WARN, "!")
-    licenses = advice._replace(name="licenses", material="sbom")
+    advice = Attention(
+        name="advice",
+        is_gate=False,
+        where="the attestation",
+        description="",
+        summary="",
+        places=(Place("", (("old",),)),),
+        more="",
+        standing="Advisory",
+        tone=Tone.WARN,
+        glyph="!",
+    )
+    licenses = advice._replace(name="licenses", where="material sbom")
     assert whole.attention() == (gate, advice, licenses)
+    assert whole.attention()[0].findings == gate.places[0].findings
+    assert whole.suppressed() == (
+        Suppressed("gate", "material image", (Place("", (("suppressed",),)),), ""),
+    )
     assert whole.evaluations() == (
-        Evaluated("advice", "attestation", Tone.WARN, "!", "Violated", ()),
         Evaluated("gate", "image", Tone.DANGER, "✕", "Violated, gate", ()),
+        Evaluated("advice", "attestation", Tone.WARN, "!", "Violated", ()),
         Evaluated("licenses", "sbom", Tone.WARN, "!", "Violated", ()),
         Evaluated("vex", "attestation", Tone.IDLE, "–", "Skipped", ("no vex", "no statements")),
         *(Evaluated(each, "sbom", Tone.OK, "✓", "Passed", ()) for each in ("a", "b", "c")),
@@ -131,7 +154,7 @@ def test_what_the_limits_leave_out_is_counted() -> None:
     assert cut.note == " Not everything fits in here: see it."
     assert [each.name for each in cut.attention()] == ["advice"]
     assert cut.attention_more() == "and 2 more violated policies: see it"
-    assert [each.name for each in cut.evaluations()] == ["advice", "gate"]
+    assert [each.name for each in cut.evaluations()] == ["gate", "advice"]
     assert cut.evaluations_more() == (
         "and 2 more evaluations: see it",
         "3 passed: a, b and 1 more: see it",
@@ -139,7 +162,11 @@ def test_what_the_limits_leave_out_is_counted() -> None:
     # Missing ones first, then those with a mark, then outputs.
     assert [each.name for each in cut.materials()] == ["vex", "sbom", "log", "image"]
     assert cut.materials_more() == "and 2 more materials: see it"
-    assert cut.row_count == 1 + 2 + 4
+    assert cut.suppressed_more() == ""
+    assert selection(replace(FULL, advisory=0)).suppressed_more() == (
+        "and 1 more policy with suppressed findings: see it"
+    )
+    assert cut.row_count == 2 + 2 + 4
 
 
 @pytest.mark.parametrize(
@@ -163,7 +190,8 @@ def test_findings_and_their_lines_are_counted(
 ) -> None:
     first = selection(limits).attention()[0]
     assert (first.findings, first.more) == (findings, more)
-    assert selection(limits).row_count == len(findings) + 2 + 7 + 6
+    # Two more findings, and one that is suppressed.
+    assert selection(limits).row_count == len(findings) + 3 + 7 + 6
 
 
 @pytest.mark.parametrize(
@@ -212,9 +240,85 @@ def test_under_an_enforced_strategy_every_violation_stops_the_run() -> None:
         *[("Enforced", Tone.DANGER, "✕")] * 2,
     ]
     assert [(each.tone, each.word) for each in enforced.evaluations()[:2]] == [
-        (Tone.DANGER, "Violated"),
         (Tone.DANGER, "Violated, gate"),
+        (Tone.DANGER, "Violated"),
     ]
+
+
+TWINS = ("cli", "cli-amd64", "cli-arm64")
+
+
+def on_each(
+    name: str, materials: tuple[str, ...], *messages: str, is_suppressed: bool = False
+) -> Attestation:
+    """The policy is violated on each of these materials, and passed on another one."""
+    violations = tuple(Violation(message=each, is_suppressed=is_suppressed) for each in messages)
+    return replace(
+        ATTESTATION,
+        materials=tuple(Material(name=each, type="SBOM") for each in (*materials, "other")),
+        policies=Policies(
+            evaluations=(
+                *(
+                    Evaluation(name=name, material=each, violations=violations)
+                    for each in materials
+                ),
+                Evaluation(name=name, material="other"),
+            )
+        ),
+    )
+
+
+def test_a_policy_has_one_block_and_a_finding_one_line_however_many_materials_have_it() -> None:
+    whole = selection(attestation=on_each("licenses", TWINS, "AGPL", "GPL"))
+
+    (block,) = whole.attention()
+    assert block.where == "3 of 4 materials"
+    assert block.summary == "6 violations, 2 different"
+    assert block.places == (Place("cli (also -amd64, -arm64)", (("AGPL",), ("GPL",))),)
+    assert [(each.material, each.word) for each in whole.evaluations()] == [
+        ("3: cli (also -amd64, -arm64)", "Violated"),
+        ("other", "Passed"),
+    ]
+    assert whole.row_count == 2 + 2 + 4
+    one = selection(attestation=on_each("licenses", ("cli",), "AGPL"))
+    assert [(each.where, each.summary, each.places) for each in one.attention()] == [
+        ("material cli, 1 of 2 evaluated", "", (Place("", (("AGPL",),)),))
+    ]
+
+
+def test_findings_of_other_materials_say_which() -> None:
+    attested = on_each("licenses", TWINS, "AGPL")
+    first, *others = attested.policies.evaluations
+    own = replace(first, violations=(*first.violations, Violation(message="EULA")))
+    at_all = replace(first, material="", violations=first.violations)
+    evaluations = (own, *others)
+
+    def places(*evaluations: Evaluation, limits: Limits = FULL) -> tuple[str, list[str]]:
+        policies = Policies(evaluations=evaluations)
+        (block,) = selection(limits, replace(attested, policies=policies)).attention()
+        return block.where, [each.where for each in block.places]
+
+    assert places(*evaluations) == ("3 of 4 materials", ["all 3", "cli"])
+    assert places(at_all, *evaluations) == ("4 of 5 subjects", ["all 4", "cli"])
+    assert places(at_all, own) == ("2 of 2 subjects", ["all 2", "cli"])
+    many = tuple(replace(first, material=each) for each in "abcdefg")
+    assert places(*many, limits=replace(FULL, names=2)) == ("7 of 7 materials", ["a, b and 5 more"])
+
+
+def test_suppressed_findings_are_grouped_alike() -> None:
+    (one,) = selection(attestation=on_each("vex", TWINS, "CVE-1", is_suppressed=True)).suppressed()
+
+    assert one == Suppressed(
+        "vex", "3 of 4 materials", (Place("cli (also -amd64, -arm64)", (("CVE-1",),)),), ""
+    )
+
+
+def test_passed_policies_are_counted_in_their_line() -> None:
+    attested = on_each("licenses", TWINS)
+
+    assert selection(replace(FULL, passed=3), attested).evaluations_more() == (
+        "4 passed: licenses (4)",
+    )
 
 
 def test_changes_are_cut_as_materials_are() -> None:

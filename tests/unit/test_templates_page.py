@@ -86,15 +86,15 @@ def test_the_terse_text_of_the_page_works_in_every_state() -> None:
         url = other if state == "another-runs-evidence" else JOB.run_url
         assert mailed(state, theirs).text.endswith(f"\n\n{url}\n")
     assert mailed("blocked-by-policy", theirs).text == (
-        "Blocked by policy: allowed-licenses and 1 more block harbour 2.14.0\n"
+        "Blocked by policy: dependencies-up-to-date and 1 more block harbour 2.14.0\n"
         "build-and-release on main at 9c1d4e7 by Ada Quay, finished 12 Mar 2026, 09:46:32 UTC "
         "after 5 min 25 s\n\n"
-        "Enforced: allowed-licenses\n"
-        "- AGPL-3.0-only in ledgerd 1.8.2 AGPL-3.0-only is not on the list\n\n"
         "Enforced: dependencies-up-to-date\n"
         "- CVE-2026-1 (high) in pkg:golang/example.test/quays/ledgerd v1.8.2, fixed in\n"
         "  v1.9.0 See https://vulnerabilities.example.test/CVE-2026-1 for what it can\n"
-        "  do. Recommended: Pin the module to v1.9.0, and build again.\n"
+        "  do. Recommended: Pin the module to v1.9.0, and build again.\n\n"
+        "Enforced: allowed-licenses\n"
+        "- AGPL-3.0-only in ledgerd 1.8.2 AGPL-3.0-only is not on the list\n"
         f"\n{JOB.run_url}\n"
     )
 

@@ -29,11 +29,12 @@ class Limits:
         annotations: Of one material.
         passed: Names of passed policies, in one line in place of their rows.
         rows: Evaluations in the table, and facts in a section of them.
-        messages: Violations of one policy.
-        lines: Of one violation.
-        advisory: Violated policies that are no gate.
+        messages: Findings of one policy.
+        lines: Of one finding.
+        advisory: Violated policies that are no gate; policies with suppressed findings.
         gated: Violated gates.
         commit_message: Characters.
+        names: Materials, or twins of them, in one list.
         id: Characters of an id, digest or link. No real one has as many.
     """
 
@@ -48,6 +49,7 @@ class Limits:
     commit_message: int | None = None
     gated: int | None = None
     rows: int | None = None
+    names: int | None = None
     id: int | None = None
 
 

@@ -1,15 +1,31 @@
 """Facts, limits -> what is shown of each kind, marked and sorted, and a note on the rest."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
-from chainloop_smtp.message import findings, formatting
+from chainloop_smtp.message import findings, formatting, grouping
 from chainloop_smtp.message.budget import FULL, ROW, Limits
 from chainloop_smtp.message.comparison import Changed, comparison
+from chainloop_smtp.message.grouping import Found, Group, Names
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.wording import Tone
 from chainloop_smtp.model.attested import Evaluation, Material, Strategy
 from chainloop_smtp.model.facts import Changes, RunFacts
+
+
+class Place(NamedTuple):
+    """Findings of one policy that the same materials have.
+
+    Attributes:
+        where: The materials; empty where it is one, and named above.
+        findings: For each, its lines.
+    """
+
+    where: str
+    findings: tuple[tuple[str, ...], ...]
 
 
 class Attention(NamedTuple):
@@ -18,28 +34,51 @@ class Attention(NamedTuple):
     Attributes:
         is_gate: A violation of it stops the pipeline, whatever the strategy.
         standing: What a violation of it does: ``Gate`` and ``Enforced`` stop, ``Advisory`` tells.
-        material: Its name; empty: the attestation as a whole.
+        where: What violates it: ``material sbom``, ``the attestation``, ``24 of 26 materials``.
         description: Its first line.
-        findings: For each violation shown, its lines.
+        summary: How many violations there are, how many of them differ, and how many are how
+            severe; empty where there is one.
+        places: The findings, each once, the worst first.
         more: What is left out, and where it is; empty when nothing.
     """
 
     name: str
     is_gate: bool
-    material: str
+    where: str
     description: str
-    findings: tuple[tuple[str, ...], ...]
+    summary: str
+    places: tuple[Place, ...]
     more: str
     standing: str
     tone: Tone
     glyph: str
 
+    @property
+    def findings(self) -> tuple[tuple[str, ...], ...]:
+        """For each finding shown, its lines."""
+        return tuple(lines for place in self.places for lines in place.findings)
 
-class Evaluated(NamedTuple):
-    """One evaluation and its result.
+
+class Suppressed(NamedTuple):
+    """What violates a policy and was judged irrelevant.
 
     Attributes:
-        material: Its name, or ``attestation``.
+        where: As of a violated policy.
+        places: The findings.
+        more: What is left out, and where it is; empty when nothing.
+    """
+
+    name: str
+    where: str
+    places: tuple[Place, ...]
+    more: str
+
+
+class Evaluated(NamedTuple):
+    """The evaluations of one policy that have the same result.
+
+    Attributes:
+        material: Its name, or ``attestation``; of several the number and the names.
         reasons: Why it was skipped.
     """
 
@@ -87,21 +126,26 @@ class Selection:
         self._limits = limits
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
         self.note = f" Not everything fits in here{self._elsewhere}." if limits != FULL else ""
-        violated = findings.violated(policies)
-        gates = [each for each in violated if each.is_gate][: limits.gated]
-        advisory = [each for each in violated if not each.is_gate][: limits.advisory]
+        self._names = Names(facts.materials)
+        violated = grouping.violated(policies)
+        gates = [each for each in violated if each[0].is_gate][: limits.gated]
+        advisory = [each for each in violated if not each[0].is_gate][: limits.advisory]
         self._attention = [*gates, *advisory]
         self._attention_left = len(violated) - len(self._attention)
+        suppressed = [(each, each.suppressed()) for each in grouping.groups(policies)]
+        suppressed = [each for each in suppressed if each[1]]
+        self._suppressed = suppressed[: limits.advisory]
+        self._suppressed_left = len(suppressed) - len(self._suppressed)
         self._violations = [
-            violation
-            for each in self._attention
-            for violation in each.active_violations[: limits.messages]
+            each.violation
+            for _, found in (*self._attention, *self._suppressed)
+            for each in found[: limits.messages]
         ]
         is_in_a_line = partial(_is_in_a_line, limits)
-        self._in_a_line = [each.name for each in policies.evaluations if is_in_a_line(each)]
-        rows = [each for each in policies.evaluations if not is_in_a_line(each)]
+        self._in_a_line = Counter(each.name for each in policies.evaluations if is_in_a_line(each))
+        rows = _rows(each for each in policies.evaluations if not is_in_a_line(each))
         self._rows = rows[: limits.rows]
-        self._rows_left = len(rows) - len(self._rows)
+        self._rows_left = sum(map(len, rows[len(self._rows) :]))
         materials = _marked(facts, limits.materials)
         self._materials = materials[: limits.materials]
         self._materials_left = len(materials) - len(self._materials)
@@ -116,7 +160,7 @@ class Selection:
         texts = [each.message for each in self._violations]
         texts += [each.finding.recommendation for each in self._violations if each.finding]
         rows = self.row_count + sum(text.count("\n") for text in texts)
-        rows += sum(len(each.skip_reasons[: limits.lines]) for each in self._rows)
+        rows += sum(len(each[0].skip_reasons[: limits.lines]) for each in self._rows)
         rows += sum(len(each.annotations[: limits.annotations]) for each, _ in self._materials)
         if attestation:
             rows += len(attestation.annotations[: limits.rows])
@@ -125,27 +169,69 @@ class Selection:
 
     def attention(self) -> tuple[Attention, ...]:
         """The violated policies, gates first."""
-        return tuple(map(self._violated, self._attention))
+        return tuple(self._violated(*each) for each in self._attention)
 
     def attention_more(self) -> str:
         """How many of them are left out; empty: none."""
         return self._more(self._attention_left, "more violated policy", "more violated policies")
 
-    def _violated(self, each: Evaluation) -> Attention:
-        tone, glyph = _VIOLATED[each.is_gate or self._is_enforced]
-        violations = each.active_violations
-        shown = violations[: self._limits.messages]
+    def _violated(self, group: Group, found: tuple[Found, ...]) -> Attention:
+        tone, glyph = _VIOLATED[group.is_gate or self._is_enforced]
+        places, more = self._places(found)
         return Attention(
-            name=each.name,
-            is_gate=each.is_gate,
-            material=each.material,
-            description=next(iter(findings.unmarked(each.description)), ""),
-            findings=tuple(self._lines(findings.lines(violation)) for violation in shown),
-            more=self._more(len(violations) - len(shown), "more finding", "more findings"),
-            standing="Gate" if each.is_gate else "Enforced" if self._is_enforced else "Advisory",
+            name=group.name,
+            is_gate=group.is_gate,
+            where=self._where(group.violated, group.evaluations),
+            description=group.description,
+            summary=_summary(found),
+            places=places,
+            more=more,
+            standing="Gate" if group.is_gate else "Enforced" if self._is_enforced else "Advisory",
             tone=tone,
             glyph=glyph,
         )
+
+    def suppressed(self) -> tuple[Suppressed, ...]:
+        """The findings that do not count, by policy."""
+        return tuple(self._ignored(*each) for each in self._suppressed)
+
+    def suppressed_more(self) -> str:
+        """How many policies with such findings are left out; empty: none."""
+        return self._more(
+            self._suppressed_left,
+            "more policy with suppressed findings",
+            "more policies with suppressed findings",
+        )
+
+    def _ignored(self, group: Group, found: tuple[Found, ...]) -> Suppressed:
+        some = [each for each in group.evaluations if each.suppressed_violations]
+        return Suppressed(group.name, self._where(some, group.evaluations), *self._places(found))
+
+    def _places(self, found: tuple[Found, ...]) -> tuple[tuple[Place, ...], str]:
+        """The findings by their materials, and a note on what is left out."""
+        shown = found[: self._limits.messages]
+        everywhere = {name for each in found for name in each.materials}
+        is_one_place = len({each.materials for each in found}) == 1
+        places = []
+        for materials, members in groupby(shown, lambda each: each.materials):
+            where = "" if len(everywhere) == 1 else self._listed(materials)
+            if len(materials) == len(everywhere) > 1 and not is_one_place:
+                where = f"all {len(everywhere):,}"
+            lines = tuple(self._lines(findings.lines(each.violation)) for each in members)
+            places.append(Place(where, lines))
+        more = self._more(len(found) - len(shown), "more finding", "more findings")
+        return tuple(places), more
+
+    def _where(self, some: Sequence[Evaluation], all_: Sequence[Evaluation]) -> str:
+        """``material sbom``, ``material sbom, 1 of 3 evaluated``, ``24 of 26 materials``."""
+        names, total = grouping.distinct_names(some), len(grouping.distinct_names(all_))
+        if len(names) == 1:
+            where = f"material {self._names.label(names[0])}" if names[0] else "the attestation"
+            return f"{where}, 1 of {total:,} evaluated" if total > 1 else where
+        return f"{len(names):,} of {total:,} {'subjects' if '' in names else 'materials'}"
+
+    def _listed(self, names: Sequence[str]) -> str:
+        return self._names.listed(names, self._limits.names)
 
     def evaluations(self) -> tuple[Evaluated, ...]:
         """Those that have a row."""
@@ -159,21 +245,28 @@ class Selection:
         )
         return tuple(filter(None, lines))
 
-    def _evaluated(self, each: Evaluation) -> Evaluated:
-        if each.active_violations:
-            word = "Violated, gate" if each.is_gate else "Violated"
-            result = (*_VIOLATED[each.is_gate or self._is_enforced], word)
-        else:
-            result = (Tone.IDLE, "–", "Skipped") if each.is_skipped else (Tone.OK, "✓", "Passed")
-        reasons = self._lines(each.skip_reasons)
-        return Evaluated(each.name, each.material or "attestation", *result, reasons)
+    def _evaluated(self, members: list[Evaluation]) -> Evaluated:
+        first, names = members[0], grouping.distinct_names(members)
+        tone, glyph = (Tone.IDLE, "–") if first.is_skipped else (Tone.OK, "✓")
+        if first.active_violations:
+            tone, glyph = _VIOLATED[first.is_gate or self._is_enforced]
+        where = f"{len(names):,}: {self._listed(names)}" if len(names) > 1 else ""
+        return Evaluated(
+            name=first.name,
+            material=where or self._names.label(names[0]),
+            tone=tone,
+            glyph=glyph,
+            word=_word(first),
+            reasons=self._lines(first.skip_reasons),
+        )
 
-    def _passed(self, names: list[str]) -> str:
-        """``38 passed: a, b, c and 35 more: see the attached report``."""
+    def _passed(self, counts: Counter[str]) -> str:
+        """``62 passed: a (24), b, c and 35 more policies: see the attached report``."""
+        names = [f"{name} ({number:,})" if number > 1 else name for name, number in counts.items()]
         first = ", ".join(names[: self._limits.passed])
         left = len(names) - (self._limits.passed or 0)
         more = f" and {left:,} more{self._elsewhere}" if left > 0 else ""
-        return f"{len(names):,} passed: {first}{more}"
+        return f"{counts.total():,} passed: {first}{more}"
 
     def materials(self) -> tuple[Shown, ...]:
         """The materials, missing ones first."""
@@ -235,6 +328,38 @@ _MARKS = {
 }
 # By whether a violation stops the pipeline.
 _VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
+_ORDER = {"Violated, gate": 0, "Violated": 1, "Skipped": 2, "Passed": 3}
+
+
+def _summary(found: tuple[Found, ...]) -> str:
+    """``48 violations, 16 different: 2 critical, 14 high``; empty where there is one."""
+    number = sum(each.number for each in found)
+    if number == 1:
+        return ""
+    counts = grouping.severities(found)
+    return "".join(
+        (
+            f"{number:,} violations",
+            f", {len(found):,} different" if len(found) < number else "",
+            ": " if counts else "",
+            ", ".join(f"{count:,} {severity}" for severity, count in counts.items()),
+        )
+    )
+
+
+def _rows(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
+    """Those of one policy that have the same result have a row in common."""
+    rows: dict[tuple[object, ...], list[Evaluation]] = {}
+    for each in evaluations:
+        key = (each.name, each.is_gate, _word(each), each.skip_reasons)
+        rows.setdefault(key, []).append(each)
+    return sorted(rows.values(), key=lambda each: _ORDER[_word(each[0])])
+
+
+def _word(each: Evaluation) -> str:
+    if each.active_violations:
+        return "Violated, gate" if each.is_gate else "Violated"
+    return "Skipped" if each.is_skipped else "Passed"
 
 
 def _is_in_a_line(limits: Limits, each: Evaluation) -> bool:

@@ -11,7 +11,7 @@ from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.comparison import Changed
 from chainloop_smtp.message.report import with_env_values
 from chainloop_smtp.message.rows import Fact, Section
-from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown
+from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown, Suppressed
 from chainloop_smtp.message.wording import Wording
 from chainloop_smtp.model.attested import Attestation, Material, Policies
 from chainloop_smtp.model.facts import (
@@ -31,13 +31,14 @@ class Facts(TypedDict):
     """Everything that a template may use, by name; each name is always there.
 
     Attributes:
-        attention: The violated policies, gates first.
+        attention: The violated policies, gates first, then the worst first.
         attention_more: How many more violated policies there are; empty: none.
         attestation: What the evidence says; None without any that can be read. Of its environment
             only as much as ``env-values`` lets be seen.
         byline: Workflow, branch, commit, author and time in pieces; the commit may be a link.
         changes: What differs from the earlier run; None when nothing was compared.
-        evaluations: The policy evaluations, violated ones first.
+        evaluations: The policy evaluations, violated ones first; those of one policy that have the
+            same result are one.
         evaluations_more: A line for each kind of evaluation that is left out; empty: none.
         footer: Who sent the mail, and how to change that.
         gated_note: How many violations are in a gate; empty: none.
@@ -53,6 +54,9 @@ class Facts(TypedDict):
         run_link: Words for a link to ``run_url``; with its host, if that is not the job's server.
         run_url: Page of the CI run; may be no link (``is web`` tells). Empty: not known.
         sections: Tables of the rest: commit, run, signature, annotations, environment, files.
+        suppressed: The findings that were judged irrelevant and do not count, by policy.
+        suppressed_more: How many more policies have such findings; empty: none.
+        suppressed_title: The heading of these findings; empty where none is known.
         verdict: The judgement on the run.
         view_link: The same for ``view_url``; with its host, if that is not app.chainloop.dev.
         view_url: Page of the attestation in Chainloop; may be no link. Empty: there is none.
@@ -80,6 +84,9 @@ class Facts(TypedDict):
     run_link: str
     run_url: str
     sections: tuple[Section, ...]
+    suppressed: tuple[Suppressed, ...]
+    suppressed_more: str
+    suppressed_title: str
     verdict: Verdict
     view_link: str
     view_url: str
@@ -139,6 +146,9 @@ def facts(
         ),
         "run_url": run_url,
         "sections": tuple(section for section in sections if section.rows),
+        "suppressed": selection.suppressed(),
+        "suppressed_more": selection.suppressed_more(),
+        "suppressed_title": _suppressed_title(policies),
         "verdict": run.verdict,
         "view_link": _link("View attestation", view_url, _CHAINLOOP),
         "view_url": view_url,
@@ -191,6 +201,11 @@ def _policies_title(policies: Policies) -> str:
     counts = [f"{number:,}"] if number or not _is_uncounted(policies) else []
     counts += [f"{policies.suppressed_count:,} suppressed"] if policies.suppressed_count else []
     return "Policy evaluations" + (f" ({', '.join(counts)})" if counts else "")
+
+
+def _suppressed_title(policies: Policies) -> str:
+    number = sum(len(each.suppressed_violations) for each in policies.evaluations)
+    return f"Suppressed findings ({number:,})" if number else ""
 
 
 def _policies_note(policies: Policies) -> str:

@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-from chainloop_smtp.message import findings, formatting, lead
+from chainloop_smtp.message import findings, formatting, grouping, lead
 from chainloop_smtp.model.attested import Attestation, Policies, Run
 from chainloop_smtp.model.facts import (
     NOT_FOUND,
@@ -177,7 +177,7 @@ def _bypass(policies: Policies) -> str:
 
 def _blockers(policies: Policies) -> list[str]:
     """Names of the violated policies that stop the pipeline: the gates, else all."""
-    violated = findings.violated(policies)
+    violated = [each for each, _ in grouping.violated(policies)]
     gated = [each for each in violated if each.is_gate]
     return list(dict.fromkeys(each.name for each in gated or violated))
 
@@ -185,9 +185,9 @@ def _blockers(policies: Policies) -> list[str]:
 def _preheader(facts: RunFacts, sentences: str) -> str:
     """30 to 150 characters: the first violation's message where there is one, else the lead."""
     policies, outcome = facts.policies, facts.verdict.outcome
-    worst = next(iter(findings.violated(policies)), None)
+    worst = next((found[0] for _, found in grouping.violated(policies)), None)
     if worst and outcome not in (Outcome.FAILED, Outcome.CANCELLED):
-        message = findings.lines(worst.active_violations[0])[0].rstrip(".")
+        message = findings.lines(worst.violation)[0].rstrip(".")
         end = "." if len(message) <= _QUOTED else ""
         return f"{formatting.cut(message, _QUOTED)}{end} {lead.score(policies)}."
     if outcome is Outcome.PASSED and facts.attestation:

@@ -1,10 +1,14 @@
 """One Chainloop run, as its evidence tells it."""
 
+import re
 from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chainloop_smtp.model.frozen import dataclass
+
+# Chainloop names a material that nobody named by the clock (Crafter.AddMaterialContractFree).
+_MADE_UP = re.compile(r"material-\d{10,}")
 
 
 class Strategy(StrEnum):
@@ -133,6 +137,11 @@ class Material:
     is_required: bool | None = None
     group: str = ""
     is_uploaded: bool | None = None
+
+    @property
+    def is_named_by_clock(self) -> bool:
+        """Nobody gave it a name, so Chainloop did: ``material-1720782311526704542``."""
+        return _MADE_UP.fullmatch(self.name) is not None
 
 
 class FindingKind(StrEnum):
