@@ -1,4 +1,7 @@
-"""Installs the dependencies of the Action, once for each runner, and says where they are.
+"""Says where the dependencies of the Action are, and installs those that are missing.
+
+A release carries what nearly every run needs, in the folder ``packages``. Elsewhere, and for what
+only few runs need, pip fetches what a lock file names, once for each runner.
 
 Run by ``prepare.sh`` as ``python -I -S -X utf8 bootstrap.py``, with whatever Python it found. The
 standard library is all there is here. The usual run finds the folder that an earlier one made, so
@@ -15,8 +18,14 @@ PREPARED = 0
 FAILED = 3
 UNSUITABLE = 4
 
-# What the program always needs, and what signatures and a Google service account's key need.
-LOCKS = ("requirements.txt", "requirements-crypto.txt")
+# What every run needs, with the folder where a release carries it.
+LOCK = "requirements.txt"
+CARRIED = "packages"
+# What few runs need: those that verify signatures or use a Google service account's key.
+CRYPTOGRAPHY = "requirements-crypto.txt"
+
+# Where the program looks for a configuration file that nobody named.
+CONFIGS = (".github/chainloop-smtp.yml", "chainloop-smtp.yml")
 
 # The settings of pip that say where packages come from and how to get there. They are the machine's
 # business, in a variable or in one of pip's files, and the hashes hold whatever they say. All the
@@ -73,26 +82,27 @@ def main() -> int:
     if not sys.executable:
         return _unsuitable("it does not know its own path")
     os.umask(os.umask(UMASK) | UMASK)
-    locks = [os.path.join(_action(), name) for name in LOCKS]
-    key = _key(locks)
-    for home in _homes():
-        site = os.path.join(home, key)
-        if not os.path.lexists(site):
-            continue
-        why = _exposed(home) or _damaged(site)
-        if not why:
-            break
-        print(f"{site} is not used: {why}")
-    else:
-        pip = (sys.executable, "-I", "-X", "utf8", "-m", "pip")
-        environ = _environ(pip)
-        if environ is None:
-            return _unsuitable("it has no pip that works")
-        site = _install(pip, environ, locks, key)
+    carried = os.path.join(_action(), CARRIED)
+    sites = [carried] if os.path.isdir(carried) else []
+    locks = [] if sites else [LOCK]
+    if _needs_cryptography():
+        locks.append(CRYPTOGRAPHY)
+    pip = (sys.executable, "-I", "-X", "utf8", "-m", "pip")
+    environ = None
+    for name in locks:
+        lock = os.path.join(_action(), name)
+        key = _key(lock)
+        site = _find(key)
         if not site:
-            return FAILED
-    print(f"Python {version}, {sys.executable}\nDependencies in {site}")
-    _output(python=sys.executable, site=site)
+            environ = environ or _environ(pip)
+            if environ is None:
+                return _unsuitable("it has no pip that works")
+            site = _install(pip, environ, lock, key)
+            if not site:
+                return FAILED
+        sites.append(site)
+    print(f"Python {version}, {sys.executable}\nDependencies in {' and '.join(sites)}")
+    _output(python=sys.executable, site=sites[0], extra="".join(sites[1:]))
     return PREPARED
 
 
@@ -105,12 +115,10 @@ def _action() -> str:
     return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def _key(locks: "list[str]") -> str:
+def _key(lock: str) -> str:
     """Name the folder after everything that decides what belongs into it."""
-    content = b""
-    for lock in locks:
-        with open(lock, "rb") as file:
-            content += file.read()
+    with open(lock, "rb") as file:
+        content = file.read()
     # sys.version holds the full version and the build; on Windows also the processor. Older
     # versions of the Action write no list of contents, and keep folders of their own.
     facts = [sys.implementation.cache_tag, sys.version, sys.platform, CONTENTS]
@@ -126,6 +134,24 @@ def _key(locks: "list[str]") -> str:
     return f"{sys.implementation.cache_tag}-{digest[:16]}"
 
 
+def _needs_cryptography() -> bool:
+    """Whether the step's inputs, or its configuration file, ask for what needs it.
+
+    The file is only searched for the words: without YAML at hand, and a package too many does no
+    harm. The program says so if one is missing.
+    """
+    if os.environ.get("CRYPTOGRAPHY") == "true":
+        return True
+    given = os.environ.get("CONFIG", "").strip()
+    for path in (given,) if given else CONFIGS:
+        if os.path.isfile(path):  # and no pipe
+            with open(path, "rb") as file:
+                text = file.read(1024 * 1024)
+            is_google = b"oauth2-provider" in text and b"google" in text
+            return is_google or b"trusted-root" in text or b"verification-key" in text
+    return False
+
+
 def _sha256(data: bytes) -> bytes:
     # hashlib loads OpenSSL, a quarter of the time that all of a warm run takes. The module behind
     # it has had two names, and a Python built for FIPS has neither.
@@ -138,6 +164,19 @@ def _sha256(data: bytes) -> bytes:
             from hashlib import sha256
     digest: bytes = sha256(data).digest()
     return digest
+
+
+def _find(key: str) -> str:
+    """Find the folder that an earlier run has filled; empty when there is none to be trusted."""
+    for home in _homes():
+        site = os.path.join(home, key)
+        if not os.path.lexists(site):
+            continue
+        why = _exposed(home) or _damaged(site)
+        if not why:
+            return site
+        print(f"{site} is not used: {why}")
+    return ""
 
 
 def _homes() -> "list[str]":
@@ -302,9 +341,7 @@ def _environ(pip: "tuple[str, ...]") -> "dict[str, str] | None":
     return environ
 
 
-def _install(
-    pip: "tuple[str, ...]", environ: "dict[str, str]", locks: "list[str]", key: str
-) -> str:
+def _install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, key: str) -> str:
     """Let pip fill a new folder, then put it in its place; empty when that failed."""
     import shutil
 
@@ -312,7 +349,7 @@ def _install(
     site = ""
     try:
         filled = os.path.join(staging, "site")
-        if _pip_install(pip, environ, locks, filled):
+        if _pip_install(pip, environ, lock, filled):
             with open(os.path.join(filled, CONTENTS), "w", encoding="utf-8", newline="\n") as file:
                 file.write(_contents(filled))
             site = _settle(filled, os.path.join(home, key), staging + "-replaced")
@@ -346,9 +383,7 @@ def _stage() -> "tuple[str, str]":
     return home, tempfile.mkdtemp(prefix=".staging-", dir=home)
 
 
-def _pip_install(
-    pip: "tuple[str, ...]", environ: "dict[str, str]", locks: "list[str]", target: str
-) -> bool:
+def _pip_install(pip: "tuple[str, ...]", environ: "dict[str, str]", lock: str, target: str) -> bool:
     import re
     import subprocess
 
@@ -363,7 +398,7 @@ def _pip_install(
         # A workflow may store pip's cache for itself; our files are no business of its.
         "--no-cache-dir",
         "--target=" + target,
-        *("--requirement=" + lock for lock in locks),
+        "--requirement=" + lock,
         "--disable-pip-version-check",
         "--no-input",
         "--no-warn-script-location",

@@ -70,7 +70,8 @@ class Child:
             TemplateError: The process cannot be started.
         """
         prefix = sys.pycache_prefix
-        cache = (f"-Xpycache_prefix={Path(prefix).absolute()}",) if prefix else ()
+        cache = [f"-Xpycache_prefix={Path(prefix).absolute()}"] if prefix else []
+        cache += ["-B"] if sys.dont_write_bytecode else []
         try:
             self._process = Popen(  # noqa: S603  # our own code, and no shell
                 (sys.executable, "-I", "-S", *cache, "-c", _PROGRAM, *_FOLDERS),
