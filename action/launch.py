@@ -9,7 +9,7 @@ import os
 import sys
 
 
-def launch(site: str, extra: str) -> None:
+def launch(site: str, extra: str = "") -> None:
     """Run the command ``send``; the process ends with its exit code."""
     action = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[:0] = [os.path.join(action, "src"), site, *filter(None, (extra,))]

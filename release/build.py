@@ -47,7 +47,7 @@ COMPILED = ("src", f"{PACKAGES}/jinja2", f"{PACKAGES}/markupsafe", f"{PACKAGES}/
 
 # They bring a compiled half and do without it: charset-normalizer reads what is no UTF-8 in answers
 # of web servers, MarkupSafe escapes, PyYAML reads the configuration file.
-OPTIONALLY_COMPILED = {"pycryptodomex", "charset-normalizer", "markupsafe", "pyyaml"}
+OPTIONALLY_COMPILED = {"charset-normalizer", "markupsafe", "pyyaml"}
 # Nothing that Python runs.
 _BINARY = (".so", ".pyd", ".dylib", ".dll")
 _UNUSED = (*_BINARY, ".c", ".h", ".pyx", ".pyi")

@@ -103,7 +103,7 @@ class DeliveryError(ChainloopSmtpError):
 
 
 def missing_library(where: str, name: str) -> Problem:
-    """A library of the extra ``crypto`` that is not there; the Action always brings them."""
+    """A library of the extra ``crypto`` that is not there."""
     return Problem(
         where,
         f"needs the Python library {name}, which is not installed",

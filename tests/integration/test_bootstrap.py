@@ -79,7 +79,12 @@ class Runner:
         return self.finish(self.start(_script("prepare"), **environ))
 
     def launch(self, prepared: "Prepared") -> "subprocess.CompletedProcess[str]":
-        process = self.start(_script("send"), PYTHON=prepared.python, SITE=str(prepared.site))
+        process = self.start(
+            _script("send"),
+            PYTHON=prepared.python,
+            SITE=str(prepared.site),
+            EXTRA=str(prepared.extra or ""),
+        )
         log, _ = process.communicate(timeout=60)
         return subprocess.CompletedProcess(process.args, process.returncode, log)
 
@@ -95,6 +100,7 @@ class Runner:
             log=log,
             python=outputs.get("python", ""),
             site=Path(outputs["site"]) if "site" in outputs else None,
+            extra=Path(outputs["extra"]) if outputs.get("extra") else None,
         )
 
 
@@ -106,6 +112,7 @@ class Prepared:
     log: str
     python: str
     site: Path | None
+    extra: Path | None
 
     @property
     def installed(self) -> bool:
@@ -179,9 +186,8 @@ def test_a_cold_runner_installs_into_its_tool_cache(prepared: Prepared) -> None:
     assert prepared.python == sys.executable or Path(prepared.python).samefile(sys.executable)
     assert prepared.site is not None
     assert prepared.site.parent.name == "chainloop-smtp"
-    assert {"jinja2", "requests", "yaml", "cryptography"} <= {
-        path.name for path in prepared.site.iterdir()
-    }
+    assert {"jinja2", "requests", "yaml"} <= {path.name for path in prepared.site.iterdir()}
+    assert prepared.extra is None
     assert list(prepared.site.parent.iterdir()) == [prepared.site]
 
 
@@ -191,12 +197,9 @@ def test_a_warm_runner_installs_nothing(warm: Runner, prepared: Prepared) -> Non
     assert (again.python, again.site) == (prepared.python, prepared.site)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-crypto.txt"])
-def test_another_lock_gets_another_folder(
-    name: str, again: Runner, small: Prepared, tmp_path: Path
-) -> None:
+def test_another_lock_gets_another_folder(again: Runner, small: Prepared, tmp_path: Path) -> None:
     action = shutil.copytree(again.action, tmp_path / "another action")
-    with (action / name).open("a") as lock:
+    with (action / "requirements.txt").open("a") as lock:
         lock.write("# one more line\n")
     other = again.prepare(GITHUB_ACTION_PATH=str(action))
     assert other.status == 0, other.log
@@ -401,7 +404,8 @@ def small(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Prepare
     blocks = re.findall(r"^(?:jinja2|markupsafe|idna)==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
     assert len(blocks) == 3
     (action / "requirements.txt").write_text("".join(blocks))
-    (action / "requirements-crypto.txt").write_text("# none\n")
+    (blocks,) = re.findall(r"^(?:certifi)==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
+    (action / "requirements-crypto.txt").write_text(blocks)
     runner = Runner(
         root=root / "rünner",
         action=action,
@@ -583,6 +587,7 @@ def test_a_runner_without_a_umask_leaves_nothing_that_others_may_write_to(runner
         f"umask 0\n{_script('send')}",
         PYTHON=first.python,
         SITE=str(first.site),
+        EXTRA="",
         CHAINLOOP_SMTP_INPUTS="{}",
     )
     log, _ = process.communicate(timeout=60)
@@ -720,6 +725,108 @@ def test_where_no_python_has_pip_the_error_says_so(runner: Runner, pipless: Path
 
 def test_a_warm_python_needs_no_pip(warm: Runner, pipless: Path) -> None:
     assert warm.prepare(PATH=str(pipless)).status == 0
+
+
+GOOGLE = "registrations:\n  - name: relay\n    oauth2-provider: google\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "files"),
+    [
+        ({"CRYPTOGRAPHY": "true"}, {}),
+        ({}, {"chainloop-smtp.yml": GOOGLE}),
+        ({}, {".github/chainloop-smtp.yml": "trusted-root: roots.pem\n"}),
+        ({"CONFIG": " mail/relay.yml\n"}, {"mail/relay.yml": "verification-key: key.pem\n"}),
+    ],
+    ids=["inputs", "default file", "the other default file", "named file"],
+)
+def test_what_few_runs_need_is_installed_beside_the_rest_for_those(
+    again: Runner, environ: dict[str, str], files: dict[str, str]
+) -> None:
+    for name, text in files.items():
+        (again.workspace / name).parent.mkdir(exist_ok=True)
+        (again.workspace / name).write_text(text)
+    result = again.prepare(**environ)
+    assert (result.status, result.errors) == (0, []), result.log
+    assert result.site is not None
+    assert result.extra is not None
+    assert (result.site / "jinja2").is_dir()
+    assert {path.name for path in result.extra.iterdir() if path.suffix == ""} >= {"certifi"}
+    assert not (result.extra / "jinja2").exists()
+    warm = again.prepare(PIP_FIND_LINKS="/nowhere", **environ)
+    assert (warm.status, warm.site, warm.extra) == (0, result.site, result.extra), warm.log
+
+
+@pytest.mark.parametrize(
+    ("environ", "files"),
+    [
+        ({"CRYPTOGRAPHY": "false"}, {}),
+        ({}, {"chainloop-smtp.yml": GOOGLE.replace("google", "microsoft")}),
+        ({"CONFIG": "other.yml"}, {"chainloop-smtp.yml": GOOGLE, "other.yml": "{}"}),
+        ({"CONFIG": "missing.yml"}, {}),
+        ({"CONFIG": "."}, {}),
+    ],
+    ids=["inputs", "another provider", "a file that is not read", "no file", "a folder"],
+)
+def test_what_few_runs_need_is_not_installed_for_others(
+    again: Runner, cached: Path, environ: dict[str, str], files: dict[str, str]
+) -> None:
+    for name, text in files.items():
+        (again.workspace / name).write_text(text)
+    result = again.prepare(PIP_FIND_LINKS="/nowhere", **environ)
+    assert (result.status, result.site, result.extra) == (0, cached, None), result.log
+
+
+@pytest.fixture
+def release(again: Runner, small: Prepared) -> Runner:
+    """A runner of a release, which carries its packages."""
+    assert small.site is not None
+    action = again.root / "the rëlease"
+    shutil.copytree(again.action, action)
+    shutil.copytree(small.site, action / "packages")
+    again.environ["GITHUB_ACTION_PATH"] = str(action)
+    return again
+
+
+def test_a_release_needs_no_pip_and_leaves_nothing_on_the_runner(
+    release: Runner, pipless: Path
+) -> None:
+    result = release.prepare(PATH=str(pipless), PIP_FIND_LINKS="/nowhere")
+    assert (result.status, result.errors) == (0, []), result.log
+    assert not result.installed
+    assert result.site == release.root / "the rëlease" / "packages"
+    assert result.extra is None
+    assert list(release.tools.iterdir()) == list(release.temp.iterdir()) == []
+
+
+def test_a_release_installs_what_few_runs_need_and_nothing_else(release: Runner) -> None:
+    result = release.prepare(CRYPTOGRAPHY="true")
+    assert (result.status, result.errors) == (0, []), result.log
+    assert result.site == release.root / "the rëlease" / "packages"
+    assert result.extra is not None
+    assert result.extra.parent == release.tools / "chainloop-smtp"
+    assert (result.extra / "certifi").is_dir()
+    assert not (result.extra / "jinja2").exists()
+
+
+def test_the_folder_of_a_release_stays_as_it_was(release: Runner) -> None:
+    action = release.root / "the rëlease"
+    package = action / "src" / "chainloop_smtp"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(
+        "import certifi, idna, jinja2, sys\n"
+        "def main():\n"
+        "    print(certifi.__file__, sys.pycache_prefix, sep='\\n')\n"
+        "    raise SystemExit(5)\n"
+    )
+    before = sorted(action.rglob("*"))
+    result = release.prepare(CRYPTOGRAPHY="true")
+    ran = release.launch(result)
+    assert ran.returncode == 5, ran.stdout
+    assert result.extra is not None
+    assert ran.stdout.splitlines() == [str(result.extra / "certifi" / "__init__.py"), "None"]
+    assert sorted(action.rglob("*")) == before
 
 
 def test_the_bootstrap_is_no_riddle_to_old_pythons() -> None:
