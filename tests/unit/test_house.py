@@ -17,6 +17,7 @@ STAGES = (
     "config_file",
     "source",
     "attestation",
+    "signature",
     "verdict",
     "routing",
     "addressing",
@@ -46,7 +47,16 @@ DOORS = {
     "aiosmtpd": {"cli/demo.py"},
     "trustme": {"cli/demo.py"},
     "requests": {"https.py"},
-    "cryptography": {"token/google.py"},
+    "cryptography": {
+        "signature/chain.py",
+        "signature/envelopes.py",
+        "signature/keys.py",
+        "signature/names.py",
+        "signature/timestamps.py",
+        "signature/trust.py",
+        "token/google.py",
+    },
+    "rfc3161_client": {"signature/timestamps.py"},
     # Programs that the user names; and ourselves, to render the user's templates apart. `message`
     # stays pure in spite of it: what comes back depends on nothing but facts and templates.
     "subprocess": {"source/command.py", "message/child.py"},

@@ -15,12 +15,14 @@ class Trust:
         roots: DER of the certificates at which a signer's chain may end.
         intermediates: DER of certificates that the roots have issued, directly or not.
         timestamp_authorities: DER of the certificates that sign time stamps.
+        timestamp_issuers: DER of all certificates above these; no signer's chain may end there.
         key: DER (SubjectPublicKeyInfo) of a key that signs itself; empty when there is none.
     """
 
     roots: tuple[bytes, ...] = field(default=(), repr=False)
     intermediates: tuple[bytes, ...] = field(default=(), repr=False)
     timestamp_authorities: tuple[bytes, ...] = field(default=(), repr=False)
+    timestamp_issuers: tuple[bytes, ...] = field(default=(), repr=False)
     key: bytes = field(default=b"", repr=False)
 
 
@@ -47,8 +49,7 @@ class SignatureCheck:
             a key signed.
         authority: Subject of the trusted root at which the certificate's chain ends.
         method: Kind of key and hash, such as ``ECDSA P-256, SHA-256``.
-        key_fingerprint: ``SHA256:<base64>`` of the key's SubjectPublicKeyInfo, as OpenSSL has it in
-            DER.
+        key_fingerprint: ``sha256:<hex>`` of what ``openssl pkey -pubin -outform DER`` writes of it.
         signed_at: When, as far as it is proven: the trusted time stamp, else the start of the
             certificate's validity. Aware, in UTC; None when a key signed and no time stamp says.
         timestamped_at: The earliest trusted time stamp; None when there is none.

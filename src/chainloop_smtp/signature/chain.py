@@ -1,0 +1,143 @@
+"""A signer's certificate -> the trusted root at which its chain ends (RFC 5280 section 6)."""
+
+import re
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from chainloop_smtp.signature.names import format_issuer
+
+_CODE_SIGNING = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+
+
+class ChainError(Exception):
+    """The certificate is not to be trusted; the text says why, in a clause."""
+
+
+def find_root(
+    leaf: x509.Certificate,
+    intermediates: list[x509.Certificate],
+    roots: list[x509.Certificate],
+    time: datetime,
+) -> x509.Certificate:
+    """Build the chain of a certificate that may sign code, and return its end.
+
+    The library builds it: names, signatures (SHA-256 at least; authorities with RSA from 2048 bits
+    or ECDSA), validity, path length, name constraints, critical extensions. As Go's `x509` does,
+    which Chainloop verifies with, it takes authorities without key usage, and demands code signing
+    wherever an extended key usage is stated.
+
+    Args:
+        intermediates: Trusted or not.
+        time: Aware; when all certificates have to be valid.
+
+    Raises:
+        ChainError: There is no chain.
+    """
+    _check_issuer(leaf, [*roots, *intermediates])
+    policy = PolicyBuilder().store(Store(roots)).time(time)
+    policy = policy.extension_policies(ca_policy=_AUTHORITY, ee_policy=_SIGNER)
+    try:
+        return policy.build_client_verifier().verify(leaf, intermediates).chain[-1]
+    except VerificationError as error:
+        raise ChainError(f"the certificate's chain does not verify: {_clean(error)}") from error
+
+
+def _check_issuer(leaf: x509.Certificate, authorities: list[x509.Certificate]) -> None:
+    """Say in plain words what goes wrong most often.
+
+    Raises:
+        ChainError: Nobody at hand has issued the certificate.
+    """
+    namesakes = [each for each in authorities if each.subject == leaf.issuer]
+    issuer = format_issuer(leaf)
+    if not namesakes:
+        raise ChainError(f"the certificate is issued by {issuer}, which trusted-root does not hold")
+    if not any(is_issued_by(leaf, each) for each in namesakes):
+        raise ChainError(
+            f"the certificate is not issued by the {issuer} in trusted-root, but by another key "
+            "under the same name, or it has been changed"
+        )
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the names fit, and the issuer's key has signed the certificate."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _require_no_authority(
+    _policy: Policy, _certificate: x509.Certificate, basic: x509.BasicConstraints | None
+) -> None:
+    if basic and basic.ca:
+        raise ValueError("the signer's certificate is an authority's")
+
+
+def _require_certifying(
+    _policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None
+) -> None:
+    if usage and not usage.key_cert_sign:
+        raise ValueError("an issuer's key may not sign certificates")
+
+
+def _require_signing(
+    _policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None
+) -> None:
+    if usage and not usage.digital_signature:
+        raise ValueError("the key may not sign documents")
+
+
+def _require_code_signing(
+    _policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage and not _CODE_SIGNING & set(usage):
+        raise ValueError("a certificate in it is not for code signing")
+
+
+_ANY = Criticality.AGNOSTIC
+_AUTHORITY = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, _ANY, None)
+    .may_be_present(x509.KeyUsage, _ANY, _require_certifying)
+    .may_be_present(x509.ExtendedKeyUsage, _ANY, _require_code_signing)
+)
+_SIGNER = (
+    ExtensionPolicy.permit_all()
+    .may_be_present(x509.BasicConstraints, _ANY, _require_no_authority)
+    .may_be_present(x509.KeyUsage, _ANY, _require_signing)
+    .may_be_present(x509.ExtendedKeyUsage, _ANY, _require_code_signing)
+)
+
+
+def _clean(error: VerificationError) -> str:
+    """The library's words, without what it wraps around them, or plainer ones."""
+    text = _WRAPPING.sub("", str(error))
+    return next((plain for start, plain in _PLAIN.items() if text.startswith(start)), text)
+
+
+_WRAPPING = re.compile(
+    r"^(?:(?:validation failed|candidates exhausted|Python extension validator failed|ValueError)"
+    r": )+| \(encountered processing .*",
+    re.DOTALL,
+)
+_PLAIN = {
+    "basicConstraints.cA must be": "an issuer is no certificate authority",
+    "invalid extension: 2.5.29.19": "an issuer is no certificate authority",
+    "cert is not valid at": "an authority was not valid when the certificate was issued",
+    "Forbidden public key": "an authority's key is neither RSA nor ECDSA",
+    "Forbidden signature": "a certificate is signed with an algorithm that does not count",
+    "RSA key is too weak": "an authority's RSA key is shorter than 2048 bits",
+}

@@ -1,0 +1,172 @@
+"""Envelope, Trust -> SignatureCheck, where something that is trusted applies."""
+
+import warnings
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from chainloop_smtp.model.attested import Envelope
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
+from chainloop_smtp.signature import chain, keys, timestamps
+from chainloop_smtp.signature.names import format_signer, format_subject
+
+# What reading a hostile certificate raises, here and there.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+class _VerificationError(Exception):
+    """The signature is not to be trusted; the text says why, in a clause."""
+
+
+def verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
+    """Verify with the signer's certificate, where there is one and roots for it; else with the key.
+
+    Args:
+        envelope: With at least one signature.
+        trust: With a key where the envelope has no certificate.
+    """
+    with warnings.catch_warnings():
+        # Of oddities in a certificate, which the library still takes.
+        warnings.simplefilter("ignore")
+        try:
+            return _verify(envelope, trust)
+        except (_VerificationError, chain.ChainError, timestamps.TimestampError) as error:
+            return SignatureCheck(status=SignatureStatus.FAILED, reason=str(error))
+
+
+def _verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
+    leaf: x509.Certificate | None = None
+    key: PublicKeyTypes
+    if envelope.certificates and (trust.roots or not trust.key):
+        try:
+            leaf = _load(envelope.certificates[0])
+            key = leaf.public_key()
+            check = SignatureCheck(
+                status=SignatureStatus.VERIFIED,
+                signer=format_signer(leaf),
+                signed_at=leaf.not_valid_before_utc,
+                authority=format_subject(_find_root(leaf, envelope, trust)),
+            )
+        except _DAMAGE as error:
+            raise _VerificationError("the certificate is damaged") from error
+    else:
+        key = load_der_public_key(trust.key)
+        check = SignatureCheck(status=SignatureStatus.VERIFIED)
+    try:
+        strong = keys.require_strong(key)
+    except keys.KeyKindError as error:
+        raise _VerificationError(f"the signer's key is {error}") from error
+    method, signature = _find_signature(strong, envelope)
+    check = replace(check, method=method, key_fingerprint=keys.fingerprint(strong))
+    return _with_timestamps(check, leaf, signature, envelope, trust)
+
+
+def _find_root(leaf: x509.Certificate, envelope: Envelope, trust: Trust) -> x509.Certificate:
+    intermediates = [_load(each) for each in (*trust.intermediates, *envelope.certificates[1:])]
+    roots = [_load(each) for each in trust.roots]
+    return chain.find_root(leaf, intermediates, roots, leaf.not_valid_before_utc)
+
+
+def _load(der: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(der)
+
+
+def _find_signature(key: keys.SigningKey, envelope: Envelope) -> tuple[str, bytes]:
+    """Verify every signature with the one key, and return how and what the first one is.
+
+    DSSE lets others sign too, and a verifier pass over whom it does not know. Chainloop's command
+    makes one signature and looks at the first alone; one more than that is nothing that it made.
+
+    Raises:
+        _VerificationError: One does not verify.
+    """
+    message = _encode(envelope)
+    verified = []
+    for signature in envelope.signatures:
+        for candidate in _list_readings(signature):
+            if method := keys.find_method(key, candidate, message):
+                verified.append((method, candidate))
+                break
+    if len(verified) < len(envelope.signatures):
+        count = len(envelope.signatures)
+        which = f"one of the {count} signatures does" if verified else "the signature does"
+        raise _VerificationError(
+            f"{which} not verify: what was signed is not what the evidence holds"
+        )
+    return verified[0]
+
+
+def _encode(envelope: Envelope) -> bytes:
+    """DSSE's pre-authentication encoding: what is signed."""
+    kind = envelope.payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(envelope.payload), envelope.payload)
+
+
+def _list_readings(signature: bytes) -> Iterator[bytes]:
+    """The signature, and what it is in base64: until 2025 Chainloop encoded it twice."""
+    yield signature
+    try:
+        yield a2b_base64(signature, strict_mode=True)
+    except Base64Error:
+        return
+
+
+def _with_timestamps(
+    check: SignatureCheck,
+    leaf: x509.Certificate | None,
+    signature: bytes,
+    envelope: Envelope,
+    trust: Trust,
+) -> SignatureCheck:
+    """Add when it was signed, where trusted authorities say.
+
+    Raises:
+        TimestampError: A time stamp is wrong; as for Chainloop's command, none may be.
+    """
+    if not envelope.timestamps:
+        return check
+    if not trust.timestamp_authorities:
+        return replace(
+            check, reason="the time stamp is not checked: trusted-root holds no authority for it"
+        )
+    authorities = [_load(each) for each in trust.timestamp_authorities]
+    issuers = [_load(each) for each in trust.timestamp_issuers]
+    try:
+        found = [
+            timestamps.read(each, signature, authorities, issuers) for each in envelope.timestamps
+        ]
+    except ImportError:
+        return replace(
+            check,
+            reason="the time stamp is not checked: rfc3161-client is not installed",
+        )
+    for each in found:
+        if leaf and not leaf.not_valid_before_utc <= each.time <= leaf.not_valid_after_utc:
+            raise _VerificationError(
+                f"the time stamp, {_format(each.time)}, is outside of the certificate's validity"
+            )
+    first = min(found)
+    return replace(
+        check,
+        signed_at=first.time,
+        timestamped_at=first.time,
+        timestamp_authority=first.authority,
+    )
+
+
+def _format(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(" ", "seconds").replace("+00:00", " UTC")
