@@ -24,12 +24,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import states
 from chainloop_smtp.message import templates
 from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.clean import CleanFacts, clean
 from chainloop_smtp.message.findings import lines
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.sandbox import Sandbox
+from chainloop_smtp.message.wording import word
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -54,6 +56,7 @@ from chainloop_smtp.model.facts import (
 )
 from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.model.settings import Attachment, Composition, EnvValues, Mailbox
+from chainloop_smtp.received.visible import visible
 from chainloop_smtp.verdict import judge
 from states import (
     JOB,
@@ -601,14 +604,16 @@ def test_a_subject_is_short_and_never_loses_project_outcome_or_commit(
 
 @slow
 @given(attestations(hostile), jobs(hostile))
-def test_a_preheader_is_short_and_not_the_subject_again(attestation: Attestation, job: Job) -> None:
+def test_what_a_list_of_mails_shows_of_it_is_the_headline_the_finding_and_the_lead(
+    attestation: Attestation, job: Job
+) -> None:
     mail = written(attestation, job)
-    match = re.search(r'<div style="display:none[^>]*>(.*?)</div>', mail.html, re.DOTALL)
+    words = word(clean(states.facts_of(attestation, job)))
+    seen = visible(mail.html)
 
-    assert match
-    preheader = Html(f"<p>{match[1]}</p>").text
-    assert 0 < len(preheader) <= 150
-    assert preheader != mail.subject
+    assert seen.lines == seen.everything
+    first = words.headline + words.finding + words.lead
+    assert packed("".join(seen.lines)).startswith(packed(first))
 
 
 # --- cleaning ----------------------------------------------------------------------------------

@@ -696,59 +696,30 @@ def test_a_byline_without_a_place_begins_with_the_time() -> None:
         ),
         (Violation(finding=Finding(kind=FindingKind.LICENSE, id="GPL")), "GPL"),
         (Violation(subject="policy"), "policy"),
-        (Violation(message=".hidden is there.."), ".hidden is there"),
-        (Violation(message="It is by X."), "It is by X"),
-        (Violation(message="a" * 110), "a" * 110),
+        (Violation(message="It is by X."), "It is by X."),
+        (Violation(message="a" * 200), "a" * 200),
+        (Violation(message="a" * 201), "a" * 197 + "..."),
     ],
 )
-def test_the_preheader_quotes_the_worst_violation(violation: Violation, line: str) -> None:
+def test_the_finding_is_the_first_line_of_the_worst_violation(
+    violation: Violation, line: str
+) -> None:
     passed = Evaluation(name="fine", violations=(Violation(message="old", is_suppressed=True),))
     evaluation = Evaluation(name="gate", is_gate=True, violations=(violation,))
-    policies = Policies(evaluations=(passed, evaluation), evaluation_count=7, passed_count=4)
+    policies = Policies(evaluations=(passed, evaluation))
 
-    said = words(Outcome.BLOCKED, policies=policies)
-    assert said.preheader == f"{line}. 4 of 7 policies passed."
-
-
-def test_a_quotation_that_is_cut_ends_in_its_own_dots() -> None:
-    evaluation = Evaluation(name="gate", violations=(Violation(message="a " * 56),))
-    policies = Policies(evaluations=(evaluation,), evaluation_count=7, passed_count=4)
-
-    said = words(Outcome.BLOCKED, policies=policies).preheader
-    assert said == f"{formatting.cut(('a ' * 56).strip(), 110)} 4 of 7 policies passed."
+    assert words(Outcome.BLOCKED, policies=policies).finding == line
 
 
-def test_the_preheader_of_a_run_that_passed_tells_of_it() -> None:
-    attestation = Attestation(
-        shape="",
-        is_recorded=True,
-        run=Run(
-            started_at=datetime(2026, 3, 1, tzinfo=UTC),
-            finished_at=datetime(2026, 3, 1, 0, 5, 11, tzinfo=UTC),
-        ),
-        materials=(Material(name="sbom"), Material(name="vex", is_set=False)),
-        policies=Policies(evaluation_count=7, passed_count=7),
-        commit=Commit(sha="9c1d4e7f", author_name="Ada Quay"),
-    )
-
-    said = words(Outcome.PASSED, attestation).preheader
-    assert said == "All 7 policies passed, 1 material attested in 5 min 11 s by Ada Quay."
-    bare = replace(attestation, run=Run(), commit=Commit(sha="9c1d4e7f"))
-    said = words(Outcome.PASSED, bare).preheader
-    assert said == "All 7 policies passed, 1 material attested."
-    many = replace(bare, commit=Commit(sha="9c1d4e7f", author_name="A" * 150))
-    said = words(Outcome.PASSED, many).preheader
-    assert said == f"All 7 policies passed, 1 material attested by {'A' * 101}..."
-
-
-def test_the_preheader_of_a_failed_run_is_its_reason() -> None:
+def test_where_the_job_failed_or_nothing_is_violated_no_finding_stands_out() -> None:
     policies = Policies(evaluations=(GATE,), violation_count=1)
+
+    assert words(Outcome.VIOLATIONS, policies=policies).finding
     for outcome in (Outcome.FAILED, Outcome.CANCELLED):
-        assert words(outcome, reason="job build failed", policies=policies).preheader == (
-            "Job build failed. The attestation was recorded with 1 policy violation in a gate."
-        )
-    long = words(Outcome.FAILED, reason="job " + "b" * 200).preheader
-    assert long == f"Job {'b' * 143}..."
+        assert words(outcome, policies=policies).finding == ""
+    assert (
+        words(Outcome.PASSED, policies=Policies(evaluations=(Evaluation(name="a"),))).finding == ""
+    )
 
 
 def test_several_jobs_are_listed_with_this_one_last() -> None:
@@ -814,15 +785,6 @@ def test_a_failed_run_says_that_its_policy_check_was_bypassed() -> None:
         "Job build failed. The attestation was recorded with 1 policy violation in a gate; the "
         "policy check was bypassed by exception."
     )
-
-
-def test_a_quote_that_is_cut_ends_once() -> None:
-    violation = Violation(message="word word " * 15)
-    evaluation = Evaluation(name="gate", is_gate=True, violations=(violation,))
-    policies = Policies(evaluations=(evaluation,), evaluation_count=1)
-
-    said = words(Outcome.BLOCKED, policies=policies).preheader
-    assert said == f"{'word word ' * 10}word wo... 0 of 1 policy passed."
 
 
 @pytest.mark.parametrize(

@@ -175,8 +175,8 @@ def compose_registration(
         badge="Registered",
         subject=f"[{plugin.id}] Registered: {name}",
         headline=f"{name} is registered",
+        finding="",
         lead="This mail proves that mails about Chainloop runs reach you. Nothing to do.",
-        preheader=f"Mails about Chainloop runs will come through {registration.host}.",
         byline="",
         describe="",
     )

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 
 from chainloop_smtp.message import findings, formatting, grouping, lead
-from chainloop_smtp.model.attested import Attestation, Policies, Run
+from chainloop_smtp.model.attested import Attestation, Policies
 from chainloop_smtp.model.facts import (
     NOT_FOUND,
     Outcome,
@@ -16,7 +16,7 @@ from chainloop_smtp.model.settings import Thread
 _HEADLINE = 400
 _LONGEST = 78  # characters; what a desktop client shows in a list
 _PROJECT = 24
-_QUOTED = 110
+_FINDING = 200
 # Chainloop's run ids are UUIDs. Anything else is not put into a line to be pasted into a shell.
 _RUN_ID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 
@@ -69,10 +69,11 @@ class Wording:
         badge: The outcome in a word or two.
         glyph: One character for the tone; decoration only.
         subject: At most 78 characters, on one line.
-        headline: What happened to what.
+        headline: What happened to what. The HTML begins with it, `finding` and `lead`: that is what
+            a list of mails shows behind the subject.
+        finding: The worst violation in a line; empty where there is none.
         lead: At most two sentences: what it means.
         doubt: Why the evidence may be another run's, or cannot be read; empty: it looks right.
-        preheader: What a list of mails shows behind the subject.
         byline: Workflow, branch, commit, author, time; empty when none is known.
         describe: Arguments of the ``chainloop`` command that prints the statement; empty when
             nothing is recorded.
@@ -83,8 +84,8 @@ class Wording:
     badge: str
     subject: str
     headline: str
+    finding: str
     lead: str
-    preheader: str
     byline: str
     describe: str
     doubt: str = ""
@@ -98,15 +99,14 @@ def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     tone = Tone.IDLE if is_idle else _TONES[outcome]
     badge = _badge(facts)
     subject = _subject_by_ref if thread is Thread.REF else _subject_by_outcome
-    sentences = lead.sentences(facts)
     return Wording(
         tone=tone,
         glyph=_GLYPHS[tone],
         badge=badge,
         subject=subject(facts, badge),
         headline=formatting.cut(_headline(facts), _HEADLINE),
-        lead=sentences,
-        preheader=_preheader(facts, sentences),
+        finding=_finding(facts),
+        lead=lead.sentences(facts),
         byline=_byline(facts),
         describe=_describe(facts.attestation),
         doubt=facts.verdict.doubt,
@@ -182,25 +182,12 @@ def _blockers(policies: Policies) -> list[str]:
     return list(dict.fromkeys(each.name for each in gated or violated))
 
 
-def _preheader(facts: RunFacts, sentences: str) -> str:
-    """30 to 150 characters: the first violation's message where there is one, else the lead."""
-    policies, outcome = facts.policies, facts.verdict.outcome
-    worst = next((found[0] for _, found in grouping.violated(policies)), None)
-    if worst and outcome not in (Outcome.FAILED, Outcome.CANCELLED):
-        message = findings.lines(worst.violation)[0].rstrip(".")
-        end = "." if len(message) <= _QUOTED else ""
-        return f"{formatting.cut(message, _QUOTED)}{end} {lead.score(policies)}."
-    if outcome is Outcome.PASSED and facts.attestation:
-        return formatting.cut(_achievement(facts, facts.attestation.run), 150)
-    return formatting.cut(sentences, 150)
-
-
-def _achievement(facts: RunFacts, run: Run) -> str:
-    """``All 7 policies passed, 6 materials attested in 5 min 11 s by Ada Quay``."""
-    materials = formatting.count(formatting.material_count(facts), "material")
-    lasted = f" in {formatting.duration(run.duration)}" if run.duration is not None else ""
-    by = f" by {facts.commit.author_name}" if facts.commit and facts.commit.author_name else ""
-    return f"{lead.passed(facts.policies)}, {materials} attested{lasted}{by}."
+def _finding(facts: RunFacts) -> str:
+    """First line of the worst violation; empty where there is none, or the job itself failed."""
+    worst = next((found[0] for _, found in grouping.violated(facts.policies)), None)
+    if worst is None or facts.verdict.outcome in (Outcome.FAILED, Outcome.CANCELLED):
+        return ""
+    return formatting.cut(findings.lines(worst.violation)[0], _FINDING)
 
 
 def _byline(facts: RunFacts) -> str:
