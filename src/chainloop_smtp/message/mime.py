@@ -1,8 +1,8 @@
 """Headers and parts -> bytes: RFC 5322 (the message), 2045 to 2047 (MIME), by hand.
 
 Every byte is 7-bit, but for addresses that are wanted in UTF-8 (RFC 6532), and every line ends in
-CRLF. Header lines are folded at 78 columns, bodies are quoted-printable of at most 76; no value,
-however long or hostile, makes a line of over 998 or one header more.
+CRLF. Header lines are folded at 78 columns, but for a long file name; bodies are quoted-printable
+of at most 76. No value, however long or hostile, makes a line of over 998 or one header more.
 """
 
 import base64
@@ -41,7 +41,8 @@ _DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(\..*)?",
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 # Controls, bidirectional and other invisible characters, surrogates, private ones, line ends.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-# Nothing that a mail program would show by itself: HTML and SVG can hold scripts.
+# Nothing that a mail program would show by itself, since HTML and SVG can hold scripts; and no kind
+# of text, since servers and mail programs may change its line ends or append a line to it.
 _MEDIA_TYPES = {
     ".json": "application/json",
     ".sarif": "application/sarif+json",
@@ -49,10 +50,6 @@ _MEDIA_TYPES = {
     ".zip": "application/zip",
     ".gz": "application/gzip",
     ".pdf": "application/pdf",
-    ".txt": "text/plain; charset=utf-8",
-    ".log": "text/plain; charset=utf-8",
-    ".md": "text/plain; charset=utf-8",
-    ".csv": "text/csv; charset=utf-8",
 }
 
 
@@ -82,12 +79,12 @@ def attachment(name: str, media_type: str, content: bytes) -> bytes:
 
     Args:
         name: Of one line; without path, and without a quote or backslash.
-        media_type: ``type/subtype``, with parameters or without.
+        media_type: ``type/subtype``.
     """
     encoded = binascii.b2a_base64(content, newline=False)
     lines = [encoded[at : at + _BASE64_LINE] for at in range(0, len(encoded), _BASE64_LINE)]
     return (
-        f"Content-Type: {media_type}\r\n"
+        f"Content-Type: {media_type};\r\n {_plain_name(name)}\r\n"
         "Content-Transfer-Encoding: base64\r\n"
         f"Content-Disposition: attachment;\r\n {_file_name(name)}\r\n\r\n"
     ).encode("ascii") + b"\r\n".join(lines)
@@ -162,9 +159,21 @@ def _multipart(subtype: str, boundary: str, parts: Sequence[bytes]) -> list[byte
     return [*pieces, delimiter, b"--\r\n"]
 
 
+def _plain_name(name: str) -> str:
+    """The parameter ``name``, for readers from before RFC 2231 or 2183: encoded-words in quotes.
+
+    RFC 2047 section 5 (3) forbids them there, and Outlook, Gmail and their readers know them.
+    """
+    words = [name] if name.isascii() else _encoded_words(name, len(' name="'))
+    return 'name="' + "\r\n ".join(words) + '"'
+
+
 def _file_name(name: str) -> str:
-    """The parameter ``filename``: as it is, or as RFC 2231 has it (sections 3 and 4), folded."""
-    if name.isascii() and len(name) <= _PARAMETER:
+    """The parameter ``filename``: as it is, or as RFC 2231 has it (sections 3 and 4), folded.
+
+    ASCII stays on one line even if that is longer than 78: not every reader joins the pieces.
+    """
+    if name.isascii():
         return f'filename="{name}"'
     pieces, piece = [], "utf-8''"
     for each in map(_percent_encoded, name):
