@@ -11,6 +11,8 @@ What the folder holds::
 
     action.yml  action/  src/  LICENSE  requirements.txt  requirements-crypto.txt     ours
     packages/          what the wheels hold
+    README.md          of the source, with links that lead there
+    pyproject.toml     so that pip can install the command from a release as well
     THIRD-PARTY.txt    whose they are, and their licences
     sbom.cdx.json      the same for machines: CycloneDX
 """
@@ -37,7 +39,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = "requirements.txt"
-OURS = ("action.yml", "action", "src", "LICENSE", LOCK, "requirements-crypto.txt")
+OURS = ("action.yml", "action", "src", "LICENSE", "pyproject.toml", LOCK, "requirements-crypto.txt")
+README = "README.md"
 PACKAGES = "packages"
 
 # The minor versions of Python 3 that get byte code.
@@ -118,6 +121,7 @@ def build(target: Path, pythons: Iterable[tuple[str, Path]]) -> tuple[Package, .
             _unpack(wheel, lock, tree / PACKAGES) for wheel in _download(lock, Path(name))
         )
         version = _version(tree)
+        _write(tree / README, _lead_to_source((ROOT / README).read_text("utf-8"), version))
         for _, python in pythons:
             _compile(python, tree, Path(name, "templates"))
         _write(tree / "THIRD-PARTY.txt", _third_party(packages))
@@ -178,6 +182,13 @@ def _version(tree: Path) -> str:
     if found is None:
         raise BuildError("src/chainloop_smtp/__init__.py names no version")
     return found[1]
+
+
+def _lead_to_source(page: str, version: str) -> str:
+    """Make a page's relative links lead to the source's tag, which has what they name."""
+    there = f"source/v{version}/"
+    page = re.sub(r'(!\[[^]]*\]\(|src=")(?!\w+:)', rf"\1../../raw/{there}", page)
+    return re.sub(r"(\]\()(?!\w+:|#|\.\./)", rf"\1../../blob/{there}", page)
 
 
 def _download(lock: str, folder: Path) -> list[Path]:
