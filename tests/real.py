@@ -7,6 +7,7 @@ green run must not be one that looked at nothing.
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -38,6 +39,16 @@ def require_real(*programs: str) -> tuple[Path, ...]:
     if rooted and os.geteuid() != 0:
         _lacking(f"{' and '.join(rooted)} can only be started by root")
     return tuple(path for path in found.values() if path is not None)
+
+
+def require_network_namespace() -> tuple[str, ...]:
+    """Beginning of a command that runs another without a network; skips the test without it."""
+    (unshare,) = require_real("unshare")
+    mapped = () if os.geteuid() == 0 else ("--map-root-user",)
+    command = (str(unshare), "--net", *mapped)
+    if subprocess.run((*command, "true"), check=False, stderr=subprocess.DEVNULL).returncode:
+        _lacking("this user may not make a network namespace")
+    return command
 
 
 def _find(program: str) -> Path | None:
