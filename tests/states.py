@@ -32,6 +32,7 @@ from chainloop_smtp.model.attested import (
 from chainloop_smtp.model.facts import Changes, Job, JobResult, JobStatus, RunFacts, Verdict
 from chainloop_smtp.model.mail import File, Mail
 from chainloop_smtp.model.settings import Attachment, Mailbox, Options, Plugin, Registration
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC)
@@ -56,9 +57,10 @@ def written(
     options: Options = OPTIONS,
     verdict: Verdict | None = None,
     changes: Changes | None = None,
+    signature: SignatureCheck | None = None,
     **more: Any,
 ) -> Mail:
-    facts = CleanFacts(facts_of(attestation, job, verdict, changes))
+    facts = CleanFacts(facts_of(attestation, job, verdict, changes, signature=signature))
     return compose(render(facts, options, **more), options, message_id="run.1@example.test")
 
 
@@ -68,9 +70,16 @@ def facts_of(
     verdict: Verdict | None = None,
     changes: Changes | None = None,
     now: datetime = NOW,
+    signature: SignatureCheck | None = None,
 ) -> RunFacts:
-    verdict = verdict or judge(attestation, job)
-    return RunFacts(job=job, verdict=verdict, attestation=attestation, changes=changes, now=now)
+    return RunFacts(
+        job=job,
+        verdict=verdict or judge(attestation, job, signature),
+        attestation=attestation,
+        signature=signature,
+        changes=changes,
+        now=now,
+    )
 
 
 def compared(previous: Attestation, current: Attestation) -> Changes:
@@ -94,6 +103,23 @@ def counted(*evaluations: Evaluation, **more: Any) -> Policies:
         **more,
     )
 
+
+# --- signatures --------------------------------------------------------------------------------
+
+VERIFIED = SignatureCheck(
+    status=SignatureStatus.VERIFIED,
+    signer="O=18c3f782-4936-4630-ab8d-20b511366699 (release@lakeside.example)",
+    authority="CN=Lakeside Chainloop CA, O=Lakeside Bank",
+    method="ECDSA P-256, SHA-256",
+    key_fingerprint="SHA256:Hy2ZSJVBpD5bKAvT7kD0kyqnZkQ3Zqv0sYtYbR0n8fE=",
+    signed_at=datetime(2026, 3, 12, 9, 46, 31, tzinfo=UTC),
+    timestamped_at=datetime(2026, 3, 12, 9, 46, 31, tzinfo=UTC),
+    timestamp_authority="CN=Lakeside TSA, O=Lakeside Bank",
+)
+WRONG = SignatureCheck(status=SignatureStatus.FAILED, reason="the payload is not what was signed")
+UNCHECKED = SignatureCheck(
+    status=SignatureStatus.UNCHECKED, reason="the evidence holds no signature"
+)
 
 # --- golden mails ------------------------------------------------------------------------------
 
@@ -404,10 +430,16 @@ def golden_mails() -> dict[str, Mail]:
         "changed": written(after, JOB, changes=compared(EARLIER, after)),
         "nothing-changed": written(RECORDED, JOB, changes=compared(RECORDED, RECORDED)),
         "attached": written(RECORDED, JOB, enclosed=parts(files)),
+        "signature-verified": written(RECORDED, JOB, signature=VERIFIED),
+        "signature-failed": written(RECORDED, JOB, signature=WRONG),
+        "signature-unchecked": written(RECORDED, JOB, signature=UNCHECKED),
     }
 
 
-OTHERS = ("registration", "changed", "nothing-changed", "attached")
+OTHERS = (
+    *("registration", "changed", "nothing-changed", "attached"),
+    *("signature-verified", "signature-failed", "signature-unchecked"),
+)
 
 
 # --- any attestation ---------------------------------------------------------------------------

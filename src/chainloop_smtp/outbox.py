@@ -114,6 +114,7 @@ def receipt_entry(registration: Registration, delivery: Delivery) -> dict[str, o
         ),
         "from": mail.sender,
         **({"intended": list(mail.intended)} if mail.intended else {}),
+        **({"signature": mail.signature} if mail.signature else {}),
         "server": {"host": registration.host, "port": registration.port},
         "interrupted": delivery.is_interrupted,
         "recipients": [

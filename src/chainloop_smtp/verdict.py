@@ -6,6 +6,7 @@ from chainloop_smtp.model.attested import Attestation, Material, RunState, Strat
 from chainloop_smtp.model.facts import (
     GITHUB_HOST,
     NO_EVIDENCE,
+    WRONG_SIGNATURE,
     Job,
     JobStatus,
     Outcome,
@@ -15,6 +16,7 @@ from chainloop_smtp.model.facts import (
     is_of_other_ci,
     url_host,
 )
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 
 _OUTCOMES: dict[PolicyStatus | None, Outcome] = {
     PolicyStatus.BYPASSED: Outcome.BYPASSED,
@@ -39,7 +41,9 @@ _SKIPPED = {JobStatus.SKIPPED: ("was skipped", "were skipped")}
 _NAMED_JOBS = 3
 
 
-def judge(attestation: Attestation | None, job: Job) -> Verdict:
+def judge(
+    attestation: Attestation | None, job: Job, signature: SignatureCheck | None = None
+) -> Verdict:
     """Judge a run.
 
     The first of these that holds is the outcome: blocked, failed, cancelled, not attested,
@@ -47,9 +51,19 @@ def judge(attestation: Attestation | None, job: Job) -> Verdict:
     fail too, so blocked stands before failed. A push does not print whether the policy check was
     bypassed; where no job failed, a violated gate is therefore no more than a violation.
 
+    Evidence with a wrong signature proves nothing: such a run has failed, whatever it says.
+
     Args:
         attestation: None when no evidence was handed over.
+        signature: None when it was not to be verified.
     """
+    if signature and signature.status is SignatureStatus.FAILED:
+        reasons = (WRONG_SIGNATURE, _jobs(job, _FAILURES) or _jobs(job, _CANCELLATIONS))
+        return Verdict(
+            outcome=Outcome.FAILED,
+            reason=", ".join(filter(None, reasons)),
+            doubt=doubt(attestation, job),
+        )
     status = _policy_status(attestation, job) if attestation else None
     missing = _missing(attestation.materials) if attestation else ()
     if status is PolicyStatus.BLOCKED:

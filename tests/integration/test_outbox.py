@@ -216,6 +216,13 @@ def test_the_receipt_says_what_was_sent_to_whom_and_what_the_server_said(tmp_pat
     }
 
 
+def test_the_receipt_says_whether_the_evidence_was_signed_by_whom_it_should(tmp_path: Path) -> None:
+    (entry,) = receipt(tmp_path, Delivery(mail=replace(MAIL, signature="failed"), results=()))[
+        "deliveries"
+    ]
+    assert entry["signature"] == "failed"
+
+
 def test_the_transactions_of_one_attempt_are_summed_up(tmp_path: Path) -> None:
     put_off = Reply(code=452, enhanced="4.5.3", text="too many recipients")
     one = replace(ATTEMPT, number=1, why="half of it", notes=("no DSN", "slow"))

@@ -348,3 +348,26 @@ def test_a_copy_of_a_bundle_with_other_white_space_is_still_that_bundle(
     told = attestation.parse(builders.encoded(builders.bundle(statement), indent=indent))
 
     assert builders.digest_of(builders.stored_bundle(statement)) in told.signing.bundle_digests
+
+
+CERTIFICATE = {"rawBytes": "bGVhZg=="}
+TIMESTAMPS = {"rfc3161Timestamps": [{"signedTimestamp": "c3RhbXA="}]}
+
+
+@pytest.mark.parametrize(
+    "material",
+    [
+        {},
+        {"certificate": CERTIFICATE},
+        {"certificate": CERTIFICATE, "timestampVerificationData": TIMESTAMPS},
+        {"x509CertificateChain": {"certificates": [CERTIFICATE, {"rawBytes": "cm9vdA=="}]}},
+    ],
+    ids=["nothing", "certificate", "timestamp", "chain"],
+)
+def test_a_bundle_can_be_written_again_from_what_is_kept_of_it(material: builders.JSON) -> None:
+    bundle = builders.bundle(builders.statement(), material=material)
+    bundle["dsseEnvelope"]["signatures"] = [{"sig": "c2ln"}]
+    envelope = read(bundle).envelope
+
+    assert envelope is not None
+    assert json.loads(attestation.write_bundle(envelope)) == bundle

@@ -355,7 +355,7 @@ def test_only_the_commit_of_the_byline_is_a_link(job: Job, byline: tuple[Fact, .
 def test_only_tables_with_rows_are_shown() -> None:
     assert shown(None, Job())["sections"] == ()
     evidence = attested(OWN, commit="b" * 40)
-    evidence = replace(evidence, annotations=evidence.environment)
+    evidence = replace(evidence, annotations=evidence.environment, builder="chainloop.dev/cli")
     assert [each.title for each in shown(evidence, JOB)["sections"]] == [
         "Commit",
         "Run",

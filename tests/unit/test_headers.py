@@ -15,6 +15,7 @@ from chainloop_smtp.message.clean import clean
 from chainloop_smtp.model.attested import Attestation, Run, Workflow
 from chainloop_smtp.model.facts import Job, Outcome, PolicyStatus, Verdict
 from chainloop_smtp.model.settings import Composition, Header, Mailbox, Options, Registration
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from states import facts_of
 
 OPTIONS = Options(
@@ -80,6 +81,13 @@ def test_a_mail_says_whose_run_it_is_about_and_how_it_went() -> None:
         "X-Chainloop-Run-ID": "8f14e45f-ceea-467f-a8a4-3d2b1c0a9e8d",
         "X-Chainloop-Digest": f"sha256:{'0a' * 32}",
     }
+
+
+@pytest.mark.parametrize("status", SignatureStatus)
+def test_a_mail_says_whether_its_signature_is_verified(status: SignatureStatus) -> None:
+    facts = facts_of(ATTESTATION, JOB, PASSED, signature=SignatureCheck(status=status))
+    found = fields(headers.about(clean(facts), OPTIONS))
+    assert found["X-Chainloop-Signature"] == status
 
 
 def test_without_evidence_the_ci_job_names_the_list_and_nothing_else() -> None:

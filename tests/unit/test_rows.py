@@ -23,7 +23,7 @@ from chainloop_smtp.model.attested import (
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import EnvValues
-from states import JOB, NOW, facts_of
+from states import JOB, NOW, UNCHECKED, VERIFIED, WRONG, facts_of
 
 BARE = Attestation(shape="a test", is_recorded=False)
 SENDER = Sender(
@@ -111,7 +111,7 @@ def test_what_is_not_known_has_no_row(attestation: Attestation | None) -> None:
     facts = facts_of(attestation, Job())
 
     assert rows.run(facts) == rows.commit(facts) == ()
-    assert rows.signing(attestation) == rows.annotations(attestation) == ()
+    assert rows.signing(facts) == rows.annotations(attestation) == ()
     for env_values in EnvValues:
         assert rows.environment(attestation, env_values) == ()
 
@@ -119,7 +119,7 @@ def test_what_is_not_known_has_no_row(attestation: Attestation | None) -> None:
 def row(key: str, attestation: Attestation | None, job: Job = JOB) -> str:
     """The value under a key in the tables of the commit, the run and the signature."""
     facts = facts_of(attestation, job)
-    tables = (*rows.commit(facts), *rows.run(facts), *rows.signing(attestation))
+    tables = (*rows.commit(facts), *rows.run(facts), *rows.signing(facts))
     return "; ".join(each.value for each in tables if each.key == key)
 
 
@@ -169,20 +169,24 @@ def row(key: str, attestation: Attestation | None, job: Job = JOB) -> str:
             "self-hosted",
         ),
         ("Runner", replace(BARE, runner=Runner(type="GITLAB_PIPELINE")), "GITLAB_PIPELINE"),
-        ("Signature", replace(BARE, commit=Commit(sha="b", verification="verified")), "verified"),
         (
-            "Signature",
+            "Signed commit",
+            replace(BARE, commit=Commit(sha="b", verification="verified")),
+            "verified",
+        ),
+        (
+            "Signed commit",
             replace(BARE, commit=Commit(sha="b", verification="unverified", is_signed=True)),
             "not verified",
         ),
         (
-            "Signature",
+            "Signed commit",
             replace(BARE, commit=Commit(sha="b", verification="unavailable")),
             "verification unavailable",
         ),
-        ("Signature", replace(BARE, commit=Commit(sha="b", is_signed=True)), "signed"),
-        ("Signature", replace(BARE, commit=Commit(sha="b", verification="unspecified")), ""),
-        ("Signature", replace(BARE, is_recorded=True), "not checked"),
+        ("Signed commit", replace(BARE, commit=Commit(sha="b", is_signed=True)), "signed"),
+        ("Signed commit", replace(BARE, commit=Commit(sha="b", verification="unspecified")), ""),
+        ("Signature", replace(BARE, is_recorded=True), ""),
         (
             "Signature",
             replace(BARE, signing=Signing(is_verified=True)),
@@ -248,16 +252,70 @@ def test_a_signature_has_a_row_for_each_fact() -> None:
     )
     attestation = replace(BARE, signing=signing, builder="chainloop.dev/cli/v1.103.0")
 
-    assert rows.signing(attestation) == (
+    claims = (
         Fact("Certificate", "CN=ci.lakeside.example"),
         Fact("Identity", "https://a.test/x, b@a.test"),
         Fact("Issuer", "CN=Lakeside CA"),
         Fact("Key", "release-key", "code"),
+        Fact("Timestamps", "2"),
+    )
+    others = (
         Fact("Authority", "fulcio"),
         Fact("Timestamp authority", "https://tsa.example.test"),
-        Fact("Timestamps", "2"),
         Fact("Log index", "12, 13"),
         Fact("Built with", "chainloop.dev/cli/v1.103.0", "code"),
+    )
+    word = "as the evidence says; not checked here"
+    assert rows.signing(facts_of(attestation)) == (Fact("Signature", word), *claims, *others)
+    assert rows.signing(facts_of(attestation, signature=WRONG)) == (
+        Fact("Signature", "DOES NOT VERIFY: the payload is not what was signed"),
+        *claims,
+        *others,
+    )
+    assert rows.signing(facts_of(attestation, signature=UNCHECKED)) == (
+        Fact("Signature", "not checked: the evidence holds no signature"),
+        *claims,
+        *others,
+    )
+    # In place of the evidence's own word, what was verified.
+    verified = (
+        Fact("Signature", "verified"),
+        Fact("Signed by", VERIFIED.signer),
+        Fact("Trusted root", "CN=Lakeside Chainloop CA, O=Lakeside Bank"),
+        Fact("Timestamp", "12 Mar 2026, 09:46:31 UTC, CN=Lakeside TSA, O=Lakeside Bank"),
+        Fact("Key", VERIFIED.key_fingerprint, "code"),
+        Fact("Method", "ECDSA P-256, SHA-256"),
+    )
+    assert rows.signing(facts_of(attestation, signature=VERIFIED)) == (*verified, *others)
+
+
+def test_a_signature_without_time_stamp_is_dated_by_its_certificate() -> None:
+    check = replace(
+        VERIFIED,
+        timestamped_at=None,
+        timestamp_authority="",
+        reason="one time stamp is not trusted",
+    )
+    shown = {each.key: each.value for each in rows.signing(facts_of(BARE, signature=check))}
+    assert shown["Signed"] == "not before 12 Mar 2026, 09:46:31 UTC"
+    assert shown["Signature"] == "verified; one time stamp is not trusted"
+    assert "Timestamp" not in shown
+
+
+def test_what_a_verified_signature_does_not_cover_has_a_row() -> None:
+    facts = replace(facts_of(BARE, signature=VERIFIED), unsigned=("policy evaluations", "commit"))
+    shown = {each.key: each.value for each in rows.signing(facts)}
+    assert shown["Not covered"] == "policy evaluations, commit"
+
+
+def test_what_the_chainloop_cli_says_of_a_signature_stands_beside_our_own_check() -> None:
+    attestation = replace(BARE, signing=Signing(is_verified=True))
+    assert rows.signing(facts_of(attestation)) == (
+        Fact("Signature", "verified by the Chainloop CLI"),
+    )
+    assert rows.signing(facts_of(attestation, signature=UNCHECKED)) == (
+        Fact("Signature", "not checked: the evidence holds no signature"),
+        Fact("Chainloop CLI", "verified the signature"),
     )
 
 

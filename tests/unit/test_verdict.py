@@ -27,6 +27,7 @@ from chainloop_smtp.model.facts import (
     Sender,
     Verdict,
 )
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from chainloop_smtp.verdict import judge
 
 RECORDED = Attestation(shape="test", is_recorded=True)
@@ -521,3 +522,47 @@ def test_a_bundle_that_is_not_the_one_of_the_digest_is_doubted() -> None:
         f"The evidence is of CI run 41, and this mail comes from CI run 42. {why}"
     )
     assert judge(replace(RECORDED, signing=Signing(is_digest_verified=True)), Job()).doubt == ""
+
+
+# --- the signature -----------------------------------------------------------------------------
+
+WRONG = SignatureCheck(status=SignatureStatus.FAILED, reason="another key signed")
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        Policies(evaluation_count=2, passed_count=2),
+        replace(VIOLATED, is_blocked=True),
+        replace(VIOLATED, is_bypassed=True, strategy=Strategy.ENFORCED),
+    ],
+    ids=["passed", "blocked", "bypassed"],
+)
+def test_evidence_with_a_wrong_signature_proves_nothing(policies: Policies) -> None:
+    assert judge(attested(policies), Job(), WRONG) == Verdict(
+        outcome=Outcome.FAILED, reason="signature does not verify"
+    )
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (Job(name="build", status=JobStatus.FAILURE), "job build failed"),
+        (Job(status=JobStatus.CANCELLED), "job was cancelled"),
+    ],
+)
+def test_how_the_jobs_went_is_known_without_the_evidence(job: Job, reason: str) -> None:
+    judged = judge(RECORDED, job, WRONG)
+    assert judged.reason == f"signature does not verify, {reason}"
+
+
+def test_a_doubt_about_the_evidence_is_kept_beside_its_wrong_signature() -> None:
+    signing = Signing(bundle_digests=("sha256:ab",), is_digest_verified=False)
+    assert judge(replace(RECORDED, signing=signing), Job(), WRONG).doubt
+
+
+@pytest.mark.parametrize("status", [SignatureStatus.VERIFIED, SignatureStatus.UNCHECKED])
+def test_no_other_signature_changes_the_judgement(status: SignatureStatus) -> None:
+    check = SignatureCheck(status=status)
+    passed = attested(Policies(evaluation_count=2, passed_count=2))
+    assert judge(passed, Job(), check) == judge(passed, Job())

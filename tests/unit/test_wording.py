@@ -31,7 +31,8 @@ from chainloop_smtp.model.facts import (
     PolicyStatus,
     Verdict,
 )
-from states import facts_of
+from chainloop_smtp.model.signature import SignatureCheck
+from states import UNCHECKED, VERIFIED, WRONG, facts_of
 
 SHA = "9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8"
 RECORDED = Attestation(
@@ -845,3 +846,72 @@ def test_only_an_id_of_chainloops_is_put_into_a_command(
     attestation = replace(RECORDED, run=Run(id=run_id), is_recorded=is_recorded)
 
     assert words(Outcome.FAILED, attestation).describe == arguments
+
+
+# --- the signature -----------------------------------------------------------------------------
+
+SEVEN = replace(RECORDED, policies=Policies(evaluation_count=7, passed_count=7))
+
+
+def test_a_wrong_signature_is_the_first_that_is_said() -> None:
+    said = wording.word(facts_of(SEVEN, signature=WRONG))
+
+    assert (said.tone, said.glyph, said.badge) == (wording.Tone.DANGER, "✕", "Invalid signature")
+    assert said.subject == "[harbour] Invalid signature: release main@9c1d4e7"
+    assert said.headline == "The signature of harbour 2.14.0 does not verify"
+    warning = "Do not trust what this mail says of the run: the payload is not what was signed."
+    assert (said.lead, said.doubt) == (warning, "")
+
+
+def test_a_wrong_signature_does_not_hide_that_a_job_failed() -> None:
+    job = Job(name="build", status=JobStatus.FAILURE)
+    said = wording.word(facts_of(SEVEN, job, signature=WRONG))
+
+    assert said.subject.endswith("release main@9c1d4e7 (job build failed)")
+    assert said.lead.endswith("the payload is not what was signed. Job build failed.")
+
+
+def test_a_signature_that_could_not_be_checked_is_not_shown_in_green() -> None:
+    said = wording.word(facts_of(SEVEN, signature=UNCHECKED))
+
+    assert (said.tone, said.badge) == (wording.Tone.WARN, "Passed")
+    assert said.subject == "[harbour] Passed: release main@9c1d4e7 (signature not checked)"
+    assert said.doubt == "The signature could not be checked: the evidence holds no signature."
+    assert said.lead == "All 7 policies passed and the attestation was recorded."
+
+
+def test_an_unchecked_signature_of_a_bad_run_is_said_beside_what_is_bad() -> None:
+    blocked = replace(RECORDED, policies=replace(GATED, is_blocked=True))
+    said = wording.word(facts_of(blocked, signature=UNCHECKED))
+
+    assert (said.tone, said.badge) == (wording.Tone.DANGER, "Blocked by gate")
+    assert said.subject.endswith("(1 violation)")
+    assert said.doubt.startswith("The signature could not be checked")
+
+
+@pytest.mark.parametrize("signature", [None, VERIFIED])
+def test_nothing_is_said_of_a_signature_that_is_right_or_that_nobody_asked_for(
+    signature: SignatureCheck | None,
+) -> None:
+    assert wording.word(facts_of(SEVEN, signature=signature)) == wording.word(facts_of(SEVEN))
+
+
+def test_a_run_that_is_not_attested_has_no_signature_to_miss() -> None:
+    said = wording.word(facts_of(None, Job(), signature=UNCHECKED))
+    assert (said.badge, said.doubt) == ("Not attested", "")
+
+
+@pytest.mark.parametrize(
+    ("unsigned", "doubt"),
+    [
+        (("material image", "commit"), "The signature does not cover material image, commit."),
+        # As it always is where the control plane adds what a statement leaves out.
+        (("details of policy evaluations",), ""),
+        (("commit", "details of policy evaluations"), "The signature does not cover commit."),
+    ],
+)
+def test_what_a_signature_does_not_cover_is_said(unsigned: tuple[str, ...], doubt: str) -> None:
+    said = wording.word(replace(facts_of(SEVEN, signature=VERIFIED), unsigned=unsigned))
+
+    assert said.doubt == doubt
+    assert said.tone is (wording.Tone.WARN if doubt else wording.Tone.OK)

@@ -22,10 +22,21 @@ from chainloop_smtp.attestation.decoding import (
 )
 from chainloop_smtp.attestation.fields import PRINT_HINT, Node, excerpt
 from chainloop_smtp.attestation.joining import join
+from chainloop_smtp.attestation.unsigned import find_unsigned
+from chainloop_smtp.attestation.wrapping import write_bundle
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.attested import Attestation
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "join", "parse", "with_evaluations"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "find_unsigned",
+    "join",
+    "parse",
+    "with_evaluations",
+    "write_bundle",
+]
 
 
 def parse(evidence: bytes) -> Attestation:

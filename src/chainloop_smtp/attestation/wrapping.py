@@ -4,6 +4,7 @@ Sources: DSSE v1 protocol and envelope; Sigstore bundle v0.3 as protobuf's JSON.
 verified here.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -63,6 +64,32 @@ def read_bundle(node: Node, raw: bytes, shape: str) -> Attestation:
         attestation.envelope, certificates=certificates, timestamps=timestamps
     )
     return replace(attestation, signing=signing, envelope=envelope)
+
+
+def write_bundle(envelope: Envelope) -> bytes:
+    """Write the Sigstore bundle that an envelope came in, in another order or spacing."""
+    encoded = [{"rawBytes": _encode(each)} for each in envelope.certificates]
+    material: dict[str, object] = {}
+    if len(encoded) > 1:
+        material["x509CertificateChain"] = {"certificates": encoded}
+    elif encoded:
+        material["certificate"] = encoded[0]
+    if timestamps := [{"signedTimestamp": _encode(each)} for each in envelope.timestamps]:
+        material["timestampVerificationData"] = {"rfc3161Timestamps": timestamps}
+    document = {
+        "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.3",
+        "verificationMaterial": material,
+        "dsseEnvelope": {
+            "payload": _encode(envelope.payload),
+            "payloadType": envelope.payload_type,
+            "signatures": [{"sig": _encode(each)} for each in envelope.signatures],
+        },
+    }
+    return json.dumps(document).encode()
+
+
+def _encode(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def read_pre_authentication_encoding(text: str, root: Node, shape: str) -> Attestation:

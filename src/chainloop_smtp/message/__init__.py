@@ -155,7 +155,8 @@ def compose(rendered: RenderedParts, options: Options, *, message_id: str) -> Ma
     facts = rendered.facts
     thread = headers.threading(headers.thread(facts, options))
     fields = [*thread, *headers.about(facts, options)]
-    return _mail(rendered.forms, fields, options, facts.now, message_id, rendered.enclosed)
+    mail = _mail(rendered.forms, fields, options, facts.now, message_id, rendered.enclosed)
+    return replace(mail, signature=facts.signature.status.value) if facts.signature else mail
 
 
 def compose_registration(

@@ -63,6 +63,7 @@ def about(facts: RunFacts, options: Options) -> list[bytes]:
         "Workflow": workflow.name,
         "Run-ID": attestation.run.id if attestation else "",
         "Digest": attestation.digest if attestation else "",
+        "Signature": facts.signature.status.value if facts.signature else "",
     }
     fields = [_list_id(facts, options.registration.from_.domain)]
     fields += [

@@ -7,6 +7,7 @@ from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, Run
 from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
     NOT_FOUND,
+    WRONG_SIGNATURE,
     Job,
     Outcome,
     PolicyStatus,
@@ -18,6 +19,8 @@ from chainloop_smtp.model.facts import (
 def sentences(facts: RunFacts) -> str:
     """The lead under the headline, from cleaned facts."""
     attestation, verdict, policies = facts.attestation, facts.verdict, facts.policies
+    if facts.has_wrong_signature:
+        return _distrust(facts)
     match verdict.outcome:
         case Outcome.ATTESTED if not is_retrieved(attestation):
             return f"{_NOT_RETRIEVED}, so its materials and policies are not known here."
@@ -26,7 +29,8 @@ def sentences(facts: RunFacts) -> str:
         case Outcome.ATTESTED if is_unchecked(policies):
             return f"{passed(policies)}, so nothing was checked. The attestation was recorded."
         case Outcome.PASSED if attestation:
-            return f"{passed(policies)} and the attestation was recorded. Nothing to do."
+            rest = "" if is_signature_missed(facts) else " Nothing to do."
+            return f"{passed(policies)} and the attestation was recorded.{rest}"
         case Outcome.ATTESTED if attestation:
             # An attestation may hold just the digest of its evaluations.
             policy_note = (
@@ -81,6 +85,38 @@ def sentences(facts: RunFacts) -> str:
             return (f"{_sentence(verdict.reason)} " if is_explained else "") + _sentence(_UNKNOWN)
         case _:
             return _absence(attestation, verdict)
+
+
+def doubt(facts: RunFacts) -> str:
+    """Why the evidence may be another run's, or false, as sentences; empty: it looks right."""
+    return " ".join(filter(None, (facts.verdict.doubt, signature_doubt(facts))))
+
+
+def signature_doubt(facts: RunFacts) -> str:
+    """What a signature leaves open that was to be verified, as a sentence; empty: nothing."""
+    if is_signature_missed(facts) and facts.signature:
+        return f"The signature could not be checked: {facts.signature.reason.removesuffix('.')}."
+    # A statement leaves those out, or names them by their digest.
+    uncovered = [each for each in facts.unsigned if each != "details of policy evaluations"]
+    return f"The signature does not cover {', '.join(uncovered)}." if uncovered else ""
+
+
+def is_signature_missed(facts: RunFacts) -> bool:
+    """The run is attested, and its signature could not be checked, though it was to be."""
+    return facts.is_unverified and facts.is_recorded and not facts.has_wrong_signature
+
+
+def _distrust(facts: RunFacts) -> str:
+    """Says that the evidence proves nothing, why, and how the jobs went."""
+    why = facts.signature.reason if facts.signature else ""
+    jobs = jobs_reason(facts.verdict)
+    words = f"Do not trust what this mail says of the run: {why.removesuffix('.')}."
+    return f"{words} {_sentence(jobs)}" if jobs else words
+
+
+def jobs_reason(verdict: Verdict) -> str:
+    """Why the run failed besides its signature; empty where it did not."""
+    return verdict.reason.removeprefix(WRONG_SIGNATURE).removeprefix(", ")
 
 
 _NOT_RETRIEVED = "The attestation was recorded, but it could not be retrieved just now"

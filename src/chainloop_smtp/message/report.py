@@ -52,6 +52,8 @@ def _content(facts: RunFacts, env_values: EnvValues) -> dict[str, object]:
         "verdict": facts.verdict,
         "job": facts.job,
         "attestation": facts.attestation and with_env_values(facts.attestation, env_values),
+        "signature": facts.signature,
+        "unsigned": facts.unsigned,
         "changes": facts.changes,
     }
 

@@ -25,6 +25,7 @@ from chainloop_smtp.model.facts import (
 )
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.settings import EnvValues
+from chainloop_smtp.model.signature import SignatureCheck
 
 
 class Facts(TypedDict):
@@ -54,6 +55,7 @@ class Facts(TypedDict):
         run_link: Words for a link to ``run_url``; with its host, if that is not the job's server.
         run_url: Page of the CI run; may be no link (``is web`` tells). Empty: not known.
         sections: Tables of the rest: commit, run, signature, annotations, environment, files.
+        signature: Whether those whom the user trusts have signed; None where it says nobody.
         suppressed: The findings that were judged irrelevant and do not count, by policy.
         suppressed_more: How many more policies have such findings; empty: none.
         suppressed_title: The heading of these findings; empty where none is known.
@@ -84,6 +86,7 @@ class Facts(TypedDict):
     run_link: str
     run_url: str
     sections: tuple[Section, ...]
+    signature: SignatureCheck | None
     suppressed: tuple[Suppressed, ...]
     suppressed_more: str
     suppressed_title: str
@@ -113,7 +116,7 @@ def facts(
     sections = (
         Section("Commit", tuple(selection.commit(row) for row in rows.commit(run))),
         Section("Run", rows.run(run)),
-        Section("Signature", rows.signing(attestation)),
+        Section("Signature", rows.signing(run)),
         selection.section("Annotations", rows.annotations(attestation), limits.rows),
         selection.section(
             "Environment variables", rows.environment(attestation, env_values), limits.environment
@@ -146,6 +149,7 @@ def facts(
         ),
         "run_url": run_url,
         "sections": tuple(section for section in sections if section.rows),
+        "signature": run.signature,
         "suppressed": selection.suppressed(),
         "suppressed_more": selection.suppressed_more(),
         "suppressed_title": _suppressed_title(policies),

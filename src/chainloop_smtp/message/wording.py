@@ -54,7 +54,10 @@ _GATED_BADGES = {
     Outcome.BLOCKED: ("Blocked by gate", "Blocked by policy"),
     Outcome.BYPASSED: ("Gate bypassed", "Policy bypassed"),
 }
+# Whatever its evidence says, such a run has failed.
+_WRONG_SIGNATURE = "Invalid signature"
 BADGES = {
+    _WRONG_SIGNATURE: Outcome.FAILED,
     **{badge: outcome for outcome, badges in _GATED_BADGES.items() for badge in badges},
     **{badge: outcome for outcome, badge in _BADGES.items()},
 }
@@ -97,6 +100,8 @@ def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     outcome = facts.verdict.outcome
     is_idle = outcome is Outcome.ATTESTED and lead.is_unchecked(facts.policies)
     tone = Tone.IDLE if is_idle else _TONES[outcome]
+    if tone is Tone.OK and lead.signature_doubt(facts):
+        tone = Tone.WARN
     badge = _badge(facts)
     subject = _subject_by_ref if thread is Thread.REF else _subject_by_outcome
     return Wording(
@@ -109,12 +114,14 @@ def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
         lead=lead.sentences(facts),
         byline=_byline(facts),
         describe=_describe(facts.attestation),
-        doubt=facts.verdict.doubt,
+        doubt=lead.doubt(facts),
     )
 
 
 def _badge(facts: RunFacts) -> str:
     outcome = facts.verdict.outcome
+    if facts.has_wrong_signature:
+        return _WRONG_SIGNATURE
     if outcome in _GATED_BADGES:
         return _GATED_BADGES[outcome][not facts.policies.has_gated_violations]
     return _BADGES[outcome]
@@ -123,6 +130,8 @@ def _badge(facts: RunFacts) -> str:
 def _headline(facts: RunFacts) -> str:
     attestation, verdict = facts.attestation, facts.verdict
     what = formatting.thing(facts)
+    if facts.has_wrong_signature:
+        return f"The signature of {what} does not verify"
     match verdict.outcome:
         case Outcome.ATTESTED if lead.is_unchecked(facts.policies):
             return f"{what} is attested, and no policy was checked"
@@ -265,6 +274,12 @@ def _unbracketed(text: str) -> str:
 
 def _detail(facts: RunFacts) -> str:
     attestation, policies = facts.attestation, facts.policies
+    if facts.has_wrong_signature:
+        return lead.jobs_reason(facts.verdict)
+    if facts.verdict.outcome in (Outcome.PASSED, Outcome.ATTESTED) and lead.is_signature_missed(
+        facts
+    ):
+        return "signature not checked"
     match facts.verdict.outcome:
         case Outcome.ATTESTED | Outcome.VIOLATIONS if not lead.is_retrieved(attestation):
             return "not retrieved"

@@ -16,6 +16,7 @@ from chainloop_smtp.model.attested import (
 )
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.runners import CiRun
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 
 # The address that Chainloop makes on GitHub (crafter/runners/githubaction.go).
 _PAGE = re.compile(r"https?://[^/?#]+/([^/?#]+/[^/?#]+)/actions/runs/([0-9]+)(?:[/?#].*)?")
@@ -301,6 +302,8 @@ NO_EVIDENCE = "no evidence given"
 """The reason of a verdict on a run of which nothing is known but how its jobs went."""
 NOT_FOUND = "no Chainloop run found"
 """The same where Chainloop was asked for the run."""
+WRONG_SIGNATURE = "signature does not verify"
+"""The reason, before that of the jobs, of a verdict on evidence that is not as it was signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,6 +412,10 @@ class RunFacts:
 
     Attributes:
         attestation: None when there is none.
+        signature: Whether those whom the user trusts have signed the evidence; None where the user
+            does not say whom.
+        unsigned: What the mail shows and a verified signature does not cover, such as
+            ``details of policy evaluations`` or ``material image``.
         changes: What differs from an earlier run; None when nothing was compared.
         now: Aware, in UTC: the date of every mail.
     """
@@ -416,6 +423,8 @@ class RunFacts:
     job: Job
     verdict: Verdict
     attestation: Attestation | None = None
+    signature: SignatureCheck | None = None
+    unsigned: tuple[str, ...] = ()
     changes: Changes | None = None
     now: datetime
 
@@ -443,6 +452,22 @@ class RunFacts:
     def is_recorded(self) -> bool:
         """There is an attestation, and it is recorded."""
         return self.attestation is not None and self.attestation.is_recorded
+
+    @property
+    def has_wrong_signature(self) -> bool:
+        """The evidence is not what somebody trusted has signed."""
+        return self.signature is not None and self.signature.status is SignatureStatus.FAILED
+
+    @property
+    def is_unverified(self) -> bool:
+        """Nothing proves that somebody trusted has signed, and something should.
+
+        A run that failed or was cancelled before it was attested has nothing to be signed.
+        """
+        if self.signature is None or self.signature.status is SignatureStatus.VERIFIED:
+            return False
+        is_unfinished = self.verdict.outcome in (Outcome.FAILED, Outcome.CANCELLED)
+        return self.has_wrong_signature or self.is_recorded or not is_unfinished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

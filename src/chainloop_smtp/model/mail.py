@@ -55,6 +55,7 @@ class Mail:
         html: The HTML part before its encoding; LF line ends.
         summary: The same facts as Markdown, for the job summary.
         parts: What is attached.
+        signature: ``verified``, ``failed`` or ``unchecked``; empty: nobody asked.
         is_cut: Text or HTML leaves something out; the report has everything.
     """
 
@@ -70,6 +71,7 @@ class Mail:
     hidden: tuple[str, ...] = ()
     intended: tuple[str, ...] = ()
     parts: tuple[Part, ...] = field(repr=False, default=())
+    signature: str = ""
     is_cut: bool = False
 
     def split(self, size: int) -> tuple["Mail", ...]:

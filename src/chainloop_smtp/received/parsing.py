@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PREFIX = "x-chainloop-"
 FIELDS = (
-    *("outcome", "policy-status", "digest"),
+    *("outcome", "policy-status", "digest", "signature"),
     *("run-id", "organization", "project", "workflow"),
 )
 

@@ -1,0 +1,67 @@
+"""Attestation -> what it says beyond the statement that its envelope holds.
+
+A verified signature covers that statement. What the run's other documents add, such as the JSON
+that a push prints, is not signed.
+"""
+
+from chainloop_smtp.attestation import predicate
+from chainloop_smtp.attestation.decoding import decode_text, parse_document
+from chainloop_smtp.attestation.fields import Node
+from chainloop_smtp.attestation.joining import describe_difference
+from chainloop_smtp.model.attested import Attestation, Material, Policies
+
+_MOST_NAMES = 3
+
+
+def find_unsigned(attestation: Attestation) -> tuple[str, ...]:
+    """Name what a mail shows of the run and the statement does not say, or says otherwise.
+
+    Run state, links and the times of the control plane are never in a statement, and not named.
+
+    Returns:
+        Such as ``material image`` or ``details of policy evaluations``; empty when all is covered,
+        or there is no envelope.
+    """
+    if attestation.envelope is None:
+        return ()
+    root = Node(None)
+    payload = decode_text(attestation.envelope.payload, root)
+    signed = predicate.read_statement(parse_document(payload, root), "")
+    return (
+        *_materials(attestation, signed),
+        *(
+            name
+            for name, one, other in (
+                ("commit", attestation.commit, signed.commit),
+                ("run id", attestation.run.id, signed.run.id),
+                ("organization", attestation.workflow.organization, signed.workflow.organization),
+                ("project", attestation.workflow.project, signed.workflow.project),
+                ("workflow", attestation.workflow.name, signed.workflow.name),
+                ("annotations", attestation.annotations, signed.annotations),
+                ("environment variables", attestation.environment, signed.environment),
+            )
+            if one and one != other
+        ),
+        *_evaluations(attestation.policies, signed.policies),
+    )
+
+
+def _evaluations(shown: Policies, signed: Policies) -> tuple[str, ...]:
+    """A statement leaves out findings and suppressed violations, or names a digest only."""
+    if shown.evaluations in ((), signed.evaluations):
+        return ()
+    # Those that it names by their digest are in Chainloop's store.
+    is_other = not signed.reference and describe_difference(signed, shown)
+    return ("policy evaluations" if is_other else "details of policy evaluations",)
+
+
+def _materials(attestation: Attestation, signed: Attestation) -> tuple[str, ...]:
+    known = {(each.name, each.digest) for each in signed.materials}
+    others = [each for each in attestation.materials if _is_other(each, known)]
+    names = [f"material {each.name}" for each in others[:_MOST_NAMES]]
+    more = len(others) - len(names)
+    return (*names, *([f"{more} more materials"] if more > 0 else []))
+
+
+def _is_other(material: Material, known: set[tuple[str, str]]) -> bool:
+    return material.is_set and (material.name, material.digest) not in known
