@@ -1,7 +1,7 @@
-"""``docs/templates.md``, made of the model: every name that a template may use, and what it is.
+"""The model -> ``docs/templates-reference.md``: every name that a template may use, and what it is.
 
-Names and types are those of the code, descriptions those of its docstrings, so the page cannot say
-anything else than the program does.
+Names and types are those of the code, descriptions those of its docstrings. The examples are read
+from ``docs/templates.md``, so the tests run what users copy.
 """
 
 import inspect
@@ -12,57 +12,24 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from importlib.resources import files
-from textwrap import indent
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jinja2 import Environment, nodes
 
-from chainloop_smtp.message import child, inspection, sandbox, templates, view
+import pages
+from chainloop_smtp.message import inspection, sandbox, templates, view
 from chainloop_smtp.model.mail import Templates
 
-SUBJECT_EXAMPLE = """\
-{{ verdict.outcome|upper }}:
-{{ attestation.workflow.project if attestation else job.repository }}
-{% if policies.violation_count %}({{ policies.violation_count|count("violation") }}){% endif %}
-"""
-FOOTER_EXAMPLE = """\
-{% extends "chainloop/mail.html.j2" %}
-{% block footer %}
-<tr><td class="pad" style="padding:28px 28px 0 28px">
-{{ muted("Questions? Ask the platform team, who own " ~ job.workflow ~ ".") }}
-</td></tr>
-{{ super() }}
-{% endblock %}
-"""
+_GUIDE = "docs/templates.md"
+GUIDE = pages.PAGES[_GUIDE]
+"""The page beside it, written by hand."""
 
-BRAND_EXAMPLE = """\
-{% extends "chainloop/mail.html.j2" %}
-{% block style %}
-{{ super() }}
-.brand{color:#0a6b4f !important}
-.b-button{background-color:#0a6b4f !important}
-.f-onbutton{color:#ffffff !important}
-@media (prefers-color-scheme:dark){.brand{color:#7fd6a2 !important}}
-{% endblock %}
-{% block header %}
-<tr><td class="pad" style="padding:20px 28px 0 28px">
-<b class="brand" style="{{ sans }}font-size:18px;line-height:24px;color:#0a6b4f">Lakeside Bank</b>
-</td></tr>
-{% endblock %}
-"""
-TERSE_EXAMPLE = """\
-{{ wording.badge }}: {{ wording.headline }}
-{{ wording.byline }}
-{% for each in attention %}
-
-{{ each.standing }}: {{ each.name }}
-{% for lines in each.findings %}
-{{ lines|join(" ")|wrap("  ", "- ") }}
-{% endfor %}
-{% endfor %}
-
-{{ run_url }}
-"""
+SUBJECT_EXAMPLE: str = next(content for page, content in pages.documents() if page == _GUIDE)[
+    "subject"
+]
+FOOTER_EXAMPLE, BRAND_EXAMPLE, TERSE_EXAMPLE = (
+    text for page, text in pages.blocks("jinja") if page == _GUIDE
+)
 
 _OURS = files("chainloop_smtp").joinpath("templates")
 _SIMPLE = {
@@ -81,43 +48,34 @@ def page() -> str:
     return (
         "\n".join(
             (
-                _INTRODUCTION.format(
-                    subject=indent(SUBJECT_EXAMPLE, " " * 12),
-                    footer=FOOTER_EXAMPLE,
-                    brand=BRAND_EXAMPLE,
-                    terse=TERSE_EXAMPLE,
-                    longest=f"{child.LONGEST:,}",
-                    memory=f"{child.MEMORY // 1024**2} MiB",
-                    seconds=child.SECONDS,
-                ),
+                _INTRODUCTION,
                 "## Names\n",
                 *_table(("name", "what it is", ""), _members(view.Facts, kinds)),
                 "\n## What they hold\n",
-                "Where a description says nothing else, an empty text or list means that there is "
-                "nothing to say, and an *or none* that the evidence does not say.\n",
+                "Unless a description says otherwise, an empty text or list means that there is "
+                "nothing to say, and *none* that the evidence does not say.\n",
                 *_sections(kinds),
                 "## Filters\n",
-                "Of our own:\n",
+                "Added here:\n",
                 *_table(("filter", "what it makes"), _functions(_own("filters"))),
-                "\nOf Jinja2's own: "
-                + _list((*sandbox.TEXT_FILTERS, *sandbox.OTHER_FILTERS, "join")),
+                "\nFrom Jinja2: " + _list((*sandbox.TEXT_FILTERS, *sandbox.OTHER_FILTERS, "join")),
                 "\n## Tests\n",
-                "Of our own:\n",
+                "Added here:\n",
                 *_table(("test", "what it asks"), _functions(_own("tests"))),
-                "\nOf Jinja2's own: " + _list(sandbox.TESTS),
+                "\nFrom Jinja2: " + _list(sandbox.TESTS),
                 "\n## Calls\n",
-                "`range`, `namespace`, macros, `super()`, `caller()`, and of a\n",
+                "`range`, `namespace`, macros, `super()`, `caller()`, and these methods:\n",
                 *_table(("kind", "the methods"), _methods()),
                 "\n## Blocks\n",
                 *_table(("template", "its blocks, in their order"), _blocks()),
                 "\n## Pieces of the HTML\n",
-                "Macros of `chainloop/parts.html.j2`. In the blocks of a template that extends "
-                "`chainloop/mail.html.j2` they are there already; elsewhere, "
+                "Macros of `chainloop/parts.html.j2`. In a template that extends "
+                "`chainloop/mail.html.j2` they are available; elsewhere, import them: "
                 '`{% from "chainloop/parts.html.j2" import muted with context %}`.\n',
                 *_table(("macro",), _macros()),
-                "\nAnd what goes into a `style`: `sans` and `mono` are fonts; `anywhere` lets long "
-                "words break, `gently` only where a line has no room; `fill`, `ink`, `tint` have "
-                "the colours of a tone, such as `fill[wording.tone]` (`tint` those of `warn` and "
+                "\nFor use in a `style`: `sans` and `mono` are fonts; `anywhere` breaks long "
+                "words, `gently` only if a line has no room; `fill`, `ink` and `tint` hold the "
+                "colours of a tone, such as `fill[wording.tone]` (`tint` those of `warn` and "
                 "`danger`).",
             )
         )
@@ -126,64 +84,9 @@ def page() -> str:
 
 
 _INTRODUCTION = """\
-# Templates
+# Template reference
 
-`subject` is a [Jinja2](https://jinja.palletsprojects.com/templates/) template, and `template-dir`
-names a folder with any of `mail.html.j2`, `mail.txt.j2`, `subject.txt.j2` and `summary.md.j2` (the
-job summary). Each file replaces the built-in one; the others stay. This page is made of
-the program itself, and a test holds the two together.
-
-A subject of your own:
-
-```yaml
-          subject: >-
-{subject}```
-
-A paragraph more in the footer, as `mail.html.j2` in the folder. Ours are called
-`chainloop/mail.html.j2` and so on, and every block of theirs may be overridden:
-
-```jinja
-{footer}```
-
-A name and a colour of your own, in the same file. The `header` block is empty and stands under the
-bar; a block is made of table rows. All looks are inline, so `style` needs `!important`, and a mail
-program that strips it shows what stands inline. Grounds have classes that begin with `b-`, text
-with `f-`.
-
-```jinja
-{brand}```
-
-A plain text of a few lines, as `mail.txt.j2`. A line that ends in a `{{% … %}}` leaves no line
-break behind:
-
-```jinja
-{terse}```
-
-- A name that is not there is an error, with the file, the line and the nearest name. So is what
-  nothing would ever show: a file of the folder that nothing uses, a block that the extended
-  template does not have, a text in no block of a template that extends another one. What can be
-  seen without a run is told before anything is fetched or sent, the rest before anything is sent;
-  the exit code is 4. `dry-run: true` tries it.
-- Where a run ends before it is attested, `attestation` is none: guard what counts on it with
-  `{{% if attestation %}}`, and try that mail too, with `dry-run: true` and an empty `attestation`.
-- A template that is broken, missing or does not fit does not keep the mail about a failed or
-  cancelled job: all of it is ours then, and a warning says why.
-- Put nothing into `subject` with `${{{{ … }}}}` that others write, such as a commit's message: it
-  would become part of the template, and a `{{%` in it an error. Ask for the fact instead:
-  `{{{{ attestation.commit.message }}}}`.
-- Values are always escaped in HTML: there is neither `safe` nor `autoescape`. HTML is what has a
-  name that ends in `.html.j2`.
-- Files may `include`, `import` and `extend` each other and ours, by names in quotes.
-- `{{{{ … }}}}` prints text, numbers and moments, and nothing for none; lists and records are
-  refused.
-- Nothing is reached but what stands on this page: no option, no secret, no file, no clock.
-- A template makes at most {longest} characters. Rendering the templates of one mail takes at most
-  {seconds} seconds and, on Linux, {memory} of memory: it is done in a process of its own, which is
-  ended then, and the error names the template. A file has at most 128 KiB, a folder at most 32
-  templates.
-- The registration mail is about no run, and no template of yours changes it.
-- With `thread: ref`, Gmail keeps mails together as long as their subjects are alike; what changes
-  from run to run belongs in brackets before the rest: `[{{{{ wording.badge }}}}] …`.
+What a template can use; [Templates](templates.md) shows how. This page is generated.
 """
 
 

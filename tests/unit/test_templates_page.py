@@ -1,4 +1,4 @@
-"""``docs/templates.md`` says what the program does, and its examples work.
+"""``docs/templates.md`` says what the program does, its examples work, and the reference is whole.
 
 After a change that is meant, write the page anew and look at the differences::
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from hypothesis import given
 
 import templatespage
-from chainloop_smtp.message import check, view
+from chainloop_smtp.message import check, child, view
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.mail import Mail, TemplateFile, Templates
 from states import JOB, STATES, attestations, hostile, jobs, written
 from unit.test_message import check_html, slow
 
-PAGE = Path(__file__).parents[2] / "docs" / "templates.md"
+PAGE = Path(__file__).parents[2] / "docs" / "templates-reference.md"
 
 
 def mailed(state: str, theirs: Templates) -> Mail:
@@ -44,6 +44,16 @@ def test_every_name_is_described_and_nothing_of_python_is_said() -> None:
     assert all(len(row[2]) > 5 for row in rows)
     for line in templatespage.page().splitlines():
         assert not any(word in line for word in ("NoneType", "<class", "tuple[", "Optional"))
+
+
+def test_the_limits_of_the_page_are_those_of_the_program() -> None:
+    limits = (
+        f"{child.LONGEST:,} characters per template",
+        f"{child.SECONDS} seconds and",
+        f"{child.MEMORY // 1024**2} MiB of memory",
+    )
+    text = " ".join(templatespage.GUIDE.split())
+    assert [each for each in limits if each not in text] == []
 
 
 def test_the_subject_of_the_page_works_in_every_state() -> None:
