@@ -61,6 +61,38 @@ def test_the_order_of_the_two_changes_only_who_is_believed() -> None:
     assert {one.name for one in joined.materials} == {"image", "note", "sbom", "junit"}
 
 
+def _forged_push() -> builders.JSON:
+    """A push of the same run that says other than what was signed wherever it can."""
+    push = builders.cli_push(STATEMENT)
+    meta = push["workflowMeta"]
+    meta |= {name: f"forged {name}" for name in ("Name", "Team", "Project", "ContractName")}
+    meta["ProjectVersion"] |= {"version": "v6.6.6", "prerelease": True}
+    push["runnerContext"] |= {"JobURL": "https://reef.example/run", "RunnerType": "REEF"}
+    push["runnerContext"]["EnvVars"]["GITHUB_REF"] = "refs/heads/forged"
+    push["initializedAt"] = "2020-01-01T00:00:00Z"
+    push["must_block_on_policy_violations"] = False
+    for material in push["materials"]:
+        material |= {"value": "forged", "type": "FORGED", "tag": "forged"}
+    return push
+
+
+@pytest.mark.parametrize("is_push_first", [True, False])
+def test_what_an_envelope_says_wins_over_what_is_printed_beside_it(is_push_first: bool) -> None:
+    pair = [read(_forged_push()), SAME_BUNDLE]
+
+    joined = attestation.join(*pair) if is_push_first else attestation.join(*reversed(pair))
+
+    shown = repr((joined.workflow, joined.runner, joined.environment, joined.policies.strategy))
+    assert "forged" not in shown.lower()
+    assert "reef" not in shown.lower()
+    assert (joined.run, joined.runner) == (SAME_BUNDLE.run, SAME_BUNDLE.runner)
+    assert joined.policies.strategy is SAME_BUNDLE.policies.strategy
+    assert {(each.name, each.type, each.value, each.digest) for each in joined.materials} == {
+        (each.name, each.type, each.value, each.digest) for each in SAME_BUNDLE.materials
+    }
+    assert joined.envelope is SAME_BUNDLE.envelope
+
+
 def test_an_indented_copy_of_the_bundle_is_the_same_bundle() -> None:
     copy = read(builders.bundle(STATEMENT))
 

@@ -24,7 +24,10 @@ _Fact = TypeVar("_Fact")
 
 
 def join(first: Attestation, second: Attestation) -> Attestation:
-    """Join two attestations of one run; where both say something, the first counts.
+    """Join two attestations of one run.
+
+    Where both say something, what stands in an envelope counts, which may be signed; else the
+    first. Materials stay in the order of the first.
 
     Raises:
         AttestationError: Their run ids, digests or workflows differ. It names both.
@@ -48,7 +51,10 @@ def join(first: Attestation, second: Attestation) -> Attestation:
         ):
             if one and other and one != other:
                 raise _disagreement(what, first, excerpt(one, 80), second, excerpt(other, 80))
-    joined = merge(first, second)
+    is_second_signed = second.envelope is not None and first.envelope is None
+    joined = merge(second, first) if is_second_signed else merge(first, second)
+    if is_second_signed:
+        joined = replace(joined, materials=_sort_as(first.materials, joined.materials))
     if joined.digest and joined.signing.bundle_digests:
         joined = verify_digest(joined)
     shape = first.shape if first.shape == second.shape else f"{first.shape} and {second.shape}"
@@ -181,6 +187,14 @@ def _merge_materials(
             joined.append(material)
     rest = [material for same in others.values() for material in reversed(same)]
     return (*joined, *materials.sort_by_name(rest))
+
+
+def _sort_as(model: tuple[Material, ...], merged: tuple[Material, ...]) -> tuple[Material, ...]:
+    """Sort by the positions of names in the model; those that it does not know come last."""
+    positions: dict[str, int] = {}
+    for material in model:
+        positions.setdefault(material.name, len(positions))
+    return tuple(sorted(merged, key=lambda each: positions.get(each.name, len(positions))))
 
 
 def _merge_annotations(
