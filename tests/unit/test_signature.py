@@ -98,6 +98,19 @@ def test_a_signer_may_be_named_in_other_bytes_than_text() -> None:
     assert check(signed(signer)).signer == "2.5.4.45=05a0"
 
 
+def test_names_are_shown_on_one_line_and_not_without_end() -> None:
+    """Whoever made the bundle chose them."""
+    name = "::error::\x1b[31m\n\u202eharbour"
+    names = [x509.RFC822Name(f"{'a' * 400}@harbour.example")]
+    other = signers.root(name).issue_signer()
+
+    assert reason(signed(other)).startswith(
+        "the certificate is issued by CN=::error:: [31m  harbour, which"
+    )
+    checked = check(signed(ROOT.issue_signer(name, names=names)))
+    assert checked.signer == f"CN=::error:: [31m  harbour ({'a' * 297}...)"
+
+
 @pytest.mark.parametrize("where", ["in the bundle", "trusted"])
 def test_a_chain_may_lead_through_intermediates(where: str) -> None:
     outer = ROOT.issue_authority("Outer", path_length=1)
@@ -387,7 +400,7 @@ def test_without_an_envelope_there_is_nothing_to_check() -> None:
         ({}, "the evidence holds no certificate: it is signed with a key that it does not name"),
         (
             {"publicKey": {"hint": "pier-key"}},
-            "the evidence holds no certificate: it is signed with the key pier-key",
+            "the evidence holds no certificate: it is signed with the key 'pier-key'",
         ),
         (
             {"timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}},

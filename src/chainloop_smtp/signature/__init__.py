@@ -10,7 +10,7 @@ All cryptography is that of the libraries `cryptography` and `rfc3161-client`, w
 load: only what is called imports them.
 """
 
-from chainloop_smtp.errors import OptionsError, missing_library
+from chainloop_smtp.errors import OptionsError, missing_library, quoted
 from chainloop_smtp.model.attested import Attestation, Envelope
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
 
@@ -67,7 +67,7 @@ def verify(attestation: Attestation, trust: Trust) -> SignatureCheck:
 def _explain(attestation: Attestation, envelope: Envelope) -> str:
     """Say why there is nothing to verify a signature with."""
     hint = attestation.signing.key_hint
-    signer = f"the key {hint}" if hint else "a key that it does not name"
+    signer = f"the key {quoted(hint)}" if hint else "a key that it does not name"
     stamped = " has a time stamp, but" if envelope.timestamps else ""
     return (
         f"the evidence{stamped} holds no certificate: it is signed with {signer}, so that only "

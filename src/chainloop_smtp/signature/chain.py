@@ -15,7 +15,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from chainloop_smtp.signature.names import format_issuer
+from chainloop_smtp.signature.names import format_issuer, make_printable
 
 _CODE_SIGNING = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 
@@ -125,7 +125,8 @@ _SIGNER = (
 def _clean(error: VerificationError) -> str:
     """The library's words, without what it wraps around them, or plainer ones."""
     text = _WRAPPING.sub("", str(error))
-    return next((plain for start, plain in _PLAIN.items() if text.startswith(start)), text)
+    plain = (plain for start, plain in _PLAIN.items() if text.startswith(start))
+    return next(plain, make_printable(text))
 
 
 _WRAPPING = re.compile(

@@ -1,6 +1,11 @@
-"""Names in a certificate, as the mail writes them: ``CN=..., O=...`` in the certificate's order."""
+"""Names in a certificate, as the mail writes them: ``CN=..., O=...`` in the certificate's order.
+
+Whoever made a bundle chose them, so they come out printable, on one line, and not too long.
+"""
 
 from cryptography import x509
+
+_LONGEST = 300  # characters
 
 
 def format_subject(certificate: x509.Certificate) -> str:
@@ -25,8 +30,14 @@ def format_signer(certificate: x509.Certificate) -> str:
     except x509.ExtensionNotFound:
         return subject
     kinds = (x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName)
-    others = ", ".join(name.value for name in names if isinstance(name, kinds))
+    others = make_printable(", ".join(each.value for each in names if isinstance(each, kinds)))
     return f"{subject} ({others})" if subject and others else subject or others
+
+
+def make_printable(text: str) -> str:
+    """Return text of somebody else's on one line, at most 300 characters of it."""
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return "".join(each if each.isprintable() else " " for each in shown)
 
 
 def _format(name: x509.Name) -> str:
@@ -37,4 +48,4 @@ def _format(name: x509.Name) -> str:
         )
         for each in name
     )
-    return ", ".join(f"{kind}={value}" for kind, value in parts)
+    return make_printable(", ".join(f"{kind}={value}" for kind, value in parts))
