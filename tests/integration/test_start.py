@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from chainloop_smtp.cli import commands
+from chainloop_smtp.cli.send import send
+
 SAMPLE = Path(__file__).parents[2] / "src" / "chainloop_smtp" / "samples" / "attestation.json"
 INPUTS = {
     "host": "smtp.example.test",
@@ -34,6 +37,7 @@ DEAR = {
     *("jsonschema", "email_validator", "yaml", "requests", "urllib3", "python_socks"),
     *("scramp", "cryptography", "aiosmtpd", "trustme"),
     *("asyncio", "difflib", "email", "http", "subprocess"),
+    *("argparse", "gettext", "importlib.resources", "zipfile"),
 }
 
 
@@ -66,3 +70,9 @@ def test_a_plain_step_loads_none_of_what_only_rare_options_need(
 def test_what_writes_a_mail_is_loaded_no_sooner_than_there_is_one_to_write(tmp_path: Path) -> None:
     found = loaded(INPUTS | LOGIN | {"send-on": "failed"}, tmp_path)
     assert found & {"jinja2", "chainloop_smtp.message", "chainloop_smtp.cli.deliver"} == set()
+
+
+def test_a_step_is_parsed_without_argparse_as_with_it() -> None:
+    parsed = vars(commands.parser(is_send=True).parse_args(["send"]))
+    given = {name: value for name, value in parsed.items() if value}
+    assert given == {"command": send, "output": "table"}

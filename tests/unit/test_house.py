@@ -77,7 +77,7 @@ DOORS = {
     },
     "python_socks": {"delivery/dialing.py"},
     "scramp": {"delivery/sasl.py"},
-    "argparse": {"cli/parser.py", "cli/run.py"},
+    "argparse": {"cli/parser.py"},
     "traceback": {"cli/__init__.py"},
 }
 NOWHERE = ("smtplib", "email.mime", "http", "urllib.request", "asyncio")

@@ -1,12 +1,12 @@
 """What a command works with, and how it gets at its inputs."""
 
-import argparse
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO, Protocol
 
 from chainloop_smtp import delivery, inputfile, options
@@ -54,7 +54,7 @@ class Run:
         environ: The process's own environment; secrets are taken out once they are read.
     """
 
-    arguments: argparse.Namespace
+    arguments: SimpleNamespace
     environ: MutableMapping[str, str]
     console: Console
     stdin: BinaryIO

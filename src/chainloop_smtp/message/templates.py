@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemBytecodeCache, FunctionLoader
@@ -31,7 +30,8 @@ _DURATION = re.compile(r"\b\d+ (?:h|min|s)(?: \d+ (?:min|s))?\b")
 _MARKERS = re.compile(r"^([^\S\n]*+\d*+)([-+=.)])(?=\s|(?:[-=]|[^\S\n])*+$)", re.MULTILINE)
 
 _COMPILED = 2  # increment when the sandbox compiles a template to other byte code
-_FOLDER = files("chainloop_smtp").joinpath("templates")
+# Not by importlib.resources, which brings zipfile and more than all of these modules take.
+_FOLDER = Path(__file__).parents[1] / "templates"
 
 
 class TemplateError(MessageError):
@@ -106,7 +106,7 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
     # What is compiled depends on the environment, too, and so on the program's version.
     pattern = f"__jinja2_{__version__}_{_COMPILED}_%s.cache"
     if not sys.pycache_prefix:
-        released = Path(str(_FOLDER), "__pycache__", str(sys.implementation.cache_tag))
+        released = _FOLDER / "__pycache__" / str(sys.implementation.cache_tag)
         return _ReleasedByteCode(str(released), pattern) if released.is_dir() else None
     folder = Path(sys.pycache_prefix, "templates")
     try:
@@ -119,7 +119,7 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
 
 
 def _source(name: str) -> str | None:
-    template = _FOLDER.joinpath(name)
+    template = _FOLDER / name
     return template.read_text(encoding="utf-8") if template.is_file() else None
 
 
