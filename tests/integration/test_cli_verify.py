@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from builders import (
+    cli_describe,
     cli_push,
     encoded,
     evaluation,
@@ -67,8 +68,7 @@ def test_a_program_reads_the_same(program: Program, tmp_path: Path) -> None:
     path = mailed(program, tmp_path)
     ended = verified(program, "-", "-o", "json", stdin=path.read_bytes())
 
-    document = json.loads(ended.stdout)
-    assert (document["mail"], document["ok"]) == ("-", True)
+    assert ended.stdout.startswith('{\n  "mail": "-",\n  "ok": true,\n')
     assert set(results(ended).values()) == {"ok", "unknown"}
 
 
@@ -184,6 +184,39 @@ def test_a_mail_that_was_changed_is_found_out(program: Program, tmp_path: Path) 
     )
 
 
+def test_what_is_wrong_is_marked_for_people_and_what_is_only_doubtful_is_not_listed_beside_it(
+    program: Program, tmp_path: Path
+) -> None:
+    path = mailed(program, tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"  1 violation\r\n", b"  0 violations\r\n"))
+    ended = verified(program, path)
+
+    wrong = "\nWRONG   violations in the text: the mail says 0, the evidence 1\n"
+    assert wrong in ended.stdout
+    assert "NOT CONFIRMED" not in ended.stdout
+
+
+def test_what_cannot_be_confirmed_is_listed_for_people(program: Program, tmp_path: Path) -> None:
+    path = mailed(program, tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"\r\nSubject: ", b"\r\nSubject: Fwd: ", 1))
+    ended = verified(program, path)
+
+    assert ended.code == 0, ended.stdout
+    doubt = "\nNOT CONFIRMED: subject. Read it yourself, or see docs/mail.md.\n"
+    assert doubt in ended.stdout
+    assert "WRONG" not in ended.stdout
+
+
+def test_an_outcome_of_the_evidence_alone_is_confirmed_whatever_the_job_could_make_of_it(
+    program: Program, tmp_path: Path
+) -> None:
+    evidence = encoded(cli_describe(statement(), state="failed")).decode()
+    ended = verified(program, mailed(program, tmp_path, attestation=evidence), "-o", "json")
+
+    assert ended.code == 0, ended.stdout
+    assert results(ended)["outcome in the header"] == "ok"
+
+
 def test_a_doubt_in_the_report_is_no_change_of_it(program: Program, tmp_path: Path) -> None:
     """The evidence is another run's, and some more of it could not be read."""
     (tmp_path / "push.json").write_bytes(encoded(cli_push(STATEMENT)))
@@ -233,8 +266,9 @@ def test_a_report_that_was_changed_is_found_out(program: Program, tmp_path: Path
         lambda report: report.update(job=None),
         lambda report: report["job"].update(status="nonsense"),
         lambda report: report["verdict"].update(doubt=None),
+        lambda report: report.update(envValues="nonsense"),
     ],
-    ids=["empty", "no job", "no status", "no doubt"],
+    ids=["empty", "no job", "no status", "no doubt", "no such values"],
 )
 def test_a_report_that_is_none_is_wrong(program: Program, tmp_path: Path, change: object) -> None:
     ended = verified(program, with_report(program, tmp_path, change))
@@ -265,7 +299,9 @@ def test_a_report_of_another_version_is_not_judged(program: Program, tmp_path: P
     )
     ended = verified(program, path)
 
-    assert f"unknown report: made by version '{__version__}9'" in ended.stdout
+    version = f"version '{__version__}9', which another one cannot make anew"
+    assert f"\nunknown report: made by {version}\n" in ended.stdout
+    assert " in the report: " not in ended.stdout
 
 
 def with_report(program: Program, folder: Path, change: object) -> Path:
