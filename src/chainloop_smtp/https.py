@@ -72,7 +72,7 @@ class Response:
 def request(
     url: str,
     timeout: float,
-    authorization: str = "",
+    authorization: str,
     *,
     accept: str = "*/*",
     form: Mapping[str, str] | None = None,

@@ -87,6 +87,7 @@ def test_no_login_is_taken_from_a_netrc_file_nor_a_cookie_kept(site: Site) -> No
             "accept",
             "connection",
         }
+        assert headers["accept"] == "*/*"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from chainloop_smtp.verdict import doubt
 from civariables import AZURE, CIRCLE, GITLAB, JENKINS, SHA, TEAMCITY
 from states import facts_of
 
+FORK = "https://gitlab.example.com/stranger/harbour"
 AZURE_PAGE = "https://dev.azure.com/lakeside/Harbour%20Office/_build/results?buildId=42"
 CASES = {
     "GITLAB_PIPELINE": (
@@ -89,6 +90,92 @@ def test_the_variables_of_a_machine_say_its_ci_and_its_run(ci: str) -> None:
     assert read(ci, variables) == run
 
 
+@pytest.mark.parametrize("ci", ["GITHUB_ACTION", "DAGGER_PIPELINE", ""])
+def test_githubs_variables_are_read_where_no_other_ci_is_known(ci: str) -> None:
+    variables = {
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": "42",
+        "GITHUB_REF": "refs/pull/7/merge",
+        "GITHUB_HEAD_REF": "refs/heads/topic",
+        "GITHUB_SHA": SHA,
+        "GITHUB_ACTOR": "ada",
+        "GITHUB_EVENT_NAME": "pull_request",
+    }
+    assert read(ci, variables) == CiRun(
+        repository="lakeside/harbour",
+        run_id="42",
+        ref="refs/pull/7/merge",
+        # A branch may have such a name.
+        head_ref="refs/heads/topic",
+        sha=SHA,
+        actor="ada",
+        event="pull_request",
+    )
+    assert read(ci, {}) == CiRun()
+
+
+@pytest.mark.parametrize(
+    ("ci", "variables", "run"),
+    [
+        ("GITLAB_PIPELINE", {"CI_PROJECT_URL": FORK}, CiRun(repository="stranger/harbour")),
+        ("GITLAB_PIPELINE", {"CI_PIPELINE_ID": "42"}, CiRun(run_id="42")),
+        (
+            "GITLAB_PIPELINE",
+            {
+                "CI_MERGE_REQUEST_IID": "7",
+                "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "topic",
+                "CI_PROJECT_URL": FORK,
+            },
+            CiRun(
+                repository="stranger/harbour", ref="refs/merge-requests/7/head", head_ref="topic"
+            ),
+        ),
+        ("GITLAB_PIPELINE", {"CI_JOB_URL": "https://x/jobs/7"}, CiRun(url="https://x/jobs/7")),
+        ("AZURE_PIPELINE", {"SYSTEM_JOBNAME": "mail"}, CiRun(job="mail")),
+        (
+            "AZURE_PIPELINE",
+            {"SYSTEM_PULLREQUEST_PULLREQUESTID": "9"},
+            CiRun(ref="refs/pull/9/head"),
+        ),
+        (
+            "AZURE_PIPELINE",
+            {
+                "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://tfs.example.com/main/",
+                "SYSTEM_TEAMPROJECT": "a/b",
+                "BUILD_BUILDID": "42",
+            },
+            CiRun(run_id="42", url="https://tfs.example.com/main/a/b/_build/results?buildId=42"),
+        ),
+        (
+            "AZURE_PIPELINE",
+            {"SYSTEM_COLLECTIONURI": "https://x/", "BUILD_BUILDID": "42"},
+            CiRun(run_id="42"),
+        ),
+        (
+            "AZURE_PIPELINE",
+            {"SYSTEM_COLLECTIONURI": "https://x/", "SYSTEM_TEAMPROJECT": "a"},
+            CiRun(),
+        ),
+        (
+            "AZURE_PIPELINE",
+            {"SYSTEM_TEAMPROJECT": "a", "BUILD_BUILDID": "42"},
+            CiRun(run_id="42"),
+        ),
+        (
+            "JENKINS_JOB",
+            {"GIT_BRANCH": "origin/x/y", "JOB_NAME": "lakeside/harbour/x%2Fy"},
+            CiRun(repository="lakeside/harbour", ref="refs/heads/x/y"),
+        ),
+        ("JENKINS_JOB", {"BRANCH_NAME": "x"}, CiRun(ref="refs/heads/x")),
+        ("JENKINS_JOB", {"CHANGE_AUTHOR": "ada"}, CiRun(actor="ada")),
+    ],
+)
+def test_a_second_variable_is_read_where_the_first_is_not_set(
+    ci: str, variables: dict[str, str], run: CiRun
+) -> None:
+    assert read(ci, variables) == run
+
+
 def test_a_machine_without_signs_is_of_no_ci_and_githubs_own_sign_wins() -> None:
     assert detect({"CI": "true", "BUILD_URL": "x"}) == ""
     assert detect(JENKINS | {"GITHUB_ACTIONS": "true"}) == "GITHUB_ACTION"
@@ -138,7 +225,6 @@ PULL = {
     "BUILD_SOURCEBRANCH": "refs/pull/7/merge",
 }
 CHANGE = {"CHANGE_ID": "7", "CHANGE_BRANCH": "topic", "BRANCH_NAME": "PR-7"}
-FORK = "https://gitlab.example.com/stranger/harbour"
 
 
 @pytest.mark.parametrize(
@@ -180,6 +266,8 @@ FORK = "https://gitlab.example.com/stranger/harbour"
         ("JENKINS_JOB", WITHOUT | {"GIT_BRANCH": "refs/remotes/origin/x/y"}, "refs/heads/x/y", ""),
         ("JENKINS_JOB", WITHOUT | {"GIT_BRANCH": "main"}, "main", ""),
         ("JENKINS_JOB", WITHOUT | {"GIT_BRANCH": "detached"}, "", ""),
+        ("JENKINS_JOB", WITHOUT | {"GIT_BRANCH": "HEAD"}, "", ""),
+        ("JENKINS_JOB", WITHOUT | {"GIT_BRANCH": "origin/HEAD"}, "", ""),
     ],
 )
 def test_tags_and_requests_are_told_from_branches(
