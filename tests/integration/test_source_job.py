@@ -64,6 +64,12 @@ UNTOUCHED = ("refs/heads/main", "", "a" * 40)
             {"pull_request": {"number": 7, "head": {"repo": None, "sha": "d"}, "base": BASE}},
             ("refs/pull/7/merge", "fork:topic", "d"),
         ),
+        # Without its number, nothing is made of the rest.
+        (
+            "pull_request_target",
+            {"pull_request": {"head": HEAD, "base": BASE}},
+            ("refs/heads/main", "topic", "a" * 40),
+        ),
         (
             "check_suite",
             {"check_suite": {"head_branch": "topic", "head_sha": "d"}},
@@ -169,6 +175,14 @@ def test_a_run_that_is_reported_has_its_own_facts_and_the_sender_is_another(
     )
 
 
+def test_a_run_that_nobody_started_again_has_the_actor_and_the_repository_that_it_names(
+    tmp_path: Path,
+) -> None:
+    found = reported(tmp_path, triggering_actor=None, repository={"full_name": "lakeside/ferry"})
+    assert found is not None
+    assert (found.actor, found.repository) == ("robin", "lakeside/ferry")
+
+
 @pytest.mark.parametrize("word", [*JobStatus, None, "", "brand_new"])
 def test_the_conclusion_of_the_run_is_its_status(tmp_path: Path, word: str | None) -> None:
     found = reported(tmp_path, conclusion=word)
@@ -224,6 +238,7 @@ KIM = {"author": {"name": "Kim", "email": "kim@example.com"}}
     ("name", "payload", "people"),
     [
         ("push", {"head_commit": ROBIN, "commits": [KIM, ROBIN]}, ["robin", "kim"]),
+        ("push", {"head_commit": ROBIN, "commits": [KIM]}, ["robin", "kim"]),
         ("push", {"head_commit": None, "commits": [], "deleted": True}, []),
         ("merge_group", {"merge_group": {"head_commit": ROBIN}}, ["robin"]),
         ("workflow_run", {"workflow_run": {"head_commit": ROBIN}}, ["robin"]),
@@ -243,11 +258,11 @@ def test_the_authors_are_those_that_the_payload_names(
 
 
 def test_the_commits_that_a_run_was_for_begin_with_a_pull_requests_own(tmp_path: Path) -> None:
-    payload = {"pull_request": {"number": 7, "head": HEAD, "base": BASE}}
-    for name, commits in (
-        ("pull_request", ("d" * 40, "a" * 40)),
-        ("pull_request_target", ("d" * 40,)),
-        ("schedule", ("a" * 40,)),
+    opened = {"pull_request": {"number": 7, "head": HEAD, "base": BASE}}
+    for name, payload, commits in (
+        ("pull_request", opened, ("d" * 40, "a" * 40)),
+        ("pull_request_target", opened, ("d" * 40,)),
+        ("schedule", {"schedule": "0 0 * * *"}, ("a" * 40,)),
     ):
         variables = environ(tmp_path, name, payload)
         assert list_commits(job(variables), variables) == commits
@@ -382,3 +397,9 @@ def test_an_event_of_any_other_shape_leaves_the_fact_unknown(
 def test_an_event_file_that_cannot_be_read_leaves_the_fact_unknown(path: str) -> None:
     environ = RUNNER | {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": path}
     assert not read_job(environ, None, ()).is_fork
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_event_file_has_a_largest_size(tmp_path: Path, more: int) -> None:
+    octets = json.dumps(pull_request("stranger/harbour")).encode()
+    assert is_fork(tmp_path, octets.ljust(32 * 1024**2 + more)) is not bool(more)

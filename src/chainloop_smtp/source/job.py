@@ -35,9 +35,9 @@ def read_job(
         environ: Variables that are absent leave their fact unknown, and so does an event file
             that cannot be read.
     """
-    is_github = environ.get("GITHUB_ACTIONS") == "true"
-    if not is_github and (ci := runners.detect(environ)) not in ("", runners.GITHUB):
+    if (ci := runners.detect(environ)) not in ("", runners.GITHUB):
         return _read_other(ci, environ, status, needs)
+    is_github = environ.get("GITHUB_ACTIONS") == "true"
     job = Job(
         status=status,
         needs=needs,
@@ -143,10 +143,9 @@ def list_authors(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def list_commits(job: Job, environ: Mapping[str, str]) -> tuple[str, ...]:
     """List the commits that the run may have been for, the likeliest first."""
-    head = ""
-    if job.event.startswith("pull_request") and not job.sender:
-        # The variables name a merge with the base, which GitHub made; its author is its parent's.
-        head = _read_payload(environ).get("pull_request").get("head").text("sha")
+    # Where the event is a pull request's, the variables name a merge with the base, which GitHub
+    # made; its author is its parent's.
+    head = _read_payload(environ).get("pull_request").get("head").text("sha")
     return tuple(dict.fromkeys(filter(None, (head, job.sha))))
 
 
