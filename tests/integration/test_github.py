@@ -110,8 +110,13 @@ def test_a_list_that_is_none_holds_no_run(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("job", "token"),
-    [(replace(JOB, repository=""), "t"), (replace(JOB, run_id=""), "t"), (JOB, "")],
-    ids=["repository", "run id", "token"],
+    [
+        (replace(JOB, repository=""), "t"),
+        (replace(JOB, run_id=""), "t"),
+        (JOB, ""),
+        (replace(JOB, ci="GITLAB_PIPELINE"), "t"),
+    ],
+    ids=["repository", "run id", "token", "another CI"],
 )
 def test_without_a_run_or_a_token_nobody_is_asked(site: Site, job: Job, token: str) -> None:
     found = github.find_previous(job, {"GITHUB_API_URL": site.base}, token, 5, 20)
