@@ -169,10 +169,24 @@ def test_hundreds_of_runs_are_mailed_once_each_the_oldest_first(
     for number in every:
         chainloop.has(number, minutes=55 - number / 3)
     post = Post()
-    assert scheduled(post).code == 0
+    ended = scheduled(post)
+    assert ended.code == 0
     assert names(post.mails) == [f"workflow-{number}" for number in every]
     assert len([each for each in chainloop.calls if " list " in each]) == 3
+    counts = [f"{number} of 120 runs" for number in range(20, 121, 20)]
+    assert [each for each in ended.log.splitlines() if each.endswith(" runs")] == counts
+    assert "sent to 1 recipient" not in ended.log
     assert scheduled(never).code == 0
+
+
+def test_up_to_twenty_runs_have_a_line_each(chainloop: Chainloop, scheduled: Scheduled) -> None:
+    for number in range(1, 21):
+        chainloop.has(number, minutes=55 - number)
+    ended = scheduled(Post())
+    assert ended.code == 0
+    sent = [each for each in ended.log.splitlines() if ": sent to 1 recipient through " in each]
+    assert len(sent) == 20
+    assert " of 20 runs" not in ended.log
 
 
 # --- failures ----------------------------------------------------------------------------------
@@ -309,6 +323,23 @@ def test_a_run_that_cannot_be_read_does_not_stop_the_others(
     assert names(post.mails) == ["workflow-1"]
 
 
+def test_runs_that_cannot_be_read_here_and_there_do_not_end_the_schedule(
+    chainloop: Chainloop, scheduled: Scheduled
+) -> None:
+    for number in range(1, 7):
+        run_id = chainloop.has(number, minutes=20 - number)
+        if number not in (3, 6):
+            (chainloop.folder / f"{run_id}.json").write_text("{")
+    post = Post()
+    ended = scheduled(post)
+    assert ended.code == 3
+    assert names(post.mails) == ["workflow-3", "workflow-6"]
+    assert ended.failure.startswith("Some runs cannot be read.\n")
+    assert ended.failure.count("\n  run ") == 4
+    warned = [title for kind, title in ended.annotations if kind == "warning"]
+    assert warned.count("a run cannot be read") == 4
+
+
 def test_when_no_run_can_be_read_it_is_not_tried_for_all(
     chainloop: Chainloop, scheduled: Scheduled
 ) -> None:
@@ -370,6 +401,8 @@ def test_a_dry_run_leaves_the_mails_as_files_and_the_state_as_it_is(
     assert ended.code == 0, ended.stderr
     assert len(list(ended.folder.rglob("*.eml"))) == 1
     assert not STATE.exists()
+    written = {each.name for each in Path().iterdir()}
+    assert written == {"chainloop-smtp", "github-output", "github-summary", "tools"}
 
 
 def test_runs_to_which_no_attachment_applies_are_done_with(
