@@ -20,7 +20,7 @@ from builders import (
 )
 from chainloop_smtp import attestation
 from chainloop_smtp.attestation import find_unsigned
-from chainloop_smtp.model.attested import Annotation, Attestation, Commit, Material
+from chainloop_smtp.model.attested import Annotation, Attestation, Commit, Material, Violation
 
 STATEMENT = statement(evaluations=[evaluation("licenses", material="sbom", violations=["AGPL"])])
 
@@ -109,10 +109,79 @@ def test_other_policies_than_those_that_were_signed_are_named() -> None:
     assert shown(signed, evaluation("forged", violations=["one"])) == ("policy evaluations",)
 
 
-def test_evaluations_that_a_statement_refers_to_are_details() -> None:
-    evaluations = [evaluation("licenses", material="sbom", violations=["AGPL"])]
-    stored = stored_evaluations(evaluations)
-    signed = joined(encoded(dsse(referring(STATEMENT, stored))))
-    with_them = attestation.with_evaluations(signed, stored)
-    assert find_unsigned(with_them) == ("details of policy evaluations",)
+def test_the_words_of_a_violation_are_no_detail() -> None:
+    other = evaluation("licenses", material="sbom", violations=["nothing to see here", "AGPL"])
+
+    assert shown(other) == ("policy evaluations",)
+    found = replace(
+        SIGNED.policies.evaluations[0],
+        violations=(Violation(subject="licenses", message="harmless"),),
+    )
+    forged = replace(SIGNED, policies=replace(SIGNED.policies, evaluations=(found,)))
+    assert find_unsigned(forged) == ("policy evaluations",)
+
+
+EVALUATIONS = [evaluation("licenses", material="sbom", violations=["AGPL"])]
+STORED = stored_evaluations(EVALUATIONS)
+REFERRING = referring(STATEMENT, STORED)
+
+
+def test_evaluations_that_a_statement_names_by_their_digest_are_covered_where_they_are_given() -> (
+    None
+):
+    signed = joined(encoded(dsse(REFERRING)))
+
     assert find_unsigned(signed) == ()
+    assert find_unsigned(attestation.with_evaluations(signed, STORED)) == ()
+
+
+def test_evaluations_that_nobody_compared_with_the_digest_are_not_covered() -> None:
+    printed = encoded(cli_describe(REFERRING, evaluations=EVALUATIONS))
+
+    assert find_unsigned(joined(printed)) == ("policy evaluations",)
+    assert find_unsigned(attestation.with_evaluations(joined(printed), STORED)) == ()
+
+
+def test_evaluations_that_only_another_document_names_are_not_covered() -> None:
+    """A statement without an envelope may name whatever it likes."""
+    silent = statement()
+    forged = stored_evaluations([evaluation("forged", violations=["one"])])
+    both = joined(stored_bundle(silent), encoded(referring(silent, forged)))
+
+    assert both.policies.reference
+    told = find_unsigned(attestation.with_evaluations(both, forged))
+    assert told == ("policy status", "policy evaluations")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"is_blocked": True},
+        {"is_bypassed": True},
+        {"has_violations": True},
+        {"has_gated_violations": True},
+    ],
+)
+def test_what_decides_the_verdict_is_signed_or_named(changed: dict[str, bool]) -> None:
+    passed = joined(stored_bundle(statement()))
+    forged = replace(passed, policies=replace(passed.policies, **changed))  # type: ignore[arg-type]
+
+    assert find_unsigned(passed) == ()
+    assert find_unsigned(forged) == ("policy status",)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_forged_push_beside_a_bundle_decides_nothing(is_first: bool) -> None:
+    """Whatever it says differs, it is overruled; what it adds is named."""
+    push = cli_push(STATEMENT)
+    push["workflowMeta"] |= {"Name": "forged", "Project": "forged", "Organization": "forged"}
+    push["policy_evaluations"] = {"sbom": [{"name": "forged", "material_name": "sbom"}]}
+    push["envVars"] = {"FORGED": "1"}
+    push["annotations"] = [{"name": "forged", "value": "1"}]
+    pair = [encoded(push), stored_bundle(STATEMENT)]
+
+    both = joined(*(pair if is_first else reversed(pair)))
+
+    assert both.workflow.name == SIGNED.workflow.name
+    assert both.policies.evaluations == SIGNED.policies.evaluations
+    assert find_unsigned(both) == ("annotations", "environment variables")

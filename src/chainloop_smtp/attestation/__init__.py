@@ -95,7 +95,11 @@ def with_evaluations(attestation: Attestation, bundle: bytes) -> Attestation:
             "It refers to no bundle, so nothing else says that this one is its own. Leave "
             "policy-evaluations out, or give the bundle of this run.",
         )
-    return replace(attestation, policies=joining.merge_policies(attestation.policies, stored))
+    envelope = attestation.envelope
+    if envelope and reference:
+        envelope = replace(envelope, evaluations=stored.evaluations)
+    merged = joining.merge_policies(attestation.policies, stored)
+    return replace(attestation, policies=merged, envelope=envelope)
 
 
 def _unwrap(text: str, root: Node) -> bytes:

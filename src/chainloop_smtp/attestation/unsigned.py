@@ -4,11 +4,13 @@ A verified signature covers that statement. What the run's other documents add, 
 that a push prints, is not signed.
 """
 
+from collections import Counter
+from collections.abc import Iterator
+
 from chainloop_smtp.attestation import predicate
 from chainloop_smtp.attestation.decoding import decode_text, parse_document
 from chainloop_smtp.attestation.fields import Node
-from chainloop_smtp.attestation.joining import describe_difference
-from chainloop_smtp.model.attested import Attestation, Material, Policies
+from chainloop_smtp.model.attested import Attestation, Evaluation, Material, Policies
 
 _MOST_NAMES = 3
 
@@ -42,17 +44,36 @@ def find_unsigned(attestation: Attestation) -> tuple[str, ...]:
             )
             if one and one != other
         ),
-        *_evaluations(attestation.policies, signed.policies),
+        *_policies(attestation, signed.policies),
     )
 
 
-def _evaluations(shown: Policies, signed: Policies) -> tuple[str, ...]:
-    """A statement leaves out findings and suppressed violations, or names a digest only."""
-    if shown.evaluations in ((), signed.evaluations):
-        return ()
-    # Those that it names by their digest are in Chainloop's store.
-    is_other = not signed.reference and describe_difference(signed, shown)
-    return ("policy evaluations" if is_other else "details of policy evaluations",)
+def _policies(attestation: Attestation, signed: Policies) -> Iterator[str]:
+    """What decides the verdict, and what is shown of it."""
+    shown = attestation.policies
+    flags = (
+        (shown.is_blocked, signed.is_blocked),
+        (shown.is_bypassed, signed.is_bypassed),
+        (shown.has_violations or None, signed.has_violations or None),
+        (shown.has_gated_violations or None, signed.has_gated_violations or None),
+    )
+    if any(one is not None and one != other for one, other in flags):
+        yield "policy status"
+    known = signed.evaluations
+    if attestation.envelope and signed.reference and signed.reference == shown.reference:
+        # Those that hash to the digest that the statement names, where they were given.
+        known = known or attestation.envelope.evaluations
+    if shown.evaluations in ((), known):
+        return
+    # A statement leaves out findings and suppressed violations.
+    is_other = Counter(map(_essence, shown.evaluations)) != Counter(map(_essence, known))
+    yield "policy evaluations" if is_other else "details of policy evaluations"
+
+
+def _essence(evaluation: Evaluation) -> tuple[object, ...]:
+    """What a statement holds of an evaluation with violations that count."""
+    violations = sorted((each.subject, each.message) for each in evaluation.active_violations)
+    return evaluation.name, evaluation.material, tuple(violations)
 
 
 def _materials(attestation: Attestation, signed: Attestation) -> tuple[str, ...]:

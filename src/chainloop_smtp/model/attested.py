@@ -320,6 +320,7 @@ class Envelope:
             base64.
         certificates: DER, the signer's first; empty when there are none.
         timestamps: DER of RFC 3161 responses; empty where one is not base64.
+        evaluations: Policy evaluations beside it whose digest the statement may name as its own.
     """
 
     payload: bytes = field(repr=False)
@@ -327,6 +328,7 @@ class Envelope:
     signatures: tuple[bytes, ...] = field(repr=False)
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
     timestamps: tuple[bytes, ...] = field(default=(), repr=False)
+    evaluations: tuple[Evaluation, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
