@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import pages
+import releasetree
+from chainloop_smtp import __version__
 from gitrepository import git
 
 PAGE = "docs/releasing.md"
@@ -309,6 +311,27 @@ def test_gits_own_failures_are_named(project: Project) -> None:
     assert ended.stderr.splitlines()[-1] == (
         "git ls-remote origin refs/heads/releases refs/tags/v* failed."
     )
+
+
+def test_the_command_can_be_installed_from_a_release(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    tree = releasetree.built(tmp_path_factory)
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    subprocess.run(
+        (*pip, "--no-deps", "--no-build-isolation", "--target", str(tmp_path), str(tree)),
+        check=True,
+    )
+    shown = subprocess.run(
+        (sys.executable, "-m", "chainloop_smtp", "--version"),
+        check=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == f"chainloop-smtp {__version__}\n"
+    assert (tmp_path / "chainloop_smtp/schemas/configuration.json").exists()
 
 
 def test_the_readme_of_a_release_leads_to_the_source() -> None:
