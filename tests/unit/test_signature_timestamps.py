@@ -78,6 +78,14 @@ def test_an_authority_of_time_stamps_may_be_far_below_its_root() -> None:
     assert checked.timestamped_at == SIGNED + MINUTES
 
 
+def test_an_authority_of_time_stamps_may_certify_itself() -> None:
+    clock = signers.certify("Clock", extended=[signers.TIME_STAMPING])
+
+    checked = check(signers.stamp(clock, SIGNATURE), trust=trusted(ROOT, clock))
+
+    assert checked.timestamp_authority == "CN=Clock"
+
+
 def test_the_earliest_of_several_time_stamps_counts() -> None:
     other_root = signers.root("Other")
     other = other_root.issue_stamper("Other clock")

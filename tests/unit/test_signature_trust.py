@@ -213,10 +213,21 @@ def test_a_certificate_of_nobody_who_certifies_is_refused(party: signers.Party) 
     )
 
 
-def test_an_authority_of_time_stamps_needs_those_above_it() -> None:
-    assert refusal(ROOT.pem + CLOCK.pem) == (
-        "trusted-root: holds the time stamp authority CN=Clock without who has certified it, "
-        "CN=Clock intermediate\n  Add that certificate, and all above it."
+@pytest.mark.parametrize(
+    ("given", "who", "above"),
+    [
+        ([CLOCK], "CN=Clock", "CN=Clock intermediate"),
+        ([CLOCK, CLOCK_ROOT], "CN=Clock", "CN=Clock intermediate"),
+        ([CLOCK, CLOCK_INNER], "CN=Clock intermediate", "CN=Clock authority"),
+    ],
+    ids=["alone", "gap", "no root"],
+)
+def test_an_authority_of_time_stamps_needs_all_above_it(
+    given: list[signers.Party], who: str, above: str
+) -> None:
+    assert refusal("".join(each.pem for each in (ROOT, *given))) == (
+        f"trusted-root: holds {who}, for time stamps, without who has certified it, {above}\n"
+        "  Add that certificate, and all above it."
     )
 
 

@@ -92,19 +92,20 @@ def _read_authorities(given: str) -> Trust:
     above = _list_above(stampers, authorities)
     signing = [each for each in authorities if each not in above]
     inner = [each for each in signing if _has_issuer(each, signing)]
-    for each in stampers:
-        if not _has_issuer(each, above):
+    for each in (*stampers, *above):
+        # Verified with OpenSSL, whose chains end with a certificate that is its own issuer.
+        if each.subject != each.issuer and not _has_issuer(each, above):
             raise _error(
                 _ROOT,
-                f"holds the time stamp authority {format_subject(each)} without who has certified "
-                f"it, {format_issuer(each)}",
+                f"holds {format_subject(each)}, for time stamps, without who has certified it, "
+                f"{format_issuer(each)}",
                 "Add that certificate, and all above it.",
             )
     return Trust(
         roots=_encode(each for each in signing if each not in inner),
         intermediates=_encode(inner),
         timestamp_authorities=_encode(stampers),
-        timestamp_issuers=_encode(above),
+        timestamp_issuers=_encode([*above, *(s for s in stampers if s.subject == s.issuer)]),
     )
 
 
