@@ -48,7 +48,6 @@ class Tunnel:
     @contextmanager
     def _listening(self, serve: Callable[[socket.socket], None]) -> Iterator[None]:
         listener = socket.create_server(("127.0.0.1", 0))
-        listener.settimeout(PATIENCE)
         self.port = listener.getsockname()[1]
 
         def run() -> None:

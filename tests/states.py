@@ -29,7 +29,15 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.facts import Changes, Job, JobResult, JobStatus, RunFacts, Verdict
+from chainloop_smtp.model.facts import (
+    Changes,
+    FailedStep,
+    Job,
+    JobResult,
+    JobStatus,
+    RunFacts,
+    Verdict,
+)
 from chainloop_smtp.model.mail import File, Mail
 from chainloop_smtp.model.settings import Attachment, Mailbox, Options, Plugin, Registration
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
@@ -360,6 +368,14 @@ STATES: dict[str, tuple[Attestation | None, Job, str]] = {
                 JobResult(name="build", result=JobStatus.SUCCESS),
                 JobResult(name="test", result=JobStatus.FAILURE),
             ),
+            failed_steps=(
+                FailedStep(
+                    job="test (3.12)",
+                    name="Run integration tests",
+                    need=1,
+                    url=f"{JOB.run_url}/job/38671234567#step:6:1",
+                ),
+            ),
         ),
         "Failed",
     ),
@@ -632,6 +648,8 @@ def attestations(text: st.SearchStrategy[str]) -> st.SearchStrategy[Attestation]
 def jobs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Job]:
     optional = st.one_of(st.just(""), text)
     results = st.builds(JobResult, name=text, result=st.sampled_from(JobStatus))
+    need = st.one_of(st.none(), st.integers(0, 1))
+    steps = st.builds(FailedStep, job=text, name=text, need=need, url=optional)
     return st.builds(
         Job,
         status=st.one_of(st.none(), st.sampled_from(JobStatus)),
@@ -649,6 +667,7 @@ def jobs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Job]:
         event=optional,
         ci=st.sampled_from(["", "GITLAB_PIPELINE"]),
         url=optional,
+        failed_steps=st.lists(steps, max_size=2).map(tuple),
     )
 
 

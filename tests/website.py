@@ -98,3 +98,71 @@ def github(
     }
     site.answers |= {path: answer(json.dumps(each).encode()) for path, each in documents.items()}
     return {"GITHUB_API_URL": site.base}
+
+
+def listed_job(
+    name: str,
+    *,
+    id_: int = 1,
+    steps: Sequence[tuple[str, str | None]] = (),
+    conclusion: str | None = None,
+    runner: str | None = None,
+    server: str = "https://github.com",
+) -> dict[str, object]:
+    """A job as GitHub's API lists it; one without a conclusion is still running.
+
+    Args:
+        steps: Names and conclusions of those between "Set up job" and "Complete job".
+    """
+    at = "2026-03-12T09:40:05Z"
+    repository, status = "lakeside/harbour", "completed" if conclusion else "in_progress"
+    ends = [("Set up job", "success"), *steps]
+    ends += [("Complete job", "success")] if conclusion else []
+    return {
+        "id": id_,
+        "run_id": 100,
+        "workflow_name": "Release",
+        "head_branch": "main",
+        "run_url": f"https://api.github.com/repos/{repository}/actions/runs/100",
+        "run_attempt": 1,
+        "node_id": "CR_kwDOKQ",
+        "head_sha": "9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8",
+        "url": f"https://api.github.com/repos/{repository}/actions/jobs/{id_}",
+        "html_url": f"{server}/{repository}/actions/runs/100/job/{id_}",
+        "status": status,
+        "conclusion": conclusion,
+        "created_at": at,
+        "started_at": at,
+        "completed_at": at if conclusion else None,
+        "name": name,
+        "steps": [
+            {
+                "name": step,
+                "status": "completed" if end else "in_progress",
+                "conclusion": end,
+                "number": number,
+                "started_at": at,
+                "completed_at": at if end else None,
+            }
+            for number, (step, end) in enumerate(ends, 1)
+        ],
+        "check_run_url": f"https://api.github.com/repos/{repository}/check-runs/{id_}",
+        "labels": ["ubuntu-24.04"],
+        "runner_id": id_ if runner else None,
+        "runner_name": runner,
+        "runner_group_id": 0 if runner else None,
+        "runner_group_name": "GitHub Actions" if runner else None,
+    }
+
+
+def listed_jobs(
+    site: Site,
+    *jobs: dict[str, object],
+    run_id: int = 100,
+    attempt: int = 1,
+) -> dict[str, str]:
+    """Has it list these jobs of a run; gives the variable that leads there."""
+    path = f"/repos/lakeside/harbour/actions/runs/{run_id}/attempts/{attempt}/jobs"
+    body = json.dumps({"total_count": len(jobs), "jobs": jobs}).encode()
+    site.answers[path] = answer(body)
+    return {"GITHUB_API_URL": site.base}

@@ -38,6 +38,7 @@ _CANCELLATIONS = {
     JobStatus.STALE: ("went stale", "went stale"),
 }
 _SKIPPED = {JobStatus.SKIPPED: ("was skipped", "were skipped")}
+_ENDS = {Outcome.FAILED: _FAILURES, Outcome.CANCELLED: _CANCELLATIONS}
 _NAMED_JOBS = 3
 
 
@@ -80,6 +81,7 @@ def judge(
     return Verdict(
         outcome=outcome,
         reason=reason,
+        where=_where(job, outcome) if reason == _jobs(job, _ENDS.get(outcome, {})) else "",
         policy_status=status,
         missing=missing,
         doubt=doubt(attestation, job),
@@ -216,6 +218,19 @@ def _jobs(job: Job, words: dict[JobStatus, tuple[str, str]]) -> str | None:
         return f"{len(ended)} jobs {word}"
     noun = "jobs" if len(ended) > 1 else "job"
     return f"{noun} {', '.join(need.name for need in ended)} {word}"
+
+
+def _where(job: Job, outcome: Outcome) -> str:
+    """Where the job stopped that `_jobs` names; empty where it is not one step of one job."""
+    needs = [n for n, need in enumerate(job.needs) if need.result in _ENDS[outcome]]
+    whose: list[int] | list[None] = needs or [None]
+    steps = [each for each in job.failed_steps if each.need in whose]
+    if len(needs) > 1 or len({each.name for each in steps}) != 1:
+        return ""
+    if job.sender and not needs:
+        # The reason names the run.
+        return f"in job {steps[0].job} at step {steps[0].name}" if len(steps) == 1 else ""
+    return f"at step {steps[0].name}"
 
 
 def _absence(attestation: Attestation | None, missing: tuple[str, ...], job: Job) -> str:

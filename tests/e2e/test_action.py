@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import json
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import trustme
 
 import mailserver
 from builders import cli_push, encoded, evaluation, material, statement
@@ -15,7 +17,9 @@ from e2e.act import Act, Record
 from e2e.received import as_sent, parsed, text_of
 from mailserver import MailServer
 from program import NOTHING
+from proxies import Tunnel
 from sink import Fault, Sink
+from website import listed_job, listed_jobs, serve
 
 TO = "security@example.test"
 CC = "release@example.test"
@@ -239,6 +243,30 @@ def test_a_step_that_fails_before_the_attestation_is_mailed_all_the_same(
     outputs = outputs_of(record)
     assert (outputs["sent"], outputs["outcome"], outputs["digest"]) == ("true", "failed", "")
     assert "job ship failed" in text_of(parsed(*mail_server.mailbox(TO)))
+
+
+def test_a_failed_job_asks_github_at_which_step(act: Act, tmp_path: Path) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("api.github.com").configure_cert(context)
+    ship = listed_job("ship", id_=7, steps=[("Check out", "success"), ("Build", "failure")])
+    with serve(context) as site, Sink(needs_login=False) as server, Tunnel().http() as proxy:
+        listed_jobs(site, ship, run_id=1)
+        proxy.hosts = {"api.github.com": ("127.0.0.1", site.port)}
+        # Installs the packages, for which the second one has neither network nor certificates.
+        first = {**mail(relaying(server.port, **{"dry-run": "true"})), "id": "first"}
+        lines = f"HTTPS_PROXY=http://127.0.0.1:{proxy.port}\nREQUESTS_CA_BUNDLE={tmp_path}/ca.pem"
+        behind_proxy = {"run": f"printf '%s\\n' '{lines}' >> \"$GITHUB_ENV\""}
+        second = mail(relaying(server.port, **{"github-token": "${{ secrets.TOKEN }}"}))
+        record = act.run(
+            {"jobs": {"ship": job(first, behind_proxy, FAIL, second, KEEP)}},
+            secrets={"TOKEN": "t0k3n"},
+        )
+
+    assert outputs_of(record)["sent"] == "true", record.messages()
+    assert site.credentials == ["Bearer t0k3n"]
+    ((_, received),) = server.taken
+    assert "job ship failed at step build" in text_of(parsed(received))
 
 
 def test_a_blocked_run_is_mailed_as_blocked(act: Act, mail_server: MailServer) -> None:

@@ -98,8 +98,7 @@ def test_a_repository_that_has_moved_to_another_host_gets_no_token(site: Site) -
     site.answers[path] = answer(b"", 301, Location="https://other.example.com/x")
     found = github.find_previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
     assert found.source == (
-        "GitHub does not say (redirects to another host, 'other.example.com:443'). Give the job "
-        "permissions: actions: read and contents: read"
+        "GitHub does not say (redirects to another host, 'other.example.com:443')"
     )
 
 
@@ -183,10 +182,7 @@ def test_an_answer_has_a_largest_size(site: Site, size: int) -> None:
     assert found == (
         Previous(source="run 6 on GitHub ended as success", has_succeeded=True)
         if size <= 16 * 1024 * 1024
-        else Previous(
-            source="GitHub does not say (is larger than 16 MiB). Give the job permissions: "
-            "actions: read and contents: read"
-        )
+        else Previous(source="GitHub does not say (is larger than 16 MiB)")
     )
 
 

@@ -42,11 +42,12 @@ def test_what_installs_packages_sees_no_input() -> None:
     assert "env" not in PREPARE
 
 
-def test_all_inputs_travel_in_one_variable() -> None:
+def test_all_inputs_travel_in_one_variable_beside_the_jobs_id() -> None:
     assert SEND["env"] == {
         "PYTHON": "${{ steps.prepare.outputs.python }}",
         "SITE": "${{ steps.prepare.outputs.site }}",
         "CHAINLOOP_SMTP_INPUTS": "${{ toJSON(inputs) }}",
+        "JOB_CHECK_RUN_ID": "${{ job.check_run_id }}",
         "MSYS2_ENV_CONV_EXCL": "*",
     }
 

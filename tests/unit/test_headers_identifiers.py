@@ -19,7 +19,15 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
-from chainloop_smtp.model.facts import Changes, Job, JobResult, JobStatus, Outcome, Verdict
+from chainloop_smtp.model.facts import (
+    Changes,
+    FailedStep,
+    Job,
+    JobResult,
+    JobStatus,
+    Outcome,
+    Verdict,
+)
 from chainloop_smtp.model.mail import File, Part, TemplateFile, Templates
 from chainloop_smtp.model.settings import (
     Attachment,
@@ -32,6 +40,7 @@ from chainloop_smtp.model.settings import (
     Registration,
     Thread,
 )
+from chainloop_smtp.verdict import judge
 from states import facts_of
 
 ENTROPY = bytes(range(16))
@@ -127,6 +136,13 @@ def test_the_same_mail_has_the_same_id_whenever_it_is_made() -> None:
     assert re.fullmatch(r"[0-9a-f]{32}@example\.test", first)
     assert message_id(entropy=bytes(16)) == first
     assert message_id(now=NOW + timedelta(hours=1)) == first
+
+
+def test_a_step_that_github_names_just_once_makes_no_other_mail() -> None:
+    failed = replace(JOB, status=JobStatus.FAILURE)
+    named = replace(failed, failed_steps=(FailedStep(job="attest", name="Push"),))
+    ids = {message_id(None, each, judge(None, each)) for each in (failed, named)}
+    assert len(ids) == 1
 
 
 @pytest.mark.parametrize("attestation", [ATTESTATION, LONG], ids=["whole", "cut"])

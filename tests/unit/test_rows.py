@@ -20,7 +20,7 @@ from chainloop_smtp.model.attested import (
     Version,
     Workflow,
 )
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Sender
+from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, Sender
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import EnvValues
 from states import JOB, NOW, UNCHECKED, VERIFIED, WRONG, facts_of
@@ -355,6 +355,36 @@ def test_the_job_that_is_reported_has_a_name_in_the_list(job: Job, last: str) ->
     job = replace(job, needs=needs, status=JobStatus.SUCCESS)
 
     assert rows.jobs(job) == (Fact("build", "success"), Fact(last, "success"))
+
+
+PAGE = "https://github.com/lakeside/harbour/actions/runs/1/job/2#step:3:1"
+
+
+def test_a_step_stands_in_the_row_of_its_job_where_that_has_its_name() -> None:
+    step = FailedStep(job="build", name="Run tests", url=PAGE)
+    job = Job(name="build", status=JobStatus.FAILURE, failed_steps=(step,))
+    assert rows.jobs(job) == (Fact("build", "failure at step Run tests", "", PAGE),)
+
+
+def test_steps_of_jobs_with_other_names_stand_below_theirs() -> None:
+    steps = (
+        FailedStep(job="Build (3.11)", name="Run tests", need=1, url="javascript:alert(1)"),
+        FailedStep(job="Build (3.12)", name="Upload", need=1),
+        FailedStep(job="Mail", name="Sign"),
+    )
+    needs = (
+        JobResult(name="lint", result=JobStatus.SUCCESS),
+        JobResult(name="build", result=JobStatus.FAILURE),
+    )
+    job = Job(name="mail", status=JobStatus.CANCELLED, needs=needs, failed_steps=steps)
+    assert rows.jobs(job) == (
+        Fact("build", "failure"),
+        Fact("Build (3.11)", "at step Run tests"),
+        Fact("Build (3.12)", "at step Upload"),
+        Fact("mail", "cancelled"),
+        Fact("Mail", "at step Sign"),
+        Fact("lint", "success"),
+    )
 
 
 @pytest.mark.parametrize(

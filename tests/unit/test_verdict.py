@@ -19,6 +19,7 @@ from chainloop_smtp.model.attested import (
     Violation,
 )
 from chainloop_smtp.model.facts import (
+    FailedStep,
     Job,
     JobResult,
     JobStatus,
@@ -393,6 +394,60 @@ def test_earlier_jobs_are_weighed_like_this_one(job: Job, outcome: Outcome, reas
     verdict = judge(RECORDED, job)
 
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+BUILD, TEST = need("build", JobStatus.FAILURE), need("test", JobStatus.FAILURE)
+STEP = FailedStep(job="build (3.12)", name="Run tests", need=0)
+
+
+@pytest.mark.parametrize(
+    ("job", "where"),
+    [
+        (Job(needs=(BUILD,), failed_steps=(STEP,)), "at step Run tests"),
+        (
+            Job(status=JobStatus.CANCELLED, failed_steps=(replace(STEP, need=None),)),
+            "at step Run tests",
+        ),
+        (
+            Job(needs=(BUILD,), failed_steps=(STEP, replace(STEP, job="build (3.13)"))),
+            "at step Run tests",
+        ),
+        (Job(needs=(BUILD,), failed_steps=(STEP, replace(STEP, name="Upload"))), ""),
+        (Job(needs=(BUILD, TEST), failed_steps=(STEP,)), ""),
+        (
+            Job(status=JobStatus.FAILURE, needs=(BUILD,), failed_steps=(replace(STEP, need=None),)),
+            "",
+        ),
+        (Job(needs=(need("build", JobStatus.SUCCESS),), failed_steps=(STEP,)), ""),
+        (
+            Job(
+                status=JobStatus.FAILURE, sender=Sender(), failed_steps=(replace(STEP, need=None),)
+            ),
+            "in job build (3.12) at step Run tests",
+        ),
+        (
+            Job(
+                status=JobStatus.FAILURE,
+                sender=Sender(),
+                failed_steps=(replace(STEP, need=None), FailedStep(job="b", name="Run tests")),
+            ),
+            "",
+        ),
+    ],
+    ids=[
+        *("earlier job", "cancelled", "matrix", "two steps", "two jobs", "not the one named"),
+        *("success", "reported run", "two jobs of a reported run"),
+    ],
+)
+def test_a_reason_that_names_one_job_says_at_which_step(job: Job, where: str) -> None:
+    assert judge(None, job).where == where
+    assert judge(RECORDED, job).where == where
+
+
+def test_the_reason_of_the_attested_run_is_at_no_step() -> None:
+    job = Job(status=JobStatus.FAILURE, failed_steps=(replace(STEP, need=None),))
+    described = replace(UNRECORDED, run=Run(state=RunState.FAILED, reason="out of disk"))
+    assert judge(described, job).where == ""
 
 
 @pytest.mark.parametrize("has_violations", [True, False])

@@ -57,12 +57,13 @@ def words(
     job: Job = NOBODY,
     *,
     reason: str = "",
+    where: str = "",
     missing: tuple[str, ...] = (),
     policies: Policies | None = None,
 ) -> wording.Wording:
     if policies is not None:
         attestation = replace(attestation or RECORDED, policies=policies)
-    verdict = Verdict(outcome=outcome, reason=reason, missing=missing)
+    verdict = Verdict(outcome=outcome, reason=reason, where=where, missing=missing)
     return wording.word(facts_of(attestation, job, verdict))
 
 
@@ -721,6 +722,50 @@ def test_where_the_job_failed_or_nothing_is_violated_no_finding_stands_out() -> 
     assert (
         words(Outcome.PASSED, policies=Policies(evaluations=(Evaluation(name="a"),))).finding == ""
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "where", "subject", "lead"),
+    [
+        (
+            Outcome.FAILED,
+            "job test failed",
+            "at step Run tests",
+            " (job test failed at step Run tests)",
+            "Job test failed at step Run tests. ",
+        ),
+        (
+            Outcome.FAILED,
+            "job test failed",
+            "at step Run the end-to-end tests",
+            " (at step Run the end-to-end tests)",
+            "Job test failed at step Run the end-to-end tests. ",
+        ),
+        (
+            Outcome.FAILED,
+            "job test failed",
+            f"at step Run {'x' * 200}",
+            " (job test failed)",
+            f"Job test failed at step Run {'x' * 105}... ",
+        ),
+        (
+            Outcome.CANCELLED,
+            "job test was cancelled",
+            "at step Deploy",
+            " (at step Deploy)",
+            "Job test was cancelled at step Deploy. ",
+        ),
+        (Outcome.CANCELLED, "job test was cancelled", "", "", "Job test was cancelled. "),
+    ],
+    ids=["short", "long", "too long", "cancelled", "unknown"],
+)
+def test_a_failed_run_says_at_which_step(
+    outcome: Outcome, reason: str, where: str, subject: str, lead: str
+) -> None:
+    said = words(outcome, reason=reason, where=where)
+    assert said.subject.partition("9c1d4e7")[2] == subject
+    assert len(said.subject) <= 78
+    assert said.lead.startswith(lead)
 
 
 def test_several_jobs_are_listed_with_this_one_last() -> None:

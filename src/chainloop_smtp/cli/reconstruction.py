@@ -14,7 +14,7 @@ from chainloop_smtp import message, received, verdict
 from chainloop_smtp.cli.run_facts import UNREAD
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Expected, ReceivedMessage
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, RunFacts, Sender
+from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, RunFacts, Sender
 from chainloop_smtp.model.settings import (
     Composition,
     Enclosures,
@@ -31,7 +31,7 @@ _NOBODY = Registration(
 _SENDER = re.compile(
     r"(?:job (?P<job>\S{1,200}) of )?(?P<workflow>.{1,400}), run (?P<run>[0-9]{1,30})"
 )
-_RESULTS = {each.value for each in JobStatus}
+_ROW = re.compile(rf"(?P<result>{'|'.join(JobStatus)})?(?:\b ?at step (?P<step>.+))?", re.DOTALL)
 _STEP = " (as the step says)"
 # What stands in a subject where threads are those of a branch: the outcome in brackets.
 _BY_REF = re.compile(rf"\] \[(?:{'|'.join(map(re.escape, message.BADGES))})[,\]]")
@@ -155,9 +155,9 @@ def _job(lines: list[str], mail: ReceivedMessage, attested: Attestation) -> Job:
         chainloop_project=_from_step(values.get("Project", "")),
         chainloop_workflow=_from_step(values.get("Workflow", "")),
     )
-    needs, status = _results(lines, job.name or ("the run" if sender else "this job"))
-    if needs or status:
-        return replace(job, needs=needs, status=status)
+    known = _with_results(job, lines, _log_pages(mail, job))
+    if known.needs or known.status:
+        return known
     return _guessed(job, lines, mail, attested)
 
 
@@ -198,18 +198,45 @@ def _server(mail: ReceivedMessage, path: str) -> str:
     return match[1] if match else ""
 
 
-def _results(lines: list[str], name: str) -> tuple[tuple[JobResult, ...], JobStatus | None]:
-    """The table of jobs: the earlier ones, and the status of the one with this name."""
-    numbered, status = [], None
-    rest = iter(lines[lines.index("Jobs") + 1 :] if "Jobs" in lines else ())
-    for job, result in zip(rest, rest, strict=False):
-        if result not in _RESULTS:
+def _log_pages(mail: ReceivedMessage, job: Job) -> list[str]:
+    """The links to logs of steps, in the order of the mail, each once."""
+    source = f"{mail.page.source if mail.page else ''}\n{mail.text}"
+    pages = rf'{re.escape(job.run_url)}/job/[0-9]{{1,20}}#step:[0-9]{{1,6}}:1(?=["\s])'
+    return list(dict.fromkeys(re.findall(pages, source))) if job.run_url else []
+
+
+def _with_results(job: Job, lines: list[str], pages: list[str]) -> Job:
+    """The job with what the table of jobs says: results, and the steps at which jobs stopped."""
+    name = job.name or ("the run" if job.sender else "this job")
+    status: JobStatus | None = None
+    needs: list[tuple[int, JobResult, list[FailedStep]]] = []
+    own_steps: list[FailedStep] = []
+    steps: list[FailedStep] = own_steps
+    rest, pages = iter(lines[lines.index("Jobs") + 1 :] if "Jobs" in lines else ()), pages[:]
+    for key, value in zip(rest, rest, strict=False):
+        row = _ROW.fullmatch(value)
+        if row is None:
             break
-        if job == name:
-            status = JobStatus(result)
-        else:
-            number = re.fullmatch(r"earlier job ([0-9]{1,6})", job)
-            need = JobResult(name="" if number else job, result=JobStatus(result))
-            numbered.append((int(number[1]) if number else 0, need))
+        if row["result"]:
+            result = JobStatus(row["result"])
+            number = re.fullmatch(r"earlier job ([0-9]{1,6})", key)
+            steps = own_steps if key == name else []
+            if key == name:
+                status = result
+            else:
+                need = JobResult(name="" if number else key, result=result)
+                needs.append((int(number[1]) if number else 0, need, steps))
+        if row["step"]:
+            url = pages.pop(0) if pages else ""
+            steps.append(FailedStep(job=key, name=row["step"], url=url))
     # The table has the failed ones first, and the numbers are those of their order before.
-    return tuple(need for _, need in sorted(numbered, key=lambda each: each[0])), status
+    needs.sort(key=lambda each: each[0])
+    return replace(
+        job,
+        status=status,
+        needs=tuple(need for _, need, _ in needs),
+        failed_steps=(
+            *own_steps,
+            *(replace(s, need=n) for n, (_, _, steps) in enumerate(needs) for s in steps),
+        ),
+    )

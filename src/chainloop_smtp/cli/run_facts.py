@@ -1,10 +1,12 @@
 """Options -> everything that is known about one run, read once."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import reduce
 
 from chainloop_smtp import addressing, attestation, difference, options, routing, source, verdict
+from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem
 from chainloop_smtp.model.attested import Attestation, Workflow
@@ -12,6 +14,7 @@ from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
     NOT_FOUND,
     Changes,
+    FailedStep,
     Job,
     Previous,
     RunFacts,
@@ -28,9 +31,12 @@ UNREAD = (
 )
 _NO_ATTESTATION = "there is no attestation of an earlier run to compare with"
 _GIT_SECONDS = 10
+_STEPS_SECONDS = 10
 
 Person = tuple[str, str]
 """Name and address."""
+
+_LookUp = BackgroundCall[tuple[tuple[FailedStep, ...], str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,12 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> tu
     own = Job() if is_scheduled else read_job(run.environ, parsed.job_status, parsed.needs)
     job = _reported_job(run, own) or own
     parsed = replace(parsed, job_status=job.status, needs=job.needs)
+    # GitHub and Chainloop are asked at the same time.
+    look_up = _start_look_up(run, parsed, job, token)
     evidence = _evidence(run, parsed, job)
+    if look_up:
+        named, evidence = _with_failed_steps(run, job, evidence, look_up)
+        own, job = named if own is job else own, named
     runs, unread = _attested_runs(run, parsed, evidence)
     if len(runs) < 2:
         # With all that was given, and cannot be read.
@@ -148,6 +159,36 @@ def _reported_job(run: Run, own: Job) -> Job | None:
     other = read_reported_run(own, run.environ)
     is_own_failure = not own.is_success and other and Job(status=other.status).is_success
     return None if is_own_failure else other
+
+
+def _start_look_up(run: Run, parsed: Options, job: Job, token: str) -> _LookUp | None:
+    """Begin to ask GitHub where the jobs failed; None where all went well, or nobody is to ask."""
+    if not (job.has_failed or job.is_stopped) or not (token and job.run_id) or job.ci:
+        return None
+    # Imported here: it is dear.
+    from chainloop_smtp.source import github
+
+    transport = parsed.transport
+    return BackgroundCall(
+        lambda: github.find_failed_steps(
+            job, run.environ, token, transport.timeout, transport.deadline
+        )
+    )
+
+
+def _with_failed_steps(
+    run: Run, job: Job, evidence: Evidence, look_up: _LookUp
+) -> tuple[Job, Evidence]:
+    """The job with its failed steps; the mail goes without them where GitHub does not say."""
+    started = time.monotonic()
+    try:
+        steps, why = look_up.result(_STEPS_SECONDS)
+    except TimeoutError:
+        steps, why = (), f"GitHub has not answered within {_STEPS_SECONDS} seconds"
+    if why:
+        run.console.notice("failed step not named", f"{why}.")
+    seconds = evidence.network_seconds + time.monotonic() - started
+    return replace(job, failed_steps=steps), replace(evidence, network_seconds=seconds)
 
 
 def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) -> Job:

@@ -13,7 +13,15 @@ from chainloop_smtp.cli.run_facts import UNREAD
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
-from chainloop_smtp.model.facts import Job, JobResult, JobStatus, Outcome, RunFacts, Sender
+from chainloop_smtp.model.facts import (
+    FailedStep,
+    Job,
+    JobResult,
+    JobStatus,
+    Outcome,
+    RunFacts,
+    Sender,
+)
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import EnvValues
 
@@ -136,7 +144,15 @@ def _job(facts: Mapping[str, Any]) -> Job:
         status=JobStatus(facts["status"]) if facts["status"] else None,
         needs=tuple(needs),
         sender=Sender(**_texts(facts["sender"], _SENDER)) if facts.get("sender") else None,
+        failed_steps=tuple(map(_failed_step, facts.get("failedSteps", ()))),
         **_texts(facts, _JOB),
+    )
+
+
+def _failed_step(facts: Mapping[str, Any]) -> FailedStep:
+    need = facts["need"]
+    return FailedStep(
+        need=None if need is None else int(need), **_texts(facts, ("job", "name", "url"))
     )
 
 

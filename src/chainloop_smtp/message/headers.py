@@ -121,9 +121,9 @@ def message_id(
     In a CI run it is a function of everything that makes the message: the CI run, its attempt and
     job, the content and attachments, the header fields, and the route (server, sender, From, To and
     Cc). The same step run twice therefore makes the same id, and the second message can be skipped;
-    whatever a reader can tell apart has another id. Bcc is left out: a recipient who guesses one
-    could prove it. Outside of a CI run nothing tells a repeated message from a new one, so each id
-    is new.
+    whatever a reader can tell apart has another id, but for the step that failed. Bcc is left out:
+    a recipient who guesses one could prove it. Outside of a CI run nothing tells a repeated message
+    from a new one, so each id is new.
 
     Args:
         content: From `content_digest`.

@@ -63,7 +63,9 @@ def sentences(facts: RunFacts) -> str:
         case Outcome.BLOCKED:
             return f"{_violations(policies)}. {_block(facts)}"
         case Outcome.FAILED | Outcome.CANCELLED:
-            reason = f"{_sentence(verdict.reason)} " if verdict.reason else ""
+            where = formatting.cut(verdict.where, _WHERE)
+            words = " ".join(filter(None, (verdict.reason, where)))
+            reason = f"{_sentence(words)} " if words else ""
             if attestation is None:
                 # A doubt means that there is evidence, which cannot be read.
                 why = "" if verdict.doubt else "no evidence was given, so "
@@ -119,6 +121,7 @@ def jobs_reason(verdict: Verdict) -> str:
     return verdict.reason.removeprefix(WRONG_SIGNATURE).removeprefix(", ")
 
 
+_WHERE = 120  # characters; GitHub names a step after its first line where it has no name
 _NOT_RETRIEVED = "The attestation was recorded, but it could not be retrieved just now"
 _UNKNOWN = "whether an attestation was recorded is not known"
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from chainloop_smtp.message import formatting
 from chainloop_smtp.model.attested import Attestation, Commit, Runner, Signing, Version
 from chainloop_smtp.model.facts import (
+    FailedStep,
     Job,
+    JobStatus,
     RunFacts,
     attested_run,
     ci_run,
@@ -232,20 +234,33 @@ def _runner(runner: Runner) -> str:
 
 
 def jobs(job: Job) -> tuple[Fact, ...]:
-    """The jobs and their results; empty where only this one is known, and well.
+    """The jobs and their results; empty where just one is known, and nothing of its steps.
 
     What failed stands first, then what was cancelled; else this job is the last.
     """
-    results = [
-        (each.name or f"earlier job {number}", each.result)
-        for number, each in enumerate(job.needs, 1)
+    results: list[tuple[str, JobStatus, int | None]] = [
+        (each.name or f"earlier job {number + 1}", each.result, number)
+        for number, each in enumerate(job.needs)
     ]
-    if job.status and results:
-        results.append((job.name or ("the run" if job.sender else "this job"), job.status))
-    if len(results) < 2:
-        return ()
+    if job.status:
+        results.append((job.name or ("the run" if job.sender else "this job"), job.status, None))
     results.sort(key=lambda each: (not each[1].is_failure, not each[1].is_cancellation))
-    return tuple(Fact(name, status.value) for name, status in results)
+    rows = [row for each in results for row in _job(*each, job.failed_steps)]
+    return tuple(rows) if len(results) > 1 or job.failed_steps else ()
+
+
+def _job(
+    name: str, status: JobStatus, need: int | None, steps: tuple[FailedStep, ...]
+) -> list[Fact]:
+    """One job, and its steps: in its row where GitHub calls it by its id, else below."""
+    rows = [
+        Fact(each.job, f"at step {each.name}", "", each.url if formatting.is_web(each.url) else "")
+        for each in steps
+        if each.need == need
+    ]
+    if len(rows) == 1 and rows[0].key == name:
+        return [rows[0]._replace(value=f"{status.value} {rows[0].value}")]
+    return [Fact(name, status.value), *rows]
 
 
 def signing(facts: RunFacts) -> tuple[Fact, ...]:

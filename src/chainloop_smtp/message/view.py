@@ -45,6 +45,8 @@ class Facts(TypedDict):
         gated_note: How many violations are in a gate; empty: none.
         job: The CI job that sends the mail. Empty names outside of CI.
         jobs: The jobs and their results; without rows where only this one is known, and well.
+        log_link: Words for a link to ``log_url``.
+        log_url: Log of the step at which the one job failed or was cancelled. Empty: not known.
         material_count: Materials that were added.
         materials: The materials, missing ones first.
         materials_more: How many more materials there are; empty: none.
@@ -76,6 +78,8 @@ class Facts(TypedDict):
     gated_note: str
     job: Job
     jobs: Section
+    log_link: str
+    log_url: str
     material_count: int
     materials: tuple[Shown, ...]
     materials_more: str
@@ -135,6 +139,8 @@ def facts(
         "gated_note": lead.gated(policies),
         "job": job,
         "jobs": selection.section("Jobs", rows.jobs(job), limits.rows),
+        "log_link": "View step log",
+        "log_url": _log_url(run),
         "material_count": formatting.material_count(run),
         "materials": selection.materials(),
         "materials_more": selection.materials_more(),
@@ -158,6 +164,11 @@ def facts(
         "view_url": view_url,
         "wording": words,
     }
+
+
+def _log_url(run: RunFacts) -> str:
+    urls = [each.url for each in run.job.failed_steps]
+    return urls[0] if run.verdict.where and len(urls) == 1 and formatting.is_web(urls[0]) else ""
 
 
 _CHAINLOOP = "app.chainloop.dev"

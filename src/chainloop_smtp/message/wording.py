@@ -231,10 +231,9 @@ def _subject_by_outcome(facts: RunFacts, badge: str) -> str:
     head = f"[{formatting.cut(formatting.project_name(facts), _PROJECT)}] {badge}: "
     workflow, branch = formatting.workflow_name(facts), formatting.ref(facts)
     commit = formatting.sha(facts)[:7]
-    detail = _detail(facts)
     commit = f"@{commit}" if branch and commit else commit
     tail = f" {branch}{commit}" if branch or commit else ""
-    if detail and len(head + workflow + tail) + len(detail) + 3 <= _LONGEST:
+    if detail := _detail(facts, _LONGEST - len(f"{head}{workflow}{tail} ()")):
         tail += f" ({detail})"
     elif len(head + workflow + tail) > _LONGEST:
         room = _LONGEST - len(head) - len(commit) - 1
@@ -259,9 +258,8 @@ def _subject_by_ref(facts: RunFacts, badge: str) -> str:
         workflow = formatting.cut(workflow, room - 1 - len(branch) if branch else room)
     stem = " ".join(f"{workflow} {_unbracketed(branch)}".split()) or "the run"
     changing = ", ".join(filter(None, (badge, formatting.sha(facts)[:7])))
-    detail = _unbracketed(_detail(facts))
-    if detail and len(f"{head}[{changing}, {detail}] {stem}") <= _LONGEST:
-        changing += f", {detail}"
+    if detail := _detail(facts, _LONGEST - len(f"{head}[{changing}, ] {stem}")):
+        changing += f", {_unbracketed(detail)}"
     return " ".join(f"{head}[{changing}] {stem}".split())
 
 
@@ -272,7 +270,15 @@ def _unbracketed(text: str) -> str:
     return text.replace("[", "(").replace("]", ")")
 
 
-def _detail(facts: RunFacts) -> str:
+def _detail(facts: RunFacts, room: int) -> str:
+    """The most telling detail that fits into so many characters; empty where none does."""
+    details = [_outcome_detail(facts)]
+    if where := facts.verdict.where:
+        details = [f"{details[0]} {where}".strip(), where, *details]
+    return next((each for each in details if len(each) <= room), "")
+
+
+def _outcome_detail(facts: RunFacts) -> str:
     attestation, policies = facts.attestation, facts.policies
     if facts.has_wrong_signature:
         return lead.jobs_reason(facts.verdict)

@@ -93,6 +93,23 @@ class JobResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedStep:
+    """The first step of a job that failed, or was cancelled, as GitHub's API names it.
+
+    Attributes:
+        job: As GitHub shows it, such as ``build (3.12)``.
+        need: Position of the job in `Job.needs`; None: it is this job, or one of the run that is
+            reported on.
+        url: Where its log begins; empty when unknown.
+    """
+
+    job: str
+    name: str
+    need: int | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
     """The job that sends a mail about another run than its own. Empty strings mean unknown.
 
@@ -129,6 +146,7 @@ class Job:
         chainloop_workflow: The same.
         chainloop_version: The project's version, as ``.chainloop.yml`` names it.
         is_project_from_file: ``chainloop_project`` is that file's, and not an input's.
+        failed_steps: Where the jobs that did not go well stopped, as far as it is known.
     """
 
     status: JobStatus | None = None
@@ -152,6 +170,7 @@ class Job:
     chainloop_workflow: str = ""
     chainloop_version: str = ""
     is_project_from_file: bool = False
+    failed_steps: tuple[FailedStep, ...] = ()
 
     @property
     def is_success(self) -> bool:
@@ -313,6 +332,7 @@ class Verdict:
     Attributes:
         reason: Why, where the outcome alone does not say: ``no evidence given``, ``not pushed``,
             ``job build failed``. Empty otherwise.
+        where: Goes with a reason that names a job: ``at step Run tests``. Empty when unknown.
         policy_status: None when there is no attestation to judge, or when what is known of it
             does not decide it.
         doubt: Why the evidence may not be about this run, or that it cannot be read, as
@@ -323,6 +343,7 @@ class Verdict:
 
     outcome: Outcome
     reason: str = ""
+    where: str = ""
     policy_status: PolicyStatus | None = None
     missing: tuple[str, ...] = ()
     doubt: str = ""

@@ -372,8 +372,8 @@ INPUTS = (
     ),
     Input(
         name="github-token",
-        help="For read-only look-ups of the GitHub API (`actions: read`), where `send-on` compares "
-        "with the run before.",
+        help="For read-only look-ups of the GitHub API (`actions: read`): the step at which a job "
+        "failed, and the run before, where `send-on` compares with it.",
         action_default="${{ github.token }}",
         scope=Scope.STEP,
         is_secret=True,
