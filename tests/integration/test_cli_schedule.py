@@ -303,6 +303,33 @@ def test_a_server_that_takes_nothing_ends_the_schedule_and_the_next_one_goes_on(
     assert names(post.mails) == [f"workflow-{number}" for number in order]
 
 
+@pytest.mark.parametrize("whom", ["to: [a@example.com, b@example.com]", "to: author"])
+def test_twenty_runs_whose_mails_reach_somebody_or_concern_nobody_do_not_end_the_schedule(
+    chainloop: Chainloop, scheduled: Scheduled, whom: str
+) -> None:
+    is_author = whom == "to: author"
+    for number in range(1, 22):
+        # The run that failed names no author.
+        state = "failed" if is_author and number < 21 else "success"
+        chainloop.has(number, minutes=50 - number, state=state)
+    post = Post(refused=() if is_author else (refusal("b@example.com"),))
+    scheduled(post, f"  - {{registration: ops, {whom}}}\n")
+    every = range(21 if is_author else 1, 22)
+    assert names(post.mails) == [f"workflow-{number}" for number in every]
+
+
+def test_twenty_runs_to_which_no_attachment_applies_do_not_end_the_schedule(
+    chainloop: Chainloop, scheduled: Scheduled
+) -> None:
+    for number in range(1, 22):
+        chainloop.has(number, minutes=50 - number)
+    post = Post()
+    text = "  - {registration: ops, to: a@example.com, workflow: workflow-21}\n"
+    assert scheduled(post, text).code == 0
+    assert names(post.mails) == ["workflow-21"]
+    assert state()["owed"] == {}
+
+
 def test_a_run_that_cannot_be_read_does_not_stop_the_others(
     chainloop: Chainloop, scheduled: Scheduled
 ) -> None:
@@ -364,6 +391,7 @@ def test_a_run_that_fails_for_three_days_is_given_up(
     ended = scheduled(post)
     assert ended.code == 5
     assert f"Run {run_id} has failed for three days and is not tried again." in ended.log
+    assert ("warning", "given up") in ended.annotations
     assert scheduled(never).code == 0
 
 
