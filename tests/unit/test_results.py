@@ -166,6 +166,15 @@ BROKEN = replace(TRIED, why="the connection was lost", hint="Is it up?")
             ),
         ),
         (
+            delivered(*(replace(each, why="it broke off") for each in unknown(A))),
+            UNKNOWN,
+            (
+                Problem(
+                    SERVER, "whether the server took the mail <1@example.com> is not known", LOOK
+                ),
+            ),
+        ),
+        (
             Delivery(mail=MAIL, results=(RecipientResult(recipient=A),)),
             NOT_DELIVERED,
             (Problem("delivery", "there was no time to try it"),),
@@ -187,6 +196,7 @@ BROKEN = replace(TRIED, why="the connection was lost", hint="Is it up?")
         "not known",
         "some not known",
         "no server",
+        "not known why",
         "no time",
         "hidden",
     ],

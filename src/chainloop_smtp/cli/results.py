@@ -77,12 +77,13 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
                 "before you send it again.",
             )
         )
-    # What the attempt as a whole says is not said again for each recipient.
+    # What the attempt as a whole says is not said again for each recipient; an empty reason, which
+    # is a part of any text, is not said at all.
     known = last.why if last else ""
     problems += [
         _problem(each, delivery.attempts)
         for each in missed
-        if each.reason and each.reason not in known and each.status is not RecipientStatus.UNKNOWN
+        if each.reason not in known and each.status is not RecipientStatus.UNKNOWN
     ]
     if delivery.accepted:
         number = len(delivery.accepted)
