@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,6 +202,70 @@ def test_recipients_whose_end_is_not_known_are_named(program: Program) -> None:
     assert "for audit@example.com is not known" in ended.stderr
     assert "before you send it again" in ended.stderr
     assert json.loads(ended.outputs["accepted"]) == ["security@example.com"]
+
+
+class Noted(Post):
+    """The server lacks something, which the mail does not fail for."""
+
+    def __call__(self, *given: Any, **more: Any) -> Delivery:
+        made = super().__call__(*given, **more)
+        (only,) = made.transactions
+        return replace(made, transactions=(replace(only, notes=("no DSN",)),))
+
+
+def test_the_log_and_the_job_summary_of_a_mail_that_went_say_the_evidence_first(
+    program: Program,
+) -> None:
+    inputs = INPUTS | {"attestation": PUSHED, "cc": "audit@example.com", "require": "any"}
+    result = RecipientResult(
+        recipient="audit@example.com", status=RecipientStatus.REFUSED, why="no SMTPUTF8"
+    )
+    ended = program("send", inputs=inputs, post=Noted(refused=(result,)))
+
+    sent = "Sent to 1 recipient through smtp.example.com:587 (TLSv1.3, PLAIN) in 0.25 s."
+    sent += " Of the others: 1 refused."
+    assert ended.code == 0
+    assert sent in ended.stdout.splitlines()
+    assert "The mail is kept" not in ended.stdout
+    assert ended.annotations == [
+        ("warning", "smtp.example.com:587"),
+        ("warning", "recipient refused"),
+    ]
+    assert "audit@example.com: no SMTPUTF8" in ended.stdout
+    assert ended.summary.endswith(f"\n{sent}\n\n- smtp.example.com:587: no DSN\n\n")
+
+
+def test_the_log_and_the_job_summary_of_a_mail_that_did_not_go_say_why_first(
+    program: Program,
+) -> None:
+    result = RecipientResult(
+        recipient="security@example.com", status=RecipientStatus.REFUSED, why="no SMTPUTF8"
+    )
+    post = Post(refused=(result,))
+    ended = program(
+        "send", inputs=INPUTS | {"attestation": PUSHED, "fail-on-error": "false"}, post=post
+    )
+
+    assert ended.code == 0
+    assert f"The mail is kept: {ended.outputs['eml']}" in ended.stdout.splitlines()
+    assert "Sent to" not in ended.log
+    assert ended.annotations == [("warning", "The mail was not delivered")]
+    assert "security@example.com: no SMTPUTF8" in ended.stdout
+    assert ended.summary.startswith(
+        "The mail was not delivered.\n\n- security@example.com: no SMTPUTF8\n\n"
+    )
+
+
+def test_a_mail_that_is_interrupted_is_told_as_such_and_no_warning_more(program: Program) -> None:
+    put_off = RecipientResult(recipient="security@example.com", why="interrupted")
+    post = Post(refused=(put_off,), is_interrupted=True)
+    ended = program(
+        "send", inputs=INPUTS | {"attestation": PUSHED, "fail-on-error": "false"}, post=post
+    )
+
+    assert ended.code == 130
+    assert "Interrupted: sent to 0 of 1; 1 put off for now." in ended.stdout.splitlines()
+    assert ended.annotations == []
 
 
 def test_a_delivery_that_was_never_tried_took_no_time(program: Program) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +350,57 @@ def test_one_that_fails_stops_no_other_and_fails_the_step_at_the_end(program: Pr
     assert states == {"security@example.com": "refused", "other@example.com": "accepted"}
 
 
+class Noted(Post):
+    """Each server lacks something, which no mail fails for."""
+
+    def __call__(
+        self, mail: Mail, registration: Registration, transport: Transport, **more: Any
+    ) -> Delivery:
+        made = super().__call__(mail, registration, transport, **more)
+        return replace(
+            made, transactions=tuple(replace(each, notes=("no DSN",)) for each in made.transactions)
+        )
+
+
+def test_the_log_and_the_job_summary_say_what_became_of_each_mail(program: Program) -> None:
+    post = Noted(refused=(refusal("team@example.com"), refusal("other@example.com")))
+    text = f"{THREE}  - {{registration: legal, to: x@example.com}}\n".replace(
+        "cc: team@example.com", "cc: team@example.com, require: any"
+    )
+    ended = sent(program, text, post=post)
+    assert ended.code == 5
+    through = "through smtp.example.com:587"
+    lines = ended.stdout.splitlines()
+    at = lines.index("3 of 4 attachments in chainloop-smtp.yml apply.")
+    progress = (each for each in lines[at:] if re.match(r"[a-z]+ \(", each))
+    assert sorted(progress) == [
+        "elsewhere (chainloop-smtp.yml:16): the mail was not delivered",
+        f"legal (chainloop-smtp.yml:17): sent to 1 recipient {through}",
+        f"security (chainloop-smtp.yml:14): sent to 1 recipient {through}, refused for "
+        "team@example.com",
+    ]
+    assert "2 of 3 mails sent, 1 failed." in lines
+    assert sorted(each for each in ended.annotations if each[0] == "warning") == [
+        ("warning", "other.example.com:587"),
+        ("warning", "smtp.example.com:587"),
+    ]
+    table = ended.summary[ended.summary.index("**3 mails**") :]
+    reason = "the server refused this recipient: 550 5.1.1 no such mailbox"
+    assert table.splitlines()[:5] == [
+        "**3 mails**",
+        "",
+        "| registration | to | result |",
+        "| --- | --- | --- |",
+        f"| elsewhere | other@example.com | the mail was not delivered<br>other@example.com: "
+        f"{reason} |",
+    ]
+    assert f"| legal | x@example.com | sent to 1 recipient {through} |" in table
+    assert table.rstrip().endswith("\n- smtp.example.com:587: no DSN") or table.rstrip().endswith(
+        "\n- other.example.com:587: no DSN"
+    )
+    assert table.count("no DSN") == 2
+
+
 def test_a_registration_may_fail_with_a_warning_only(program: Program) -> None:
     post = Post(refused=(refusal("other@example.com"),))
     text = THREE.replace("to: other@", "fail-on-error: false, to: other@")
@@ -356,6 +408,7 @@ def test_a_registration_may_fail_with_a_warning_only(program: Program) -> None:
     assert ended.code == 0
     assert ended.outputs["sent"] == "true"
     assert ("warning", "elsewhere: The mail was not delivered") in ended.annotations
+    assert ended.summary.index("| elsewhere |") < ended.summary.index("| security |")
 
 
 def test_a_variable_that_is_not_set_fails_only_the_mails_that_need_it(program: Program) -> None:

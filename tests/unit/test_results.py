@@ -244,8 +244,9 @@ SECURE = replace(TRIED, tls="TLSv1.3", cipher="AES", mechanism="PLAIN")
             replace(delivered(*took(A), deferred(B)), is_interrupted=True),
             "Interrupted: sent to 1 of 2; 1 put off for now.",
         ),
+        (replace(delivered(*took(A)), is_interrupted=True), "Interrupted: sent to 1 of 1."),
     ],
-    ids=["one", "two", "each kind", "nobody", "not known", "interrupted"],
+    ids=["one", "two", "each kind", "nobody", "not known", "interrupted", "interrupted late"],
 )
 def test_one_sentence_says_what_became_of_it(delivery: Delivery, expected: str) -> None:
     assert sentence(delivery) == expected

@@ -124,7 +124,8 @@ def sentence(delivery: Delivery) -> str:
     )
     number = len(delivery.accepted)
     if delivery.is_interrupted:
-        return f"Interrupted: sent to {number} of {len(delivery.results)}; {others}."
+        rest = f"; {others}" if others else ""
+        return f"Interrupted: sent to {number} of {len(delivery.results)}{rest}."
     if not number:
         if len(unknown) == len(delivery.results):
             return "Whether the mail was delivered is not known."
