@@ -39,6 +39,7 @@ NOTHING = {
     "outcome": "",
     "policy-status": "",
     "digest": "",
+    "signature": "",
     "message-id": "",
     "accepted": "[]",
     "refused": "[]",

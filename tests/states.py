@@ -119,7 +119,7 @@ VERIFIED = SignatureCheck(
     signer="O=18c3f782-4936-4630-ab8d-20b511366699 (release@lakeside.example)",
     authority="CN=Lakeside Chainloop CA, O=Lakeside Bank",
     method="ECDSA P-256, SHA-256",
-    key_fingerprint="SHA256:Hy2ZSJVBpD5bKAvT7kD0kyqnZkQ3Zqv0sYtYbR0n8fE=",
+    key_fingerprint="sha256:c94e02ab5890b1e031d6b06d844f91f7afedda3eefb16d94ed3cfbf04da94d1c",
     signed_at=datetime(2026, 3, 12, 9, 46, 31, tzinfo=UTC),
     timestamped_at=datetime(2026, 3, 12, 9, 46, 31, tzinfo=UTC),
     timestamp_authority="CN=Lakeside TSA, O=Lakeside Bank",

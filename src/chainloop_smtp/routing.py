@@ -189,6 +189,8 @@ def _holds(trigger: Trigger, facts: RunFacts, previous: Previous) -> bool | None
             if changes is None or not changes.are_violations_known:
                 return None
             return bool(changes.introduced)
+        case Trigger.UNVERIFIED:
+            return facts.is_unverified
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -74,6 +74,7 @@ def test_a_mail_that_cannot_be_written_is_4(
         "outcome": "attested",
         "policy-status": "NOT_APPLICABLE",
         "digest": PUSH["digest"],
+        "signature": "unchecked",
     }
     assert ended.failure == (
         "The mail cannot be written.\n  mail.html.j2, line 3: 'nobody' is undefined"

@@ -62,6 +62,7 @@ def test_a_run_reaches_every_mailbox_of_a_real_server(
         "outcome": "attested",
         "policy-status": "NOT_APPLICABLE",
         "digest": PUSH["digest"],
+        "signature": "unchecked",
         "message-id": received["Message-ID"],
         "accepted": json.dumps(everyone),
         "attempts": "1",

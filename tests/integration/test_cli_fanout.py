@@ -81,6 +81,7 @@ WORDS = (
     "changed",
     "fixed",
     "new-violations",
+    "unverified",
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.model.checks import Check, CheckResult
 from chainloop_smtp.model.facts import ListedRun
 from chainloop_smtp.source import command
 
@@ -341,3 +342,62 @@ def test_it_is_not_described_again_where_the_pause_would_outlast_the_deadline(
     document = command.describe(RUN_ID, counting(folder, RECORDED, WHOLE), 60, LIMIT)
 
     assert (document.decode().strip(), calls(folder)) == (RECORDED, 1)
+
+
+# --- verifying a bundle ------------------------------------------------------------------------
+
+VERIFY = """
+bundle = sys.argv[3].removeprefix("--bundle=")
+assert sys.argv[1:3] == ["attestation", "verify"] and os.environ["CHAINLOOP_TOKEN"] == "t0k3n"
+assert open(bundle, "rb").read() == b'{"dsseEnvelope": {}}'
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "result", "detail"),
+    [
+        pytest.param(
+            "print('\\x1b[32mINF\\x1b[0m attestation verified successfully', file=sys.stderr)",
+            CheckResult.OK,
+            "verified by `chainloop attestation verify`",
+            id="verified",
+        ),
+        pytest.param(
+            "sys.exit('ERR verifying attestation: bundle verification failed')",
+            CheckResult.WRONG,
+            "`chainloop attestation verify` says: "
+            "ERR verifying attestation: bundle verification failed",
+            id="failed",
+        ),
+        pytest.param(
+            "print('WRN attestation couldn\\'t be verified', file=sys.stderr)",
+            CheckResult.UNKNOWN,
+            "`chainloop attestation verify` says: WRN attestation couldn't be verified",
+            id="not verifiable, with exit code 0",
+        ),
+        pytest.param(
+            "sys.exit('ERR failed getting trusted root: connection refused')",
+            CheckResult.UNKNOWN,
+            "`chainloop attestation verify` says: "
+            "ERR failed getting trusted root: connection refused",
+            id="out of reach",
+        ),
+        pytest.param(
+            "print('attestation verified successfully', file=sys.stderr); sys.exit(1)",
+            CheckResult.UNKNOWN,
+            "`chainloop attestation verify` says: attestation verified successfully",
+            id="an exit code that contradicts the words",
+        ),
+    ],
+)
+def test_the_command_verifies_a_bundle(
+    folder: Path, script: str, result: CheckResult, detail: str
+) -> None:
+    environ = stand_in(folder, VERIFY + script)
+    check = command.verify_bundle(b'{"dsseEnvelope": {}}', environ, 30)
+    assert check == Check(name="signature", result=result, detail=detail)
+
+
+def test_without_the_command_nothing_is_known_of_a_bundle(folder: Path) -> None:
+    check = command.verify_bundle(b"{}", {"PATH": str(folder)}, 30)
+    assert (check.result, check.detail) == (CheckResult.UNKNOWN, NOT_THERE[0])

@@ -295,7 +295,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
             "'zzz' is not one of its words",
             (
                 "Write any of: always, passed, failed, cancelled, violated, blocked, bypassed, "
-                "not-attested, changed, fixed, new-violations."
+                "not-attested, changed, fixed, new-violations, unverified."
             ),
         ),
     ),

@@ -33,6 +33,7 @@ from chainloop_smtp.model.facts import (
     Verdict,
 )
 from chainloop_smtp.model.settings import Trigger
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from chainloop_smtp.routing import decide, ref
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -77,9 +78,11 @@ def decided(
     outcome: Outcome = Outcome.PASSED,
     status: PolicyStatus | None = None,
     previous: Previous = UNKNOWN,
+    signature: SignatureStatus | None = None,
 ) -> Decision:
     verdict = Verdict(outcome=outcome, policy_status=status)
-    facts = RunFacts(job=job, verdict=verdict, attestation=attestation, now=NOW)
+    check = SignatureCheck(status=signature) if signature else None
+    facts = RunFacts(job=job, verdict=verdict, attestation=attestation, signature=check, now=NOW)
     return decide(conditions, triggers or (Trigger.ALWAYS,), facts, previous)
 
 
@@ -469,3 +472,40 @@ def test_a_condition_more_never_adds_a_mail(conditions: Conditions, facts: RunFa
         nothing: dict[str, Any] = {name: ()}
         weaker = replace(conditions, **nothing)
         assert decide(weaker, always, facts, UNKNOWN).applies or not whole.applies
+
+
+UNCHECKED, FAILED, VERIFIED = (
+    SignatureStatus.UNCHECKED,
+    SignatureStatus.FAILED,
+    SignatureStatus.VERIFIED,
+)
+
+
+@pytest.mark.parametrize(
+    ("signature", "is_attested", "outcome", "is_sent"),
+    [
+        (None, True, Outcome.PASSED, False),
+        (VERIFIED, True, Outcome.PASSED, False),
+        (VERIFIED, True, Outcome.FAILED, False),
+        (UNCHECKED, True, Outcome.PASSED, True),
+        (UNCHECKED, True, Outcome.FAILED, True),
+        (FAILED, True, Outcome.FAILED, True),
+        # Evidence that somebody took away is not proven either.
+        (UNCHECKED, False, Outcome.NOT_ATTESTED, True),
+        # Where a job failed before the attestation, nothing is there to be signed.
+        (UNCHECKED, False, Outcome.FAILED, False),
+        (UNCHECKED, False, Outcome.CANCELLED, False),
+        (FAILED, False, Outcome.FAILED, True),
+    ],
+)
+def test_a_run_is_unverified_unless_its_signature_is_verified(
+    signature: SignatureStatus | None, is_attested: bool, outcome: Outcome, is_sent: bool
+) -> None:
+    decision = decided(
+        ANY,
+        Trigger.UNVERIFIED,
+        attestation=attested() if is_attested else None,
+        outcome=outcome,
+        signature=signature,
+    )
+    assert decision.applies is is_sent

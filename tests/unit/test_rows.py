@@ -268,7 +268,7 @@ def test_a_signature_has_a_row_for_each_fact() -> None:
     word = "as the evidence says; not checked here"
     assert rows.signing(facts_of(attestation)) == (Fact("Signature", word), *claims, *others)
     assert rows.signing(facts_of(attestation, signature=WRONG)) == (
-        Fact("Signature", "DOES NOT VERIFY: the payload is not what was signed"),
+        Fact("Signature", "INVALID: the payload is not what was signed"),
         *claims,
         *others,
     )

@@ -138,7 +138,7 @@ def test_evaluations_that_a_statement_names_by_their_digest_are_covered_where_th
 def test_evaluations_that_nobody_compared_with_the_digest_are_not_covered() -> None:
     printed = encoded(cli_describe(REFERRING, evaluations=EVALUATIONS))
 
-    assert find_unsigned(joined(printed)) == ("policy evaluations",)
+    assert find_unsigned(joined(printed)) == ("policy evaluations (only their digest)",)
     assert find_unsigned(attestation.with_evaluations(joined(printed), STORED)) == ()
 
 

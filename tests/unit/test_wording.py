@@ -904,7 +904,7 @@ def test_a_wrong_signature_is_the_first_that_is_said() -> None:
     assert (said.tone, said.glyph, said.badge) == (wording.Tone.DANGER, "✕", "Invalid signature")
     assert said.subject == "[harbour] Invalid signature: release main@9c1d4e7"
     assert said.headline == "The signature of harbour 2.14.0 does not verify"
-    warning = "Do not trust what this mail says of the run: the payload is not what was signed."
+    warning = "Do not trust the content of this mail. The payload is not what was signed."
     assert (said.lead, said.doubt) == (warning, "")
 
 
@@ -913,7 +913,7 @@ def test_a_wrong_signature_does_not_hide_that_a_job_failed() -> None:
     said = wording.word(facts_of(SEVEN, job, signature=WRONG))
 
     assert said.subject.endswith("release main@9c1d4e7 (job build failed)")
-    assert said.lead.endswith("the payload is not what was signed. Job build failed.")
+    assert said.lead.endswith("The payload is not what was signed. Job build failed.")
 
 
 def test_a_signature_that_could_not_be_checked_is_not_shown_in_green() -> None:
@@ -952,6 +952,7 @@ def test_a_run_that_is_not_attested_has_no_signature_to_miss() -> None:
         (("material image", "commit"), "The signature does not cover material image, commit."),
         # As it always is where the control plane adds what a statement leaves out.
         (("details of policy evaluations",), ""),
+        (("policy evaluations (only their digest)",), ""),
         (("commit", "details of policy evaluations"), "The signature does not cover commit."),
     ],
 )

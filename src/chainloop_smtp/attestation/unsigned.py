@@ -66,8 +66,13 @@ def _policies(attestation: Attestation, signed: Policies) -> Iterator[str]:
     if shown.evaluations in ((), known):
         return
     # A statement leaves out findings and suppressed violations.
-    is_other = Counter(map(_essence, shown.evaluations)) != Counter(map(_essence, known))
-    yield "policy evaluations" if is_other else "details of policy evaluations"
+    if Counter(map(_essence, shown.evaluations)) == Counter(map(_essence, known)):
+        yield "details of policy evaluations"
+    elif signed.reference and not known:
+        # As Chainloop's control plane adds them. Whether there are violations, is signed.
+        yield "policy evaluations (only their digest)"
+    else:
+        yield "policy evaluations"
 
 
 def _essence(evaluation: Evaluation) -> tuple[object, ...]:

@@ -51,6 +51,9 @@ def _add_others(commands: "Group[Parser]") -> None:
     text = "check a received mail against the evidence attached to it"
     command = _command(commands, "verify", verify, text)
     command.add_argument("mail", metavar="MAIL.eml", help="a file; '-' for standard input")
+    for each in options.INPUTS:
+        if each.name in ("trusted-root", "verification-key"):
+            command.add_argument(f"--{each.name}", metavar="PEM", help=each.plain_help)
     text = "try each step of a delivery, but send no mail"
     command = _command(commands, "check", check, text)
     command.usage = "%(prog)s [--FLAG VALUE ...]"

@@ -7,11 +7,11 @@ from the mail's own tables; a mail with false ones differs from the mail that th
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
-from itertools import pairwise
+from datetime import UTC, datetime
+from itertools import pairwise, takewhile
 
 from chainloop_smtp import message, received, verdict
-from chainloop_smtp.cli.run_facts import UNREAD
+from chainloop_smtp.cli.run_facts import UNREAD, find_unsigned
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Expected, ReceivedMessage
 from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, RunFacts, Sender
@@ -24,6 +24,7 @@ from chainloop_smtp.model.settings import (
     Registration,
     Thread,
 )
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 
 _NOBODY = Registration(
     host="", port=1, user="", password="", from_=Mailbox(addr_spec="nobody@example.invalid"), to=()
@@ -32,6 +33,19 @@ _SENDER = re.compile(
     r"(?:job (?P<job>\S{1,200}) of )?(?P<workflow>.{1,400}), run (?P<run>[0-9]{1,30})"
 )
 _ROW = re.compile(rf"(?P<result>{'|'.join(JobStatus)})?(?:\b ?at step (?P<step>.+))?", re.DOTALL)
+_SIGNATURE_KEYS = (
+    *(
+        "Signature",
+        "Not covered",
+        "Signed by",
+        "Trusted root",
+        "Signed",
+        "Timestamp",
+        "Key",
+        "Method",
+    ),
+)
+_SIGNATURE_WORDS = re.compile(r"^(?:verified(?:; )?|INVALID: |not checked: )")
 _STEP = " (as the step says)"
 # What stands in a subject where threads are those of a branch: the outcome in brackets.
 _BY_REF = re.compile(rf"\] \[(?:{'|'.join(map(re.escape, message.BADGES))})[,\]]")
@@ -54,17 +68,21 @@ _ALONE = (
 
 
 def reconstruct(
-    mail: ReceivedMessage, attested: Attestation, job: Job | None, now: datetime
+    mail: ReceivedMessage,
+    attested: Attestation,
+    job: Job | None,
+    signature: SignatureCheck | None,
+    now: datetime,
 ) -> Expected:
     """The mail that this evidence makes.
 
     Args:
         job: By the attached report; None: there is none.
+        signature: As the mail has it, from `read_signature`.
         now: Aware, in UTC; nothing that is shown depends on it.
     """
-    page = mail.page
-    lines = list(received.visible(page.source).everything if page else _lines(mail.text))
-    job = job or _job(lines, mail, attested)
+    lines = _shown(mail)
+    job = job or _job(lines, mail, attested, signature)
     composition = Composition(
         env_values=_env_values(lines),
         thread=Thread.REF if _BY_REF.search(mail.subject) else Thread.RUN,
@@ -74,12 +92,20 @@ def reconstruct(
     enclosed = message.parts(mail.files)
 
     def render(job: Job, note: str = "") -> message.Forms:
-        judged = verdict.judge(attested, job)
+        judged = verdict.judge(attested, job, signature)
         if UNREAD in " ".join(mail.text.split()):
             judged = replace(judged, doubt=" ".join(filter(None, (judged.doubt, UNREAD))))
         options = Options(registration=_NOBODY, composition=composition)
-        facts = message.CleanFacts(RunFacts(job=job, verdict=judged, attestation=attested, now=now))
-        return message.render(facts, options, note=note, enclosed=enclosed).forms
+        facts = RunFacts(
+            job=job,
+            verdict=judged,
+            attestation=attested,
+            signature=signature,
+            unsigned=find_unsigned(attested, signature),
+            now=now,
+        )
+        clean = message.CleanFacts(facts)
+        return message.render(clean, options, note=note, enclosed=enclosed).forms
 
     forms = render(job)
     if note := _note(lines, forms.html):
@@ -92,6 +118,46 @@ def reconstruct(
         bare_text=bare.text,
         bare_html=bare.html,
     )
+
+
+def read_signature(mail: ReceivedMessage) -> SignatureCheck | None:
+    """What the mail says of the signature, true or not; None where it says nothing."""
+    status = dict(mail.fields).get("x-chainloop-signature")
+    if status not in tuple(SignatureStatus):
+        return None
+    lines = _shown(mail)
+    # The section's title, and its first key.
+    starts = (at for at, pair in enumerate(pairwise(lines)) if pair == ("Signature", "Signature"))
+    rows = iter(lines[next(starts, len(lines)) + 1 :])
+    known = takewhile(lambda row: row[0] in _SIGNATURE_KEYS, zip(rows, rows, strict=False))
+    values = dict(known)
+    timestamp, _, authority = values.get("Timestamp", "").partition(" UTC, ")
+    since = _time(values.get("Signed", "").removeprefix("not before "))
+    timestamped_at = _time(f"{timestamp} UTC")
+    return SignatureCheck(
+        status=SignatureStatus(status),
+        reason=_SIGNATURE_WORDS.sub("", values.get("Signature", "")),
+        signer=values.get("Signed by", ""),
+        authority=values.get("Trusted root", ""),
+        method=values.get("Method", ""),
+        key_fingerprint=values.get("Key", ""),
+        signed_at=timestamped_at or since,
+        timestamped_at=timestamped_at,
+        timestamp_authority=authority,
+    )
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%d %b %Y, %H:%M:%S UTC").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _shown(mail: ReceivedMessage) -> list[str]:
+    """The headings, keys and values of the mail, each on a line of its own."""
+    page = mail.page
+    return list(received.visible(page.source).everything if page else _lines(mail.text))
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -121,7 +187,12 @@ def _note(lines: list[str], html: str) -> str:
     return ""
 
 
-def _job(lines: list[str], mail: ReceivedMessage, attested: Attestation) -> Job:
+def _job(
+    lines: list[str],
+    mail: ReceivedMessage,
+    attested: Attestation,
+    signature: SignatureCheck | None,
+) -> Job:
     """The job's facts as the HTML shows them."""
     values = dict(pairwise(lines))
     workflow, _, repository = values.get("CI workflow", "").rpartition(" in ")
@@ -158,10 +229,16 @@ def _job(lines: list[str], mail: ReceivedMessage, attested: Attestation) -> Job:
     known = _with_results(job, lines, _log_pages(mail, job))
     if known.needs or known.status:
         return known
-    return _guessed(job, lines, mail, attested)
+    return _guessed(job, lines, mail, attested, signature)
 
 
-def _guessed(job: Job, lines: list[str], mail: ReceivedMessage, attested: Attestation) -> Job:
+def _guessed(
+    job: Job,
+    lines: list[str],
+    mail: ReceivedMessage,
+    attested: Attestation,
+    signature: SignatureCheck | None,
+) -> Job:
     """The job with the result that fits the outcome in the header.
 
     One earlier job makes no table, and is only named where it went wrong.
@@ -178,7 +255,7 @@ def _guessed(job: Job, lines: list[str], mail: ReceivedMessage, attested: Attest
     claimed = dict(mail.fields).get("x-chainloop-outcome")
     fitting = []
     for each in tries:
-        judged = verdict.judge(attested, each)
+        judged = verdict.judge(attested, each, signature)
         if judged.outcome.value == claimed:
             if not judged.reason or f"{judged.reason.lower()}." in text:
                 return each

@@ -22,7 +22,7 @@ from chainloop_smtp.model.entries import (
 from chainloop_smtp.model.facts import Decision, Previous
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Templates
-from chainloop_smtp.model.settings import Auth, Lookup, Options, Secret
+from chainloop_smtp.model.settings import Auth, Lookup, Options, Secret, Trigger
 from chainloop_smtp.source.job import read_job
 from chainloop_smtp.source.paths import read_templates
 
@@ -137,6 +137,28 @@ def _own(run: Run, inputs: Mapping[str, str]) -> Route:
         options=parsed,
         templates=_templates(run, inputs, parsed),
     )
+
+
+def check_triggers(every: Iterable[Route], parsed: Options) -> None:
+    """Check that signatures are verified where a mail depends on it.
+
+    Args:
+        parsed: The step's own options, which say whose signature counts.
+
+    Raises:
+        OptionsError: They do not.
+    """
+    if parsed.has_trust:
+        return
+    why = "unverified is given, and trusted-root and verification-key are empty"
+    hint = "Give the step one of them: it says whose signature counts."
+    problems = [
+        Problem(f"{route.place} send-on".strip(), why, hint)
+        for route in every
+        if Trigger.UNVERIFIED in route.options.send_on
+    ]
+    if problems:
+        raise OptionsError(*dict.fromkeys(problems))
 
 
 def own_options(run: Run, inputs: Mapping[str, str]) -> Options:

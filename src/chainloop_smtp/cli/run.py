@@ -16,6 +16,7 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Options, Registration, Transport
+from chainloop_smtp.model.signature import Trust
 from chainloop_smtp.source.paths import expand_list
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"
@@ -23,6 +24,7 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 _LONGEST_PASSWORD = 64 * 1024  # bytes
 _PATIENCE = 120.0  # seconds; the deadline's default
 _LARGE_INPUTS = 96  # KiB; Linux takes 128 for one variable (MAX_ARG_STRLEN)
+TRUST = ("trusted-root", "verification-key")
 _SOURCES = ("attestation", "previous-attestation", "policy-evaluations")
 
 
@@ -39,6 +41,24 @@ class Deliver(Protocol):
         early: EarlyConnection | None = None,
     ) -> Iterator[Delivery]:
         """Submit mails to one server, each taken as there is room for it."""
+
+
+def read_trust(inputs: Mapping[str, str]) -> Trust | None:
+    """Read whose signature counts; None where the inputs do not say.
+
+    Args:
+        inputs: Normalised.
+
+    Raises:
+        OptionsError: What they name cannot be read, or is not of the kind.
+    """
+    given = [inputs.get(name, "") for name in TRUST]
+    if not any(given):
+        return None
+    # Imported here: cryptography is slow to load, and few ask for it.
+    from chainloop_smtp import signature
+
+    return signature.read_trust(*given)
 
 
 Connect = Callable[[Registration, Transport], EarlyConnection]
@@ -107,6 +127,10 @@ class Run:
         try:
             files = ("tls-ca-file", "tls-client-cert", "tls-client-key")
             delivery.check_files(*(inputs.get(name, "") for name in files))
+        except OptionsError as error:
+            problems += error.problems
+        try:
+            read_trust(inputs)
         except OptionsError as error:
             problems += error.problems
         if parsed is None or problems:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
 from chainloop_smtp import addressing, attestation, difference, options, routing, source, verdict
 from chainloop_smtp.background import BackgroundCall
@@ -23,6 +23,7 @@ from chainloop_smtp.model.facts import (
 )
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection, Trigger
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 UNREAD = (
@@ -60,12 +61,19 @@ class RunReport:
     is_scheduled: bool = False
 
 
-def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> tuple[RunReport, ...]:
+def read(
+    run: Run,
+    parsed: Options,
+    lookups: Iterable[Lookup],
+    token: str,
+    trust: Trust | None = None,
+) -> tuple[RunReport, ...]:
     """Read the runs that the options name.
 
     Args:
         lookups: People whom some list of recipients asks for.
         token: For GitHub's API; empty: there is none.
+        trust: Whose signature counts; None: signatures are not verified.
 
     Returns:
         At least one: a run without evidence has its job's facts.
@@ -85,13 +93,13 @@ def read(run: Run, parsed: Options, lookups: Iterable[Lookup], token: str) -> tu
         named, evidence = _with_failed_steps(run, job, evidence, look_up)
         own, job = named if own is job else own, named
     runs, unread = _attested_runs(run, parsed, evidence)
+    report = partial(_report, run, parsed, (own, job), trust, unread, lookups, token)
     if len(runs) < 2:
         # With all that was given, and cannot be read.
-        attested = runs[0].attested if runs else None
-        return (_report(run, parsed, (own, job), attested, evidence, unread, lookups, token),)
+        return (report(runs[0].attested if runs else None, evidence),)
     return tuple(
         replace(
-            _report(run, parsed, (own, job), each.attested, each.evidence, unread, lookups, token),
+            report(each.attested, each.evidence),
             number=number,
             label=label(each.attested.workflow, each.attested.run.id),
         )
@@ -103,11 +111,12 @@ def _report(
     run: Run,
     parsed: Options,
     jobs: tuple[Job, Job],
-    attested: Attestation | None,
-    evidence: Evidence,
+    trust: Trust | None,
     unread: str,
     lookups: Iterable[Lookup],
     token: str,
+    attested: Attestation | None,
+    evidence: Evidence,
 ) -> RunReport:
     """One run.
 
@@ -120,26 +129,69 @@ def _report(
         # A workflow that follows another one may attest what it does itself.
         job = own
     job = _named(run, job, parsed, attested)
-    judged = verdict.judge(attested, job)
+    checked = check_signature(attested, trust) if trust else None
+    judged = verdict.judge(attested, job, checked)
     if evidence.is_searched and judged.reason == NO_EVIDENCE:
         judged = replace(judged, reason=NOT_FOUND)
     facts = RunFacts(
         job=job,
         verdict=replace(judged, doubt=" ".join(filter(None, (judged.doubt, unread)))),
         attestation=attested,
+        signature=checked,
+        unsigned=find_unsigned(attested, checked),
         changes=_changes(run, parsed, evidence, attested),
         now=run.now(is_dry_run=parsed.dry_run),
     )
     people = {each: _people(run, parsed, each, facts, token) for each in sorted(set(lookups))}
-    if judged.doubt:
+    _say_doubts(run, parsed, facts, judged.doubt)
+    return RunReport(facts=facts, evidence=evidence, people=people, is_dry_run=parsed.dry_run)
+
+
+def _say_doubts(run: Run, parsed: Options, facts: RunFacts, doubt: str) -> None:
+    """Log why the evidence may be another run's or false, and whose signature it has."""
+    if doubt:
         advice = (
             "Is the file left over from an earlier run? Let the step that pushes write it anew, or "
             "remove it first."
             if parsed.attestation
             else "Chainloop returned this run; what it attested names the other one."
         )
-        run.console.warning("the evidence is in doubt", f"{judged.doubt} {advice}")
-    return RunReport(facts=facts, evidence=evidence, people=people, is_dry_run=parsed.dry_run)
+        run.console.warning("the evidence is in doubt", f"{doubt} {advice}")
+    signature = facts.signature
+    if signature is None:
+        return
+    if signature.status is SignatureStatus.VERIFIED:
+        by = signature.signer or f"key {signature.key_fingerprint}"
+        run.console.say(f"The signature verifies: signed by {by}.")
+    elif facts.is_unverified:
+        is_wrong = facts.has_wrong_signature
+        title = "invalid signature" if is_wrong else "the signature is not checked"
+        run.console.warning(title, f"{signature.reason}.")
+
+
+# --- the signature -----------------------------------------------------------------------------
+
+
+def check_signature(attested: Attestation | None, trust: Trust) -> SignatureCheck:
+    """Find out whether those who are trusted have signed the evidence."""
+    from chainloop_smtp import signature
+
+    if attested is None:
+        return SignatureCheck(status=SignatureStatus.UNCHECKED, reason="there is no evidence")
+    return signature.verify(attested, trust)
+
+
+def find_unsigned(attested: Attestation | None, checked: SignatureCheck | None) -> tuple[str, ...]:
+    """Name what the mail shows and a verified signature does not cover."""
+    is_verified = checked is not None and checked.status is SignatureStatus.VERIFIED
+    return attestation.find_unsigned(attested) if attested and is_verified else ()
+
+
+def unverified(report: RunReport) -> Problem:
+    """What is wrong with a signature that is required."""
+    signature = report.facts.signature
+    why = signature.reason if signature else ""
+    return Problem(" ".join(filter(None, ("require-signature", report.label))), why)
 
 
 def label(workflow: Workflow, run_id: str) -> str:

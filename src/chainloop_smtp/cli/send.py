@@ -15,13 +15,15 @@ from chainloop_smtp.cli import routes, run_facts
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.results import Entry, Failure, RouteResult
 from chainloop_smtp.cli.routes import Planned, PlannedMail, Route
-from chainloop_smtp.cli.run import Run
+from chainloop_smtp.cli.run import Run, read_trust
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import AttestationError, OptionsError, Problem
+from chainloop_smtp.model.facts import RunFacts
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery
 from chainloop_smtp.model.settings import Lookup, Options, RunSelection, Tls, mailbox_key
+from chainloop_smtp.model.signature import SignatureStatus, Trust
 
 _NOBODY = "there is nobody to write to: whoever was looked up is not known, or no person"
 
@@ -44,6 +46,7 @@ class StepOutputs:
     outcome: str = ""
     policy_status: str = ""
     digest: str = ""
+    signature: str = ""
     message_id: str = ""
     accepted: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
@@ -59,6 +62,7 @@ class StepOutputs:
             "outcome": self.outcome,
             "policy-status": self.policy_status,
             "digest": self.digest,
+            "signature": self.signature,
             "message-id": self.message_id,
             "accepted": json.dumps(self.accepted),
             "refused": json.dumps(self.refused),
@@ -72,18 +76,28 @@ def send(run: Run) -> int:
     """Mail the runs that the inputs name. The outputs are written in any case, as far as it got."""
     step = _Step(run)
     try:
-        return step.send()
+        code = step.send()
+        if step.unverified and code == 0:
+            raise AttestationError(*step.unverified, title="The signature is not verified")
+        return code
     finally:
         run.console.outputs(step.outputs.texts())
 
 
 class _Step:
-    """One `send`, and the outputs as they stand by now."""
+    """One `send`.
+
+    Attributes:
+        outputs: As they stand by now.
+        unverified: What is wrong with the signatures, where they are required: a failure of the
+            step, after all mails.
+    """
 
     def __init__(self, run: Run) -> None:
         self.outputs = StepOutputs()
+        self.unverified: list[Problem] = []
         self._run = run
-        self._runs: list[tuple[str, str, str]] = []
+        self._runs: list[tuple[str, str, str, str]] = []
 
     def send(self) -> int:
         run = self._run
@@ -95,13 +109,15 @@ class _Step:
             routes.notice_fork(run, "no mail is sent")
             return 0
         parsed = run.validated(inputs, is_whole=False) if path else every[0].options
+        routes.check_triggers(every, parsed)
+        trust = read_trust(inputs)
         token = inputs.get("github-token", "")
         if parsed.run_selection is RunSelection.NEW:
             if not every:
                 # The runs wait until there is an attachment.
                 return self._send_many((), parsed, path)
-            return self._send_new(every, parsed, token)
-        reports = run_facts.read(run, parsed, _lookups(every), token)
+            return self._send_new(every, parsed, token, trust)
+        reports = run_facts.read(run, parsed, _lookups(every), token, trust)
         planned = self._plan(reports, every, parsed, token)
         if path or len(planned) > 1:
             return self._send_many(planned, parsed, path)
@@ -116,17 +132,21 @@ class _Step:
         triggers = {trigger for each in every for trigger in each.options.send_on}
         planned = []
         for report in reports:
-            verdict, attested = report.facts.verdict, report.facts.attestation
-            digest = attested.digest if attested else ""
-            self._runs.append((verdict.outcome, verdict.policy_status or "", digest))
+            self._runs.append(_about(report.facts))
+            if parsed.require_signature and report.facts.is_unverified:
+                self.unverified.append(run_facts.unverified(report))
             previous = run_facts.previous(self._run, report, parsed, triggers, token)
             planned += [
                 PlannedMail(report=report, route=route, decision=route.decide(report, previous))
                 for route in every
             ]
-        outcomes, statuses, digests = map("\n".join, zip(*self._runs, strict=True))
+        outcomes, statuses, digests, signatures = map("\n".join, zip(*self._runs, strict=True))
         self.outputs = replace(
-            self.outputs, outcome=outcomes, policy_status=statuses, digest=digests
+            self.outputs,
+            outcome=outcomes,
+            policy_status=statuses,
+            digest=digests,
+            signature=signatures,
         )
         return planned
 
@@ -205,7 +225,9 @@ class _Step:
         results = [ended.get(id(each)) or deliver.left_behind(each) for each in wanted]
         return self._finish(results, folder)
 
-    def _send_new(self, every: Sequence[Route], parsed: Options, token: str) -> int:
+    def _send_new(
+        self, every: Sequence[Route], parsed: Options, token: str, trust: Trust | None
+    ) -> int:
         """Send the mails about every run that has ended since the last time."""
         # Imported here: only a schedule needs it.
         from chainloop_smtp.cli.schedule import Schedule
@@ -215,7 +237,7 @@ class _Step:
 
         def plan(run_id: str, number: int) -> list[PlannedMail]:
             own = replace(parsed, workflow_run_ids=(run_id,), job_status=None, needs=())
-            (report,) = run_facts.read(run, own, _lookups(every), token)
+            (report,) = run_facts.read(run, own, _lookups(every), token, trust)
             label = run_facts.label(report.facts.workflow, run_id)
             report = replace(report, number=number, label=label, is_scheduled=True)
             return self._plan([report], every, own, token)
@@ -339,6 +361,14 @@ class _Step:
             message_id="\n".join(each.mail.message_id for each in first.values()),
             eml="\n".join(each.eml for each in first.values()),
         )
+
+
+def _about(facts: RunFacts) -> tuple[str, str, str, str]:
+    """The outputs about one run."""
+    verdict, attested, signature = facts.verdict, facts.attestation, facts.signature
+    status = signature.status if signature else SignatureStatus.UNCHECKED
+    digest = attested.digest if attested else ""
+    return verdict.outcome, verdict.policy_status or "", digest, status
 
 
 def _connecting(

@@ -17,6 +17,7 @@ _USUAL = {
     "bcc": ("ADDRESSES", "further recipients, shown to nobody"),
     "attestation": ("FILE", "what chainloop printed; - is standard input"),
     "workflow-run-id": ("ID", "or the id of a Chainloop run"),
+    "trusted-root": ("FILE", "whose signature counts: authorities, in PEM"),
     "previous-attestation": ("FILE", "an earlier one, to say what changed"),
     "job-status": ("WORD", "how the job went, such as success or failure"),
     "subject": ("TEMPLATE", "the subject, in Jinja2"),

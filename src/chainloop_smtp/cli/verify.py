@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from chainloop_smtp import __version__, attestation, message, received, source, verdict
-from chainloop_smtp.cli.reconstruction import reconstruct
-from chainloop_smtp.cli.run import Run
-from chainloop_smtp.cli.run_facts import UNREAD
+from chainloop_smtp.cli.reconstruction import read_signature, reconstruct
+from chainloop_smtp.cli.run import TRUST, Run, read_trust
+from chainloop_smtp.cli.run_facts import UNREAD, check_signature
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
@@ -24,6 +25,8 @@ from chainloop_smtp.model.facts import (
 )
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import EnvValues
+from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
+from chainloop_smtp.source import command
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")
 _EVALUATIONS = re.compile(r"policy-evaluations\.(json|txt)")
@@ -33,6 +36,17 @@ _JOB = (
     *("name", "workflow", "repository", "server_url", "run_id", "run_attempt", "ref", "head_ref"),
     *("sha", "actor", "event", "ci", "url", "chainloop_project", "chainloop_workflow"),
 )
+_PATIENCE = 30.0  # seconds for Chainloop's control plane
+_WRONG_MAIL = "The mail does not show what its evidence says"
+_WRONG_SIGNATURE = "The signature does not verify"
+_SIGNED = "Who wrote the mail is not checked here."
+_UNSIGNED = (
+    "Who wrote the mail and who signed the evidence is not checked here: look the digest up in "
+    "Chainloop."
+)
+_SIGNATURE = (
+    *("reason", "signer", "authority", "method", "key_fingerprint", "timestamp_authority"),
+)
 _MARKS = {CheckResult.OK: "ok     ", CheckResult.WRONG: "WRONG  ", CheckResult.UNKNOWN: "unknown"}
 
 
@@ -40,25 +54,36 @@ def verify(run: Run) -> int:
     """Print what agrees and what does not.
 
     Raises:
-        AttestationError: Something does not agree, or the file is not a mail with evidence in it.
+        AttestationError: Something does not agree, the signature is not verified where whose counts
+            is said, or the file is not a mail with evidence in it.
     """
+    flags = vars(run.arguments)
+    trust = read_trust({name: flags[name.replace("-", "_")] or "" for name in TRUST})
     mail = received.read(source.read_message(run.arguments.mail, run.stdin))
     attested = _attested(mail)
-    report, job = _report(mail)
-    by_evidence = verdict.judge(attested, Job())
+    report, job, claimed = _report(mail)
+    claimed = claimed or read_signature(mail)
+    # Whose key it is, is a matter of the signature's own check.
+    fingerprint = claimed.key_fingerprint if claimed else ""
+    signature = _signature(run, attested, trust, claimed)
+    by_evidence = verdict.judge(attested, Job(), claimed)
     cleaned = message.clean(attested)
-    by_job = _outcome_by_job(mail, attested)
+    by_job = _outcome_by_job(mail, attested, claimed)
     outcomes = frozenset({by_evidence.outcome, by_job or by_evidence.outcome})
-    expected = reconstruct(mail, attested, job, run.now())
+    expected = reconstruct(mail, attested, job, claimed, run.now())
     comparison = list(received.compare(mail, expected, outcomes, cleaned.policies))
     checks = [
-        *received.check_claims(mail, cleaned, by_evidence, message.BADGES, by_job),
+        signature,
+        *received.check_claims(mail, cleaned, by_evidence, message.BADGES, by_job, fingerprint),
         *comparison,
-        *_compare_report(run, attested, job, report),
+        *_compare_report(run, attested, job, claimed, report),
     ]
     doubts = [
         each for each in comparison if each.result is not CheckResult.OK and each.name != "sender"
     ]
+    is_signature_open = signature.result is CheckResult.UNKNOWN
+    # What a mail says of its signature has to be confirmed like all else that it shows.
+    doubts += [signature] if is_signature_open and claimed else []
     wrong = [each for each in checks if each.result is CheckResult.WRONG]
     if run.console.is_json:
         items = [{"name": c.name, "result": c.result.value, "detail": c.detail} for c in checks]
@@ -69,16 +94,60 @@ def verify(run: Run) -> int:
             run.console.say(f"{_MARKS[each.result]} {each.name}: {each.detail}")
         for each in doubts if not wrong else ():
             run.console.say(f"NOT CONFIRMED: {each.name}. Read it yourself, or see docs/mail.md.")
-        run.console.say(
-            "Who wrote the mail and who signed the evidence is not checked here: look the digest "
-            "up in Chainloop."
-        )
+        run.console.say(_UNSIGNED if is_signature_open else _SIGNED)
     if wrong:
         raise AttestationError(
             *(Problem(each.name, each.detail) for each in wrong),
-            title="The mail does not show what its evidence says",
+            title=_WRONG_SIGNATURE if wrong == [signature] else _WRONG_MAIL,
+        )
+    if trust and is_signature_open:
+        raise AttestationError(
+            Problem(signature.name, signature.detail), title="The signature cannot be checked"
         )
     return 0
+
+
+def _signature(
+    run: Run, attested: Attestation, trust: Trust | None, claimed: SignatureCheck | None
+) -> Check:
+    """Who signed: by the user's own authorities or key, else by Chainloop's own command."""
+    says = f"the mail says {claimed.status.value}; " if claimed else ""
+    if trust:
+        check = message.clean(check_signature(attested, trust))
+        detail = check.reason
+        if check.status is SignatureStatus.VERIFIED:
+            detail = f"signed by {check.signer or f'key {check.key_fingerprint}'}"
+            detail += f", issued under {check.authority}" if check.authority else ""
+        result = CheckResult.OK
+        if check.status is SignatureStatus.UNCHECKED:
+            result = CheckResult.UNKNOWN
+        elif check.status is SignatureStatus.FAILED or _is_other(claimed, check):
+            result = CheckResult.WRONG
+            shown = claimed.signer or claimed.key_fingerprint if claimed else ""
+            says = f"{says.removesuffix('; ')}, signed by {shown}; " if shown else says
+        detail = f"{check.status.value}: {detail}" if detail else check.status.value
+        return Check(
+            name="signature",
+            result=result,
+            detail=detail if result is CheckResult.OK else f"{says}{detail}",
+        )
+    if attested.envelope and command.is_installed(run.environ):
+        return command.verify_bundle(
+            attestation.write_bundle(attested.envelope), run.environ, _PATIENCE
+        )
+    detail = f"{says}give --trusted-root or --verification-key, and it is verified here"
+    return Check(name="signature", result=CheckResult.UNKNOWN, detail=detail)
+
+
+def _is_other(claimed: SignatureCheck | None, check: SignatureCheck) -> bool:
+    """Whether the mail says another thing than a signature that is verified here."""
+    if claimed is None or claimed.status is SignatureStatus.UNCHECKED:
+        return False
+    return (claimed.status, claimed.signer, claimed.key_fingerprint) != (
+        check.status,
+        check.signer,
+        check.key_fingerprint,
+    )
 
 
 def _attested(mail: ReceivedMessage) -> Attestation:
@@ -110,29 +179,46 @@ def _parsed(file: File) -> Attestation:
         ) from error
 
 
-def _outcome_by_job(mail: ReceivedMessage, attested: Attestation) -> Outcome | None:
+def _outcome_by_job(
+    mail: ReceivedMessage, attested: Attestation, signature: SignatureCheck | None
+) -> Outcome | None:
     """The outcome that the header names, where only a job that did not go well makes it so."""
     claimed = dict(mail.fields).get("x-chainloop-outcome")
     jobs = (Job(), Job(status=JobStatus.FAILURE), Job(status=JobStatus.CANCELLED))
-    alone, *others = (verdict.judge(attested, job).outcome for job in jobs)
+    alone, *others = (verdict.judge(attested, job, signature).outcome for job in jobs)
     return next((each for each in others if each == claimed and each is not alone), None)
 
 
-def _report(mail: ReceivedMessage) -> tuple[dict[str, Any] | None, Job | None]:
-    """The attached report, and its job; no job where it is not a report of this program."""
+def _report(
+    mail: ReceivedMessage,
+) -> tuple[dict[str, Any] | None, Job | None, SignatureCheck | None]:
+    """The attached report, and its job and signature; none where it is no report of ours."""
     file = next((file for file in mail.files if file.name == message.REPORT_NAME), None)
     if file is None:
-        return None, None
+        return None, None, None
     try:
         report = json.loads(file.content)
-        job = _job(report["job"])
+        job, signature = _job(report["job"]), _claimed_signature(report.get("signature"))
         EnvValues(report["envValues"])
         # That there was more, which could not be read, is not in what could be.
         report["verdict"]["doubt"] = report["verdict"]["doubt"].replace(UNREAD, "").strip()
         compared = {each: report[each] for each in ("attestation", "verdict", "envValues")}
-        return {"version": report["generator"]["version"], **compared}, job
+        return {"version": report["generator"]["version"], **compared}, job, signature
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}, None
+        return {}, None, None
+
+
+def _claimed_signature(facts: Mapping[str, Any] | None) -> SignatureCheck | None:
+    if facts is None:
+        return None
+    times = [facts["signedAt"], facts["timestampedAt"]]
+    signed_at, timestamped_at = (datetime.fromisoformat(each) if each else None for each in times)
+    return SignatureCheck(
+        status=SignatureStatus(facts["status"]),
+        signed_at=signed_at,
+        timestamped_at=timestamped_at,
+        **_texts(facts, _SIGNATURE),
+    )
 
 
 def _job(facts: Mapping[str, Any]) -> Job:
@@ -157,11 +243,19 @@ def _failed_step(facts: Mapping[str, Any]) -> FailedStep:
 
 
 def _texts(facts: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: str(facts[re.sub("_(.)", lambda m: m[1].upper(), name)]) for name in names}
+    return {name: str(facts[_camel(name)]) for name in names}
+
+
+def _camel(name: str) -> str:
+    return re.sub("_(.)", lambda match: match[1].upper(), name)
 
 
 def _compare_report(
-    run: Run, attested: Attestation, job: Job | None, report: Mapping[str, Any] | None
+    run: Run,
+    attested: Attestation,
+    job: Job | None,
+    claimed: SignatureCheck | None,
+    report: Mapping[str, Any] | None,
 ) -> Iterator[Check]:
     """The attached report against the one that the evidence makes."""
     if report is None:
@@ -174,7 +268,7 @@ def _compare_report(
         detail = f"made by version {version}, which another one cannot make anew"
         yield Check(name="report", result=CheckResult.UNKNOWN, detail=detail)
         return
-    judged = verdict.judge(attested, job)
+    judged = verdict.judge(attested, job, claimed)
     env_values = EnvValues(report["envValues"])
     facts = RunFacts(job=job, verdict=judged, attestation=attested, now=run.now())
     expected = json.loads(message.report(facts, env_values))

@@ -99,7 +99,8 @@ def signature_doubt(facts: RunFacts) -> str:
     if is_signature_missed(facts) and facts.signature:
         return f"The signature could not be checked: {facts.signature.reason.removesuffix('.')}."
     # A statement leaves those out, or names them by their digest.
-    uncovered = [each for each in facts.unsigned if each != "details of policy evaluations"]
+    usual = ("details of policy evaluations", "policy evaluations (only their digest)")
+    uncovered = [each for each in facts.unsigned if each not in usual]
     return f"The signature does not cover {', '.join(uncovered)}." if uncovered else ""
 
 
@@ -110,10 +111,9 @@ def is_signature_missed(facts: RunFacts) -> bool:
 
 def _distrust(facts: RunFacts) -> str:
     """Says that the evidence proves nothing, why, and how the jobs went."""
-    why = facts.signature.reason if facts.signature else ""
-    jobs = jobs_reason(facts.verdict)
-    words = f"Do not trust what this mail says of the run: {why.removesuffix('.')}."
-    return f"{words} {_sentence(jobs)}" if jobs else words
+    reasons = (facts.signature.reason if facts.signature else "", jobs_reason(facts.verdict))
+    words = ("Do not trust the content of this mail.", *map(_sentence, filter(None, reasons)))
+    return " ".join(words)
 
 
 def jobs_reason(verdict: Verdict) -> str:

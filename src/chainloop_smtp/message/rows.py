@@ -312,7 +312,7 @@ def _verified_signing(check: SignatureCheck, unsigned: tuple[str, ...]) -> tuple
 
 def _unverified(check: SignatureCheck | None, signing: Signing) -> str:
     if check:
-        words = "DOES NOT VERIFY" if check.status is SignatureStatus.FAILED else "not checked"
+        words = "INVALID" if check.status is SignatureStatus.FAILED else "not checked"
         return f"{words}: {check.reason}"
     if signing.is_verified:
         return "verified by the Chainloop CLI"

@@ -199,6 +199,7 @@ class Trigger(StrEnum):
     CHANGED = "changed"
     FIXED = "fixed"
     NEW_VIOLATIONS = "new-violations"
+    UNVERIFIED = "unverified"
 
 
 class Require(StrEnum):
@@ -356,6 +357,10 @@ class Options:
         state_file: Path of what `RunSelection.NEW` remembers; given with it alone.
         previous_attestation: An earlier run's, in the same forms as ``attestation``.
         policy_evaluations: One source in the same forms as ``attestation``.
+        trusted_root: PEM text, or the path of a PEM file, of authorities of signing certificates
+            and of time stamps.
+        verification_key: PEM text or path of a public key.
+        require_signature: A run whose signature is not verified fails the step.
         project: Chainloop's project, for a run whose attestation does not name it.
         workflow: Chainloop's workflow, in the same way.
         job_status: None when not given.
@@ -380,6 +385,9 @@ class Options:
     state_file: str = ""
     previous_attestation: str = field(default="", repr=False)
     policy_evaluations: str = field(default="", repr=False)
+    trusted_root: str = ""
+    verification_key: str = ""
+    require_signature: bool = False
     project: str = ""
     workflow: str = ""
     job_status: JobStatus | None = None
@@ -405,6 +413,11 @@ class Options:
         registration = self.registration
         shown = {box.key for box in (registration.from_, *registration.to, *self.attachment.cc)}
         return unique(box for box in self.bcc if box.key not in shown)
+
+    @property
+    def has_trust(self) -> bool:
+        """Says whose signature counts, so that signatures are verified."""
+        return bool(self.trusted_root or self.verification_key)
 
     @property
     def is_success(self) -> bool:

@@ -115,6 +115,9 @@ def parse(raw: Mapping[str, object], *, is_whole: bool = True) -> Options:
         state_file=values.text("state-file"),
         previous_attestation=values.text("previous-attestation"),
         policy_evaluations=values.text("policy-evaluations"),
+        trusted_root=values.text("trusted-root"),
+        verification_key=values.text("verification-key"),
+        require_signature=_parse_require_signature(values),
         project=_parse_name(values, "project"),
         workflow=_parse_name(values, "workflow"),
         job_status=values.word("job-status", JobStatus) if "job-status" in values else None,
@@ -177,6 +180,14 @@ def _parse_run_selection(values: Values) -> RunSelection | None:
         hint = "Write workflow-run-id: new, or leave state-file out."
         values.report("state-file", "is given, and workflow-run-id is not new", hint)
     return RunSelection(word) if word in tuple(RunSelection) else None
+
+
+def _parse_require_signature(values: Values) -> bool:
+    is_required = values.is_true("require-signature")
+    if is_required and "trusted-root" not in values and "verification-key" not in values:
+        why = "is true, and trusted-root and verification-key are empty"
+        values.report("require-signature", why, "Give one of them: it says whose signature counts.")
+    return is_required
 
 
 def _parse_name(values: Values, which: str) -> str:

@@ -163,6 +163,27 @@ INPUTS = (
         scope=Scope.STEP,
     ),
     Input(
+        name="trusted-root",
+        help="Whose signature counts: a PEM file with the certificate authorities that certify "
+        "Chainloop's signers, and the authorities of timestamps, or the PEM text itself. The "
+        "mail then says whether the evidence's signature verifies, and who signed.",
+        scope=Scope.STEP,
+    ),
+    Input(
+        name="verification-key",
+        help="The same where the evidence is signed with a key: a PEM file with the public key, or "
+        "the PEM text itself.",
+        scope=Scope.STEP,
+    ),
+    Input(
+        name="require-signature",
+        help="`true`: a run whose signature does not verify, or cannot be checked, fails the step "
+        "(exit code 3). The mail is sent all the same, and says so in its first line.",
+        default="false",
+        choices=BOOLEAN,
+        scope=Scope.STEP,
+    ),
+    Input(
         name="project",
         help="Chainloop project of a run whose attestation does not name it, for example because "
         "nothing was attested. Shown in the mail, and used to choose attachments of a "
@@ -358,7 +379,7 @@ INPUTS = (
         name="send-on",
         help="When a mail is sent, as a list of words of which one has to hold: `always`, "
         "`passed`, `failed`, `cancelled`, `violated`, `blocked`, `bypassed`, `not-attested`, "
-        "`changed`, `fixed`, `new-violations`.",
+        "`changed`, `fixed`, `new-violations`, `unverified`.",
         default="always",
     ),
     Input(

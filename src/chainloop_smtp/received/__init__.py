@@ -61,6 +61,7 @@ def check_claims(
     verdict: Verdict,
     badges: Mapping[str, Outcome],
     by_job: Outcome | None = None,
+    fingerprint: str = "",
 ) -> Iterator[Check]:
     """Check each claim that the mail makes about its evidence.
 
@@ -69,6 +70,7 @@ def check_claims(
         verdict: By the evidence alone.
         badges: The words for each outcome.
         by_job: The outcome in the header, where it is so by the job and not by the evidence alone.
+        fingerprint: Of the key that signed, as the mail has it; empty: it has none.
     """
     fields = dict(mail.fields)
     # A push does not say whether a gate was bypassed; that its job failed does.
@@ -91,7 +93,7 @@ def check_claims(
     words = {word.lower(): outcome for word, outcome in badges.items()}
     yield _badge("subject", mail.subject, words, verdict.outcome, by_job)
     attached = (_sha256(each.content) for each in mail.files)
-    known = {*_DIGEST.findall(repr(attestation)), *attached}
+    known = {*_DIGEST.findall(repr(attestation)), *attached, fingerprint}
     for part, text in (("text", mail.text), ("HTML", mail.html)):
         if not text:
             yield _unknown(part, "the mail has none")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chainloop_smtp.errors import AttestationError, Problem
+from chainloop_smtp.model.checks import Check, CheckResult
 from chainloop_smtp.model.facts import Job, ListedRun, is_page_of
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -90,6 +91,39 @@ def _lacks_its_attestation(document: bytes) -> bool:
         return bool(run["state"] == "success")
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
+
+
+def verify_bundle(bundle: bytes, environ: Mapping[str, str], deadline: float) -> Check:
+    """Ask ``chainloop attestation verify`` whether Chainloop's own authorities vouch for a bundle.
+
+    Chainloop's control plane says which these are, so this needs the network and a login.
+
+    Args:
+        environ: As for `describe`.
+        deadline: Seconds.
+
+    Returns:
+        Unknown where the command cannot tell, with the reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="chainloop-smtp-") as folder:
+        path = Path(folder, "bundle.json")
+        path.write_bytes(bundle)
+        arguments = ("attestation", "verify", f"--bundle={path}")
+        try:
+            exit_code, _, text = _start_chainloop(arguments, environ, deadline, _SHOWN_BYTES)
+        except AttestationError as error:
+            return _verified(CheckResult.UNKNOWN, error.problems[0].why)
+    message = _last_words(text)
+    # Some releases end with 0 all the same where they cannot verify a bundle, so the words count
+    # too: "verified successfully", "bundle verification failed" (cmd/attestation_verify.go).
+    if exit_code == 0 and "verified successfully" in text:
+        return _verified(CheckResult.OK, "verified by `chainloop attestation verify`")
+    result = CheckResult.WRONG if "verification failed" in text else CheckResult.UNKNOWN
+    return _verified(result, f"`chainloop attestation verify` says: {message}")
+
+
+def _verified(result: CheckResult, detail: str) -> Check:
+    return Check(name="signature", result=result, detail=detail)
 
 
 def list_runs(
@@ -231,6 +265,31 @@ def _run_chainloop(
     arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
 ) -> tuple[bytes, str]:
     """Return what the command prints, and the end of what it logs."""
+    exit_code, document, text = _start_chainloop(arguments, environ, deadline, limit)
+    message = _last_words(text)
+    # Describing prints its document or fails; only pushing does both (exit codes 3 and 4).
+    if exit_code:
+        raise _error(
+            f"chainloop ended with exit code {exit_code}: {message}",
+            "Is the run in this organization, and may CHAINLOOP_TOKEN read its runs?"
+            if environ.get("CHAINLOOP_TOKEN")
+            else LOGIN_HINT,
+        )
+    if not document.strip():
+        raise _error(f"chainloop printed nothing: {message}")
+    if len(document) > limit:
+        raise _error(f"chainloop printed more than {limit // 1024**2} MiB")
+    return document, text
+
+
+def _last_words(log: str) -> str:
+    return " / ".join(log.strip().splitlines()[-_SHOWN_LINES:]) or "no message"
+
+
+def _start_chainloop(
+    arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
+) -> tuple[int, bytes, str]:
+    """Return exit code, what the command prints, and the end of what it logs."""
     program = _find_program("chainloop", environ)
     if program is None:
         raise _error(
@@ -248,21 +307,7 @@ def _run_chainloop(
         ) from error
     except OSError as error:
         raise _error(f"chainloop cannot be started: {error.strerror}") from error
-    text = _COLOUR.sub("", log.decode("utf-8", "replace"))
-    message = " / ".join(text.strip().splitlines()[-_SHOWN_LINES:]) or "no message"
-    # Describing prints its document or fails; only pushing does both (exit codes 3 and 4).
-    if exit_code:
-        raise _error(
-            f"chainloop ended with exit code {exit_code}: {message}",
-            "Is the run in this organization, and may CHAINLOOP_TOKEN read its runs?"
-            if environ.get("CHAINLOOP_TOKEN")
-            else LOGIN_HINT,
-        )
-    if not document.strip():
-        raise _error(f"chainloop printed nothing: {message}")
-    if len(document) > limit:
-        raise _error(f"chainloop printed more than {limit // 1024**2} MiB")
-    return document, text
+    return exit_code, document, _COLOUR.sub("", log.decode("utf-8", "replace"))
 
 
 def find_author(
