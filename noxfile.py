@@ -67,7 +67,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The mails in the machine's own Chromium."""
+    """The mails in the machine's own Chromium, spam filters and mail readers."""
     session.run(*_pytest(session, "browser"))
 
 

@@ -51,6 +51,12 @@ def require_network_namespace() -> tuple[str, ...]:
     return command
 
 
+def require_node_modules(folder: Path) -> None:
+    """Skips or fails the test where ``npm ci`` was not run in the folder."""
+    if not (folder / "node_modules").is_dir():
+        _lacking(f"npm ci was not run in {folder}")
+
+
 def _find(program: str) -> Path | None:
     folders = os.pathsep.join(
         (

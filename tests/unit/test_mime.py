@@ -367,3 +367,12 @@ def test_the_plainest_part_stands_first_and_the_message_is_closed() -> None:
         b"b\r\n\r\n"
         b"--=_0123456789abcdef--\r\n"
     )
+
+
+@given(values)
+@example("é" + "漢" * 60)
+@example("a" + "é漢😀" * 30)
+def test_only_the_last_of_several_encoded_words_is_padded(value: str) -> None:
+    words = mime.unstructured("Subject", value).split()[1:]
+
+    assert [each for each in words[:-1] if each.endswith(b"=?=")] == []

@@ -229,26 +229,39 @@ def _phrase(name: str, first_column: int) -> list[str]:
 
 
 def _encoded_words(text: str, first_column: int) -> list[str]:
-    """Encoded-words (RFC 2047), each of whole characters, in the shorter of the two encodings."""
+    """Encoded-words (RFC 2047), each of whole characters, in the shorter of the two encodings.
+
+    GMime joins words before it decodes them, and ends at the padding of base64: only the last word
+    may have one.
+    """
     words: list[str] = []
-    chunk = ""
     room = min(_ENCODED_WORD, _FOLD - first_column)
-    for character in text:
-        if len(_encoded_word(chunk + character)) > room and chunk:
-            words.append(_encoded_word(chunk))
-            chunk, room = "", _ENCODED_WORD
-        chunk += character
-    return [*words, _encoded_word(chunk)]
+    while len(text) > _ENCODED_WORD or len(_encoded_word(text)) > room:
+        # The fallback has a character of two or four bytes, in front of any number of three.
+        size, word = 1, _q_word(text[0])
+        end = 1
+        while len(longer := _encoded_word(text[:end])) <= room:
+            if not longer.endswith("=?="):
+                size, word = end, longer
+            end += 1
+        words.append(word)
+        text, room = text[size:], _ENCODED_WORD
+    return [*words, _encoded_word(text)]
 
 
 def _encoded_word(text: str) -> str:
+    q = _q_word(text)
+    b = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
+    return min(q, f"=?utf-8?b?{b}?=", key=len)
+
+
+def _q_word(text: str) -> str:
     content = text.encode("utf-8", "replace")
     q = "".join(
         "_" if byte == 0x20 else chr(byte) if byte in _Q_SAFE else f"={byte:02X}"
         for byte in content
     )
-    b = base64.b64encode(content).decode("ascii")
-    return f"=?utf-8?q?{q}?=" if len(q) <= len(b) else f"=?utf-8?b?{b}?="
+    return f"=?utf-8?q?{q}?="
 
 
 def _folded(name: str, words: Sequence[str]) -> bytes:
