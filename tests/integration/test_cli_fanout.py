@@ -699,7 +699,12 @@ def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -
         ("warning", "no evidence is given"),
         ("warning", "no mail is sent"),
     ]
-    assert "have an attachment without workflow and project, or give the step" in ended.log
+    *_, last = (each for each in commands(ended.stdout) if each.name == "warning")
+    assert last.data == (
+        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. To hear of "
+        "runs that are not attested, have an attachment without workflow and project, or give the "
+        "step these two."
+    )
 
 
 def test_the_same_mail_reaches_a_mailbox_once(program: Program) -> None:
@@ -974,6 +979,11 @@ def test_a_dry_run_tells_of_variables_too(program: Program) -> None:
     assert ended.code == 0
     assert "cannot be sent: the variable SMTP_PASSWORD" in ended.stdout
     assert ended.outputs["eml"] == ""
+    text = THREE.replace("user: jane", "user: {env: SMTP_USER}")
+    ended = sent(program, text, "--dry-run", environ={"SMTP_PASSWORD": ""}, post=never)
+    variables = (("SMTP_USER", "user"), ("SMTP_PASSWORD", "password"))
+    why = [f"the variable {name}, which holds {what}, is not set" for name, what in variables]
+    assert f"cannot be sent: {'; '.join(why)}" in ended.stdout
 
 
 def test_an_interrupt_ends_it_with_an_account(program: Program) -> None:
