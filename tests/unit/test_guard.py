@@ -304,7 +304,9 @@ def test_a_short_secret_is_found_however_it_is_written(content: bytes) -> None:
     "content",
     [
         b"&bogus; &#99999999; &#xFFFFFFF; \\u{110000} \\uD800 [1, 999, 2, 3, 4]",
-        b"=?utf-8?b?A?= =?x?q?=ZZ?= =?utf-8?b?@@@@@?= %zz \\x \\8 &",
+        # The first number that is no octet, and no character.
+        b"[1, 256, 2, 3, 4] &#1114112; &#x110000;",
+        b"=?utf-8?b?A?= =?x?q?=ZZ?= =?utf-8?b?@@@@@?= =?utf-8?b?AAA@AA?= %zz \\x \\8 &",
         b"\0\0\0",
         b"",
     ],
