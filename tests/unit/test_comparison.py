@@ -5,10 +5,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chainloop_smtp.message.comparison import comparison
+from chainloop_smtp.message.budget import FULL, Limits
+from chainloop_smtp.message.comparison import Changed
 from chainloop_smtp.message.rows import Fact, Section
-from chainloop_smtp.model.attested import Attestation, Material, Run, Violation
-from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
+from chainloop_smtp.message.selection import Selection
+from chainloop_smtp.model.attested import (
+    Attestation,
+    Evaluation,
+    Material,
+    Policies,
+    Run,
+    Violation,
+)
+from chainloop_smtp.model.facts import Aspect, Breach, Changes, Job, Replacement, Shift
+from states import facts_of
 
 PREVIOUS = Attestation(
     shape="a test",
@@ -20,6 +30,10 @@ PREVIOUS = Attestation(
 NEW = Breach(
     policy="licenses", material="", is_gate=True, violation=Violation(message="AGPL\nnot allowed")
 )
+
+
+def comparison(changes: Changes, limits: Limits = FULL) -> Changed:
+    return Selection(facts_of(None, Job()), limits, "see it").changes(changes)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +159,9 @@ def test_each_change_has_a_row() -> None:
             Fact("Resolved", "licenses on sbom: AGPL"),
             Fact("Added", "sbom (SBOM)\na.json\nsha256:01"),
             Fact("Removed", "image\nregistry/x:1"),
-            Fact("Changed", "jar\nsha256:03\nbefore: sha256:02"),
-            Fact("Changed", "version: 2 (before: 1)"),
-            Fact("Changed", "signed: b (before: a)"),
+            Fact(
+                "Changed", "jar, before:\nsha256:02\nversion: 2 (before: 1)\nsigned: b (before: a)"
+            ),
             Fact("Compared with", "1b9d", "code"),
             Fact("Its attestation", "sha256:aa", "code", "https://app.example.test/1"),
         ),
@@ -159,3 +173,66 @@ def test_only_a_web_page_is_linked(url: str, link: str) -> None:
     changes = Changes(previous=replace(PREVIOUS, view_url=url), introduced=(NEW,))
 
     assert comparison(changes).details.rows[-1].url == link
+
+
+def test_a_finding_that_is_new_on_three_materials_is_one() -> None:
+    changes = Changes(
+        previous=PREVIOUS,
+        introduced=tuple(
+            replace(NEW, material=f"cli-{platform}", violation=Violation(message=message))
+            for platform in ("amd64", "arm64")
+            for message in ("AGPL", "GPL", "EULA")
+        ),
+        resolved=(replace(NEW, material="a"), replace(NEW, material="b")),
+    )
+    where = "licenses on cli (-amd64, -arm64) (gate):"
+
+    assert comparison(changes).summary[0] == Fact("Violations", "6 new, 2 resolved")
+    assert comparison(changes).details.rows[:2] == (
+        Fact("New violation", f"{where}\nAGPL\nGPL\nEULA"),
+        Fact("Resolved", "licenses on a, b (gate): AGPL"),
+    )
+    assert comparison(changes, replace(FULL, messages=1)).details.rows[:2] == (
+        Fact("New violation", f"{where} AGPL"),
+        Fact("New violation", "licenses: and 2 more findings: see it"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_whole", "says"),
+    [
+        (True, "licenses (gate): all 4 findings, see above"),
+        (False, "licenses on a, b (gate):\n0\n1\n2\n3"),
+    ],
+)
+def test_a_policy_of_which_all_is_new_is_not_listed_twice(is_whole: bool, says: str) -> None:
+    violations = tuple(Violation(message=str(each)) for each in range(4))
+    old = () if is_whole else (Violation(message="old"),)
+    evaluations = tuple(
+        Evaluation(name="licenses", material=name, is_gate=True, violations=violations + old)
+        for name in ("a", "b")
+    )
+    breaches = tuple(
+        replace(NEW, material=name, violation=each) for name in ("a", "b") for each in violations
+    )
+    attested = replace(PREVIOUS, policies=Policies(evaluations=evaluations))
+
+    def row(**changed: tuple[Breach, ...]) -> Fact:
+        changes = Changes(previous=PREVIOUS, **changed)  # type: ignore[arg-type]  # by its name
+        return Selection(facts_of(attested, Job())).changes(changes).details.rows[0]
+
+    assert row(introduced=breaches) == Fact("New violation", says)
+    # What is resolved stands nowhere else.
+    assert row(resolved=breaches) == Fact("Resolved", "licenses on a, b (gate):\n0\n1\n2\n3")
+
+
+def test_materials_that_changed_are_cut_as_others_are() -> None:
+    replaced = tuple(
+        Replacement(before=Material(name=each, value="1"), after=Material(name=each, value="2"))
+        for each in "abc"
+    )
+    changes = Changes(previous=PREVIOUS, replaced=replaced)
+
+    assert comparison(changes, replace(FULL, materials=2)).details.rows[0] == Fact(
+        "Changed", "a: 2 (before: 1)\nb: 2 (before: 1)\nand 1 more changed material: see it"
+    )

@@ -368,7 +368,8 @@ def test_a_violation_says_each_thing_once_and_loses_none(
     mail = written(with_policies(Evaluation(name="policy", violations=(violation,))))
 
     attention = mail.text.partition("* policy\n")[2].partition("\n\n")[0]
-    assert [line.strip() for line in attention.split("\n")[1:]] == said
+    first, *others = [line.strip() for line in attention.split("\n")[1:]]
+    assert [first.removeprefix("- "), *others] == said
 
 
 # --- whatever the values -----------------------------------------------------------------------
@@ -847,6 +848,9 @@ def test_markdown_code_is_a_span_of_its_own(value: str, span: str) -> None:
         (Fact("k" * 16, "7"), [f"  {'k' * 16}:", "    7"]),
         (Fact("Run", "1\n2"), ["  Run:", "    1", "    2"]),
         (Fact("Run", ""), ["  Run:             "]),
+        (Fact("Run", "7", "", "https://a.test"), ["  Run:             7", "    https://a.test"]),
+        (Fact("Run", "1\n2", "", "x:"), ["  Run:", "    1", "    2", "    x:"]),
+        (Fact("Run", "x:", "", "x:"), ["  Run:             x:"]),
         (
             Fact("Run", "a " * 36 + "b-c d"),
             ["  Run:", f"    {('a ' * 36).strip()}", "    b-c d"],

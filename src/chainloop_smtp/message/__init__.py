@@ -6,10 +6,10 @@ the time and the Message-ID.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 from chainloop_smtp.errors import Problem
@@ -61,21 +61,23 @@ class Forms(NamedTuple):
     """The forms of one message, each within its size.
 
     Attributes:
-        html_limits: How far the HTML had to be cut.
-        text_limits: How far the text had to be cut.
+        is_cut: Something is left out of the HTML and the text, and of both the same.
     """
 
     subject: str
     html: str
-    html_limits: Limits
     text: str
-    text_limits: Limits
     summary: str
+    is_cut: bool
 
-    @property
-    def is_cut(self) -> bool:
-        """Something is left out of the HTML or the text."""
-        return self.html_limits is not FULL or self.text_limits is not FULL
+
+class _Contents(NamedTuple):
+    """What is attached, and where the rest is: for the message and for the job summary."""
+
+    enclosed: tuple[Part, ...] = ()
+    is_cut: bool = False
+    in_message: str = _ATTACHED
+    in_summary: str = _MAILED
 
 
 class RenderedParts(NamedTuple):
@@ -120,27 +122,31 @@ def render(
     )
     words = wording.word(facts.whole, composition.thread)
     words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
-    levels = _levels(facts, templates)
 
-    def shown(enclosed: tuple[Part, ...], limits: Limits, elsewhere: str) -> view.Facts:
-        return view.facts(facts.within(limits), words, env_values, enclosed, limits, elsewhere)
+    @cache
+    def with_report() -> _Contents:
+        if any(part.name == REPORT_NAME for part in enclosed):
+            return _Contents(enclosed, is_cut=True)
+        content = report(facts.raw, env_values)
+        others = sum(len(each.content) for each in enclosed)
+        if len(content) + others > composition.enclosures.max_size:
+            return _Contents(enclosed, True, _TOO_LARGE, _TOO_LARGE)
+        return _Contents(enclosed + parts([File(name=REPORT_NAME, content=content)]), is_cut=True)
+
+    def contents(limits: Limits) -> _Contents:
+        return with_report() if facts.is_cut or limits is not FULL else _Contents(enclosed)
+
+    # HTML, text and job summary are mostly made of the same.
+    @cache
+    def shown(limits: Limits, enclosed: tuple[Part, ...], elsewhere: str) -> view.Facts:
+        return view.facts(
+            facts.within(limits), words, env_values, enclosed, limits, elsewhere, facts.is_cut
+        )
 
     with Renderer(templates) as renderer:
-        forms = _forms(partial(shown, enclosed), renderer, levels)
-        if forms.is_cut and all(part.name != REPORT_NAME for part in enclosed):
-            content = report(facts.raw, env_values)
-            others = sum(len(each.content) for each in enclosed)
-            elsewhere = (_TOO_LARGE, _TOO_LARGE)
-            if len(content) + others <= composition.enclosures.max_size:
-                elsewhere = (_ATTACHED, _MAILED)
-                enclosed += parts([File(name=REPORT_NAME, content=content)])
-            levels = levels._replace(
-                html=LEVELS[LEVELS.index(forms.html_limits) :],
-                text=LEVELS[LEVELS.index(forms.text_limits) :],
-            )
-            forms = _forms(partial(shown, enclosed), renderer, levels, elsewhere)
-    _guard(forms, enclosed, options)
-    return RenderedParts(facts.whole, forms, enclosed, digest)
+        forms, attached = _forms(shown, contents, renderer, _levels(facts, templates))
+    _guard(forms, attached, options)
+    return RenderedParts(facts.whole, forms, attached, digest)
 
 
 def compose(rendered: RenderedParts, options: Options, *, message_id: str) -> Mail:
@@ -190,7 +196,7 @@ def compose_registration(
         Fact("To", ", ".join(map(str, registration.to))),
     )
     facts = view.registration(words, tuple(row for row in registered if row.value), now)
-    forms = _forms(lambda *_: facts, Renderer(_BUILT_IN), _Levels())
+    forms, _ = _forms(lambda *_: facts, lambda _: _Contents(), Renderer(_BUILT_IN), _Levels())
     _guard(forms, (), options)
     return _mail(forms, [], options, now, message_id)
 
@@ -200,10 +206,9 @@ def _guard(forms: Forms, enclosed: tuple[Part, ...], options: Options) -> None:
 
 
 class _Levels(NamedTuple):
-    """The levels of the budget to be tried, for each form."""
+    """The levels of the budget to be tried."""
 
-    html: Sequence[Limits] = (FULL,)
-    text: Sequence[Limits] = (FULL,)
+    message: Sequence[Limits] = (FULL,)
     summary: Sequence[Limits] = (FULL,)
 
 
@@ -214,42 +219,53 @@ def _levels(facts: CleanFacts, templates: Templates) -> _Levels:
     )
     # How much a template of the user's writes for a row is not known.
     row = 0 if templates.files else budget.HTML_ROW
-    html = budget.possible(
+    message = budget.possible(
         levels, lambda each: row * Selection(facts.whole, each).row_count <= budget.HTML_BYTES
     )
-    return _Levels(html, levels, levels)
+    return _Levels(message, levels)
 
 
 def _forms(
-    shown: Callable[[Limits, str], view.Facts],
+    shown: Callable[[Limits, tuple[Part, ...], str], view.Facts],
+    contents: Callable[[Limits], _Contents],
     renderer: Renderer,
     levels: _Levels,
-    elsewhere: tuple[str, str] = (_ATTACHED, _MAILED),
-) -> Forms:
-    """Each form within its size.
+) -> tuple[Forms, tuple[Part, ...]]:
+    """Each form within its size, and what is attached.
 
     Args:
-        shown: Takes limits and where the rest is, in words; returns what a template may use.
-        elsewhere: Those words, for the message and for the job summary.
+        shown: Takes limits, attachments, and where the rest is in words; returns what a template
+            may use.
+        contents: What is attached where the limits are these.
     """
-    # The HTML and the text are mostly made of the same.
-    shown = cache(shown)
-    in_message, in_summary = elsewhere
-    subject = _subject(shown(levels.summary[0], in_message), renderer)
 
-    def form(template: str, elsewhere: str, limits: Limits) -> str:
-        facts = shown(limits, elsewhere).copy()
+    def facts(limits: Limits) -> view.Facts:
+        there = contents(limits)
+        return shown(limits, there.enclosed, there.in_message)
+
+    subject = _subject(facts(levels.summary[0]), renderer)
+
+    def form(template: str, facts: view.Facts) -> str:
+        facts = facts.copy()
         # The HTML repeats the subject, which may be the user's.
         facts["wording"] = replace(facts["wording"], subject=subject)
         text = renderer.render(template, facts)
         return text if template == "mail.html.j2" else _blank_lines_once(text)
 
-    html = fitted(partial(form, "mail.html.j2", in_message), budget.HTML_BYTES, levels.html)
-    text = fitted(partial(form, "mail.txt.j2", in_message), budget.TEXT_BYTES, levels.text)
-    summary, _ = fitted(
-        partial(form, "summary.md.j2", in_summary), budget.SUMMARY_BYTES, levels.summary
-    )
-    return Forms(subject, *html, *text, summary)
+    def message(limits: Limits) -> Iterator[tuple[str, int]]:
+        yield form("mail.html.j2", facts(limits)), budget.HTML_BYTES
+        yield form("mail.txt.j2", facts(limits)), budget.TEXT_BYTES
+
+    (html, text), limits = fitted(message, levels.message)
+    there = contents(limits)
+
+    def job_summary(limits: Limits) -> Iterator[tuple[str, int]]:
+        # At its fullest it leaves out nothing, and shares the facts of the message.
+        elsewhere = there.in_message if limits is FULL else contents(limits).in_summary
+        yield form("summary.md.j2", shown(limits, there.enclosed, elsewhere)), budget.SUMMARY_BYTES
+
+    (summary,), _ = fitted(job_summary, levels.summary)
+    return Forms(subject, html, text, summary, there.is_cut), there.enclosed
 
 
 def _mail(

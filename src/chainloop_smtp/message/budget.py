@@ -1,11 +1,12 @@
-"""Four levels of how much is shown -> the first that fits.
+"""Five levels of how much is shown -> the first that fits.
 
 Gmail clips what is longer than 102,400 bytes, and takes the footer along. What does not fit is
 left out in a fixed order, said where it is left out, and whole in the attached report; counts and
-headings tell the truth whatever is shown.
+headings tell the truth whatever is shown. HTML and text leave out the same: spam filters distrust a
+message whose parts differ.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import dropwhile
 
@@ -53,10 +54,10 @@ class Limits:
     id: int | None = None
 
 
-FULL = Limits()
-SHORTENED = replace(
-    FULL, environment=20, value=300, annotations=3, passed=3, materials=25, messages=5, lines=20
-)
+# No line of the text may be longer than 998 characters (RFC 5322 section 2.1.1).
+FULL = Limits(value=500, id=900)
+TRIMMED = replace(FULL, environment=20, value=300, annotations=3, messages=20, lines=20, names=12)
+SHORTENED = replace(TRIMMED, passed=3, materials=30, messages=5, names=6)
 # Gates are cut last, and never under five.
 MINIMAL = replace(
     SHORTENED,
@@ -67,6 +68,7 @@ MINIMAL = replace(
     messages=2,
     lines=10,
     advisory=3,
+    names=3,
     commit_message=120,
     gated=8,
     rows=10,
@@ -84,9 +86,10 @@ SHORT_WORDS = replace(
     commit_message=40,
     gated=5,
     rows=3,
+    names=1,
     id=140,
 )
-LEVELS = (FULL, SHORTENED, MINIMAL, SHORT_WORDS)
+LEVELS = (FULL, TRIMMED, SHORTENED, MINIMAL, SHORT_WORDS)
 
 
 def possible(
@@ -97,17 +100,21 @@ def possible(
 
 
 def fitted(
-    render: Callable[[Limits], str], size: int, levels: Sequence[Limits]
-) -> tuple[str, Limits]:
-    """The rendering with the fewest cuts that fits, else the last one, with its level.
+    render: Callable[[Limits], Iterator[tuple[str, int]]], levels: Sequence[Limits]
+) -> tuple[tuple[str, ...], Limits]:
+    """The forms with the fewest cuts of which all fit, else the last ones, with their level.
 
     Args:
-        size: The most bytes in UTF-8.
+        render: Makes the forms, each with the most bytes that it may have in UTF-8.
         levels: The levels to try, fewest cuts first; at least one.
     """
     *others, last = levels
     for limits in others:
-        text = render(limits)
-        if len(text.encode("utf-8", "replace")) <= size:
-            return text, limits
-    return render(last), last
+        forms = []
+        for text, size in render(limits):
+            if len(text.encode("utf-8", "replace")) > size:
+                break
+            forms.append(text)
+        else:
+            return tuple(forms), limits
+    return tuple(text for text, _ in render(last)), last

@@ -47,12 +47,7 @@ def clean(
         longest_id: The same for digests, ids and links.
         is_prose: Whether the line breaks of a string are kept (as LF).
     """
-    word = LONGEST if longest is None else min(longest, LONGEST)
-    lengths = _Lengths(
-        word=word,
-        prose=LONGEST if longest is None else min(longest * 10, LONGEST),
-        id=LONGEST if longest_id is None else min(longest_id, LONGEST),
-    )
+    lengths = _lengths(longest, longest_id)
     return cast(
         "T", _cleaned(value, lengths, lengths.prose if is_prose else lengths.word, is_prose)
     )
@@ -64,11 +59,14 @@ class CleanFacts:
     Attributes:
         raw: The facts as they came.
         whole: The facts cleaned, with no value cut that anybody would read to its end.
+        is_cut: A value had to be cut all the same.
     """
 
     def __init__(self, raw: RunFacts) -> None:
         self.raw = raw
-        self.whole = clean(raw)
+        lengths = _lengths(FULL.value, FULL.id)
+        self.whole = cast("RunFacts", _cleaned(raw, lengths, lengths.word, is_prose=False))
+        self.is_cut = bool(lengths.cut)
         self._shorter = {(FULL.value, FULL.id): self.whole}
 
     def within(self, limits: Limits) -> RunFacts:
@@ -82,18 +80,37 @@ class CleanFacts:
 
 
 class _Lengths(NamedTuple):
-    """Characters of each kind of string."""
+    """Characters of each kind of string.
+
+    Attributes:
+        cut: The values that were longer; those of which readers see just the beginning are not
+            among them.
+    """
 
     word: int
     prose: int
     id: int
+    cut: list[str]
+
+
+def _lengths(longest: int | None, longest_id: int | None) -> _Lengths:
+    return _Lengths(
+        word=LONGEST if longest is None else min(longest, LONGEST),
+        prose=LONGEST if longest is None else min(longest * 10, LONGEST),
+        id=LONGEST if longest_id is None else min(longest_id, LONGEST),
+        cut=[],
+    )
 
 
 def _cleaned(value: object, lengths: _Lengths, longest: int, is_prose: bool) -> object:
     """Returns a value that is clean already as it is: little or nothing changes in most of them."""
     kind = type(value)
     if kind is str:
-        return _string(cast("str", value), is_prose, longest)
+        text = cast("str", value)
+        if len(text) > longest:
+            lengths.cut.append(text)
+            text = f"{text[:longest]} (cut, {len(text):,} characters)"
+        return _string(text, is_prose)
     if kind is tuple:
         items = cast("tuple[object, ...]", value)
         cleaned = tuple([_cleaned(item, lengths, longest, is_prose) for item in items])
@@ -103,7 +120,10 @@ def _cleaned(value: object, lengths: _Lengths, longest: int, is_prose: bool) -> 
         is_prose = name in _MANY_LINES
         longest = lengths.id if name in _IDS else lengths.prose if is_prose else lengths.word
         before = getattr(value, name)
+        number = len(lengths.cut)
         after = _cleaned(before, lengths, longest, is_prose)
+        if name == "description":
+            del lengths.cut[number:]
         if after is not before:
             changed[name] = after
     # Mypy cannot know that whatever has such fields is a dataclass.
@@ -115,9 +135,7 @@ def _fields(kind: type) -> tuple[str, ...]:
     return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
-def _string(text: str, is_prose: bool, longest: int) -> str:
-    if len(text) > longest:
-        text = f"{text[:longest]} (cut, {len(text):,} characters)"
+def _string(text: str, is_prose: bool) -> str:
     # Most values are plain words: one cheap look saves five searches.
     if text.isascii() and text.isprintable():
         return text

@@ -1,8 +1,9 @@
 """Changes -> what the mail says of them: three lines first, then each change."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from chainloop_smtp.message import findings, formatting
+from chainloop_smtp.message import formatting
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.model.attested import Material, Run
 from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
@@ -24,8 +25,18 @@ class Changed(NamedTuple):
     details: Section
 
 
-def comparison(changes: Changes) -> Changed:
-    """The section, from cleaned facts."""
+def comparison(
+    changes: Changes,
+    breached: Callable[[Sequence[Breach], bool], list[str]],
+    cut: Callable[[list[str]], list[str]],
+) -> Changed:
+    """The section, from cleaned facts.
+
+    Args:
+        breached: Groups violations, which are new or not, by policy and materials; returns a text
+            for each group.
+        cut: Returns as many of the materials as there is room for, and a note on the rest.
+    """
     since = _since(changes.previous.run)
     if changes.is_empty:
         note = f"Nothing changed since {since}."
@@ -36,7 +47,8 @@ def comparison(changes: Changes) -> Changed:
         Fact("Run", _run(changes)),
     )
     title = f"Changed since {since}"
-    return Changed(title, note="", summary=summary, details=Section(title, _details(changes)))
+    details = _details(changes, breached, cut)
+    return Changed(title, note="", summary=summary, details=Section(title, details))
 
 
 def _since(run: Run) -> str:
@@ -90,15 +102,19 @@ def _shifts(changes: Changes) -> tuple[tuple[str, Shift | None], ...]:
     )
 
 
-def _details(changes: Changes) -> tuple[Fact, ...]:
+def _details(
+    changes: Changes,
+    breached: Callable[[Sequence[Breach], bool], list[str]],
+    cut: Callable[[list[str]], list[str]],
+) -> tuple[Fact, ...]:
     previous = changes.previous
     rows = [
         *(Fact(key, _shifted(shift)) for key, shift in _shifts(changes) if shift),
-        *(Fact("New violation", _breach(each)) for each in changes.introduced),
-        *(Fact("Resolved", _breach(each)) for each in changes.resolved),
+        *(Fact("New violation", each) for each in breached(changes.introduced, True)),
+        *(Fact("Resolved", each) for each in breached(changes.resolved, False)),
         *(Fact("Added", _material(each)) for each in changes.added),
         *(Fact("Removed", _material(each)) for each in changes.removed),
-        *(Fact("Changed", _replacement(each)) for each in changes.replaced),
+        Fact("Changed", "\n".join(cut(list(map(_replacement, changes.replaced))))),
         Fact("Compared with", previous.run.id, "code"),
         Fact("Its attestation", previous.digest, "code", _link(previous.view_url)),
     ]
@@ -117,16 +133,6 @@ def _shifted(shift: Shift) -> str:
     return f"{shift.after} (before: {shift.before})"
 
 
-def _breach(breach: Breach) -> str:
-    """``vulnerability-gate on sbom (gate): CVE-2026-21441 (critical) in openssl 3.0.14``.
-
-    The first line of it: the whole of a new one needs attention anyway, and has its own section.
-    """
-    gate = " (gate)" if breach.is_gate else ""
-    where = breach.material or "the attestation"
-    return f"{breach.policy} on {where}{gate}: {findings.lines(breach.violation)[0]}"
-
-
 def _material(material: Material) -> str:
     """Name and type, value, digest, as far as there are: a line each."""
     kind = f" ({material.type})" if material.type else ""
@@ -135,9 +141,9 @@ def _material(material: Material) -> str:
 
 
 def _replacement(replacement: Replacement) -> str:
-    """The name, and what it is now and was before: the digests, else the values."""
+    """The name, and what it was before: the digest, else the value."""
     before, after = replacement.before, replacement.after
     if before.digest and after.digest:
-        return f"{after.name}\n{after.digest}\nbefore: {before.digest}"
+        return f"{after.name}, before:\n{before.digest}"
     new, old = formatting.material_value(after), formatting.material_value(before)
     return f"{after.name}: {new} (before: {old})"

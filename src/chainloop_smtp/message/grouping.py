@@ -203,7 +203,7 @@ def folded(names: Iterable[str]) -> list[tuple[str, int]]:
     """
     families: dict[str, list[tuple[str, str]]] = {}
     for name in names:
-        stem, platform = _without_platform(name)
+        stem, platform = without_platform(name)
         families.setdefault(stem, []).append((name, platform))
     items = []
     for stem, members in families.items():
@@ -214,7 +214,7 @@ def folded(names: Iterable[str]) -> list[tuple[str, int]]:
     return items
 
 
-def _without_platform(name: str) -> tuple[str, str]:
+def without_platform(name: str) -> tuple[str, str]:
     """The name, and the platform that it ends in or holds; the name and nothing where none."""
     match = _PLATFORM.search(name)
     if match is None or match.span() == (0, len(name)):

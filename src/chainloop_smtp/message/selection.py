@@ -12,8 +12,8 @@ from chainloop_smtp.message.comparison import Changed, comparison
 from chainloop_smtp.message.grouping import Found, Group, Names
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.wording import Tone
-from chainloop_smtp.model.attested import Evaluation, Material, Strategy
-from chainloop_smtp.model.facts import Changes, RunFacts
+from chainloop_smtp.model.attested import Evaluation, Material, Policies, Strategy
+from chainloop_smtp.model.facts import Breach, Changes, RunFacts
 
 
 class Place(NamedTuple):
@@ -90,6 +90,18 @@ class Evaluated(NamedTuple):
     reasons: tuple[str, ...]
 
 
+class Twin(NamedTuple):
+    """A material that differs from another one in its platform only.
+
+    Attributes:
+        value: With its tag, where it has one.
+    """
+
+    name: str
+    value: str
+    digest: str
+
+
 class Shown(NamedTuple):
     """A material and what is wrong with it.
 
@@ -97,6 +109,7 @@ class Shown(NamedTuple):
         value: With its tag, where it has one.
         mark: ``missing``, ``not added``, ``violation``, ``gate violated``; empty: nothing.
         more: What is left out of the annotations, and where it is; empty when nothing.
+        twins: Those for other platforms, of which all the rest is the same.
     """
 
     name: str
@@ -109,6 +122,7 @@ class Shown(NamedTuple):
     glyph: str
     annotations: tuple[Fact, ...]
     more: str
+    twins: tuple[Twin, ...] = ()
 
 
 class Selection:
@@ -119,13 +133,17 @@ class Selection:
         row_count: How many findings, evaluations and materials are shown.
     """
 
-    def __init__(self, facts: RunFacts, limits: Limits = FULL, elsewhere: str = "") -> None:
+    def __init__(
+        self, facts: RunFacts, limits: Limits = FULL, elsewhere: str = "", is_cut: bool = False
+    ) -> None:
         policies = facts.policies
         self._attestation = facts.attestation
         self._is_enforced = policies.strategy is Strategy.ENFORCED
         self._limits = limits
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
-        self.note = f" Not everything fits in here{self._elsewhere}." if limits != FULL else ""
+        self.note = (
+            f" Not everything fits in here{self._elsewhere}." if is_cut or limits != FULL else ""
+        )
         self._names = Names(facts.materials)
         violated = grouping.violated(policies)
         gates = [each for each in violated if each[0].is_gate][: limits.gated]
@@ -269,14 +287,20 @@ class Selection:
         return f"{counts.total():,} passed: {first}{more}"
 
     def materials(self) -> tuple[Shown, ...]:
-        """The materials, missing ones first."""
-        return tuple(self._material(*each) for each in self._materials)
+        """The materials, missing ones first; platform twins are one."""
+        families: dict[tuple[object, ...], list[Material]] = {}
+        for each, mark in self._materials:
+            stem, _ = grouping.without_platform(each.name)
+            key = (stem, mark, each.type, each.is_output, each.annotations)
+            families.setdefault(key, []).append(each)
+        return tuple(self._material(members, str(key[1])) for key, members in families.items())
 
     def materials_more(self) -> str:
         """How many of them are left out; empty: none."""
         return self._more(self._materials_left, "more material", "more materials")
 
-    def _material(self, material: Material, mark: str) -> Shown:
+    def _material(self, members: list[Material], mark: str) -> Shown:
+        material = members[0]
         shown = material.annotations[: self._limits.annotations]
         left = len(material.annotations) - len(shown)
         tone, glyph = _MARKS.get(mark, (Tone.IDLE, ""))
@@ -291,6 +315,10 @@ class Selection:
             glyph=glyph,
             annotations=tuple(Fact(each.name, each.value or "not set") for each in shown),
             more=self._more(left, "more annotation", "more annotations"),
+            twins=tuple(
+                Twin(each.name, formatting.material_value(each), each.digest)
+                for each in members[1:]
+            ),
         )
 
     def section(self, title: str, facts: tuple[Fact, ...], limit: int | None) -> Section:
@@ -300,9 +328,53 @@ class Selection:
 
     def changes(self, changes: Changes) -> Changed:
         """What differs from an earlier run."""
-        changed = comparison(changes)
+        changed = comparison(changes, self._breached, self._changed_materials)
         title, rows, _ = changed.details
         return changed._replace(details=self.section(title, rows, self._limits.materials))
+
+    def _breached(self, breaches: Sequence[Breach], are_new: bool) -> list[str]:
+        """``vulnerability-gate on sbom (gate): CVE-2026-21441 (critical) in openssl 3.0.14``.
+
+        Of each finding the first line: the whole of a new one needs attention anyway, and has its
+        own section.
+        """
+        evaluations = tuple(
+            Evaluation(
+                name=each.policy,
+                material=each.material,
+                is_gate=each.is_gate,
+                violations=(each.violation,),
+            )
+            for each in breaches
+        )
+        # What is new as a whole stands above already.
+        current = self._attention if are_new else []
+        whole = {(group.name, group.is_gate): group.violation_count for group, _ in current}
+        texts = []
+        for group, found in grouping.violated(Policies(evaluations=evaluations)):
+            if (
+                len(found) > _FEW
+                and whole.get((group.name, group.is_gate)) == group.violation_count
+            ):
+                gate = " (gate)" if group.is_gate else ""
+                texts.append(f"{group.name}{gate}: all {len(found):,} findings, see above")
+                continue
+            shown = found[: self._limits.messages]
+            for names, members in groupby(shown, lambda each: each.materials):
+                where = self._listed(names) if any(names) else "the attestation"
+                lines = [findings.lines(each.violation)[0] for each in members]
+                head = f"{group.name} on {where}{' (gate)' if group.is_gate else ''}:"
+                texts.append(("\n" if len(lines) > 1 else " ").join((head, *lines)))
+            more = self._more(len(found) - len(shown), "more finding", "more findings")
+            texts += [f"{group.name}: {more}"] if more else []
+        return texts
+
+    def _changed_materials(self, texts: list[str]) -> list[str]:
+        shown = texts[: self._limits.materials]
+        more = self._more(
+            len(texts) - len(shown), "more changed material", "more changed materials"
+        )
+        return [*shown, more] if more else shown
 
     def commit(self, row: Fact) -> Fact:
         """A row about the commit; of these, only the message is ever cut."""
@@ -329,6 +401,8 @@ _MARKS = {
 # By whether a violation stops the pipeline.
 _VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
 _ORDER = {"Violated, gate": 0, "Violated": 1, "Skipped": 2, "Passed": 3}
+
+_FEW = 3  # findings that may stand in a mail twice
 
 
 def _summary(found: tuple[Found, ...]) -> str:

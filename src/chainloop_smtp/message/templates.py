@@ -18,6 +18,8 @@ from chainloop_smtp.message.sandbox import BUILT_IN, SUBJECT, Sandbox
 from chainloop_smtp.model.mail import Templates
 
 _COLUMNS = 78
+_LONGEST_WORD = 900  # characters; a line may have 998 (RFC 5322 section 2.1.1)
+_LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
 _MARKDOWN = str.maketrans(
     {character: f"\\{character}" for character in "\\`*_{}[]#|~$"}
     | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -134,7 +136,7 @@ def noun(number: int, word: str) -> str:
 
 
 def wrap(text: str, indent: str = "", first: str | None = None) -> str:
-    """Lines of 78 columns at most; a word that is longer stands alone and whole.
+    """Lines of 78 columns at most; a word that is longer stands alone and, up to 900, whole.
 
     Args:
         first: What the first line starts with, where that differs from ``indent``.
@@ -154,6 +156,8 @@ def wrap(text: str, indent: str = "", first: str | None = None) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+    if len(filled) > _LONGEST_WORD:
+        filled = _LONG_WORD.sub(r"\g<0>\n", filled)
     return filled.replace("\x1f", " ")
 
 
@@ -163,12 +167,16 @@ def joined(text: str, blank: str = "\xa0") -> str:
 
 
 def fact(row: Fact) -> str:
-    """``  Key:             value``; a value that is long, or of several lines, stands below."""
+    """``  Key:             value``; a value that is long, or of several lines, stands below.
+
+    Where it links to stands below it.
+    """
     head = f"  {row.key + ':':<16} "
     lines = row.value.split("\n")
+    link = [f"    {row.url}"] if row.url and row.url != row.value else []
     if len(row.key) < 16 and len(lines) == 1 and len(head) + len(row.value) <= _COLUMNS:
-        return head + row.value
-    return "\n".join((wrap(row.key + ":", "  "), *(wrap(line, "    ") for line in lines)))
+        return "\n".join((head + row.value, *link))
+    return "\n".join((wrap(row.key + ":", "  "), *(wrap(line, "    ") for line in lines), *link))
 
 
 def md(text: str) -> str:

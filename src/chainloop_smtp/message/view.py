@@ -107,15 +107,17 @@ def facts(
     enclosed: tuple[Part, ...] = (),
     limits: Limits = FULL,
     elsewhere: str = "",
+    is_cut: bool = False,
 ) -> Facts:
     """The context of the templates.
 
     Args:
         run: Cleaned, and cut by the limits.
         elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
+        is_cut: Values are cut whatever the limits.
     """
     attestation, job, policies = run.attestation, run.job, run.policies
-    selection = Selection(run, limits, elsewhere)
+    selection = Selection(run, limits, elsewhere, is_cut)
     run_url, view_url = run_page(attestation, job), attestation.view_url if attestation else ""
     sections = (
         Section("Commit", tuple(selection.commit(row) for row in rows.commit(run))),
