@@ -275,6 +275,11 @@ def test_base32_is_read_wherever_it_begins(secret: str, before: str, after: str)
     assert found(base64.b32encode(octets), secret)
 
 
+@pytest.mark.parametrize("more", range(8))
+def test_base32_is_read_whatever_letters_follow_it(more: int) -> None:
+    assert found(base64.b32encode(b"correct horse").rstrip(b"=") + b"B" * more, "correct horse")
+
+
 @pytest.mark.parametrize(
     "content",
     [
