@@ -193,3 +193,43 @@ def test_a_workflow_without_a_network_uses_a_release(
     assert f"{pipless}/python3" in record.text
     assert "Install the dependencies" not in record.text
     assert the_mail(folder)["To"] == "security@example.test"
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ({}, "false"),
+        ({"trusted-root": "roots.pem"}, "true"),
+        ({"verification-key": "key.pem"}, "true"),
+        ({"oauth2-provider": "google"}, "true"),
+        ({"oauth2-provider": "google", "oauth2-refresh-token": "x"}, "false"),
+        ({"oauth2-provider": "google", "oauth2-federated": "TRUE"}, "false"),
+        ({"oauth2-provider": "microsoft"}, "false"),
+    ],
+    ids=["none", "root", "key", "key of Google", "refresh token", "federated", "Microsoft"],
+)
+def test_the_step_that_installs_learns_whether_cryptography_is_needed_and_no_more(
+    act: Act, given: dict[str, str], answer: str
+) -> None:
+    document = yaml.safe_load((releasetree.REPOSITORY / "action.yml").read_text("utf-8"))
+    (prepare,) = (each for each in document["runs"]["steps"] if each["id"] == "prepare")
+    assert prepare["env"].keys() == {"CONFIG", "CRYPTOGRAPHY"}
+    shown = {**prepare, "run": 'echo "CRYPTOGRAPHY is $CRYPTOGRAPHY, CONFIG is $CONFIG"'}
+    names = {"config", "trusted-root", "verification-key"}
+    names |= {"oauth2-provider", "oauth2-refresh-token", "oauth2-federated"}
+    asking = {
+        "name": "asking",
+        "description": "the first step, which says what it sees",
+        "inputs": {name: {"default": ""} for name in names},
+        "runs": {"using": "composite", "steps": [shown]},
+    }
+    steps = [
+        {"uses": "actions/checkout@v4"},
+        {"uses": "./asking", "with": {"config": "mail.yml", **given}},
+    ]
+    record = act.run(
+        {"jobs": {"ask": {"runs-on": "ubuntu-latest", "steps": steps}}},
+        files={"asking/action.yml": json.dumps(asking)},
+    )
+    assert record.succeeded, record.text
+    assert f"CRYPTOGRAPHY is {answer}, CONFIG is mail.yml" in record.lines()

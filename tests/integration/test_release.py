@@ -4,8 +4,10 @@ import base64
 import csv
 import hashlib
 import json
+import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -125,6 +127,40 @@ def test_byte_code_is_for_the_source_beside_it(tree: Path) -> None:
     templates = tree / "src/chainloop_smtp/templates"
     sources = list(templates.glob("*.j2"))
     assert len(list((templates / "__pycache__" / str(tag)).iterdir())) == len(sources)
+
+
+def test_a_step_compiles_neither_a_module_nor_a_template(tree: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "tree"
+    shutil.copytree(tree, copy)
+    for name in ("src/chainloop_smtp/verdict.py", "packages/jinja2/environment.py"):
+        (copy / name).write_text("raise SystemExit('a module was compiled')\n")
+    tag = sys.implementation.cache_tag
+    (copy / f"packages/jinja2/__pycache__/parser.{tag}.pyc").unlink()
+    (copy / "packages/jinja2/parser.py").write_text(
+        "class Parser:\n"
+        "    def __init__(self, *_: object, **__: object) -> None:\n"
+        "        raise SystemExit('a template was compiled')\n"
+    )
+    inputs = {
+        "host": "smtp.example.test",
+        "port": "587",
+        "auth": "none",
+        "from": "reports@example.test",
+        "to": "security@example.test",
+        "attestation": str(copy / "src/chainloop_smtp/samples/attestation.json"),
+        "dry-run": "true",
+        "output-dir": str(tmp_path / "out"),
+    }
+    launch = (str(copy / "action" / "launch.py"), str(copy / "packages"), "")
+    done = subprocess.run(
+        (sys.executable, "-I", "-S", "-X", "utf8", *launch),
+        check=False,
+        env=os.environ | {"CHAINLOOP_SMTP_INPUTS": json.dumps(inputs)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "out").glob("*.html"))) == 1
 
 
 def test_the_bill_of_materials_is_valid_and_names_each_wheel(tree: Path) -> None:
