@@ -17,6 +17,7 @@ from gitrepository import git
 
 PAGE = "docs/releasing.md"
 SCRIPT = Path(__file__).parents[2] / "release" / "publish.py"
+DATE = "2026-12-01T10:00:00+01:00"
 FILES = {
     "action.yml": b"name: Chainloop SMTP\r\n",
     "src/chainloop_smtp/__init__.py": b'__version__ = "1.0.0"\n',
@@ -58,7 +59,9 @@ class Project:
             },
         )
         git(self.checkout, "add", "--all")
-        git(self.checkout, "commit", "--quiet", f"--message={version}")
+        git(self.checkout, "commit", "--quiet", f"--message={version}", f"--date={DATE}")
+        # The committer's date is the author's, and not that of the test.
+        git(self.checkout, "rebase", "--quiet", "--committer-date-is-author-date", "--root")
         tag = f"source/v{version}"
         git(self.checkout, "tag", "--annotate", f"--message={version}", tag)
         git(self.checkout, "push", "--quiet", "origin", *(["main"] if is_merged else []), tag)
@@ -136,8 +139,9 @@ def test_the_first_release_is_a_branch_of_its_own_and_two_tags(project: Project)
         "refs/tags/v1.0.0": commit,
     }
     source = git(project.checkout, "rev-parse", "main")
-    assert git(project.remote, "log", "--format=%an|%P|%B", "releases").strip() == (
-        f"github-actions[bot]||Chainloop SMTP 1.0.0\n\nBuilt of {source}, source/v1.0.0."
+    assert git(project.remote, "log", "--format=%an|%aI|%cI|%P|%B", "releases").strip() == (
+        f"github-actions[bot]|{DATE}|{DATE}||Chainloop SMTP 1.0.0\n\n"
+        f"Built of {source}, source/v1.0.0."
     )
 
 
@@ -332,6 +336,13 @@ def test_the_command_can_be_installed_from_a_release(
     )
     assert shown.stdout == f"chainloop-smtp {__version__}\n"
     assert (tmp_path / "chainloop_smtp/schemas/configuration.json").exists()
+
+
+def test_the_build_prints_the_digest_of_the_list(project: Project) -> None:
+    project.write(project.built, FILES)
+    build = runpy.run_path(str(SCRIPT.with_name("build.py")))
+    listing = project.run("list", str(project.built)).stdout
+    assert build["digest"](project.built) == hashlib.sha256(listing.encode()).hexdigest()
 
 
 def test_the_readme_of_a_release_leads_to_the_source() -> None:
