@@ -118,7 +118,20 @@ def test_githubs_variables_are_read_where_no_other_ci_is_known(ci: str) -> None:
     ("ci", "variables", "run"),
     [
         ("GITLAB_PIPELINE", {"CI_PROJECT_URL": FORK}, CiRun(repository="stranger/harbour")),
+        ("GITLAB_PIPELINE", {"CI_PROJECT_URL": f"{FORK}/"}, CiRun(repository="stranger/harbour")),
+        ("GITLAB_PIPELINE", {"CI_PROJECT_PATH": "a/b"}, CiRun(repository="a/b")),
         ("GITLAB_PIPELINE", {"CI_PIPELINE_ID": "42"}, CiRun(run_id="42")),
+        ("CIRCLECI_BUILD", {"CIRCLE_PROJECT_REPONAME": "b"}, CiRun(repository="b")),
+        (
+            "JENKINS_JOB",
+            {"BRANCH_NAME": "x", "GIT_BRANCH": "origin/y", "JOB_NAME": "a/b/x"},
+            CiRun(repository="a/b", ref="refs/heads/x"),
+        ),
+        (
+            "JENKINS_JOB",
+            {"CHANGE_ID": "7", "CHANGE_FORK": "stranger"},
+            CiRun(ref="refs/pull/7/head"),
+        ),
         (
             "GITLAB_PIPELINE",
             {
@@ -174,6 +187,23 @@ def test_a_second_variable_is_read_where_the_first_is_not_set(
     ci: str, variables: dict[str, str], run: CiRun
 ) -> None:
     assert read(ci, variables) == run
+
+
+@pytest.mark.parametrize(
+    ("sign", "ci"),
+    [
+        ("GITHUB_ACTIONS", "GITHUB_ACTION"),
+        ("GITLAB_CI", "GITLAB_PIPELINE"),
+        ("TF_BUILD", "AZURE_PIPELINE"),
+        ("CIRCLECI", "CIRCLECI_BUILD"),
+        ("TEAMCITY_VERSION", "TEAMCITY_PIPELINE"),
+        ("TEAMCITY_PROJECT_NAME", "TEAMCITY_PIPELINE"),
+        ("JENKINS_URL", "JENKINS_JOB"),
+        ("JENKINS_HOME", "JENKINS_JOB"),
+    ],
+)
+def test_one_sign_is_enough(sign: str, ci: str) -> None:
+    assert detect({sign: "x"}) == ci
 
 
 def test_a_machine_without_signs_is_of_no_ci_and_githubs_own_sign_wins() -> None:
