@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import release
 from builders import (
     JSON,
     bundle,
@@ -228,3 +229,44 @@ def test_a_score_that_json_does_not_know_is_none() -> None:
     told = reported(attestation)["attestation"]["policies"]["evaluations"]
 
     assert told[0]["violations"][0]["finding"]["score"] is None
+
+
+def test_a_policy_is_one_group_and_its_findings_stand_once() -> None:
+    evaluations = release.evaluations()
+    skipped = Evaluation(name="vex", is_skipped=True)
+    attestation = Attestation(
+        shape="a test", is_recorded=True, policies=Policies(evaluations=(*evaluations, skipped))
+    )
+    document = reported(attestation)
+
+    assert len(document["attestation"]["policies"]["evaluations"]) == 79
+    groups = {each["name"]: each for each in document["policyGroups"]}
+    assert {name: each["result"] for name, each in groups.items()} == {
+        "sbom-banned-licenses": "violated",
+        "vulnerabilities": "violated",
+        "artifact-signed": "violated",
+        "containers-with-sbom": "violated",
+        "sbom-freshness": "passed",
+        "source-commit": "passed",
+        "slsa-runner": "passed",
+        "vex": "skipped",
+    }
+    gate = groups["vulnerabilities"]
+    assert (gate["isGate"], gate["violationCount"], gate["suppressedCount"]) == (True, 6, 0)
+    assert gate["severities"] == {"critical": 1, "high": 1}
+    assert len(gate["evaluatedMaterials"]) == 24
+    assert gate["violatedMaterials"] == ["beacon-sbom", "beacon-sbom-amd64", "beacon-sbom-arm64"]
+    assert gate["findings"][0] == {
+        "lines": ["CVE-2026-21441 (critical, CVSS 9.8) in openssl 3.0.14-r0, fixed in 3.0.16-r0"],
+        "severity": "critical",
+        "materials": gate["violatedMaterials"],
+        "violationCount": 3,
+    }
+    assert groups["containers-with-sbom"]["violatedMaterials"] == [""]
+    ignored = Violation(message="MIT", is_suppressed=True)
+    other = Evaluation(name="licenses", material="sbom", violations=(ignored,))
+    (group,) = reported(
+        Attestation(shape="a test", is_recorded=True, policies=Policies(evaluations=(other,)))
+    )["policyGroups"]
+    assert (group["suppressedCount"], group["suppressed"][0]["lines"]) == (1, ["MIT"])
+    assert reported()["policyGroups"] == []

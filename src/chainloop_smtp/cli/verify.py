@@ -202,7 +202,9 @@ def _report(
         EnvValues(report["envValues"])
         # That there was more, which could not be read, is not in what could be.
         report["verdict"]["doubt"] = report["verdict"]["doubt"].replace(UNREAD, "").strip()
-        compared = {each: report[each] for each in ("attestation", "verdict", "envValues")}
+        compared = {
+            each: report[each] for each in ("attestation", "policyGroups", "verdict", "envValues")
+        }
         return {"version": report["generator"]["version"], **compared}, job, signature
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}, None, None
@@ -272,8 +274,9 @@ def _compare_report(
     env_values = EnvValues(report["envValues"])
     facts = RunFacts(job=job, verdict=judged, attestation=attested, now=run.now())
     expected = json.loads(message.report(facts, env_values))
-    for part in ("attestation", "verdict"):
-        is_same = expected[part] == report[part]
+    # What is made of the attestation is a part of what is said of it.
+    for part, *others in (("attestation", "policyGroups"), ("verdict",)):
+        is_same = all(expected[each] == report[each] for each in (part, *others))
         yield Check(
             name=f"{part} in the report",
             result=CheckResult.OK if is_same else CheckResult.WRONG,

@@ -13,6 +13,7 @@ from datetime import datetime
 from math import isfinite
 
 from chainloop_smtp import __version__
+from chainloop_smtp.message import findings, grouping
 from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, Run
 from chainloop_smtp.model.facts import Changes, Job, RunFacts
 from chainloop_smtp.model.settings import EnvValues
@@ -35,9 +36,40 @@ def report(facts: RunFacts, env_values: EnvValues) -> bytes:
         "generator": {"name": "chainloop-smtp", "version": __version__},
         "createdAt": facts.now,
         **_content(facts, env_values),
+        "policyGroups": [_group(each) for each in grouping.groups(facts.policies)],
     }
     # ASCII, so that no invisible or reordering character shows a reader something else.
     return json.dumps(_plain(document), indent=2).encode("ascii") + b"\n"
+
+
+def _group(group: grouping.Group) -> dict[str, object]:
+    """One policy and its findings, each once."""
+    found, suppressed = group.findings(), group.suppressed()
+    return {
+        "name": group.name,
+        "isGate": group.is_gate,
+        "description": group.description,
+        "result": next(
+            (word for word in ("violated", "passed") if word in map(_result, group.evaluations)),
+            "skipped",
+        ),
+        "evaluatedMaterials": grouping.distinct_names(group.evaluations),
+        "violatedMaterials": grouping.distinct_names(group.violated),
+        "violationCount": group.violation_count,
+        "suppressedCount": sum(each.number for each in suppressed),
+        "severities": grouping.severities(found),
+        "findings": tuple(map(_found, found)),
+        "suppressed": tuple(map(_found, suppressed)),
+    }
+
+
+def _found(found: grouping.Found) -> dict[str, object]:
+    return {
+        "lines": findings.lines(found.violation),
+        "severity": found.severity,
+        "materials": found.materials,
+        "violationCount": found.number,
+    }
 
 
 def facts_digest(facts: RunFacts, env_values: EnvValues) -> str:
