@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 import mailserver
+import signers
 from builders import cli_push, encoded, evaluation, material, statement
 from e2e.act import Act, Record
 from e2e.received import as_sent, parsed, text_of
@@ -267,6 +268,35 @@ def test_a_failed_job_asks_github_at_which_step(act: Act, tmp_path: Path) -> Non
     assert site.credentials == ["Bearer t0k3n"]
     ((_, received),) = server.taken
     assert "job ship failed at step build" in text_of(parsed(received))
+
+
+def test_a_signature_is_verified_and_a_wrong_one_fails_the_step_after_its_mail(act: Act) -> None:
+    authority = signers.root("Lakeside authority")
+    good = signers.signed_bundle(PUSHED, authority.issue_signer("Lakeside"))
+    stranger = signers.root("Lakeside authority").issue_signer("Lakeside")
+    # PEM text from a variable, and a file of the workspace.
+    trust = {"trusted-root": "${{ env.ROOT }}", "attestation": "good.json"}
+    with Sink(needs_login=False) as server:
+        first = {**mail(relaying(server.port, **trust)), "id": "first"}
+        required = {"trusted-root": "root.pem", "require-signature": "true"}
+        second = mail(relaying(server.port, attestation="bad.json", **required))
+        record = act.run(
+            {"env": {"ROOT": authority.pem}, "jobs": {"ship": job(first, second, KEEP)}},
+            files={
+                "good.json": encoded(good),
+                "bad.json": encoded(signers.signed_bundle(PUSHED, stranger)),
+                "root.pem": authority.pem.encode(),
+            },
+        )
+
+    assert (record.exit_code("first"), record.exit_code()) == (0, 3), record.messages()
+    (_, verified), (_, failed) = server.taken
+    assert parsed(verified)["X-Chainloop-Signature"] == "verified"
+    assert "signed by: cn=lakeside" in text_of(parsed(verified))
+    assert "] Invalid signature: " in parsed(failed)["Subject"]
+    outputs = outputs_of(record)
+    assert (outputs["sent"], outputs["signature"], outputs["outcome"]) == ("true", *2 * ("failed",))
+    assert "by another key" in "\n".join(record.commands("error"))
 
 
 def test_a_blocked_run_is_mailed_as_blocked(act: Act, mail_server: MailServer) -> None:
