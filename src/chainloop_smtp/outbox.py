@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,14 +26,38 @@ from chainloop_smtp.model.settings import Registration, mailbox_key
 
 _RECEIPT = "receipt.json"
 _INTERNATIONAL = ".smtputf8.eml"
+_MAX_MAIL = 256 * 1024 * 1024  # bytes
+_LONGEST = 80  # bytes of a subject or a label in a file's name, which has at most 255
+_BETWEEN_WORDS = re.compile(r"[^\w.]+")
+# Names that Windows keeps for devices, whatever the suffix.
+_DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 _MAX_RECEIPT = 64 * 1024 * 1024  # bytes
 _SCHEMA = "urn:chainloop-smtp:schema:receipt:2"
 
 
-def write_mail(folder: Path, mail: Mail) -> Path:
-    """Write ``<id>.eml``, ``.html`` and ``.txt``, readable by their owner only.
+def file_stem(subject: str, *labels: str) -> str:
+    """A name for the files of a mail, which every system takes: ``harbour-Passed-ship-main``.
 
-    ``<id>.smtputf8.eml`` joins them, where some recipients get a form of their own.
+    Args:
+        labels: What tells mails of one subject apart; empty ones are left out.
+    """
+    stem = "-".join(filter(None, map(_words, (subject, *labels))))
+    return f"mail-{stem}" if _DEVICES.fullmatch(stem) else stem
+
+
+def _words(text: str) -> str:
+    words = _BETWEEN_WORDS.sub("-", unicodedata.normalize("NFC", text)).strip("-.")
+    return words.encode("utf-8")[:_LONGEST].decode("utf-8", "ignore").strip("-.")
+
+
+def write_mail(folder: Path, mail: Mail, *, keeps_others: bool = False) -> Path:
+    """Write ``<stem>.eml``, ``.html`` and ``.txt``, readable by their owner only.
+
+    ``<stem>.smtputf8.eml`` joins them, where some recipients get a form of their own.
+
+    Args:
+        keeps_others: Write beside the files of another mail with this stem, under a number, and
+            not in their place.
 
     Returns:
         Path of the .eml: the exact bytes for the server.
@@ -38,11 +65,17 @@ def write_mail(folder: Path, mail: Mail) -> Path:
     Raises:
         OptionsError: ``output-dir`` cannot be written to.
     """
-    stem = _stem(mail)
+    stem, number = _stem(mail), 1
+    while keeps_others and _is_of_another(folder / f"{stem}.eml", mail):
+        number += 1
+        stem = f"{_stem(mail)}-{number}"
     _write(folder / f"{stem}.html", mail.html.encode())
     _write(folder / f"{stem}.txt", mail.text.encode())
     if mail.international:
         _write(folder / f"{stem}{_INTERNATIONAL}", mail.international)
+    else:
+        with suppress(OSError):
+            (folder / f"{stem}{_INTERNATIONAL}").unlink(missing_ok=True)
     return _write(folder / f"{stem}.eml", mail.content)
 
 
@@ -192,7 +225,15 @@ def _time(timestamp: datetime) -> str:
 
 
 def _stem(mail: Mail) -> str:
-    return mail.message_id.strip("<>").partition("@")[0]
+    return mail.stem or mail.message_id.strip("<>").partition("@")[0]
+
+
+def _is_of_another(path: Path, mail: Mail) -> bool:
+    """Another mail lies there, or what cannot be read."""
+    try:
+        return mail.message_id.encode() not in inputfile.read(path, _MAX_MAIL)
+    except UnreadableError as error:
+        return not error.missing
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -845,8 +845,10 @@ def test_the_demo_shows_what_arrived(
     for address in ("security@example.test", "ledger-team@example.test", "audit@example.test"):
         assert address in printed.partition("In the mailboxes of")[2].partition(":")[0]
     assert "  | Subject: " in printed
-    shown = re.findall(r"^Open it: (.+)$", printed, re.MULTILINE)
-    assert sorted(Path(path).suffix for path in shown) == [".eml", ".html"]
+    shown = re.findall(r"^Open .+:  (.+)$", printed, re.MULTILINE)
+    assert [Path(path).suffix for path in shown] == [".eml", ".html"]
+    assert "Open the mail in a mail program:  " in printed
+    assert Path(shown[0]).stem.startswith("ledger-api-Blocked-by-gate-release-main-")
     assert all(Path(path).is_file() for path in shown)
 
 

@@ -317,6 +317,23 @@ def test_a_dry_run_prints_why_each_attachment_applies_or_does_not(program: Progr
         assert line in ended.summary
 
 
+def test_the_files_of_each_mail_are_named_after_subject_and_registration(program: Program) -> None:
+    text = HEAD + "".join(
+        f"  - {{registration: {name}, cc: {cc}@example.com}}\n"
+        for name, cc in (("legal", "a"), ("security", "b"), ("security", "c"))
+    )
+    text = text.replace("name: legal", "name: security-2").replace("legal, cc", "security-2, cc")
+    names = [
+        f"harbour-Attested-ship-main-4f2d9c8-3-materials-no-policies-{label}.eml"
+        for label in ("security-2", "security", "security-3")
+    ]
+    for _ in range(2):
+        ended = sent(program, text, "--dry-run", post=never, environ=RUN)
+        written = sorted(path.name for path in ended.folder.rglob("*.eml"))
+        assert [each["eml"]["name"] for each in receipt(ended)] == names
+        assert written == sorted(names)
+
+
 def test_a_dry_run_of_which_no_mail_comes_names_no_folder_to_look_into(program: Program) -> None:
     text = THREE.replace("{registration: ", "{branch: none, registration: ")
     ended = sent(program, text, "--dry-run", post=never)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,10 +70,13 @@ def test_the_bytes_are_the_same_on_every_machine(tmp_path: Path) -> None:
     assert here["summary.md"].decode().startswith("### ")
 
 
-def test_without_a_fixed_clock_two_mails_are_two(tmp_path: Path) -> None:
-    names = [set(written_on(tmp_path / name, MACHINES["here"])) for name in ("one", "two")]
+def test_without_a_fixed_clock_two_mails_are_two_by_the_same_name(tmp_path: Path) -> None:
+    here, there = (written_on(tmp_path / name, MACHINES["here"]) for name in ("one", "two"))
 
-    assert names[0] & names[1] == {"receipt.json", "summary.md"}
+    assert set(here) == set(there)
+    (name,) = (name for name in here if name.endswith(".eml"))
+    ids = {re.search(rb"^Message-ID: .*", each[name], re.MULTILINE) for each in (here, there)}
+    assert len({found[0] for found in ids if found}) == 2
 
 
 @pytest.mark.parametrize("epoch", ["yesterday", "1e9", "99999999999999999999", "-99999999999999"])

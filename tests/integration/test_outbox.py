@@ -117,6 +117,56 @@ def test_the_mail_is_written_octet_for_octet_with_its_two_parts_beside_it(tmp_pa
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "stem"),
+    [
+        (
+            ("[harbour] Failed: ship main@9c1d4e7 (job build failed)",),
+            "harbour-Failed-ship-main-9c1d4e7-job-build-failed",
+        ),
+        (("[harbour] Passed: ship v2.14.0", "", "on call"), "harbour-Passed-ship-v2.14.0-on-call"),
+        (("✓ Fa\u0308hre: 港 <b>", "a/../b"), "Fähre-港-b-a-..-b"),
+        (("..\\..\\x:y\0z\n", "CON"), "x-y-z-CON"),
+        (("com1", "", ""), "mail-com1"),
+        (("NUL.txt",), "mail-NUL.txt"),
+        (("!?",), ""),
+        (("\ud800\u202e",), ""),
+        (("x" * 300, "y" * 300), f"{'x' * 80}-{'y' * 80}"),
+        (("港" * 300,), "港" * 26),
+    ],
+    ids=[
+        *("subject", "label", "Unicode", "path", "device", "device with a suffix", "nothing"),
+        *("surrogate and override", "long", "long in bytes"),
+    ],
+)
+def test_files_are_called_by_what_the_mail_says(words: tuple[str, ...], stem: str) -> None:
+    assert outbox.file_stem(*words) == stem
+
+
+def test_a_mail_that_is_written_again_takes_its_own_place(tmp_path: Path) -> None:
+    mail = replace(MAIL, stem="Ferry", content=b"Message-ID: <0123abcd@example.com>\r\n\r\n")
+    both = replace(mail, international=b"x")
+    for each in (both, mail):
+        assert outbox.write_mail(tmp_path, each, keeps_others=True) == tmp_path / "Ferry.eml"
+    assert {path.name for path in tmp_path.iterdir()} == {"Ferry.eml", "Ferry.html", "Ferry.txt"}
+
+
+def test_another_mail_of_the_same_name_is_written_beside_the_first(tmp_path: Path) -> None:
+    def written(number: int, *, keeps_others: bool = True) -> str:
+        id_ = f"<{number}@example.com>"
+        content = f"Message-ID: {id_}\r\n\r\n".encode()
+        mail = replace(MAIL, stem="Ferry", message_id=id_, content=content)
+        return outbox.write_mail(tmp_path, mail, keeps_others=keeps_others).name
+
+    assert [written(each) for each in (1, 2, 3, 2, 1)] == [
+        *("Ferry.eml", "Ferry-2.eml", "Ferry-3.eml", "Ferry-2.eml", "Ferry.eml")
+    ]
+    assert written(4, keeps_others=False) == "Ferry.eml"
+    (tmp_path / "Ferry-2.eml").unlink()
+    (tmp_path / "Ferry-2.eml").mkdir()
+    assert written(5) == "Ferry-4.eml"
+
+
 def test_a_new_folder_and_every_file_are_their_owners_alone(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "out"
     previous = os.umask(0)

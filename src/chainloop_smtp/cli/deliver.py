@@ -162,7 +162,11 @@ class Server:
         Raises:
             OptionsError: The folder cannot be written to.
         """
-        return replace(result, eml=str(outbox.write_mail(self._folder, result.mail)))
+        # Outside of a CI run, a mail that is made again has another Message-ID.
+        keeps_others = bool(result.planned.report.facts.job.run_id)
+        eml = outbox.write_mail(self._folder, result.mail, keeps_others=keeps_others)
+        mail = replace(result.mail, stem=eml.stem)
+        return replace(result, eml=str(eml), delivery=replace(result.delivery, mail=mail))
 
     def remaining(self, result: RouteResult) -> RouteResult:
         """Take out the recipients who have this very mail already; skip it if nobody is left."""

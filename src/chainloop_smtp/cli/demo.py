@@ -53,8 +53,9 @@ def demo(run: Run) -> int:
         return code or 5
     run.console.say(f"\nIn the mailboxes of {', '.join(inbox[0].rcpt_tos)}:\n")
     run.console.say("\n".join(f"  | {line}" for line in _excerpt(inbox[0].content)))
-    for suffix in ("eml", "html"):
-        run.console.say(f"\nOpen it: {next(folder.glob(f'*.{suffix}'))}")
+    (eml,) = folder.glob("*.eml")
+    run.console.say(f"\nOpen the mail in a mail program:  {eml}")
+    run.console.say(f"Open what it shows in a browser:  {eml.with_suffix('.html')}")
     run.console.say(_next_steps(run.environ.get("PATH", "")))
     return 0
 

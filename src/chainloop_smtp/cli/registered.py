@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from chainloop_smtp import config_file, message, options, outbox
 from chainloop_smtp.cli import integration
@@ -142,6 +143,7 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     mail = message.compose_registration(
         options.plugin(), name, parsed, now=now, message_id=message_id
     )
+    mail = replace(mail, stem=outbox.file_stem(mail.subject))
     run.console.hide(*mail.hidden)
     if parsed.dry_run:
         eml = outbox.write_mail(run.folder(parsed), mail)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from chainloop_smtp import addressing, inputfile, message
+from chainloop_smtp import addressing, inputfile, message, outbox
 from chainloop_smtp.cli import routes
 from chainloop_smtp.cli.routes import PlannedMail
 from chainloop_smtp.cli.run import Run
@@ -66,7 +66,9 @@ class Renderer:
             route_id=route.id,
         )
         composed = message.compose(rendered, parsed, message_id=message_id)
-        return replace(composed, intended=intended)
+        run_id = facts.attestation.run.id[:8] if self._report.label and facts.attestation else ""
+        stem = outbox.file_stem(composed.subject, run_id, planned.label)
+        return replace(composed, intended=intended, stem=stem)
 
     def _entropy(self) -> bytes:
         return self._run.entropy(is_dry_run=self._report.is_dry_run)

@@ -69,12 +69,14 @@ class PlannedMail:
 
     Attributes:
         reached: Digests of mailboxes that a schedule before this one has sent the mail to.
+        label: Tells its files from those of other mails about the run: the registration's name.
     """
 
     report: RunReport
     route: Route
     decision: Decision
     reached: frozenset[str] = frozenset()
+    label: str = ""
 
     @property
     def name(self) -> str:

@@ -137,8 +137,13 @@ class _Step:
                 self.unverified.append(run_facts.unverified(report))
             previous = run_facts.previous(self._run, report, parsed, triggers, token)
             planned += [
-                PlannedMail(report=report, route=route, decision=route.decide(report, previous))
-                for route in every
+                PlannedMail(
+                    report=report,
+                    route=route,
+                    decision=route.decide(report, previous),
+                    label=label,
+                )
+                for route, label in zip(every, _labels(every), strict=True)
             ]
         outcomes, statuses, digests, signatures = map("\n".join, zip(*self._runs, strict=True))
         self.outputs = replace(
@@ -294,10 +299,13 @@ class _Step:
             if each.decision.applies and not each.route.missing:
                 renderer = renderer.of(each.report)
                 mail = renderer.mail(each)
-                eml = str(outbox.write_mail(folder, mail))
+                eml = outbox.write_mail(
+                    folder, mail, keeps_others=bool(each.report.facts.job.run_id)
+                )
+                mail = replace(mail, stem=eml.stem)
                 untried = Delivery(mail=mail, results=())
                 entry = outbox.receipt_entry(each.route.options.registration, untried)
-                result = RouteResult(planned=each, delivery=untried, eml=eml, entries=(entry,))
+                result = RouteResult(planned=each, delivery=untried, eml=str(eml), entries=(entry,))
                 results.append(deliver.without_content(result))
         self._set_mails(results)
         summary.log_decisions(self._run, every)
@@ -369,6 +377,18 @@ def _about(facts: RunFacts) -> tuple[str, str, str, str]:
     status = signature.status if signature else SignatureStatus.UNCHECKED
     digest = attested.digest if attested else ""
     return verdict.outcome, verdict.policy_status or "", digest, status
+
+
+def _labels(every: Iterable[Route]) -> list[str]:
+    """What the files of each route's mails are called by: its registration, with a number."""
+    labels: list[str] = []
+    for route in every:
+        label, number = route.name, 1
+        while label in labels:
+            number += 1
+            label = f"{route.name}-{number}"
+        labels.append(label)
+    return labels
 
 
 def _connecting(

@@ -57,6 +57,7 @@ class Mail:
         parts: What is attached.
         signature: ``verified``, ``failed`` or ``unchecked``; empty: nobody asked.
         is_cut: Text or HTML leaves something out; the report has everything.
+        stem: What its files are called, without their suffix; empty: as the Message-ID.
     """
 
     sender: str
@@ -73,6 +74,7 @@ class Mail:
     parts: tuple[Part, ...] = field(repr=False, default=())
     signature: str = ""
     is_cut: bool = False
+    stem: str = ""
 
     def split(self, size: int) -> tuple["Mail", ...]:
         """Return the same mail for as many recipients at a time as go into one transaction.
