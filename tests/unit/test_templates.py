@@ -257,12 +257,7 @@ METHODS = (
     "isspace, isupper, lower, lstrip, partition, removeprefix, removesuffix, rfind, "
     "rpartition, rsplit, rstrip, split, splitlines, startswith, strip, title, upper."
 )
-NAMES = (
-    "attention, attention_more, attestation, byline, changes, evaluations, evaluations_more, "
-    "footer, gated_note, job, jobs, material_count, materials, materials_more, "
-    "materials_title, policies, policies_note, policies_title, run_link, run_url, sections, "
-    "verdict, view_link, view_url, wording."
-)
+NAMES = ", ".join(sorted(view.Facts.__annotations__)) + "."
 TEMPLATES = (
     "chainloop/mail.html.j2, chainloop/mail.txt.j2, chainloop/parts.html.j2, "
     "chainloop/subject.txt.j2, chainloop/summary.md.j2, mail.txt.j2."
@@ -608,7 +603,7 @@ WORDS = "{% macro hail(whom) %}Hail {{ whom }}{% endmacro %}{% set a, b = (1, 2)
             EXTENDS + "{% if job.name %}\n{% block x9 %}{% endblock %}{% endif %}",
             "line 2: there is no block 'x9' in chainloop/mail.txt.j2, so nothing shows this one"
             "\n  There are: attention, changes, counts, describe, facts, footer, jobs, links, "
-            "materials, policies, verdict.",
+            "materials, policies, suppressed, verdict.",
         ),
         (
             '{% extends "base.j2" %}{% block ad %}{% endblock %}\n{% block ads %}{% endblock %}',
