@@ -38,14 +38,23 @@ def test_every_path_in_a_script_is_quoted(step: dict[str, Any]) -> None:
     assert "$" not in re.sub(r'"[^"]*"', "", step["run"])
 
 
-def test_what_installs_packages_sees_no_input() -> None:
-    assert "env" not in PREPARE
+def test_what_installs_packages_sees_no_secret() -> None:
+    """Only where the configuration file is, and whether the inputs need cryptography."""
+    facts = dict(PREPARE["env"])
+    assert facts.pop("CONFIG") == "${{ inputs.config }}"
+    needs = facts.pop("CRYPTOGRAPHY")
+    assert facts == {}
+    # Each input is compared, and none is handed over.
+    assert set(re.findall(r"inputs\.([a-z0-9-]+)", needs)) == set(
+        re.findall(r"inputs\.([a-z0-9-]+) [!=]= '", needs)
+    )
 
 
 def test_all_inputs_travel_in_one_variable_beside_the_jobs_id() -> None:
     assert SEND["env"] == {
         "PYTHON": "${{ steps.prepare.outputs.python }}",
         "SITE": "${{ steps.prepare.outputs.site }}",
+        "EXTRA": "${{ steps.prepare.outputs.extra }}",
         "CHAINLOOP_SMTP_INPUTS": "${{ toJSON(inputs) }}",
         "JOB_CHECK_RUN_ID": "${{ job.check_run_id }}",
         "MSYS2_ENV_CONV_EXCL": "*",

@@ -160,7 +160,7 @@ def _with_attachment(octets: bytes, content: bytes) -> bytes:
             b"X-Chainloop-Policy-Status: PASSED",
             "policy status in the header",
         ),
-        (b"  2 violations", b"  1 violation", "violations in the text"),
+        (b"\r\n\r\n  2 violations", b"\r\n\r\n  1 violation", "violations in the text"),
         (b"  1 of 2 policies passed", b"  2 of 2 policies passed", "policies in the text"),
     ],
 )
