@@ -317,6 +317,8 @@ def test_what_the_chainloop_cli_says_of_a_signature_stands_beside_our_own_check(
         Fact("Signature", "not checked: the evidence holds no signature"),
         Fact("Chainloop CLI", "verified the signature"),
     )
+    wrong = {each.key for each in rows.signing(facts_of(attestation, signature=WRONG))}
+    assert wrong == {"Signature"}
 
 
 @pytest.mark.parametrize(

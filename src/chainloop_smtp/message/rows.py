@@ -281,8 +281,10 @@ def signing(facts: RunFacts) -> tuple[Fact, ...]:
             Fact("Key", signing.key_hint, "code"),
             Fact("Timestamps", str(timestamps) if timestamps else ""),
         )
+    # Evidence that is wrong may say this, too.
+    is_said = check and signing.is_verified and not facts.has_wrong_signature
     rows += (
-        Fact("Chainloop CLI", "verified the signature" if check and signing.is_verified else ""),
+        Fact("Chainloop CLI", "verified the signature" if is_said else ""),
         Fact("Authority", signing.authority),
         Fact("Timestamp authority", signing.timestamp_authority),
         Fact("Log index", ", ".join(signing.log_indexes)),
