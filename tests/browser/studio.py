@@ -15,7 +15,7 @@ WIDTHS = (320, 375, 600, 800)
 PHONE, DESK = 375, 800
 NAMES = tuple(mails())
 
-_LOOKS = Path(__file__).with_name("looks.js").read_text("utf-8")
+LOOKS = Path(__file__).with_name("looks.js").read_text("utf-8")
 # What these rules ask of a page, a mail program has around the mail.
 _NOT_FOR_MAILS = {"landmark-one-main", "region"}
 
@@ -59,7 +59,7 @@ class Studio:
         with showing(self.browser, html, WIDTHS[0], scheme, requests) as page:
             for width in WIDTHS:
                 page.set_viewport_size({"width": width, "height": 667})
-                looks[width] = page.evaluate(_LOOKS)
+                looks[width] = page.evaluate(LOOKS)
                 if is_styled and width == (PHONE if scheme == "dark" else DESK):
                     problems = [
                         f"{each['id']}: {[node['html'][:200] for node in each['nodes']]}"

@@ -3,12 +3,14 @@
 import colorsys
 import re
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
-from browser.chromium import Scheme
-from browser.studio import DESK, NAMES, PHONE, WIDTHS, Studio
+from browser.chromium import Scheme, showing
+from browser.studio import DESK, LOOKS, NAMES, PHONE, WIDTHS, Studio
 from states import STATES
+from stress import mails
 
 FLOOR = 4.5  # WCAG 2.2, success criterion 1.4.3
 # By module, so that pytest runs all tests of one mail before the next: what `Studio` has seen of it
@@ -135,3 +137,53 @@ def test_a_digest_stands_on_one_line_where_there_is_room(studio: Studio, name: s
 
     assert digests
     assert all(each["bottom"] - each["top"] < 24 for each in digests)
+
+
+_WORDS = """() => [...document.querySelectorAll('table[aria-label="Policy evaluations"] td b')]
+  .flatMap(element => [...element.firstChild.data.matchAll(/\\S+/g)].map(word => {
+    const range = document.createRange()
+    range.setStart(element.firstChild, word.index)
+    range.setEnd(element.firstChild, word.index + word[0].length)
+    return [word[0], range.getClientRects().length, range.getBoundingClientRect().right]
+  }))"""
+
+
+@pytest.mark.parametrize("name", ["blocked-by-gate", "release"])
+def test_no_word_of_a_result_is_broken_on_the_smallest_phone(studio: Studio, name: str) -> None:
+    with showing(studio.browser, mails()[name].html, 320) as page:
+        words = page.evaluate(_WORDS)
+    assert "Violated," in [word for word, _, _ in words]
+    assert [word for word, lines, _ in words if lines > 1] == []
+    assert max(right for _, _, right in words) < 320
+
+
+_BORDERS = """() => [...document.querySelectorAll('.btn td, .f-onfill[class*="b-"]')].map(cell => {
+  const style = getComputedStyle(cell)
+  return [cell.innerText.trim(), style.borderTopWidth, style.borderTopStyle]
+})"""
+
+
+@pytest.mark.parametrize("name", ["blocked-by-gate", "failed", "passed"])
+def test_buttons_and_badge_keep_an_outline_where_colours_are_forced(
+    studio: Studio, name: str
+) -> None:
+    with showing(studio.browser, mails()[name].html, DESK) as page:
+        page.emulate_media(forced_colors="active")
+        outlines = page.evaluate(_BORDERS)
+    assert len(outlines) == (4 if name == "failed" else 3)
+    assert {(width, style) for _, width, style in outlines} == {("1px", "solid")}, outlines
+
+
+@pytest.mark.parametrize("name", ["blocked-by-gate", "violations", "passed", "cancelled"])
+def test_without_any_style_every_text_still_stands_out(studio: Studio, name: str) -> None:
+    html = re.sub(r"<style>.*?</style>", "", mails()[name].html, flags=re.DOTALL)
+    html = re.sub(r' style="[^"]*"', "", html)
+    with showing(studio.browser, html, DESK) as page:
+        texts = page.evaluate(LOOKS)["texts"]
+    assert texts
+    for each in texts:
+        colour, ground = (
+            cast("Colour", tuple(part / 255 for part in each[kind]))
+            for kind in ("colour", "ground")
+        )
+        assert contrast(colour, ground) >= FLOOR, each["text"][:60]
