@@ -164,21 +164,21 @@ INPUTS = (
     ),
     Input(
         name="trusted-root",
-        help="Whose signature counts: a PEM file with the certificate authorities that certify "
-        "Chainloop's signers, and the authorities of timestamps, or the PEM text itself. The "
-        "mail then says whether the evidence's signature verifies, and who signed.",
+        help="Whose signature counts: a PEM file with the certificate authorities of Chainloop's "
+        "signers, and timestamp authorities, or the PEM text itself. The signature of the "
+        "evidence is then verified, and the mail says who signed.",
         scope=Scope.STEP,
     ),
     Input(
         name="verification-key",
-        help="The same where the evidence is signed with a key: a PEM file with the public key, or "
-        "the PEM text itself.",
+        help="Whose signature counts, if the evidence is signed with a key: a PEM file with the "
+        "public key, or the PEM text itself.",
         scope=Scope.STEP,
     ),
     Input(
         name="require-signature",
-        help="`true`: a run whose signature does not verify, or cannot be checked, fails the step "
-        "(exit code 3). The mail is sent all the same, and says so in its first line.",
+        help="`true`: the step fails (exit code 3) if a run's signature is invalid or cannot be "
+        "checked. The mail is sent first, and says so.",
         default="false",
         choices=BOOLEAN,
         scope=Scope.STEP,
@@ -377,7 +377,7 @@ INPUTS = (
     ),
     Input(
         name="send-on",
-        help="When a mail is sent, as a list of words of which one has to hold: `always`, "
+        help="When to send a mail: one or more words, one of which has to apply: `always`, "
         "`passed`, `failed`, `cancelled`, `violated`, `blocked`, `bypassed`, `not-attested`, "
         "`changed`, `fixed`, `new-violations`, `unverified`.",
         default="always",
@@ -393,8 +393,8 @@ INPUTS = (
     ),
     Input(
         name="github-token",
-        help="For read-only look-ups of the GitHub API (`actions: read`): the step at which a job "
-        "failed, and the run before, where `send-on` compares with it.",
+        help="Reads the GitHub API (`actions: read`) to name the step that failed, and to find the "
+        "previous run if `send-on` compares with it.",
         action_default="${{ github.token }}",
         scope=Scope.STEP,
         is_secret=True,
