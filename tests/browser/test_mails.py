@@ -187,3 +187,11 @@ def test_without_any_style_every_text_still_stands_out(studio: Studio, name: str
             for kind in ("colour", "ground")
         )
         assert contrast(colour, ground) >= FLOOR, each["text"][:60]
+
+
+def test_a_screen_reader_hears_each_material_as_a_row_of_a_named_table(studio: Studio) -> None:
+    with showing(studio.browser, mails()["blocked-by-gate"].html, PHONE) as page:
+        rows = page.get_by_role("table", name="Materials").get_by_role("row").all()
+        heard = [row.aria_snapshot() for row in rows]
+    assert len(heard) == 3
+    assert "sbom SBOM_CYCLONEDX_JSON gate violated sbom.cdx.json" in heard[1]
