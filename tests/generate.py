@@ -30,19 +30,19 @@ _WIDTH = 100
 _NAME = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 # The words of an entry that are no inputs.
 _DESCRIPTIONS = {
-    "name": "By which attachments name the registration: small letters, digits and dashes.",
+    "name": "The name that attachments refer to: lower-case letters, digits and dashes.",
     "description": "Free text.",
     "created-at": "Written by the commands that add an entry.",
     "registration": "Name of one of the registrations.",
     "workflow": "Globs over the Chainloop workflow's name, or whole ids; one has to match.",
     "project": "Globs over the Chainloop project's name; one has to match.",
-    "branch": "Globs over the branch, of a pull request over that of its head; one has to match.",
-    "tag": "Globs over the tag; one has to match. With branch: either of them.",
+    "branch": "Globs over the branch (for a pull request, its head branch); one has to match.",
+    "tag": "Globs over the tag; one has to match. If branch is given too, either can match.",
     "event": "Globs over GitHub's event name, such as push or pull_request; one has to match.",
     "outcome": "The run's outcome has to be one of these.",
     "policy": "Globs over the names of violated policies; one has to match.",
     "findings": "One of the violations has to be a finding of one of these kinds.",
-    "filter": "Annotations that the attestation has to carry: key=value, comma-separated.",
+    "filter": "Annotations that the attestation must have: key=value, comma-separated.",
 }
 _WORDS = {"outcome": tuple(Outcome), "findings": tuple(FindingKind)}
 

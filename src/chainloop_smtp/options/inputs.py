@@ -205,7 +205,7 @@ INPUTS = (
     ),
     Input(
         name="needs",
-        help="Results of earlier jobs, shown in the mail and weighed like `job-status`: "
+        help="Results of earlier jobs, shown in the mail and treated like `job-status`: "
         "`toJSON(needs.*.result)`, or words separated by commas. `toJSON(needs)` adds the "
         "jobs' names, but also their outputs: all inputs together must stay under 128 KiB on "
         "Linux and 32 KiB on Windows, or the step cannot start.",
