@@ -46,14 +46,15 @@ def spamassassin(mails: Mapping[str, bytes]) -> dict[str, Found]:
     (program,) = require_real("spamassassin")
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
-        for number, mail in enumerate(mails.values()):
-            # By number, since it reads a folder in the order of the names.
-            (folder / f"{number:04}").write_bytes(mail)
+        paths = []
+        for name, mail in mails.items():
+            paths.append(folder / name)
+            paths[-1].write_bytes(mail)
         judged = subprocess.run(
             (
                 *(program, "--local", "--prefspath=/dev/null", "--cf=use_bayes 0"),
                 *("--cf=fold_headers 0", "--cf=report_safe 0"),
-                *("--cf=add_header all Judged _TESTSSCORES(,)_", folder),
+                *("--cf=add_header all Judged _TESTSSCORES(,)_", *paths),
             ),
             check=True,
             env={**daemons.ENVIRONMENT, "HOME": home},
@@ -74,7 +75,7 @@ def rspamd(mails: Mapping[str, bytes], client: Mapping[str, str]) -> dict[str, F
             rspamd's own protocol.
     """
     (program,) = require_real("rspamd")
-    with tempfile.TemporaryDirectory(prefix="rspamd-") as name:
+    with tempfile.TemporaryDirectory(prefix="rspamd-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (port,) = daemons.free_ports(1)
         suffixes = _TLDS.read_text("utf-8").splitlines()
