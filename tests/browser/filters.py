@@ -75,7 +75,7 @@ def rspamd(mails: Mapping[str, bytes], client: Mapping[str, str]) -> dict[str, F
             rspamd's own protocol.
     """
     (program,) = require_real("rspamd")
-    with tempfile.TemporaryDirectory(prefix="rspamd-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="rspamd-") as name:
         folder = Path(name)
         (port,) = daemons.free_ports(1)
         suffixes = _TLDS.read_text("utf-8").splitlines()
@@ -97,7 +97,9 @@ def rspamd(mails: Mapping[str, bytes], client: Mapping[str, str]) -> dict[str, F
 
         variables = {"DBDIR": "db", "RUNDIR": "db", "LOGDIR": "db", "LOCAL_CONFDIR": "local"}
         command = (
-            *(str(program), "--no-fork", "--insecure", f"--config={folder}/rspamd.conf"),
+            # It hides its command line; where it stands, it is found to be ended.
+            *("env", f"--chdir={folder}", str(program), "--no-fork", "--insecure"),
+            f"--config={folder}/rspamd.conf",
             *(f"--var={key}={folder}/{value}" for key, value in variables.items()),
         )
         with daemons.process(folder, ready, *command):
