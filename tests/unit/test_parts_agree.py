@@ -1,6 +1,7 @@
 """HTML and text say the same: no word, no link and no cut is in one of them alone."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 import release
 from chainloop_smtp.message.budget import HTML_BYTES
 from chainloop_smtp.model.attested import Attestation, Evaluation, Material, Violation
-from chainloop_smtp.model.facts import Job
+from chainloop_smtp.model.facts import FailedStep, Job
 from chainloop_smtp.model.mail import Mail
 from chainloop_smtp.received.visible import visible
 from states import (
@@ -71,10 +72,20 @@ def everything() -> dict[str, Mail]:
     return mails() | {
         "release-changed": written(RELEASE, JOB, changes=compared(BEFORE, RELEASE)),
         "crowded": written(crowded(), JOB),
+        "two-failed-steps": written(RECORDED, replace(JOB, failed_steps=tuple(map(step, "ab")))),
     }
 
 
-NAMES = (*STATES, *OTHERS, *(name for name in mails() if name not in golden_mails()))
+def step(name: str) -> FailedStep:
+    return FailedStep(job=name, name="Run tests", need=None, url=f"{JOB.run_url}/job/{name}")
+
+
+NAMES = (
+    *STATES,
+    *OTHERS,
+    *(name for name in mails() if name not in golden_mails()),
+    *("release-changed", "crowded", "two-failed-steps"),
+)
 
 
 def words(text: str) -> Iterator[str]:
@@ -92,12 +103,22 @@ def disagreements(mail: Mail) -> set[str]:
     )
 
 
-@pytest.mark.parametrize("name", [*NAMES, "release-changed", "crowded"])
+@pytest.mark.parametrize("name", NAMES)
 def test_no_word_and_no_link_is_in_one_part_alone(name: str) -> None:
     assert disagreements(everything()[name]) == set()
 
 
-@pytest.mark.parametrize("name", [*NAMES, "release-changed", "crowded"])
+@pytest.mark.parametrize("name", NAMES)
+def test_each_link_is_in_both_parts_as_often(name: str) -> None:
+    mail = everything()[name]
+
+    # Rspamd distrusts an odd number in both together (URI_COUNT_ODD).
+    links = Counter(each["href"] for _, each in Html(mail.html).elements if "href" in each)
+    said = Counter(re.findall(r"https?://\S+", mail.text))
+    assert {link: said[link] for link in links} == links
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_line_of_the_text_is_longer_than_a_mail_allows(name: str) -> None:
     assert max(map(len, everything()[name].text.split("\n"))) <= 998
 
