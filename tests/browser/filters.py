@@ -54,7 +54,8 @@ def spamassassin(mails: Mapping[str, bytes]) -> dict[str, Found]:
             (
                 *(program, "--local", "--prefspath=/dev/null", "--cf=use_bayes 0"),
                 *("--cf=fold_headers 0", "--cf=report_safe 0"),
-                *("--cf=add_header all Judged _TESTSSCORES(,)_", *paths),
+                "--cf=add_header all Judged _TESTSSCORES(,)_",
+                *map(str, paths),
             ),
             check=True,
             env={**daemons.ENVIRONMENT, "HOME": home},
