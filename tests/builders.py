@@ -178,6 +178,7 @@ def statement(
     body: JSON = {
         "annotations": dict(annotations or {}),
         "buildType": "chainloop.dev/workflowrun/v0.1",
+        "auth": {"id": "bdf49c3c-3882-402f-a017-ffb661108c63", "type": "AUTH_TYPE_API_TOKEN"},
         "builder": {"id": f"chainloop.dev/cli/v1.106.1@sha256:{'c1' * 32}"},
         "env": RUNNER_VARIABLES | dict(environment or {}),
         "materials": list(materials),

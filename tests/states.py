@@ -359,7 +359,13 @@ STATES: dict[str, tuple[Attestation | None, Job, str]] = {
         replace(JOB, status=JobStatus.FAILURE),
         "Blocked by gate",
     ),
-    "bypassed": (with_policies(GATE, *PASSED, is_bypassed=True), JOB, "Gate bypassed"),
+    "bypassed": (
+        replace(
+            with_policies(GATE, *PASSED, is_bypassed=True), attested_by="user ada@example.test"
+        ),
+        JOB,
+        "Gate bypassed",
+    ),
     "failed": (
         RECORDED,
         replace(
@@ -640,6 +646,7 @@ def attestations(text: st.SearchStrategy[str]) -> st.SearchStrategy[Attestation]
             bundle_digests=st.lists(text, max_size=2).map(tuple),
             is_digest_verified=maybe,
         ),
+        attested_by=optional,
         builder=optional,
         predicate_type=optional,
     )

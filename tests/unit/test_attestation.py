@@ -45,6 +45,24 @@ def test_a_push_tells_the_run_and_its_workflow() -> None:
     assert told.policies.is_bypassed is None
 
 
+@pytest.mark.parametrize(
+    ("auth", "attested_by"),
+    [
+        ({"type": "AUTH_TYPE_API_TOKEN", "id": "bdf4"}, "API token bdf4"),
+        ({"type": "AUTH_TYPE_USER", "id": "ada"}, "user ada"),
+        ({"type": "AUTH_TYPE_FEDERATED", "id": "repo"}, "federated login repo"),
+        ({"type": "AUTH_TYPE_SERVICE_MESH", "id": "7"}, "service mesh 7"),
+        ({"type": "AUTH_TYPE_UNSPECIFIED", "id": "7"}, "7"),
+        ({"type": "AUTH_TYPE_USER"}, "user"),
+        ({}, ""),
+    ],
+)
+def test_who_attested_is_the_commands_login(auth: dict[str, str], attested_by: str) -> None:
+    document = builders.statement()
+    document["predicate"]["auth"] = auth
+    assert read(document).attested_by == attested_by
+
+
 def test_a_push_of_an_empty_contract_says_nothing_and_is_read() -> None:
     document = builders.cli_push(builders.statement(materials=[], version=""))
     document["workflowMeta"]["ProjectVersion"] = None

@@ -199,7 +199,7 @@ def words(
             "",
             "Policy bypassed: release main@9c1d4e7",
             "harbour 2.14.0 is attested, its policy check bypassed",
-            "No policy is violated. The policy check was bypassed by exception all the same; the "
+            "No policy is violated. The policy check was bypassed by exception; the "
             "attestation was recorded and says so.",
         ),
         (

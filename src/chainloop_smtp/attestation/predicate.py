@@ -94,8 +94,16 @@ def read_predicate(node: Node, subjects: Node, shape: str) -> Attestation:
         signing=Signing(
             authority=node.text("signingCA"), timestamp_authority=node.text("signingTSA")
         ),
+        attested_by=_read_identity(node.get("auth")),
         builder=node.get("builder").text("id"),
     )
+
+
+def _read_identity(node: Node) -> str:
+    """Read the login of the command that attested (Chainloop's ``Auth``): its kind and id."""
+    kind = node.text("type")
+    words = _IDENTITIES.get(kind, kind.removeprefix("AUTH_TYPE_").replace("_", " ").lower())
+    return " ".join(filter(None, (words, node.text("id"))))
 
 
 def _read_workflow(metadata: Node) -> Workflow:
@@ -172,6 +180,14 @@ def _read_policies(node: Node) -> Policies:
         has_violations=counts.has_violations or has_violations,
         has_gated_violations=counts.has_gated_violations or bool(has_gated),
     )
+
+
+_IDENTITIES = {
+    "AUTH_TYPE_UNSPECIFIED": "",
+    "AUTH_TYPE_USER": "user",
+    "AUTH_TYPE_API_TOKEN": "API token",
+    "AUTH_TYPE_FEDERATED": "federated login",
+}
 
 
 def _read_reference(node: Node) -> str:

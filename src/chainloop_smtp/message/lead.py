@@ -52,13 +52,13 @@ def sentences(facts: RunFacts) -> str:
             return "The attestation was recorded; the pipeline goes on."
         case Outcome.BYPASSED if policies.violation_count or policies.has_violations:
             return (
-                f"{_violations(policies)}. The policy check was bypassed by exception, so the "
-                "pipeline goes on; the attestation was recorded and says so."
+                f"{_violations(policies)}. {_bypass(attestation)}, so the pipeline goes on; the "
+                "attestation was recorded and says so."
             )
         case Outcome.BYPASSED:
             return (
-                "No policy is violated. The policy check was bypassed by exception all the same; "
-                "the attestation was recorded and says so."
+                f"No policy is violated. {_bypass(attestation)}; the attestation was recorded and "
+                "says so."
             )
         case Outcome.BLOCKED:
             return f"{_violations(policies)}. {_block(facts)}"
@@ -186,6 +186,12 @@ def is_open(attestation: Attestation | None) -> bool:
     return attestation is not None and (
         attestation.run.state is RunState.IN_PROGRESS and not attestation.is_recorded
     )
+
+
+def _bypass(attestation: Attestation | None) -> str:
+    """Say that the check was bypassed, and who asked for it where the evidence says so."""
+    by = attestation.attested_by if attestation else ""
+    return "The policy check was bypassed by exception" + (f" (attested by {by})" if by else "")
 
 
 def is_retrieved(attestation: Attestation | None) -> bool:

@@ -199,6 +199,7 @@ def _attested_run(attestation: Attestation) -> list[Fact]:
         Fact("Reason", run.reason),
         Fact("Started", formatting.timestamp(run.started_at) if run.started_at else ""),
         Fact("Finished", finished),
+        Fact("Attested by", attestation.attested_by),
         Fact("Runner", _runner(attestation.runner)),
         Fact("Runner workflow", attestation.runner.workflow_file),
         Fact("Unreadable", _unreadable(attestation.bad_material_count)),

@@ -346,6 +346,8 @@ class Attestation:
         view_url: Page of the attestation in Chainloop's web application; empty when none.
         annotations: Of the run, sorted by name.
         environment: The attested environment variables, sorted by name.
+        attested_by: Who the command was logged in as, such as ``API token bdf49c3c-…``, ``user …``;
+            empty when not said.
         builder: ``chainloop.dev/cli/<version>@sha256:…``; empty when not said.
         predicate_type: Empty when the source is not a statement.
         bad_material_count: Materials that are listed and could not be read.
@@ -369,6 +371,7 @@ class Attestation:
     policies: Policies = Policies()
     commit: Commit | None = None
     signing: Signing = Signing()
+    attested_by: str = ""
     builder: str = ""
     predicate_type: str = ""
     envelope: Envelope | None = field(default=None, repr=False, compare=False)
