@@ -105,7 +105,7 @@ INPUTS = (
     ),
     Input(
         name="to",
-        help="Recipients: one or more addresses (comma or newline), such as "
+        help="Recipients: one or more addresses (comma, semicolon or newline), such as "
         "`security@example.com`; `file:PATH` reads them from a file; `author` and "
         "`contributors` are the people who wrote the code.",
     ),
@@ -136,7 +136,7 @@ INPUTS = (
     Input(
         name="workflow-run-id",
         help="Instead of `attestation`: ids of Chainloop runs (comma or newline), which the "
-        "`chainloop` command on PATH reads. `auto`: every Chainloop run of this CI run. "
+        "`chainloop` command on PATH reads. `auto`: every Chainloop run of this workflow run. "
         "`new`: every run (of `project` and `workflow`, if set) that has ended since the last "
         "time. One mail per run. Empty, and `attestation` empty too: `auto` if the "
         "`chainloop` command is on PATH and the step has `CHAINLOOP_TOKEN`; otherwise the "
