@@ -216,7 +216,7 @@ def text_of(content: bytes) -> str:
     return text
 
 
-def failure(*problems: str, title: str = "The options are not right.") -> str:
+def failure(*problems: str, title: str = "Invalid options.") -> str:
     """`Ended.failure` with these problems; a hint stands on a line of its own."""
     lines = (line for each in problems for line in each.splitlines())
     return "\n".join((title, *(f"  {line}" for line in lines)))

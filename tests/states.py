@@ -126,7 +126,7 @@ VERIFIED = SignatureCheck(
 )
 WRONG = SignatureCheck(status=SignatureStatus.FAILED, reason="the payload is not what was signed")
 UNCHECKED = SignatureCheck(
-    status=SignatureStatus.UNCHECKED, reason="the evidence holds no signature"
+    status=SignatureStatus.UNCHECKED, reason="the evidence contains no signature"
 )
 
 # --- golden mails ------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class OptionsError(ChainloopSmtpError):
     """An option is missing, unknown or wrong."""
 
     exit_code = 2
-    title = "The options are not right"
+    title = "Invalid options"
 
 
 class AttestationError(ChainloopSmtpError):
@@ -131,7 +131,7 @@ def nearest_hint(word: str, known: Collection[str], otherwise: str = "") -> str:
     """
     if meant := nearest(word, known):
         return f"Did you mean {meant}?"
-    return otherwise or f"There are: {', '.join(known)}."
+    return otherwise or f"Available: {', '.join(known)}."
 
 
 def quoted(value: str) -> str:

@@ -24,7 +24,7 @@ class Failure(StrEnum):
     TIMEOUT = "no answer in time"
     CONNECTION = "no connection"
     URL = "it is not a URL"
-    BODY = "the answer breaks off or cannot be decoded"
+    BODY = "the reply is cut short or cannot be decoded"
 
 
 # In this order: a connect timeout is both a Timeout and a ConnectionError.

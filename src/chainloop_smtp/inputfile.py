@@ -168,7 +168,7 @@ def _check_regular(mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError
     if stat.S_ISFIFO(mode):
-        hint = "Write what comes through it to a file first, and name that."
+        hint = "Write its contents to a file first, and give that file."
         raise UnreadableError("is a pipe, not a file", hint)
     if not stat.S_ISREG(mode):
         raise UnreadableError("is a device, not a file")

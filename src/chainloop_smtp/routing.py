@@ -55,7 +55,7 @@ def decide(
             unknown.append(COMPARISON_TRIGGERS[trigger])
     if unknown:
         words = " or ".join(unknown)
-        return Decision(note=f"Sent although nobody knows whether it {words}: {previous.source}.")
+        return Decision(note=f"Sent because it is not known whether it {words}: {previous.source}.")
     words = ", ".join(triggers)
     return Decision(reason=f"send-on is {words}, and the run is {facts.verdict.outcome}")
 
@@ -66,7 +66,7 @@ def _unmet_name(conditions: Conditions, facts: RunFacts) -> str:
     # An id is itself or nothing: globs are meant for names, and `a*` fits many a UUID.
     workflows = () if workflow.id in conditions.workflows else conditions.workflows
     if facts.attestation:
-        unknown = "the attestation does not say its {}"
+        unknown = "the attestation does not give its {}"
     else:
         unknown = "there is no evidence of the run, so its Chainloop {} is not known"
     names = (workflow.name or job.chainloop_workflow,)

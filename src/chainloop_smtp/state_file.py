@@ -31,7 +31,9 @@ _VERSION = 1
 _ENDED = ("success", "failed", "canceled", "expired")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
-_ANEW = "Delete it to start anew; then what ended in the last hour is mailed, maybe once more."
+_ANEW = (
+    "Delete it to start over: runs that ended in the last hour are then mailed, some perhaps again."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

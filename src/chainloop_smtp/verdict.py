@@ -129,7 +129,7 @@ def _elsewhere(attestation: Attestation | None, job: Job) -> str:
         return ""
     if attested_run(attestation) != (job.repository, job.run_id):
         return ""
-    return f"The evidence places this run on {page}, and it is on {home}."
+    return f"The evidence places this run on {page}, but it is on {home}."
 
 
 def _mismatch(attestation: Attestation | None) -> str:
@@ -148,10 +148,10 @@ def _leftover(attestation: Attestation | None, job: Job) -> str:
     if not is_same_place or not run_id or run_id == job.run_id or not job.run_id:
         return ""
     if job.sender:
-        return f"The evidence is of CI run {run_id}, and this mail is about CI run {job.run_id}."
+        return f"The evidence is from CI run {run_id}, but this mail is about CI run {job.run_id}."
     if job.event in _ABOUT_OTHERS:
         return ""
-    return f"The evidence is of CI run {run_id}, and this mail comes from CI run {job.run_id}."
+    return f"The evidence is from CI run {run_id}, but this mail comes from CI run {job.run_id}."
 
 
 def _policy_status(attestation: Attestation, job: Job) -> PolicyStatus | None:

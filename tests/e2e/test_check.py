@@ -51,7 +51,7 @@ def test_a_refused_recipient_is_found_and_the_others_are_asked_for(
     assert f"✗ failed   RCPT      {NOBODY}: 550" in out
     assert f"✓ ok       RCPT      {TO}" in out
     assert "would go to 1 of 2 recipients. Nothing was sent." in out
-    assert "A mail would not reach everybody." in err
+    assert "A mail would not reach all recipients." in err
 
 
 def test_a_recipient_put_off_is_told_as_one_to_try_again(
@@ -60,4 +60,4 @@ def test_a_recipient_put_off_is_told_as_one_to_try_again(
     code, out, err = checked(any_server, tmp_path, to=GREYLISTED)
     assert code == 5
     assert f"~ not now  RCPT      {GREYLISTED}: 45" in out
-    assert "A send would try it again until its deadline of 120 s" in err
+    assert "A send would retry until its deadline of 120 s" in err

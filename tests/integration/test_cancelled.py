@@ -91,7 +91,7 @@ def delivery_of(outputs: dict[str, str]) -> dict[str, Any]:
 @CANCELS
 @pytest.mark.parametrize(
     ("replies", "ends", "told"),
-    [(1, "deferred", "1 put off for now"), (4, "unknown", "1 not known")],
+    [(1, "deferred", "1 deferred"), (4, "unknown", "1 not known")],
     ids=["before the mail", "behind the mail"],
 )
 def test_a_delivery_that_is_cancelled_says_where_it_was(

@@ -94,8 +94,9 @@ def test_runs_are_found_by_themselves_on_github_only(program: Program, tmp_path:
     auto = ("send", "--workflow-run-id", "auto")
     ended = program(*auto, environ=environ, is_actions=False)
     assert ended.code == 3
-    assert "workflow-run-id: auto finds the runs of this GitHub run, and there is none here" in (
-        ended.stderr
+    assert (
+        "workflow-run-id: auto finds the runs of this GitHub run, but this is not a GitHub run"
+        in (ended.stderr)
     )
     post = Post()
     ended = program("send", environ=environ, post=post, is_actions=False)

@@ -21,7 +21,7 @@ from runner import commands
 
 # --- every exit code ---------------------------------------------------------------------------
 
-WRONG = "The options are not right.\n"
+WRONG = "Invalid options.\n"
 
 
 def test_done_is_0_with_everything_told(program: Program) -> None:
@@ -40,15 +40,15 @@ def test_wrong_options_are_2_all_at_once(program: Program) -> None:
     assert ended.outputs == NOTHING
     assert [line for line in ended.stderr.splitlines() if re.match(r"  \S", line)] == [
         "  pasword: there is no such input",
-        "  host: 'a b' holds white space or what cannot be printed",
+        "  host: 'a b' contains white space or unprintable characters",
         "  port: is missing",
         "  user: is missing",
         "  password: is missing",
         "  from: is missing",
         "  to: is missing",
-        "  tls: 'maybe' is not one of its words",
+        "  tls: 'maybe' is not a valid value",
     ]
-    assert ended.annotations == [("error", "The options are not right")]
+    assert ended.annotations == [("error", "Invalid options")]
     assert ended.summary == ""
 
 
@@ -91,7 +91,7 @@ def test_a_failed_delivery_is_5_and_the_mail_is_kept(program: Program) -> None:
     (told,) = json.loads(Path(outputs["receipt"]).read_bytes())["deliveries"]
     assert [each["state"] for each in told["recipients"]] == ["deferred"]
     assert told["attempts"][0]["problem"] == "it rains"
-    assert f"The mail is kept: {outputs['eml']}" in ended.stdout
+    assert f"The mail was saved: {outputs['eml']}" in ended.stdout
     assert ended.failure == (
         "The mail was not delivered.\n  smtp.example.com:587: it rains\n    Wait."
     )
@@ -205,7 +205,7 @@ def test_a_dry_run_does_all_but_connect(program: Program, tmp_path: Path) -> Non
         ".md",
         ".txt",
     ]
-    assert f"Dry run, nothing is sent. The mail: {outputs['eml']}" in ended.stdout
+    assert f"Dry run: nothing was sent. The mail: {outputs['eml']}" in ended.stdout
     assert "Dry run: no mail was sent." in ended.summary
 
 
@@ -251,7 +251,7 @@ def test_standard_input_is_there_once(program: Program, more: Sequence[str], whe
     first = "policy-evaluations" if "--attestation" not in more else "attestation"
     assert ended.failure == (
         f"{WRONG}  {where}: standard input already carries {first}\n"
-        "    Give the attestation by its path, or the password by CHAINLOOP_SMTP_PASSWORD."
+        "    Give the attestation as a path, or the password in CHAINLOOP_SMTP_PASSWORD."
     )
 
 
@@ -324,7 +324,7 @@ def test_without_any_evidence_the_mail_says_that_none_was_given(
     assert ended.code == 0
     assert ended.outputs["outcome"] == "not-attested"
     assert ended.annotations == [("warning", "no evidence is given")]
-    assert ("needs too, without which a failed job" in ended.log) is ("needs" not in given)
+    assert ("needs too: without it, a failed job" in ended.log) is ("needs" not in given)
     (mail,) = post.mails
     assert mail.subject == "[harbour] Not attested: the run (no evidence given)"
     for part in (mail.text, mail.html, mail.summary):
@@ -370,7 +370,7 @@ def test_no_text_of_others_becomes_a_command_or_an_output(program: Program) -> N
     assert ended.outputs["sent"] == "true"
     ended = program("send", inputs=inputs, post=post)
     assert ended.code == 5
-    assert ended.annotations == [("error", "The mail did not reach everybody")]
+    assert ended.annotations == [("error", "The mail did not reach all recipients")]
 
 
 # --- where inputs come from --------------------------------------------------------------------
@@ -427,7 +427,7 @@ def test_a_password_that_is_no_utf_8_is_an_option_that_is_wrong(program: Program
     argv = ("send", *flags(INPUTS), "--password-stdin")
     ended = program(*argv, stdin=b"caf\xe9 au lait\n", post=never)
     assert ended.code == 2
-    assert ended.failure == f"{WRONG}  password: holds a NUL character, or is not valid UTF-8"
+    assert ended.failure == f"{WRONG}  password: contains a NUL character, or is not valid UTF-8"
     assert "lait" not in ended.log
 
 
@@ -506,7 +506,7 @@ def test_where_nothing_can_be_written_output_dir_is_asked_for(
     assert ended.code == 2
     assert ended.failure == (
         f"{WRONG}  output-dir: there is no temporary folder\n"
-        "    Give output-dir a folder that can be written to."
+        "    Set output-dir to a writable folder."
     )
 
 
@@ -545,7 +545,7 @@ def test_with_json_a_failure_prints_the_outputs_too(program: Program) -> None:
     assert ended.code == 2
     nothing = {"sent": False, "accepted": [], "refused": [], "attempts": 0}
     assert json.loads(ended.stdout) == NOTHING | nothing
-    assert "The options are not right" in ended.stderr
+    assert "Invalid options" in ended.stderr
 
 
 def test_with_json_a_skip_prints_the_outputs_too(program: Program, fork: dict[str, str]) -> None:
@@ -672,8 +672,8 @@ def test_another_secret_on_the_command_line_is_led_to_its_variable(program: Prog
     ended = program("send", "--oauth2-client-secret", "hunter2", post=never)
     assert ended.code == 2
     assert ended.failure == (
-        f"{WRONG}  --oauth2-client-secret: a secret on a command line is seen by every process of "
-        "the machine\n    Set CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET."
+        f"{WRONG}  --oauth2-client-secret: every process on the machine can see a secret on a "
+        "command line\n    Set CHAINLOOP_SMTP_OAUTH2_CLIENT_SECRET."
     )
     assert "hunter2" not in ended.log
 
@@ -685,8 +685,8 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
     ended = program("send", *argv, "--nonsense", post=never)
     assert ended.code == 2
     assert ended.failure == (
-        f"{WRONG}  --password: a secret on a command line is seen by every process of the "
-        "machine\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin.\n"
+        f"{WRONG}  --password: every process on the machine can see a secret on a command "
+        "line\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin.\n"
         "  --nonsense: there is no such flag"
     )
     assert "hunter2" not in ended.stdout + ended.stderr
@@ -699,38 +699,38 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
             (),
             (
                 "chainloop-smtp: the following arguments are required: COMMAND"
-                "\n    There are: send, verify, check, demo, integration, workflow. "
-                "chainloop-smtp --help says more."
+                "\n    Available: send, verify, check, demo, integration, workflow. "
+                "See chainloop-smtp --help."
             ),
         ),
-        (("sned",), ("chainloop-smtp: 'sned' is no command\n    Did you mean send?")),
+        (("sned",), ("chainloop-smtp: 'sned' is not a command\n    Did you mean send?")),
         (
             ("post",),
             (
-                "chainloop-smtp: 'post' is no command"
-                "\n    There are: send, verify, check, demo, integration, workflow."
+                "chainloop-smtp: 'post' is not a command"
+                "\n    Available: send, verify, check, demo, integration, workflow."
             ),
         ),
         (
             ("--password", "hunter2", "send"),
             (
-                "--password: a secret on a command line is seen by every process of "
-                "the machine"
+                "--password: every process on the machine can see a secret on a "
+                "command line"
                 "\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin."
             ),
         ),
         (
             ("integration", "--password", "hunter2", "registered"),
             (
-                "--password: a secret on a command line is seen by every process of "
-                "the machine"
+                "--password: every process on the machine can see a secret on a "
+                "command line"
                 "\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin."
             ),
         ),
         (
             ("integration", "regsitered", "list"),
             (
-                "chainloop-smtp integration: 'regsitered' is no command"
+                "chainloop-smtp integration: 'regsitered' is not a command"
                 "\n    Did you mean registered?"
             ),
         ),
@@ -746,35 +746,35 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
         (("send", "--zzz", "hunter2"), "--zzz: there is no such flag"),
         (
             ("send", "hunter2"),
-            ("arguments: one word belongs to no flag\n    A value with blanks stands in quotes."),
+            ("arguments: one word belongs to no flag\n    Put a value with spaces in quotes."),
         ),
         (
             ("send", "--host"),
             (
                 "chainloop-smtp send: argument --host: expected one argument"
-                "\n    chainloop-smtp send --help says what there is."
+                "\n    See chainloop-smtp send --help."
             ),
         ),
         (
             ("send", "x", "hunter2"),
-            ("arguments: 2 words belong to no flag\n    A value with blanks stands in quotes."),
+            ("arguments: 2 words belong to no flag\n    Put a value with spaces in quotes."),
         ),
         (
             ("send", "-o", "xml"),
-            ("-o/--output: 'xml' is not one of its words\n    There are: table, json."),
+            ("-o/--output: 'xml' is not a valid value\n    Available: table, json."),
         ),
         (
             ("send", "--password-stdin=hunter2"),
             (
                 "chainloop-smtp send: argument --password-stdin: takes no value"
-                "\n    chainloop-smtp send --help says what there is."
+                "\n    See chainloop-smtp send --help."
             ),
         ),
         (
             ("send", "--pas", "hunter2"),
             (
-                "--pas: a secret on a command line is seen by every process of the "
-                "machine"
+                "--pas: every process on the machine can see a secret on a command "
+                "line"
                 "\n    Set CHAINLOOP_SMTP_PASSWORD, or use --password-stdin."
             ),
         ),
@@ -783,8 +783,8 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
             (
                 "chainloop-smtp integration: the following arguments are required: "
                 "COMMAND"
-                "\n    There are: available, registered, attached. chainloop-smtp "
-                "integration --help says more."
+                "\n    Available: available, registered, attached. See chainloop-smtp "
+                "integration --help."
             ),
         ),
         (
@@ -792,8 +792,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
             (
                 "chainloop-smtp integration registered add: the following arguments "
                 "are required: ID"
-                "\n    chainloop-smtp integration registered add --help says what "
-                "there is."
+                "\n    See chainloop-smtp integration registered add --help."
             ),
         ),
         (
@@ -822,14 +821,14 @@ def test_wrong_arguments_are_2_and_their_values_are_not_repeated(
     assert ended.code == 2
     assert ended.failure == f"{WRONG}  {said}"
     assert "hunter2" not in ended.stdout + ended.stderr
-    assert ended.annotations == [("error", "The options are not right")]
+    assert ended.annotations == [("error", "Invalid options")]
 
 
 def test_no_argument_becomes_a_command(program: Program) -> None:
     for argv in (("send", f"--{HOSTILE}"), (HOSTILE,), ("send", HOSTILE), ("send", "-o", HOSTILE)):
         ended = program(*argv, post=never)
         assert ended.code == 2
-        assert ended.annotations == [("error", "The options are not right")]
+        assert ended.annotations == [("error", "Invalid options")]
 
 
 # --- demo --------------------------------------------------------------------------------------

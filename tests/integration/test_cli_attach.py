@@ -113,8 +113,8 @@ def test_a_pattern_that_matches_nothing_is_an_error(program: Program, workspace:
 
     assert ended.code == 2
     hint = (
-        "  Paths are relative to the workspace: does a step before this one check it out? A hidden "
-        "name only matches with its dot."
+        "  Paths are relative to the workspace: does a step before this one check it out? To match "
+        "a hidden name, write its leading dot."
     )
     assert ended.failure == failure(
         f"attach 'dist/*.none': matches no file\n{hint}", f"attach 'x': matches no file\n{hint}"
@@ -129,7 +129,7 @@ def test_several_things_on_one_line_are_told_to_be_written_below_each_other(
     assert ended.code == 2
     assert ended.failure == failure(
         "attach 'attestation,report': matches no file\n"
-        "  Commas separate nothing here: write one thing a line."
+        "  Commas do not separate entries here: write one per line."
     )
 
 
@@ -158,10 +158,10 @@ def test_more_than_is_allowed_is_not_sent(program: Program, workspace: Path) -> 
     assert ended.code == 2
     total = len(EVIDENCE) + 25
     assert ended.failure == failure(
-        f"attach-max-size: the attachments have {total:,} octets together, 100 are allowed: "
+        f"attach-max-size: the attachments have {total:,} bytes in total, 100 are allowed: "
         f"'attestation.json' {len(EVIDENCE):,}, 'dist/index.html' 25\n"
-        "  Attach less, or raise attach-max-size: most servers take 10 to 25 MB, and a mail is "
-        "larger by a third than what is attached to it."
+        "  Attach less, or raise attach-max-size: most servers accept 10 to 25 MB, and a mail "
+        "is a third larger than its attachments."
     )
 
 
@@ -174,7 +174,7 @@ def test_a_link_out_of_the_workspace_is_an_error_and_no_secret(
     assert ended.code == 2
     assert ended.failure == failure(
         "attach 'dist/environment.json': leads out of the workspace\n"
-        "  A link is attached only where it stays inside."
+        "  A link is attached only if it stays inside."
     )
 
 
@@ -206,10 +206,10 @@ def test_a_mail_that_the_server_does_not_take_says_what_makes_it_large(
     assert ended.code == 5
     (mail,) = workspace.parent.rglob("*.eml")
     assert ended.failure == failure(
-        f"security@example.com: the mail has {mail.stat().st_size:,} octets, the server takes "
+        f"security@example.com: the mail has {mail.stat().st_size:,} bytes, the server accepts "
         "200,000\n"
-        "  The heaviest attachments: large.bin (200,000 octets), attestation.json "
-        f"({len(EVIDENCE):,} octets). Attach less.",
+        "  The largest attachments: large.bin (200,000 bytes), attestation.json "
+        f"({len(EVIDENCE):,} bytes). Attach less.",
         title="The mail was not delivered.",
     )
     assert server.mails == []
@@ -231,8 +231,8 @@ def test_a_mail_with_the_password_in_it_is_neither_sent_nor_written(
     assert ended.code == 4, where
     parts = ("text", "html", "summary") if environment else ("attachment config.json",)
     found = (
-        "holds the value of password, so nothing is sent\n"
-        "  Find where it comes from (an environment variable, a message, a file), take it out, and "
+        "contains the value of password, so nothing is sent\n"
+        "  Find where it comes from (an environment variable, a message, a file), remove it, and "
         "change the secret: others may have seen it. env-values: hide leaves the attested "
         "environment out of the mail."
     )

@@ -88,15 +88,15 @@ CLEAR = """\
 ✓ ok       DNS       127.0.0.1 is 127.0.0.1
 ✓ ok       TCP       127.0.0.1, port PORT
 ✓ ok       greeting  scripted ESMTP
-! warning  TLS       none: everything travels in clear, since tls is none
+! warning  TLS       none: nothing is encrypted, because tls is none
 """
-TRIPS = "✓ ok       EHLO      PIPELINING, SIZE 1 MB: a mail goes in 2 round trips\n"
-NO_LOGIN = "- skipped  AUTH      no login, since auth is none\n"
+TRIPS = "✓ ok       EHLO      PIPELINING, SIZE 1 MB: a mail takes 2 round trips\n"
+NO_LOGIN = "- skipped  AUTH      no login, because auth is none\n"
 SENDER = "✓ ok       MAIL      reports@example.com\n"
 RECIPIENT = "✓ ok       RCPT      security@example.com\n"
 ENDING = """\
-✓ ok       RSET      taken back, nothing is sent
-✓ ok       QUIT      the session is over
+✓ ok       RSET      reset, nothing was sent
+✓ ok       QUIT      session closed
 """
 NOT_TRIED = """\
 - skipped  AUTH      not tried
@@ -142,7 +142,7 @@ def test_every_step_is_shown_and_nothing_is_sent(
     assert found
     assert int(found[1]) in (days, days + 1)
     assert said(ended, "EHLO") == (
-        "8BITMIME, AUTH LOGIN PLAIN, PIPELINING, HELP: a mail goes in 2 round trips"
+        "8BITMIME, AUTH LOGIN PLAIN, PIPELINING, HELP: a mail takes 2 round trips"
     )
     assert said(ended, "AUTH") == "PLAIN as jane"
     assert said(ended, "MAIL") == "reports@example.com"
@@ -173,9 +173,9 @@ def test_what_is_said_is_what_a_delivery_says_up_to_the_content(program: Program
         b"RSET",
         b"QUIT",
     ]
-    assert said(ended, "EHLO") == "CHUNKING, PIPELINING, SIZE 35 MB: a mail goes in 1 round trip"
+    assert said(ended, "EHLO") == "CHUNKING, PIPELINING, SIZE 35 MB: a mail takes 1 round trip"
     assert lines(ended)[3][:2] == ("warning", "TLS")
-    assert ("skipped", "AUTH", "no login, since auth is none") in lines(ended)
+    assert ("skipped", "AUTH", "no login, because auth is none") in lines(ended)
 
 
 def test_a_server_without_extensions_is_shown_as_one(program: Program) -> None:
@@ -213,7 +213,7 @@ def test_a_pinned_certificate_is_shown_by_its_pin(program: Program, tls: Certifi
         )
     assert ended.code == 0
     assert said(ended, "TLS") == (
-        f"TLSv1.3 TLS_AES_256_GCM_SHA384, SHA-256 {pin}, which is the pinned one"
+        f"TLSv1.3 TLS_AES_256_GCM_SHA384, SHA-256 {pin}, which matches tls-fingerprint"
     )
 
 
@@ -388,11 +388,11 @@ REFUSALS: dict[str, tuple[Script, str, str]] = {
         until(changed(rehearsed(), greeting=Step(reply=b"554 no service\r\n")), "greeting"),
         "✓ ok       DNS       127.0.0.1 is 127.0.0.1\n"
         "✓ ok       TCP       127.0.0.1, port PORT\n"
-        "✗ failed   greeting  the server does not take mail now: 554 no service\n"
+        "✗ failed   greeting  the server does not accept mail now: 554 no service\n"
         "- skipped  TLS       not tried\n"
         "- skipped  EHLO      not tried\n"
         f"{NOT_TRIED}{IN_VAIN}",
-        "127.0.0.1:PORT: the server does not take mail now: 554 no service\n"
+        "127.0.0.1:PORT: the server does not accept mail now: 554 no service\n"
         "  The server takes no mail from this runner's address: set port to 587 or 465 with user "
         "and password, set host to a relay that knows the runner, or reach it through proxy.",
     ),
@@ -432,7 +432,7 @@ REFUSALS: dict[str, tuple[Script, str, str]] = {
         "A mail through 127.0.0.1:PORT would not be delivered yet. Nothing was sent.",
         "reports@example.com: the server puts MAIL off for now: 452 4.3.1 full\n"
         "  The server's mail system has a fault: raise deadline so that it is tried again if it "
-        "passes, else set host to another server. A send would try it again until its deadline of "
+        "passes, else set host to another server. A send would retry until its deadline of "
         "120 s, and may succeed.",
     ),
     "goodbye": (
@@ -453,7 +453,7 @@ REFUSALS: dict[str, tuple[Script, str, str]] = {
         "- skipped  RSET      not tried\n"
         f"- skipped  QUIT      not tried\n{IN_VAIN}",
         "127.0.0.1:PORT: the server closed the connection\n"
-        "  Its log says why; too many connections or a block list are usual.",
+        "  Its log says why; common causes are too many connections and block lists.",
     ),
 }
 
@@ -491,8 +491,8 @@ def test_a_server_without_starttls_is_told_no_secret(program: Program, tls: Cert
     assert ended.failure == failed(
         server.port,
         "127.0.0.1:PORT: the server offers no STARTTLS, so nothing was sent to it\n"
-        "  Port 465 usually wants tls: implicit. If the server has no TLS at all, and only then: "
-        "tls: none.",
+        "  Port 465 usually needs tls: implicit. Only if the server has no TLS at all, set tls: "
+        "none.",
     )
     assert b"AUTH" not in server.received
 
@@ -526,7 +526,7 @@ def test_a_refused_recipient_does_not_stop_the_others(
         mailboxes.port,
         "gone@example.com: the server refuses this recipient: 550 5.1.1 no such mailbox\n"
         "  There is no such mailbox: check the spelling in to, cc or bcc.",
-        title="A mail would not reach everybody.",
+        title="A mail would not reach all recipients.",
     )
     assert printed(ended, mailboxes.port).endswith(
         "\nA mail through 127.0.0.1:PORT would go to 1 of 2 recipients. Nothing was sent."
@@ -561,8 +561,8 @@ def test_a_recipient_put_off_would_be_tried_again(program: Program) -> None:
         server.port,
         "security@example.com: the server puts RCPT off for now: 450 4.2.0 Greylisted\n"
         "  The server puts off senders whom it does not know yet, often for five minutes: raise "
-        "deadline so that it is tried again, or set user and password. A send would try it again "
-        "until its deadline of 9 s, and may succeed.",
+        "deadline so that it is tried again, or set user and password. A send would retry until "
+        "its deadline of 9 s, and may succeed.",
     )
 
 
@@ -593,8 +593,8 @@ def test_a_session_that_breaks_off_reaches_nobody(program: Program) -> None:
     [
         (
             changed(rehearsed(), rset=Step(reply=b"500 what?\r\n")),
-            "! warning  RSET      the server does not take it back: 500 what?\n"
-            "✓ ok       QUIT      the session is over\n",
+            "! warning  RSET      the server refused it: 500 what?\n"
+            "✓ ok       QUIT      session closed\n",
         ),
         (
             until(changed(rehearsed(), rset=Step(reply=b"421 4.3.2 bye\r\n")), "rset"),
@@ -691,8 +691,8 @@ def test_wrong_options_are_all_told_before_anything_is_tried(program: Program) -
     ended = program("check", inputs={"host": "smtp example com", "port": "0", "from": "a@b.test"})
     assert ended.code == 2
     assert [line for line in ended.failure.splitlines() if not line.startswith("    ")] == [
-        "The options are not right.",
-        "  host: 'smtp example com' holds white space or what cannot be printed",
+        "Invalid options.",
+        "  host: 'smtp example com' contains white space or unprintable characters",
         "  port: '0' is not a port number from 1 to 65535",
         "  user: is missing",
         "  password: is missing",
@@ -775,7 +775,7 @@ def test_a_variable_that_is_not_set_fails_its_registration_and_no_other(
     with Scripted(rehearsed()) as server:
         ended = configured(program, tmp_path, tls, mailboxes.port, server.port, {})
     assert ended.code == 2
-    assert "the variable SECURITY_PASSWORD, which holds password, is not set" in ended.stderr
+    assert "the variable SECURITY_PASSWORD for password is not set" in ended.stderr
     assert "options failed, server skipped, DNS ok" in states(ended)
     assert "QUIT ok" in states(ended)
 
@@ -796,7 +796,7 @@ def test_a_registration_that_nothing_is_attached_to_is_checked_too(
     assert (named.failure, unnamed.failure) == ("", "")
     assert ended.code == 0
     assert "named (nothing is attached to it, so nothing is sent)" in ended.stderr
-    assert f":{unnamed.port} would take a mail; nobody is named. Nothing" in ended.stderr
+    assert f":{unnamed.port} would take a mail; no recipients are set. Nothing" in ended.stderr
     checks = json.loads(ended.stdout)["checks"]
     assert [(each["name"], each["attached"], each["ok"]) for each in checks] == [
         ("named", False, True),
@@ -888,7 +888,7 @@ def test_a_forks_pull_request_checks_what_needs_none(
     with Scripted(rehearsed()) as server:
         ended = configured(program, tmp_path, tls, 1, server.port, fork)
     assert ended.code == 0
-    assert "nothing goes through security." in ended.stdout
+    assert "nothing is sent through security." in ended.stdout
     assert [each for _, name, each in lines(ended) if name == "RCPT"] == ["release@example.com"]
 
 
@@ -899,7 +899,7 @@ def test_who_is_looked_up_for_a_run_is_not_known_to_a_check(program: Program) ->
         given = inputs(server.port, **PLAIN) | {"to": "author"}
         ended = program("check", inputs=given)
     assert ended.code == 0
-    assert "would take a mail; nobody is named before a run is" in ended.stdout
+    assert "would take a mail; its recipients depend on the run" in ended.stdout
 
 
 def test_the_greeting_of_many_lines_is_one(program: Program) -> None:
@@ -960,6 +960,6 @@ def test_a_proxy_looks_the_name_up(program: Program) -> None:
             given = inputs(server.port, **PLAIN, proxy=f"http://127.0.0.1:{tunnel.port}")
             ended = program("check", inputs=given)
     assert ended.code == 0
-    assert ("skipped", "DNS", "the proxy looks the host up") in lines(ended)
+    assert ("skipped", "DNS", "the proxy resolves the host") in lines(ended)
     through = f"127.0.0.1, port {server.port} through the proxy 127.0.0.1:{tunnel.port}"
     assert said(ended, "TCP") == through

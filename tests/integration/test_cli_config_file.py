@@ -40,7 +40,7 @@ def test_it_is_not_read_beside_an_input_of_the_registration(
     assert ended.code == 2
     assert (
         f"  config: is empty, and {path} is not read beside {name}\n"
-        f"    Write config: {path} if only people whom you trust can change that file.\n"
+        f"    Write config: {path} if only people you trust can change that file.\n"
     ) in ended.stderr
     assert "evil.test" not in ended.log
 
@@ -74,8 +74,8 @@ def test_it_is_not_read_where_strangers_code_meets_secrets(
     ended = program(command, inputs={"attestation": PUSHED}, environ=environ, post=never)
     assert ended.code == 2
     assert (
-        f"  config: is empty, and {FILES[0]} is not read on {event}, where a checkout may be a "
-        f"stranger's\n    Write config: {FILES[0]} if only people whom you trust can change that "
+        f"  config: is empty, and {FILES[0]} is not read on {event}, where the checkout may be "
+        f"untrusted\n    Write config: {FILES[0]} if only people you trust can change that "
         "file.\n"
     ) in ended.stderr
 
@@ -101,7 +101,7 @@ def test_a_file_that_is_named_is_read_and_gets_no_password_for_its_own_host(
     assert ended.code == 2
     assert (
         "  mail.yml:3:5 registration 'a': password is missing\n"
-        "    The step's password goes to the step's own host only. Write password: {env: NAME} "
+        "    The step's password is used only for the step's own host. Write password: {env: NAME} "
         "here, or leave host to the step.\n"
     ) in ended.stderr
     write("mail.yml", STRANGERS.replace("user: x", "user: x, password: {env: OWN_PASSWORD}"))

@@ -104,7 +104,7 @@ def test_one_refused_recipient_is_weighed_by_what_is_required(
     assert "550 5.1.1 no such mailbox" in ended.log
     if require == "all":
         assert "require: any" in ended.stderr
-        assert ended.annotations == [("error", "The mail did not reach everybody")]
+        assert ended.annotations == [("error", "The mail did not reach all recipients")]
     else:
         assert ended.annotations == [("warning", "recipient refused")]
 
@@ -188,7 +188,7 @@ def test_a_recipient_put_off_is_told_with_what_to_do(
     ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, post=Post(refused=(result,)))
 
     assert ended.code == 5
-    assert "security@example.com: the server put this recipient off: " + str(reply) in ended.stderr
+    assert "security@example.com: the server deferred this recipient: " + str(reply) in ended.stderr
     assert again in ended.stderr
     assert "raise deadline" in ended.stderr
     assert json.loads(ended.outputs["refused"]) == ["security@example.com"]
@@ -224,7 +224,7 @@ def test_the_log_and_the_job_summary_of_a_mail_that_went_say_the_evidence_first(
     ended = program("send", inputs=inputs, post=Noted(refused=(result,)))
 
     sent = "Sent to 1 recipient through smtp.example.com:587 (TLSv1.3, PLAIN) in 0.25 s."
-    sent += " Of the others: 1 refused."
+    sent += " Not delivered: 1 refused."
     assert ended.code == 0
     assert sent in ended.stdout.splitlines()
     assert "The mail is kept" not in ended.stdout
@@ -248,7 +248,7 @@ def test_the_log_and_the_job_summary_of_a_mail_that_did_not_go_say_why_first(
     )
 
     assert ended.code == 0
-    assert f"The mail is kept: {ended.outputs['eml']}" in ended.stdout.splitlines()
+    assert f"The mail was saved: {ended.outputs['eml']}" in ended.stdout.splitlines()
     assert "Sent to" not in ended.log
     assert ended.annotations == [("warning", "The mail was not delivered")]
     assert "security@example.com: no SMTPUTF8" in ended.stdout
@@ -265,7 +265,7 @@ def test_a_mail_that_is_interrupted_is_told_as_such_and_no_warning_more(program:
     )
 
     assert ended.code == 130
-    assert "Interrupted: sent to 0 of 1; 1 put off for now." in ended.stdout.splitlines()
+    assert "Interrupted: sent to 0 of 1; 1 deferred." in ended.stdout.splitlines()
     assert ended.annotations == []
 
 

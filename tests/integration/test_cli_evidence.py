@@ -201,7 +201,7 @@ def test_authorities_that_are_none_are_found_out_before_anything_else(
     inputs = INPUTS | {"tls-ca-file": str(tmp_path / "ca.pem"), "attestation": "not there"}
     ended = program("send", *argv, inputs=inputs, post=never)
     assert ended.code == 2
-    assert "holds no PEM certificate" in ended.stderr
+    assert "contains no PEM certificate" in ended.stderr
     assert not list(tmp_path.rglob("*.eml"))
 
 
@@ -209,7 +209,7 @@ def test_an_interrupted_run_says_what_is_not_known(program: Program) -> None:
     started = time.monotonic()
     ended = program("send", inputs=INPUTS, post=Post(error=KeyboardInterrupt()))
     assert ended.code == 130
-    assert "Whether the mail is sent is not known" in ended.log
+    assert "If the mail was being sent, it may have been delivered" in ended.log
     assert "Traceback" not in ended.log
     assert ended.outputs["sent"] == "false"
     assert time.monotonic() - started < 30
@@ -263,7 +263,7 @@ def test_a_document_that_cannot_be_read_does_not_hide_what_another_says(
     post = Post()
     ended = program("send", inputs=inputs, post=post)
     assert ended.outputs["outcome"] == "blocked", ended.stderr
-    assert "evidence of this run that cannot be read" in " ".join(
+    assert "The evidence of this run cannot be read" in " ".join(
         text_of(post.mails[0].content).split()
     )
     assert ("warning", "the evidence is in doubt") not in ended.annotations
@@ -294,7 +294,7 @@ def test_evidence_that_cannot_be_read_does_not_keep_the_mail_about_a_failed_job_
     assert ended.annotations == [("warning", "The attestation cannot be read")]
     text = " ".join(text_of(post.mails[0].content).split())
     assert "Whether an attestation was recorded is not known." in text
-    assert "There is evidence of this run that cannot be read; the log" in text
+    assert "The evidence of this run cannot be read; see the log" in text
     assert program("send", inputs=inputs | {"job-status": "success"}, post=never).code == 3
 
 
@@ -366,7 +366,7 @@ def test_evidence_of_another_run_is_warned_of_and_the_mail_says_so(program: Prog
     ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, environ=here, post=post)
 
     assert ("warning", "the evidence is in doubt") in ended.annotations
-    said = "The evidence is of CI run 9000000042, and this mail comes from CI run 43."
+    said = "The evidence is from CI run 9000000042, but this mail comes from CI run 43."
     assert said in " ".join(text_of(post.mails[0].content).split())
     assert said in ended.summary
 

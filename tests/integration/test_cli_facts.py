@@ -105,7 +105,7 @@ def test_evidence_of_this_run_does_not_say_where_the_run_is_and_what_for(
         assert "mallory" not in part
         assert "fffffff" not in part
         assert f"{evil}/" not in part
-    why = "The evidence places this run on github.com.evil.example, and it is on github.com."
+    why = "The evidence places this run on github.com.evil.example, but it is on github.com."
     assert why in text
     assert ("warning", "the evidence is in doubt") in ended.annotations
 
@@ -174,7 +174,7 @@ def test_a_good_run_is_told_by_its_evidence(program: Program) -> None:
 
 def test_evidence_of_a_third_run_is_doubted(program: Program) -> None:
     ended, text = sent(program, after(conclusion="success"), attestation=push("7"))
-    why = "The evidence is of CI run 7, and this mail is about CI run 9000000042."
+    why = "The evidence is from CI run 7, but this mail is about CI run 9000000042."
     assert why in text
     assert ("warning", "the evidence is in doubt") in ended.annotations
 
@@ -346,7 +346,7 @@ def test_what_is_checked_out_is_the_last_to_be_asked(program: Program) -> None:
     git(Path.cwd(), "remote", "add", "origin", "https://github.com/lakeside/mail")
     ended, _ = sent(program, runner("schedule"), post, to="author")
     assert len(post.mails) == 1
-    assert ("warning", "nobody to write to") in ended.annotations
+    assert ("warning", "no recipients") in ended.annotations
 
 
 def test_what_is_checked_out_did_not_make_the_run_that_is_reported(program: Program) -> None:
@@ -355,7 +355,7 @@ def test_what_is_checked_out_did_not_make_the_run_that_is_reported(program: Prog
         "send", inputs=INPUTS | {"to": "author"}, environ=after(head_commit=None), post=never
     )
     assert ended.code == 0
-    assert ("warning", "nobody to write to") in ended.annotations
+    assert ("warning", "no recipients") in ended.annotations
 
 
 def test_the_author_in_the_evidence_of_this_run_comes_after_githubs(program: Program) -> None:
@@ -389,11 +389,11 @@ def test_nobody_to_write_to_is_a_warning(program: Program, name: str) -> None:
     assert ended.annotations == [
         ("warning", "no evidence is given"),
         ("notice", "no author"),
-        ("warning", "nobody to write to"),
+        ("warning", "no recipients"),
     ]
     assert (
-        "::warning title=Chainloop SMTP%3A nobody to write to::No mail is sent: there is nobody "
-        "to write to: whoever was looked up is not known, or no person.\n"
+        "::warning title=Chainloop SMTP%3A no recipients::No mail is sent: there are no "
+        "recipients: the people looked up are not known, or are bots.\n"
     ) in ended.stdout
 
 
@@ -416,7 +416,10 @@ def test_without_a_commit_since_the_last_good_run_the_last_author_stands_in(
     environ = runner("push", {"head_commit": {"author": ROBIN}}, **there)
     ended, _ = sent(program, environ, post, to="contributors", github_token="t")
     assert post.mails[0].recipients == ("robin@example.com",)
-    assert "No commit came since the last good run; who wrote the last commits" in ended.stdout
+    assert (
+        "There is no commit since the last good run; the authors of the last commits"
+        in ended.stdout
+    )
 
 
 # --- the shipped example -----------------------------------------------------------------------

@@ -65,7 +65,7 @@ THREE = f"""{HEAD}
   - {{registration: elsewhere}}
 """
 TAKE_IT_OUT = (
-    "Find where it comes from (an environment variable, a message, a file), take it out, and "
+    "Find where it comes from (an environment variable, a message, a file), remove it, and "
     "change the secret: others may have seen it. env-values: hide leaves the attested environment "
     "out of the mail."
 )
@@ -270,10 +270,10 @@ def test_no_mail_holds_the_secret_of_any_registration(
     where = "security (chainloop-smtp.yml:17)"
     assert ended.failure == failure(
         *(
-            f"{where}: {part}: holds the value of {name}, so nothing is sent\n  {TAKE_IT_OUT}"
+            f"{where}: {part}: contains the value of {name}, so nothing is sent\n  {TAKE_IT_OUT}"
             for part in ("text", "html", "summary")
         ),
-        title="1 of 2 mails did not reach whom they should.",
+        title="1 of 2 mails did not reach all recipients.",
     )
     # The other mail leaves the environment out, and goes.
     assert [mail.recipients for mail in post.mails] == [("legal@example.com",)]
@@ -338,7 +338,7 @@ def test_a_dry_run_of_which_no_mail_comes_names_no_folder_to_look_into(program: 
     text = THREE.replace("{registration: ", "{branch: none, registration: ")
     ended = sent(program, text, "--dry-run", post=never)
     assert ended.code == 0
-    assert "Dry run, nothing is sent. There is no mail to look at.\n" in ended.stdout
+    assert "Dry run: nothing was sent. There is no mail.\n" in ended.stdout
     assert not list(ended.folder.rglob("*.eml"))
     assert "would be sent" not in ended.summary
     assert "| elsewhere | other@example.com | not sent: " in ended.summary
@@ -357,7 +357,7 @@ def test_one_that_fails_stops_no_other_and_fails_the_step_at_the_end(program: Pr
             "550 5.1.1 no such mailbox"
             for address in ("security@example.com", "team@example.com")
         ),
-        title="1 of 2 mails did not reach whom they should.",
+        title="1 of 2 mails did not reach all recipients.",
     )
     # What went wrong stands first.
     assert ended.summary.index("| security |") < ended.summary.index("| elsewhere |")
@@ -436,11 +436,11 @@ def test_a_variable_that_is_not_set_fails_only_the_mails_that_need_it(program: P
     assert ended.code == 2
     assert [mail.recipients[0] for mail in post.mails] == ["security@example.com"]
     assert ended.failure == failure(
-        "elsewhere (chainloop-smtp.yml:16): chainloop-smtp.yml:11:36: the variable OTHER_PASSWORD, "
-        "which holds password, is not set\n"
+        "elsewhere (chainloop-smtp.yml:16): chainloop-smtp.yml:11:36: the variable OTHER_PASSWORD "
+        "for password is not set\n"
         "  In a workflow, give the step env: OTHER_PASSWORD: ${{ secrets.OTHER_PASSWORD }} (is "
         "that secret set for this repository?).",
-        title="1 of 2 mails did not reach whom they should.",
+        title="1 of 2 mails did not reach all recipients.",
     )
     unused = text.replace("  - {registration: elsewhere}\n", "")
     assert sent(program, unused, post=post).code == 0
@@ -464,18 +464,19 @@ def test_everything_wrong_with_the_file_is_told_with_its_place_and_nothing_is_se
     ended = sent(program, text, post=never)
     assert ended.code == 2
     assert ended.failure == failure(
-        "chainloop-smtp.yml:11:36: 'hots' is no key of a registration\n  Did you mean host?"
+        "chainloop-smtp.yml:11:36: 'hots' is not a key of a registration\n  Did you mean host?"
     )
     ended = sent(program, text.replace("hots", "host"), post=never)
     assert ended.code == 2
     assert ended.failure == failure(
         "chainloop-smtp.yml:14:30 cc: 'nobody' is not an address: An email address must have an "
         "@-sign.\n"
-        "  Write name@example.com or Display Name <name@example.com>; separate several by commas.",
+        "  Write name@example.com or Display Name <name@example.com>; separate addresses by "
+        "commas.",
         "chainloop-smtp.yml:10:32 port: 'x' is not a port number from 1 to 65535\n"
-        "  Usual are 587 (STARTTLS) and 465 (implicit TLS).",
-        "chainloop-smtp.yml:15:27 send-on: 'sometimes' is not one of its words\n"
-        f"  Write any of: {', '.join(WORDS)}.",
+        "  Usual ports: 587 (STARTTLS) and 465 (implicit TLS).",
+        "chainloop-smtp.yml:15:27 send-on: 'sometimes' is not a valid value\n"
+        f"  Use any of: {', '.join(WORDS)}.",
     )
 
 
@@ -488,8 +489,8 @@ def test_what_a_registration_lacks_is_told_at_the_registration(program: Program)
         f"{where}: host is missing\n"
         "  Host name or IP address of the mail server, such as smtp.example.com.",
         f"{where}: user is missing\n"
-        "  User name for the mail server. For a relay without login, set auth: none. Where it "
-        "comes from a secret: is that secret set for this repository, and is its name spelt right?",
+        "  User name for the mail server. For a relay without login, set auth: none. If it "
+        "comes from a secret: is that secret set for this repository, and spelled correctly?",
         f"{where}: password is missing\n"
         "  Write password: {env: NAME}. A relay without login: auth: none.",
         f"{where}: from is missing\n"
@@ -546,8 +547,8 @@ def test_a_wrong_input_of_the_step_is_told_too(program: Program) -> None:
     assert ended.code == 2
     assert ended.failure == failure(
         "hots: there is no such input\n  Did you mean host?",
-        "job-status: 'fine' is not one of its words\n"
-        "  Write one of: success, failure, cancelled, skipped, neutral, timed_out, "
+        "job-status: 'fine' is not a valid value\n"
+        "  Use one of: success, failure, cancelled, skipped, neutral, timed_out, "
         "action_required, stale, startup_failure.",
     )
 
@@ -613,7 +614,9 @@ def test_a_run_that_cannot_be_compared_is_mailed_and_the_mail_says_so(program: P
     assert sent(program, FINDINGS, post=post).code == 0
     (mail,) = post.mails
     text = " ".join(text_of(mail.content).split())
-    assert "Sent although nobody knows whether it has new violations: the chainloop command" in text
+    assert (
+        "Sent because it is not known whether it has new violations: the chainloop command" in text
+    )
 
 
 def test_an_earlier_attestation_decides_what_is_new(program: Program) -> None:
@@ -642,7 +645,8 @@ def test_where_nothing_applies_nothing_is_sent_and_the_log_says_why(program: Pro
     assert ended.annotations == [("notice", "no mail is sent")]
     (notice,) = (each for each in commands(ended.stdout) if each.name == "notice")
     assert notice.data == (
-        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. This run is of "
+        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. This run "
+        "belongs to "
         "workflow ship and project harbour."
     )
 
@@ -680,7 +684,7 @@ def test_where_the_attestation_says_another_name_that_one_counts(program: Progra
     assert mail.recipients == ("legal@example.com",)
     assert "build-api" not in mail.text
     assert ended.annotations == [("notice", "another project"), ("notice", "another workflow")]
-    assert "workflow is given as build-api; the attestation says ship, and that" in ended.stdout
+    assert "workflow is build-api, but the attestation says ship, which is" in ended.stdout
     same = ("--workflow", "ship", "--project", "harbour")
     plain, named = (sent(program, NAMED, *more, post=post) for more in ((), same))
     assert plain.annotations == named.annotations == []
@@ -693,7 +697,7 @@ def test_a_file_without_attachments_says_so(program: Program) -> None:
         assert ended.code == 0
         assert ended.annotations == [("warning", "no mail is sent")]
         assert (
-            "There are no attachments in chainloop-smtp.yml. Each registration needs one: below "
+            "There are no attachments in chainloop-smtp.yml. Add one for each registration: under "
             "attachments:, write - registration: NAME."
         ) in ended.stdout
         assert "ATTACHMENT" not in ended.stdout
@@ -718,9 +722,9 @@ def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -
     ]
     *_, last = (each for each in commands(ended.stdout) if each.name == "warning")
     assert last.data == (
-        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. To hear of "
-        "runs that are not attested, have an attachment without workflow and project, or give the "
-        "step these two."
+        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. To get mail "
+        "about runs without an attestation, add an attachment without workflow and project, or set "
+        "both in the step."
     )
 
 
@@ -771,7 +775,7 @@ def test_a_single_mail_is_not_sent_twice_either(program: Program) -> None:
     assert program("send", inputs=inputs, environ=RUN, post=again).code == 0
     assert [mail.recipients for mail in again.mails] == [("gone@example.com",)]
     third = program("send", inputs=inputs, environ=RUN, post=never)
-    assert third.outputs["skipped"] == "this very mail was sent before, as the receipt says"
+    assert third.outputs["skipped"] == "this mail was already sent, according to the receipt"
 
 
 @pytest.mark.parametrize("exposed", ["to its group", "to all", "by its owner"])
@@ -830,7 +834,7 @@ def test_a_single_mail_to_many_goes_in_several_transactions_too(program: Program
     (entry,) = receipt(ended)
     assert len(entry["recipients"]) == 5
     ended = program("send", inputs=inputs | {"max-recipients": "0"}, post=never)
-    assert ended.failure == failure("max-recipients: '0' is no whole number from 1 to 10000")
+    assert ended.failure == failure("max-recipients: '0' is not a whole number from 1 to 10000")
 
 
 # --- single mails and send-on ------------------------------------------------------------------
@@ -847,15 +851,13 @@ def test_a_mail_that_is_not_asked_for_is_skipped_with_its_reason(program: Progra
     ended = program("send", inputs=inputs | {"send-on": "failed passed"}, post=post)
     assert ended.outputs["sent"] == "true"
     ended = program("send", inputs=inputs | {"send-on": "pased"}, post=never)
-    assert ended.failure == failure(
-        "send-on: 'pased' is not one of its words\n  Did you mean passed?"
-    )
+    assert ended.failure == failure("send-on: 'pased' is not a valid value\n  Did you mean passed?")
     ended = program("send", inputs=inputs | {"send-on": "xyz,"}, post=never)
     assert ended.failure == failure(
-        f"send-on: 'xyz' is not one of its words\n  Write any of: {', '.join(WORDS)}."
+        f"send-on: 'xyz' is not a valid value\n  Use any of: {', '.join(WORDS)}."
     )
     ended = program("send", inputs=inputs | {"send-on": ","}, post=never)
-    assert ended.failure == failure("send-on: ',' holds no word")
+    assert ended.failure == failure("send-on: ',' contains no word")
 
 
 # --- forks -------------------------------------------------------------------------------------
@@ -890,7 +892,7 @@ def test_a_fork_is_mailed_what_needs_no_secret_and_told_what_does(
     assert (ended.code, ended.stderr) == (0, "")
     assert [each.recipients for each in post.mails] == [("b@example.com",)]
     assert ("notice", "skipped") in ended.annotations
-    assert "nothing goes through closed." in ended.stdout
+    assert "nothing is sent through closed." in ended.stdout
     closed = text.replace("  - {registration: open}\n", "")
     ended = sent(program, closed, environ=fork | {"SMTP_PASSWORD": ""}, post=never)
     assert ended.code == 0
@@ -922,12 +924,12 @@ def test_a_server_that_answers_nobody_is_not_tried_for_ever(program: Program) ->
     assert len(post.mails) == 100
     said = ended.failure.splitlines()
     assert said[said.index("130 of 130 mails") + 1 :] == [
-        "130 of 130 mails did not reach whom they should.",
+        "130 of 130 mails did not reach all recipients.",
         *(
             f"  security (chainloop-smtp.yml:{line}): smtp.example.com:587: no answer in time"
             for line in range(13, 33)
         ),
-        "  and: 110 further problems stand in the receipt and the job summary",
+        "  and: 110 more problems are in the receipt and the job summary",
     ]
     # Each mail is kept, tried or not.
     assert len(list(ended.folder.rglob("*.eml"))) == 130
@@ -952,9 +954,9 @@ def test_a_mail_that_cannot_be_made_stops_no_other(program: Program) -> None:
     assert [mail.recipients for mail in post.mails] == [("other@example.com",)]
     assert ended.failure == failure(
         "security (chainloop-smtp.yml:14): attach 'none-*.txt': matches no file\n"
-        "  Paths are relative to the workspace: does a step before this one check it out? A hidden "
-        "name only matches with its dot.",
-        title="1 of 2 mails did not reach whom they should.",
+        "  Paths are relative to the workspace: does a step before this one check it out? To match "
+        "a hidden name, write its leading dot.",
+        title="1 of 2 mails did not reach all recipients.",
     )
 
 
@@ -999,7 +1001,7 @@ def test_a_dry_run_tells_of_variables_too(program: Program) -> None:
     text = THREE.replace("user: jane", "user: {env: SMTP_USER}")
     ended = sent(program, text, "--dry-run", environ={"SMTP_PASSWORD": ""}, post=never)
     variables = (("SMTP_USER", "user"), ("SMTP_PASSWORD", "password"))
-    why = [f"the variable {name}, which holds {what}, is not set" for name, what in variables]
+    why = [f"the variable {name} for {what} is not set" for name, what in variables]
     assert f"cannot be sent: {'; '.join(why)}" in ended.stdout
 
 
@@ -1057,7 +1059,7 @@ def test_an_interrupt_reaches_servers_side_by_side(
     if len(signals) == 1:
         assert "interrupted before it was sent" in ended.summary
     else:
-        assert "interrupted, and whether its mail was sent is not known" in ended.summary
+        assert "interrupted; its mail may have been sent" in ended.summary
     # Also what nobody waits for any more has its line, and what is sent is written down.
     assert " of 41 mails sent" in ended.log
     assert {each["messageId"] for each in receipt(ended)} <= {m.message_id for m in post.mails}
@@ -1105,7 +1107,7 @@ attachments:
     for server in (mailboxes, second):
         assert len(server.mails) == 6
         assert len(server.logins) == 1
-    assert "1 of 13 mails did not reach whom they should." in ended.stderr
+    assert "1 of 13 mails did not reach all recipients." in ended.stderr
     assert "down (" in ended.stderr
     assert json.loads(ended.outputs["sent"]) is False
     kept = [each for each in receipt(ended) if each["server"]["port"] == 1]

@@ -77,7 +77,7 @@ def test_in_full_it_is_described_with_its_schemas(program: Program) -> None:
 def test_another_integration_is_not_available(program: Program, argv: Sequence[str]) -> None:
     ended = program("integration", "available", "describe", *argv)
     assert ended.code == 2
-    assert "There is one: smtp." in ended.stderr
+    assert "The only one is smtp." in ended.stderr
 
 
 def opts(inputs: Mapping[str, str]) -> list[str]:
@@ -175,7 +175,7 @@ def test_every_problem_of_a_registration_is_told_at_once(program: Program) -> No
     assert [line for line in ended.stderr.splitlines() if re.match(r"  \S", line)] == [
         "  integration: 'slack' is not available",
         "  opt: an option has no '='",
-        "  opt: 'foo' is no registration input",
+        "  opt: 'foo' is not one of the registration inputs",
         "  host: is missing",
         "  port: 'x' is not a port number from 1 to 65535",
         "  user: is missing",
@@ -189,7 +189,7 @@ def test_every_problem_of_a_registration_is_told_at_once(program: Program) -> No
 def test_a_problem_of_the_arguments_alone_stops_a_registration(program: Program) -> None:
     ended = program(*ADD, *opts(INPUTS), "--opt", "cc=team@example.com", post=never)
     assert ended.code == 2
-    assert "opt: 'cc' is no registration input" in ended.stderr
+    assert "opt: 'cc' is not one of the registration inputs" in ended.stderr
     assert "is missing" not in ended.stderr
 
 

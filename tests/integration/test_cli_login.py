@@ -149,7 +149,7 @@ def test_without_a_token_the_mail_is_kept_and_the_step_says_why(program: Program
     assert ended.code == 5
     assert ended.failure == failure(
         f"token from '{MICROSOFT}': refused: invalid_client: {told} It is ***.\n"
-        "  Give the secret's value, and not its id: Entra, App registrations, Certificates & "
+        "  Give the secret's value, not its id: Entra, App registrations, Certificates & "
         "secrets. Or use none: oauth2-federated.",
         title="The mail was not delivered.",
     )
@@ -251,7 +251,7 @@ def test_a_password_at_microsoft_365_gets_a_notice(
 ) -> None:
     ended = program("send", inputs=INPUTS | changes)
     assert ended.code == 0
-    assert (("notice", "Microsoft 365 wants OAuth") in ended.annotations) == is_told
+    assert (("notice", "Microsoft 365 requires OAuth") in ended.annotations) == is_told
     assert ("oauth2-provider: microsoft" in ended.log) == is_told
     assert PASSWORD not in ended.log
 
@@ -304,7 +304,7 @@ def test_a_private_key_that_is_pasted_is_masked_and_used(
 
 
 HOLDS_A_KEY = (
-    "holds a private key\n"
+    "contains a private key\n"
     "  A client certificate's key belongs in tls-client-key. Is this the right secret?"
 )
 
@@ -343,11 +343,11 @@ HOLDS_A_KEY = (
                 "  Host name or IP address of the mail server, such as smtp.example.com.",
             ),
         ),
-        ("tls-ca-file", ("tls-ca-file: the PEM text holds no PEM certificate",)),
+        ("tls-ca-file", ("tls-ca-file: the PEM text contains no PEM certificate",)),
         (
             "tls-client-cert",
             (
-                "tls-client-cert: the PEM text does not hold both a certificate and its key\n"
+                "tls-client-cert: the PEM text does not contain both a certificate and its key\n"
                 "  Give the key as tls-client-key, or put both into one. Both are PEM.",
             ),
         ),
@@ -408,7 +408,7 @@ def test_a_private_key_in_a_configuration_file_is_refused_and_by_variable_taken(
     given = {"config": str(path), "attestation": PUSHED} | INPUTS
     ended = program("send", inputs=given, post=never)
     assert ended.code == 2
-    assert "tls-client-key stands in the file itself, where everybody reads it" in ended.stderr
+    assert "tls-client-key is in the file itself, where everybody can read it" in ended.stderr
     assert line not in ended.stdout + ended.stderr
     path.write_text(f"{head}    tls-client-key: {{env: KEY}}\n{tail}")
     post = Post()

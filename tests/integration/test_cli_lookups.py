@@ -155,8 +155,8 @@ def test_where_nobody_can_be_found_nothing_is_sent_and_that_is_said(
     environ = {"GITHUB_EVENT_PATH": "event.json" if email else "none.json"}
     ended = sent(program, never, environ, to="author", attestation=without_commit())
     assert ended.code == 0
-    assert ended.outputs["skipped"].startswith("there is nobody to write to")
-    assert ("warning", "nobody to write to") in ended.annotations
+    assert ended.outputs["skipped"].startswith("there are no recipients")
+    assert ("warning", "no recipients") in ended.annotations
     assert (("notice", "no author") in ended.annotations) is not bool(email)
 
 
@@ -173,9 +173,9 @@ def test_of_many_mails_one_may_be_to_nobody(program: Program) -> None:
     assert ended.code == 0
     assert [mail.recipients for mail in post.mails] == [("x@y.de",)]
     assert "not sent: nobody was found" in ended.stdout
-    assert [text for _, text in ended.annotations] == ["no author", "nobody to write to"]
+    assert [text for _, text in ended.annotations] == ["no author", "no recipients"]
     warning = "No mail is sent for chainloop-smtp.yml:2: nobody was found."
-    assert f"nobody to write to::{warning}\n" in ended.stdout
+    assert f"no recipients::{warning}\n" in ended.stdout
 
 
 def test_contributors_are_asked_for_at_github(program: Program, site: Site) -> None:
@@ -202,7 +202,7 @@ def test_a_rehearsal_names_those_who_would_have_got_it(program: Program) -> None
     assert received["To"] == "me@example.com"
     assert received["Cc"] is None
     text = " ".join(text_of(mail.content).split())
-    assert "A rehearsal: it would have gone to security@example.com, team@example.com." in text
+    assert "Redirected: it would have gone to security@example.com, team@example.com." in text
     receipt = json.loads(Path(ended.outputs["receipt"]).read_text())
     assert receipt["deliveries"][0]["intended"] == ["security@example.com", "team@example.com"]
 
@@ -283,7 +283,7 @@ def test_a_bcc_address_that_is_wrong_is_told_by_its_number(program: Program) -> 
         allowed_domains="example.com",
     )
     assert "  bcc: number 2: not in the domains of allowed-domains\n" in ended.stderr
-    assert "  bcc: number 3: some mail servers route by what stands before the @\n" in ended.stderr
+    assert "  bcc: number 3: some mail servers route by the part before the @\n" in ended.stderr
     assert "two@" not in ended.log
 
 
@@ -297,7 +297,10 @@ def test_a_commits_author_cannot_have_the_mail_routed_out_of_the_fence(program: 
             ended = sent(program, post, environ, cc="author", attestation=without_commit(), **more)
             assert ended.code == 0
             assert post.mails[0].recipients == ("security@example.com",)
-            assert "author left out::1 of 1 looked-up addresses may lead elsewhere" in ended.stdout
+            assert (
+                "author left out::1 of 1 looked-up addresses may be routed elsewhere"
+                in ended.stdout
+            )
 
 
 def test_a_commits_author_brings_no_character_that_turns_text_around(program: Program) -> None:

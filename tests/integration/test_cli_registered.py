@@ -143,7 +143,7 @@ def not_stored(*problems: str) -> str:
 def test_no_variable_can_be_called_so(program: Program) -> None:
     ended = program(*ADD, "--name", "ses", *OPTS, "--password-env", "SES-PASSWORD", post=never)
     assert ended.code == 2
-    assert ended.failure == not_stored("password-env: 'SES-PASSWORD' is no variable's name")
+    assert ended.failure == not_stored("password-env: 'SES-PASSWORD' is not a variable name")
 
 
 def test_a_file_of_ones_own_may_be_named(program: Program) -> None:
@@ -169,8 +169,8 @@ def test_a_name_is_a_dns_label_as_chainloop_wants_it(program: Program, name: str
     ended = program(*ADD, f"--name={name}", *OPTS, post=never)
     assert ended.code == 2
     assert ended.failure == not_stored(
-        f"name: '{name}' is no name for a registration\n"
-        "  Small letters, digits and dashes, 63 of them at most, as Chainloop wants it."
+        f"name: '{name}' is not a valid registration name\n"
+        "  Use at most 63 lower-case letters, digits and dashes, as Chainloop requires."
     )
 
 
@@ -178,7 +178,7 @@ def test_an_ipv6_address_is_no_name(program: Program) -> None:
     ended = program(*ADD, *OPTS, "--opt", "host=::1", post=never)
     assert ended.code == 2
     assert ended.failure == not_stored(
-        "name: is missing\n  An IPv6 address is no name: give --name."
+        "name: is missing\n  An IPv6 address cannot be a name: set --name."
     )
 
 
@@ -212,12 +212,12 @@ def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:
         (
             ("--opt", "port=x"),
             "port: 'x' is not a port number from 1 to 65535\n"
-            "  Usual are 587 (STARTTLS) and 465 (implicit TLS).",
+            "  Usual ports: 587 (STARTTLS) and 465 (implicit TLS).",
         ),
         (
             ("--name", "Ses!"),
-            "name: 'Ses!' is no name for a registration\n"
-            "  Small letters, digits and dashes, 63 of them at most, as Chainloop wants it.",
+            "name: 'Ses!' is not a valid registration name\n"
+            "  Use at most 63 lower-case letters, digits and dashes, as Chainloop requires.",
         ),
         (
             ("--config", "."),
@@ -361,7 +361,7 @@ def test_a_file_that_cannot_be_written_is_told_after_the_mail(program: Program) 
     assert ended.failure == not_stored(
         f"config {quoted_path(str(FILE.resolve()))}: cannot be read: is a directory\n"
         "  Name the file in it.",
-        "registered add: the mail was sent, but the registration is not stored",
+        "registered add: the mail was sent, but the registration was not stored",
     )
 
 
@@ -371,7 +371,7 @@ def test_a_file_that_is_not_right_is_told_before_the_mail(program: Program) -> N
     ended = program(*ADD, "--name", "ses", *OPTS, post=never)
     assert ended.code == 2
     assert ended.failure == not_stored(
-        f"{FILE}:3:3: 'hots' is no key of a registration\n  Did you mean host?"
+        f"{FILE}:3:3: 'hots' is not a key of a registration\n  Did you mean host?"
     )
 
 
@@ -383,7 +383,7 @@ def test_a_file_that_cannot_take_one_more_is_told_before_the_mail(program: Progr
     assert ended.code == 2
     assert ended.failure == not_stored(
         f"{FILE}: cannot be edited without touching the rest: the result would be wrong at "
-        f"{FILE}:3:9: is no YAML: while parsing a block mapping did not find expected key\n"
+        f"{FILE}:3:9: is not YAML: while parsing a block mapping did not find expected key\n"
         "  Edit the file by hand, or write its lists one entry below the other, each with a dash."
     )
     assert FILE.read_text("utf-8") == text
@@ -394,7 +394,7 @@ def test_a_proxys_password_is_stored_by_its_variable_too(program: Program) -> No
     ended = program(*ADD, "--name", "ses", *OPTS, "--proxy", proxy)
     assert ended.code == 0
     assert "proxy: {env: CHAINLOOP_SMTP_PROXY_SES}" in FILE.read_text("utf-8")
-    assert "Its proxy is not: give it to `send` in the variable" in ended.stdout
+    assert "Its proxy is not stored: give it to `send` in the variable" in ended.stdout
     assert "proxy: ${CHAINLOOP_SMTP_PROXY_SES}" in program(*LIST).stdout
     assert b"hunter2" not in ended.everything()
     open_one = "http://proxy.example.com:8080"
@@ -450,16 +450,16 @@ def test_an_unknown_registration_is_told_with_those_there_are(program: Program) 
     ended = program(*describe)
     assert ended.code == 2
     assert ended.failure == failure(
-        "name: is missing\n  There are none: integration registered add smtp."
+        "name: is missing\n  There are none. To add one: integration registered add smtp."
     )
     added(program)
     ended = program(*describe, "sse")
     assert ended.failure == failure(
-        f"integration: there is no registration 'sse' in {FILE}\n  There are: ses."
+        f"integration: there is no registration 'sse' in {FILE}\n  Available: ses."
     )
     added(program, "acme")
     ended = program(*describe)
-    assert ended.failure == failure("name: is missing\n  There are: ses, acme.")
+    assert ended.failure == failure("name: is missing\n  Available: ses, acme.")
 
 
 def test_deleting_a_registration_deletes_its_attachments_and_nothing_else(
@@ -474,7 +474,7 @@ def test_deleting_a_registration_deletes_its_attachments_and_nothing_else(
     assert (ended.code, ended.stdout) == (0, "")
     first, second = ended.stderr.splitlines()
     assert first == "Integration deregistered!"
-    assert re.fullmatch(r"With it went its 2 attachments: [0-9a-f-]{36}, [0-9a-f-]{36}\.", second)
+    assert re.fullmatch(r"Also deleted its 2 attachments: [0-9a-f-]{36}, [0-9a-f-]{36}\.", second)
     assert [each["name"] for each in json.loads(program(*LIST, "-o", "json").stdout)] == ["relay"]
     text = FILE.read_text("utf-8")
     assert text.count("registration: relay") == 1
@@ -583,7 +583,7 @@ def test_an_attachment_is_deleted_by_its_id(program: Program, word: str) -> None
     more = "Editing an attachment changes its id.\n"
     ended = program(*command, str(first["id"]), is_actions=False)
     assert ended.code == 2
-    assert ended.stderr.partition("\n")[2] == f"{why}    There are: {second['id']}. {more}"
+    assert ended.stderr.partition("\n")[2] == f"{why}    Available: {second['id']}. {more}"
     assert program(*command, str(second["id"])).code == 0
     ended = program(*command, str(first["id"]), is_actions=False)
     assert ended.stderr.partition("\n")[2] == f"{why}    There are none. {more}"
@@ -596,21 +596,24 @@ def test_every_problem_of_an_attachment_is_told_at_once(program: Program) -> Non
     assert ended.code == 2
     assert ended.failure == failure(
         "opt: an option has no '='\n  Write --opt key=value.",
-        "opt: 'host' is no attachment input\n"
-        "  There are: branch, tag, event, outcome, policy, findings, filter, send-on, to, cc, bcc, "
+        "opt: 'host' is not one of the attachment inputs\n"
+        "  Available: branch, tag, event, outcome, policy, findings, filter, send-on, to, cc, bcc, "
         "allowed-domains, redirect-to, reply-to, env-values, subject, template-dir, thread, "
         "headers, attach, attach-max-size, require.",
         "cc: 'nobody' is not an address: An email address must have an @-sign.\n"
-        "  Write name@example.com or Display Name <name@example.com>; separate several by commas.",
+        "  Write name@example.com or Display Name <name@example.com>; separate addresses by "
+        "commas.",
     )
     ended = program(*argv, "--opt", "outcome=green")
     assert ended.failure == failure(
-        f"{FILE}:15:5: 'green' is not one of the words of outcome\n"
-        "  Write one of: passed, violations, blocked, bypassed, failed, cancelled, not-attested, "
+        f"{FILE}:15:5: 'green' is not a valid value of outcome\n"
+        "  Use one of: passed, violations, blocked, bypassed, failed, cancelled, not-attested, "
         "attested."
     )
     ended = program(*argv, "--opt", "sendon=blocked")
-    assert ended.failure == failure("opt: 'sendon' is no attachment input\n  Did you mean send-on?")
+    assert ended.failure == failure(
+        "opt: 'sendon' is not one of the attachment inputs\n  Did you mean send-on?"
+    )
     assert attached(program, "list") == []
 
 
@@ -622,8 +625,7 @@ def test_what_chainloop_requires_is_required(program: Program, missing: str) -> 
     assert ended.code == 2
     command = "chainloop-smtp integration attached add"
     assert ended.failure == failure(
-        f"{command}: the following arguments are required: {missing}\n"
-        f"  {command} --help says what there is."
+        f"{command}: the following arguments are required: {missing}\n  See {command} --help."
     )
 
 

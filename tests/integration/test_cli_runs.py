@@ -205,13 +205,13 @@ def test_where_no_run_is_found_the_run_is_not_attested(
     for part in (post.mails[0].text, post.mails[0].html, post.mails[0].summary):
         said = " ".join(part.split())
         assert "No attestation was found for harbour" in said
-        assert "Chainloop was asked, and knows no run of this workflow run." in said
+        assert "Chainloop has no run for this workflow run." in said
         assert "evidence was given" not in said
-    assert ended.annotations == [("warning", "no Chainloop run is found")]
+    assert ended.annotations == [("warning", "no Chainloop run found")]
     assert (
-        "Chainloop knows no run of this CI run, so the mail says that it was not attested. Does "
-        "this job wait for the one that attests, and is CHAINLOOP_TOKEN of the same organization?"
-        in ended.log
+        "Chainloop has no run for this CI run, so the mail says that it was not attested. Does "
+        "this job wait for the one that attests, and does CHAINLOOP_TOKEN belong to the same "
+        "organization?" in ended.log
     )
 
 
@@ -307,7 +307,7 @@ def test_auto_without_the_command_or_a_ci_run_is_an_error(program: Program, tmp_
     assert "workflow-run-id: there is no chainloop command on PATH" in text
     text = failure(program, environ | {"GITHUB_RUN_ID": ""})
     assert (
-        "workflow-run-id: auto finds the runs of this GitHub run, and there is none here "
+        "workflow-run-id: auto finds the runs of this GitHub run, but this is not a GitHub run "
         "Give ids, or attestation." in text
     )
 
@@ -331,9 +331,7 @@ def test_a_list_that_cannot_be_read_is_an_error_and_no_news_of_a_run(
     ended = sent(program, environ, post, job_status="failure", deadline=deadline)
     assert ended.code == 0
     assert len(post.mails) == 1
-    assert "There is evidence of this run that cannot be read" in " ".join(
-        post.mails[0].text.split()
-    )
+    assert "The evidence of this run cannot be read" in " ".join(post.mails[0].text.split())
 
 
 # --- ids, and documents ------------------------------------------------------------------------
@@ -354,7 +352,7 @@ def test_a_listed_run_that_attests_another_ci_run_is_not_called_a_file(
     ended = sent(program, environ, Post(), workflow_run_id=FIRST)
     assert ended.code == 0, ended.stderr
     assert ("warning", "the evidence is in doubt") in ended.annotations
-    assert "Chainloop returned this run; what it attested names the other one." in ended.log
+    assert "Chainloop returned this run, but its attestation names the other one." in ended.log
     assert "left over" not in ended.log
 
 
@@ -455,9 +453,7 @@ def test_stored_evaluations_go_to_the_run_that_refers_to_them(
     assert "policy-evaluations: $" in ended.failure
     ended = sent(program, GITHUB, post, job_status="failure", **evidence)
     assert ended.code == 0
-    assert "There is evidence of this run that cannot be read" in " ".join(
-        post.mails[-1].text.split()
-    )
+    assert "The evidence of this run cannot be read" in " ".join(post.mails[-1].text.split())
 
 
 FILE = """

@@ -296,7 +296,7 @@ def test_a_server_that_takes_nothing_ends_the_schedule_and_the_next_one_goes_on(
     ended = scheduled(post)
     assert ended.code == 5
     assert len(post.mails) == 20
-    assert "25 runs wait for the next time." in ended.log
+    assert "25 runs are left for the next time." in ended.log
     post = Post()
     assert scheduled(post).code == 0
     order = [*range(21, 46), *range(1, 21)]
@@ -376,7 +376,7 @@ def test_when_no_run_can_be_read_it_is_not_tried_for_all(
     ended = scheduled(never)
     assert ended.code == 3
     assert len([each for each in chainloop.calls if " describe " in each]) == 3
-    assert "6 runs wait for the next time." in ended.log
+    assert "6 runs are left for the next time." in ended.log
 
 
 def test_a_run_that_fails_for_three_days_is_given_up(
@@ -416,7 +416,8 @@ def test_a_damaged_file_is_an_error_before_anything_is_asked_or_sent(
     assert ended.code == 2
     assert ended.failure.splitlines()[1:] == [
         "  state-file 'state.json': is damaged",
-        "    Delete it to start anew; then what ended in the last hour is mailed, maybe once more.",
+        "    Delete it to start over: runs that ended in the last hour are then mailed, some "
+        "perhaps again.",
     ]
     assert chainloop.calls == []
 
@@ -439,7 +440,7 @@ def test_runs_to_which_no_attachment_applies_are_done_with(
     chainloop.has(1)
     ended = scheduled(never, "  - {registration: ops, to: a@example.com, workflow: none-*}\n")
     assert ended.code == 0
-    assert ended.outputs["skipped"] == "no mail is wanted of these runs"
+    assert ended.outputs["skipped"] == "these runs need no mail"
     assert state()["owed"] == {}
 
 
@@ -464,7 +465,7 @@ def test_an_interrupted_schedule_begins_no_further_run(
         chainloop.has(number, minutes=50 - number)
     ended = scheduled(interrupted)
     assert ended.code == 130
-    assert "2 runs wait for the next time." in ended.log
+    assert "2 runs are left for the next time." in ended.log
     post = Post()
     assert scheduled(post).code == 0
     assert names(post.mails)[:2] == ["workflow-21", "workflow-22"]

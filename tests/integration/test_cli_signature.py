@@ -22,7 +22,7 @@ SIGNER = ROOT.issue_signer("Lakeside")
 EVALUATIONS = [evaluation("licenses", material="sbom", violations=["AGPL"])]
 STATEMENT = statement()
 GOOD = signers.signed_bundle(STATEMENT, SIGNER)
-INVALID = "the signature does not verify: what was signed is not what the evidence holds"
+INVALID = "the signature does not verify: what was signed is not what the evidence contains"
 
 
 def forged(document: JSON = GOOD, other: JSON | None = None) -> JSON:
@@ -166,7 +166,7 @@ def test_a_signature_that_nothing_can_check_is_said_in_the_first_lines(program: 
     assert ("warning", "the signature is not checked") in ended.annotations
     assert "(signature not checked)" in parsed(post.mails[0].content)["Subject"]
     head = words(post.mails[0]).partition("MATERIALS")[0]
-    assert "The signature could not be checked: `attestation push -o json` holds no" in head
+    assert "The signature could not be checked: `attestation push -o json` contains no" in head
 
 
 def test_a_signature_that_nothing_can_check_is_no_signature_where_one_is_required(
@@ -175,7 +175,7 @@ def test_a_signature_that_nothing_can_check_is_no_signature_where_one_is_require
     post = Post()
     ended = sent(program, post, cli_push(STATEMENT), require_signature="true")
     assert (ended.code, len(post.mails)) == (3, 1)
-    assert "require-signature: `attestation push -o json` holds no signature" in ended.failure
+    assert "require-signature: `attestation push -o json` contains no signature" in ended.failure
 
 
 def test_nobody_who_does_not_ask_is_told_of_signatures(program: Program) -> None:
@@ -313,12 +313,12 @@ def test_a_signature_that_is_required_fails_the_step_without_any_mail_too(
     assert ended.outputs["skipped"] == "send-on is cancelled, and the run is failed"
 
 
-WHOM = "Give the step one of them: it says whose signature counts."
+WHOM = "Set one of them in the step, to say whose signatures to trust."
 
 
 def test_a_mail_about_signatures_needs_somebody_to_trust(program: Program) -> None:
     ended = sent(program, never, GOOD, trust="", send_on="unverified")
-    why = "unverified is given, and trusted-root and verification-key are empty"
+    why = "unverified is set, but trusted-root and verification-key are empty"
     assert (ended.code, ended.failure) == (2, failure(f"send-on: {why}\n  {WHOM}"))
 
 
@@ -338,7 +338,7 @@ def test_an_attachment_may_hear_of_signatures_alone(program: Program) -> None:
     inputs = {"config": "mail.yml", "attestation": "bundle.json"}
     ended = program("send", inputs=inputs, post=never)
     assert ended.code == 2
-    assert "mail.yml:6 send-on: unverified is given" in ended.failure
+    assert "mail.yml:6 send-on: unverified is set" in ended.failure
 
     post = Post()
     ended = program("send", inputs=inputs | {"trusted-root": ROOT.pem}, post=post)
@@ -351,7 +351,7 @@ def test_an_attachment_may_hear_of_signatures_alone(program: Program) -> None:
 def test_whose_signature_is_required_has_to_be_said(program: Program) -> None:
     ended = sent(program, never, GOOD, trust="", require_signature="true")
     assert ended.code == 2
-    assert "require-signature: is true, and trusted-root and verification-key" in ended.failure
+    assert "require-signature: is true, but trusted-root and verification-key" in ended.failure
 
 
 def test_a_root_that_cannot_be_read_is_reported_with_all_else(program: Program) -> None:
@@ -395,7 +395,7 @@ def test_a_good_signature_is_verified_years_later(
     assert ended.stdout.startswith(line)
     assert "issued under O=Lakeside, CN=Lakeside authority" in ended.stdout
     assert "NOT CONFIRMED" not in ended.stdout
-    assert ended.stdout.splitlines()[-1] == "Who wrote the mail is not checked here."
+    assert ended.stdout.splitlines()[-1] == "The sender of the mail is not checked."
     document = json.loads(verified(program, path, *AT_ROOT, "-o", "json").stdout)
     assert document["ok"] is True
     assert document["checks"][0]["result"] == "ok"
@@ -416,7 +416,10 @@ def test_what_a_mail_says_of_its_signature_is_not_confirmed_without_keys(program
     ended = verified(program, path, environ=NOWHERE)
 
     assert ended.code == 0, ended.log
-    assert "unknown signature: the mail says verified; give --trusted-root" in ended.stdout
+    assert (
+        "unknown signature: the mail says verified; to verify it here, give --trusted-root"
+        in ended.stdout
+    )
     assert "NOT CONFIRMED: signature." in ended.stdout
     document = json.loads(verified(program, path, "-o", "json", environ=NOWHERE).stdout)
     assert document["ok"] is False
@@ -425,7 +428,7 @@ def test_what_a_mail_says_of_its_signature_is_not_confirmed_without_keys(program
 def test_a_mail_that_says_nothing_of_its_signature_needs_none(program: Program) -> None:
     ended = verified(program, mailed(program, GOOD, trust=""), environ=NOWHERE)
     assert ended.code == 0
-    assert "unknown signature: give --trusted-root" in ended.stdout
+    assert "unknown signature: to verify it here, give --trusted-root" in ended.stdout
     assert "NOT CONFIRMED" not in ended.stdout
 
 

@@ -94,7 +94,7 @@ def test_a_template_that_no_evidence_fits_is_4_and_nothing_is_sent(
     ended = program("send", inputs=INPUTS | inputs, post=never)
 
     assert ended.code == 4
-    assert "  mail.txt.j2, line 2: 'workflow' is asked of something that the" in ended.stderr
+    assert "  mail.txt.j2, line 2: 'workflow' is looked up in None: the" in ended.stderr
 
 
 @pytest.mark.parametrize("needs", ["", '{"build": {"result": "failure"}}'], ids=["job", "needs"])
@@ -123,7 +123,7 @@ def test_the_mail_about_a_failed_job_does_without_a_template_that_does_not_fit(
     assert "Failed" in mail.subject
     assert "No evidence was given" in text_of(mail.content)
     assert "<p>Ours</p>" not in mail.html
-    assert ("warning", "a template does not fit") in ended.annotations
+    assert ("warning", "a template cannot be used") in ended.annotations
     assert f"{name.replace('_', '.')}.j2, line " in ended.log
 
 
@@ -133,7 +133,10 @@ BROKEN = [
     ({"mail_txt": "a\n{% if %}"}, "mail.txt.j2, line 2: Expected an expression"),
     ({"summary_md": "{{ a.b( }}"}, "summary.md.j2, line 1: "),
     ({"mail_htm": "a"}, "template-dir 'mail.htm.j2': nothing uses this template"),
-    ({"template-dir": "not/checked/out"}, "template-dir: 'not/checked/out' is no folder to read"),
+    (
+        {"template-dir": "not/checked/out"},
+        "template-dir: 'not/checked/out' is not a readable folder",
+    ),
 ]
 
 
@@ -174,9 +177,9 @@ def test_the_mail_about_a_failed_job_does_without_a_broken_template(
     assert parsed(mail.content)["X-Chainloop-Outcome"] == outcome
     assert text_of(mail.content).startswith(f"{outcome.upper()}: ")
     assert "<p>Ours</p>" not in mail.html
-    assert ("warning", "a template does not fit") in ended.annotations
+    assert ("warning", "a template cannot be used") in ended.annotations
     assert why in ended.log
-    assert "does without your templates, all of it is ours" in ended.log
+    assert "sent with the built-in templates instead of yours" in ended.log
 
     post = Post()
     ended = program("send", inputs=inputs | {"job-status": "success"}, environ=environ, post=post)
@@ -194,14 +197,14 @@ def test_a_secret_in_a_template_keeps_the_mail_about_a_failed_job_too(
     }
     ended = program("send", inputs=inputs, post=never)
     assert ended.code == 4
-    assert "holds the value of password" in ended.stderr
+    assert "contains the value of password" in ended.stderr
 
 
 def test_a_folder_that_is_not_there_is_2(program: Program) -> None:
     ended = program("send", inputs=INPUTS | {"template-dir": "not/there"}, post=never)
 
     assert ended.code == 2
-    assert "template-dir: 'not/there' is no folder to read" in ended.stderr
+    assert "template-dir: 'not/there' is not a readable folder" in ended.stderr
 
 
 def test_the_same_mail_of_one_attempt_has_one_id_and_each_attempt_joins_the_thread(
@@ -260,7 +263,7 @@ def test_two_steps_of_one_job_that_differ_both_mail_and_each_of_them_once(
         assert (ended.code, ended.outputs["sent"]) == (0, "true"), ended.stderr
         ended = program("send", inputs=inputs, environ=environ, post=post)
         assert (ended.code, ended.outputs["sent"]) == (0, "false"), ended.stderr
-        assert ended.outputs["skipped"] == "this very mail was sent before, as the receipt says"
+        assert ended.outputs["skipped"] == "this mail was already sent, according to the receipt"
         (mail,) = post.mails
         sent.append(mail)
     # In one folder, where the second step finds the receipt of the first.

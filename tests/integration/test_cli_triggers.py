@@ -111,7 +111,7 @@ def test_a_run_that_cannot_be_compared_still_has_an_outcome(
     assert sent(program, "changed", never, environ).outputs["sent"] == "false"
     post = Post()
     sent(program, "new-violations", post, environ)
-    assert "nobody knows whether it has new violations" in " ".join(
+    assert "it is not known whether it has new violations" in " ".join(
         text_of(post.mails[0].content).split()
     )
 
@@ -145,13 +145,13 @@ def test_github_knows_how_the_job_before_ended(
     assert b"t0k3n" not in ended.everything()
 
 
-ODD = "the chainloop command does not say (chainloop workflow run list"
+ODD = "the chainloop command gives no answer (chainloop workflow run list"
 
 
 @pytest.mark.parametrize(
     ("listed", "why"),
     [
-        ([{"id": NOW["attestationID"]}], "Chainloop knows no earlier run of this workflow"),
+        ([{"id": NOW["attestationID"]}], "Chainloop has no earlier run of this workflow"),
         ({"x": 1}, f"{ODD} printed no list of runs: '{{\"x\": 1}}')"),
         ([{"id": 1}], f"{ODD}: [0].id is missing, or not a string)"),
     ],
@@ -164,8 +164,8 @@ def test_where_nobody_knows_the_mail_is_sent_and_says_what_was_tried(
     post = Post()
     sent(program, "fixed", post, environ)
     text = " ".join(text_of(post.mails[0].content).split())
-    assert f"Sent although nobody knows whether it fixed what was wrong: {why}, and" in text
-    assert "and GitHub knows no earlier run of this workflow on this branch." in text
+    assert f"Sent because it is not known whether it fixed what was wrong: {why}, and" in text
+    assert "and GitHub has no earlier run of this workflow on this branch." in text
 
 
 def test_a_first_run_has_none_before_it(program: Program, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_first_run_has_none_before_it(program: Program, tmp_path: Path) -> Non
     post = Post()
     sent(program, "new-violations", post, environ)
     text = " ".join(text_of(post.mails[0].content).split())
-    assert "Chainloop knows no earlier run of this workflow." in text
+    assert "Chainloop has no earlier run of this workflow." in text
 
 
 def test_a_command_that_is_not_there_and_a_run_that_is_not_attested(
@@ -183,7 +183,7 @@ def test_a_command_that_is_not_there_and_a_run_that_is_not_attested(
     post = Post()
     sent(program, "new-violations", post, {"PATH": "/nowhere"})
     text = " ".join(text_of(post.mails[0].content).split())
-    assert "the chainloop command does not say (there is no chainloop command on PATH)" in text
+    assert "the chainloop command gives no answer (there is no chainloop command on PATH)" in text
     environ = asking(site, "success")
     ended = program(
         "send",

@@ -61,7 +61,7 @@ def test_a_mail_as_it_was_sent_agrees(program: Program, tmp_path: Path) -> None:
     assert "ok      attestation in the report: as the evidence says" in ended.stdout
     assert "ok      verdict in the report: as the evidence says" in ended.stdout
     assert "WRONG" not in ended.stdout
-    assert "is not checked here" in ended.stdout
+    assert "are not checked: look up" in ended.stdout
 
 
 def test_a_program_reads_the_same(program: Program, tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_report_that_is_none_is_wrong(program: Program, tmp_path: Path, change
     ended = verified(program, with_report(program, tmp_path, change))
 
     assert ended.code == 3
-    assert ended.failure.splitlines()[-1] == "  report: is no report of ours"
+    assert ended.failure.splitlines()[-1] == "  report: is not a report by Chainloop SMTP"
 
 
 def test_a_report_is_no_must(program: Program, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_report_of_another_version_is_not_judged(program: Program, tmp_path: P
     )
     ended = verified(program, path)
 
-    version = f"version '{__version__}9', which another one cannot make anew"
+    version = f"version '{__version__}9', which this version cannot compose again"
     assert f"\nunknown report: made by {version}\n" in ended.stdout
     assert " in the report: " not in ended.stdout
 
@@ -324,7 +324,8 @@ def test_a_mail_without_evidence_has_nothing_to_check(program: Program, tmp_path
     assert ended.code == 3
     assert ended.failure == failure(
         "mail: has no attestation attached\n"
-        "  attach: attestation attaches it. There is nothing to check the mail against.",
+        "  There is nothing to check the mail against. To attach it, send with attach: "
+        "attestation.",
         title=UNREADABLE,
     )
 
@@ -341,7 +342,7 @@ def test_evidence_that_is_damaged_is_named(program: Program, tmp_path: Path) -> 
     assert ended.code == 3
     assert ended.failure == failure(
         "attached attestation.json $: this is an empty list, not an attestation\n"
-        "  Hand over what `chainloop attestation push -o json` printed, or `chainloop workflow run "
+        "  Give what `chainloop attestation push -o json` printed, or `chainloop workflow run "
         "describe --id RUN-ID -o json`.",
         title=UNREADABLE,
     )

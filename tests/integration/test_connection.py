@@ -52,7 +52,7 @@ BOTH_PEM = "Both are PEM; the certificate comes before those of its authorities.
 PUT_TOGETHER = "Give the key as tls-client-key, or put both into one. Both are PEM."
 DECRYPT = "Decrypt it (openssl pkey -in key.pem -out plain.pem), and keep it as a secret."
 PEM_ITSELF = "The PEM text itself can be given too."
-IMPLICIT = "A port that speaks TLS at once, as 465 does, wants tls: implicit."
+IMPLICIT = "For a port that starts with TLS, such as 465, set tls: implicit."
 PORT = "Is the port right and open from here? Hosted runners cannot reach port 25."
 SOCKS = "Is its login right, and does it let this runner reach that host and port?"
 
@@ -108,7 +108,7 @@ def test_another_certificate_than_the_pinned_gets_no_secret(tls: Certificates, m
         f"the server's certificate has the SHA-256 fingerprint {found}, not the pinned one"
     )
     assert result.transactions[0].hint == (
-        "If its operator confirms that it is new, write it into tls-fingerprint."
+        "If its operator confirms the new certificate, set tls-fingerprint to it."
     )
     assert b"AUTH" not in server.received
     assert b"MAIL" not in server.received
@@ -123,7 +123,7 @@ def test_a_pin_works_with_the_oldest_tls_that_is_spoken(tls: Certificates) -> No
     assert said == (
         f"127.0.0.1:{server.port}: the server's certificate has the SHA-256 fingerprint {found}, "
         "not the pinned one\n"
-        "  If its operator confirms that it is new, write it into tls-fingerprint."
+        "  If its operator confirms the new certificate, set tls-fingerprint to it."
     )
 
 
@@ -204,7 +204,7 @@ def test_pem_text_lies_in_a_file_for_its_owner_only_and_not_for_long(
             "",
             (
                 "tls-client-cert",
-                "the PEM text does not hold both a certificate and its key",
+                "the PEM text does not contain both a certificate and its key",
                 PUT_TOGETHER,
             ),
         ),
@@ -213,7 +213,7 @@ def test_pem_text_lies_in_a_file_for_its_owner_only_and_not_for_long(
             "cert",
             (
                 "tls-client-cert",
-                "the PEM text holds no certificate, or the PEM text no key",
+                "the PEM text contains no certificate, or the PEM text no key",
                 BOTH_PEM,
             ),
         ),
@@ -248,10 +248,10 @@ def test_a_key_that_is_cut_off_is_not_quoted_either(tls: Certificates, cut: str)
     with pytest.raises(OptionsError) as caught:
         check_files(cut, tls.client_cert.read_text(), cut)
     assert caught.value.problems == (
-        Problem("tls-ca-file", "the PEM text holds no PEM certificate"),
+        Problem("tls-ca-file", "the PEM text contains no PEM certificate"),
         Problem(
             "tls-client-cert",
-            "the PEM text holds no certificate, or the PEM text no key",
+            "the PEM text contains no certificate, or the PEM text no key",
             BOTH_PEM,
         ),
     )
@@ -295,7 +295,7 @@ def test_a_pipe_is_no_certificate(tmp_path: Path) -> None:
     pipe = str(tmp_path / "pipe")
     with pytest.raises(OptionsError) as caught:
         check_files(pipe, pipe, pipe)
-    hint = "Write what comes through it to a file first, and name that."
+    hint = "Write its contents to a file first, and give that file."
     assert caught.value.problems == (
         Problem("tls-ca-file", f"'{pipe}' is a pipe, not a file", hint),
         Problem("tls-client-cert", f"'{pipe}' is a pipe, not a file", hint),
@@ -372,31 +372,37 @@ def _files(folder: Path, tls: Certificates) -> dict[str, str]:
             "empty",
             "",
             "tls-client-cert",
-            "{empty} does not hold both a certificate and its key",
+            "{empty} does not contain both a certificate and its key",
             PUT_TOGETHER,
         ),
         (
             "cert",
             "",
             "tls-client-cert",
-            "{cert} does not hold both a certificate and its key",
+            "{cert} does not contain both a certificate and its key",
             PUT_TOGETHER,
         ),
         (
             "key",
             "",
             "tls-client-cert",
-            "{key} does not hold both a certificate and its key",
+            "{key} does not contain both a certificate and its key",
             PUT_TOGETHER,
         ),
         (
             "cert",
             "empty",
             "tls-client-cert",
-            "{cert} holds no certificate, or {empty} no key",
+            "{cert} contains no certificate, or {empty} no key",
             BOTH_PEM,
         ),
-        ("key", "key", "tls-client-cert", "{key} holds no certificate, or {key} no key", BOTH_PEM),
+        (
+            "key",
+            "key",
+            "tls-client-cert",
+            "{key} contains no certificate, or {key} no key",
+            BOTH_PEM,
+        ),
         (
             "cert",
             "other",
@@ -445,7 +451,7 @@ def test_a_bundle_has_a_largest_size(tls: Certificates, tmp_path: Path, size: in
 def test_a_file_of_authorities_without_one_is_told(tls: Certificates) -> None:
     assert error_of(lambda: check_files(str(tls.client_key), "", ""), OptionsError) == (
         "tls-ca-file",
-        f"{quoted_path(str(tls.client_key))} holds no PEM certificate",
+        f"{quoted_path(str(tls.client_key))} contains no PEM certificate",
         "",
     )
 
@@ -560,7 +566,7 @@ def test_the_server_is_named_in_the_handshake_unless_it_is_an_address(
 
 
 NAME_HINT = (
-    "The certificate has to name {} as a subject alternative name; its common name does not "
+    "The certificate must name {} as a subject alternative name; its common name does not "
     "count. Set host to a name that it has, or have a new certificate issued."
 )
 
@@ -690,12 +696,13 @@ class Slow(Scripted):
     [
         (
             b"\x15\x03\x01\x00\x02\x02\x46",
-            f"the server speaks TLS, and not in clear\n  {IMPLICIT}",
+            f"the server expects TLS from the start\n  {IMPLICIT}",
         ),
         (
             b"",
             "the server closed the connection\n"
-            f"  Its log says why; too many connections or a block list are usual. {IMPLICIT}",
+            "  Its log says why; common causes are too many connections and block lists. "
+            f"{IMPLICIT}",
         ),
     ],
     ids=["an alert", "nothing"],
@@ -726,7 +733,7 @@ def test_a_port_that_waits_for_tls_is_found_out_after_a_short_silence(
     assert time.monotonic() - started < 40
     assert said == (
         f"127.0.0.1:{server.port}: the server says nothing before TLS begins\n"
-        "  Write tls: implicit for this port."
+        "  Set tls: implicit for this port."
     )
     assert server.mails == []
 
@@ -883,7 +890,7 @@ def test_behind_a_proxy_nothing_counts_as_loopback() -> None:
             )
 
     assert said == (
-        f"localhost:{server.port}: the password was not sent, since the connection has no TLS\n"
+        f"localhost:{server.port}: the password was not sent, because the connection has no TLS\n"
         "  Use tls: auto, or auth: none for a relay that needs no login."
     )
     assert server.logins == []
@@ -950,7 +957,7 @@ def test_what_is_no_http_proxy_is_told(answer: bytes) -> None:
     tunnel = Tunnel(answer=answer)
     with tunnel.http():
         said = refusal_of(lambda: submit(Mailboxes(port=25), proxy=_proxy(tunnel, ProxyKind.HTTP)))
-    assert said == f"proxy 127.0.0.1:{tunnel.port}: it does not answer as an HTTP proxy does"
+    assert said == f"proxy 127.0.0.1:{tunnel.port}: it does not answer like an HTTP proxy"
 
 
 def test_what_is_no_socks_proxy_is_told() -> None:
@@ -1056,12 +1063,12 @@ REFUSED_BY_PROXY = "Does it let this runner reach that host and port? Many allow
         (
             b"HTTP/1.1 200 OK\r\n",
             RecipientStatus.REFUSED,
-            "it does not answer as an HTTP proxy does",
+            "it does not answer like an HTTP proxy",
         ),
         (
             b"ICY 200 OK\r\n\r\n",
             RecipientStatus.REFUSED,
-            "it does not answer as an HTTP proxy does",
+            "it does not answer like an HTTP proxy",
         ),
     ],
 )
@@ -1090,7 +1097,7 @@ def test_behind_its_answer_the_mail_server_speaks(answer: bytes) -> None:
         proxy = Proxy(kind=ProxyKind.HTTP, host="127.0.0.1", port=http.port)
         result = submit(Mailboxes(port=25), host="nowhere.test", tls=Tls.NONE, proxy=proxy)
     assert http.received == TO_NOWHERE + b"\r\n"
-    assert result.transactions[0].why == "the server does not take mail now: 554 5.3.2 no service"
+    assert result.transactions[0].why == "the server does not accept mail now: 554 5.3.2 no service"
 
 
 def test_an_answer_of_a_proxy_that_is_longer_than_16_kib_is_none() -> None:
@@ -1099,7 +1106,7 @@ def test_an_answer_of_a_proxy_that_is_longer_than_16_kib_is_none() -> None:
     with Scripted(ASKED | {"end": spoken}) as http:
         proxy = Proxy(kind=ProxyKind.HTTP, host="127.0.0.1", port=http.port)
         said = refusal_of(lambda: submit(Mailboxes(port=25), host="nowhere.test", proxy=proxy))
-    assert said == f"proxy 127.0.0.1:{http.port}: it does not answer as an HTTP proxy does"
+    assert said == f"proxy 127.0.0.1:{http.port}: it does not answer like an HTTP proxy"
 
 
 def test_a_host_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1254,7 +1261,7 @@ def test_the_wire_in_clear() -> None:
             wire.read()
         assert str(caught.value) == (
             f"127.0.0.1:{server.port}: the server closed the connection\n"
-            "  Its log says why; too many connections or a block list are usual."
+            "  Its log says why; common causes are too many connections and block lists."
         )
         assert (caught.value.is_temporary, wire.is_closed) == (True, True)
     assert server.received == b"NOOP\r\nRSET\r\nQUIT\r\n"
@@ -1286,8 +1293,8 @@ def test_the_wire_in_tls(tls: Certificates, version: ssl.TLSVersion, trips: int)
 @pytest.mark.parametrize(
     ("unasked", "why", "is_goodbye"),
     [
-        (b"250 what\r\n", "the server speaks without being asked: 250 what", False),
-        (b"25", "the server speaks without being asked: half a line", False),
+        (b"250 what\r\n", "the server sent an unexpected reply: 250 what", False),
+        (b"25", "the server sent an unexpected reply: half a line", False),
         (b"421 4.3.2 bye\r\n", "the server ends the session: 421 4.3.2 bye", True),
         (b"421 4.3.2 bye\r\n250 x", "the server ends the session: 421 4.3.2 bye", True),
     ],

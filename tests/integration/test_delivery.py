@@ -147,13 +147,13 @@ def test_a_refused_starttls_gets_no_secret_and_no_mail() -> None:
         (
             "wrong_name",
             "IP address mismatch, certificate is not valid for '127.0.0.1'",
-            "The certificate has to name 127.0.0.1 as a subject alternative name; its common name "
+            "The certificate must name 127.0.0.1 as a subject alternative name; its common name "
             "does not count. Set host to a name that it has, or have a new certificate issued.",
         ),
         (
             "expired",
             "certificate has expired",
-            "Its operator has to renew it, unless this machine's clock is wrong.",
+            "Its operator must renew it, unless this machine's clock is wrong.",
         ),
     ],
 )
@@ -222,7 +222,7 @@ def test_implicit_tls_to_a_starttls_port_gets_the_hint() -> None:
         said = refusal_of(lambda: submit(server, user=USER, tls=Tls.IMPLICIT))
 
     assert "TLS failed during TLS handshake: wrong version number" in said
-    assert "A port that speaks in clear at first, as 587 does, wants tls: starttls." in said
+    assert "For a port that starts without TLS, such as 587, set tls: starttls." in said
 
 
 def test_starttls_to_an_implicit_tls_port_gets_the_hint(tls: Certificates) -> None:
@@ -230,7 +230,7 @@ def test_starttls_to_an_implicit_tls_port_gets_the_hint(tls: Certificates) -> No
         said = refusal_of(lambda: submit(server, user=USER, tls=Tls.STARTTLS, timeout=0.5))
 
     assert "no answer in time, waiting for the greeting" in said
-    assert "A port that speaks TLS at once, as 465 does, wants tls: implicit." in said
+    assert "For a port that starts with TLS, such as 465, set tls: implicit." in said
     assert server.received == b""
 
 
@@ -328,7 +328,7 @@ def test_without_tls_no_credential_leaves_loopback(host: str, auth: Auth) -> Non
     with Scripted(until(script(auth="CRAM-MD5 PLAIN LOGIN"), "ehlo"), host=host) as server:
         said = refusal_of(lambda: submit(server, host=host, user=USER, auth=auth))
 
-    assert "the password was not sent, since the connection has no TLS" in said
+    assert "the password was not sent, because the connection has no TLS" in said
     assert re.fullmatch(rb"EHLO \S+\r\n", server.received)
 
 
@@ -476,7 +476,7 @@ def test_many_silent_addresses_end_by_the_deadline(monkeypatch: pytest.MonkeyPat
             monkeypatch.undo()
             _visit(server)
 
-    assert "the deadline of 1 seconds is over" in said or "no answer in time, connecting" in said
+    assert "the deadline of 1 seconds has passed" in said or "no answer in time, connecting" in said
 
 
 def test_a_refused_connection_is_told() -> None:
@@ -592,14 +592,14 @@ def test_auth_in_the_old_style_is_understood(line: str) -> None:
             Tls.NONE,
             Auth.AUTO,
             "none, auth is auto",
-            "The server may offer a login only over TLS: write tls: auto.",
+            "The server may offer a login only over TLS: set tls: auto.",
         ),
         (
             "",
             Tls.IMPLICIT,
             Auth.AUTO,
             "none, auth is auto",
-            "A relay that needs no login takes auth: none.",
+            "For a relay that needs no login, set auth: none.",
         ),
         (
             "NTLM GSSAPI",
@@ -626,7 +626,9 @@ def test_no_common_mechanism_sends_no_password(
         said = refusal_of(lambda: submit(server, user=USER, auth=wanted, tls=mode, ca=ca))
 
     where = f"127.0.0.1:{server.port}"
-    assert said == f"{where}: no common way to log in: the server offers {told}\n  {hint}"
+    assert (
+        said == f"{where}: no common authentication mechanism: the server offers {told}\n  {hint}"
+    )
     assert server.received.startswith(b"EHLO")
     assert b"AUTH" not in server.received
 
@@ -686,7 +688,7 @@ def test_endless_challenges_are_cancelled(mechanism: str, answers: int) -> None:
     with Scripted(steps) as server:
         said = refusal_of(lambda: submit(server, user=USER))
 
-    assert f"{mechanism} failed: the server asks for more than the mechanism has" in said
+    assert f"{mechanism} failed: the server asks for more steps than the mechanism has" in said
     assert server.received.endswith(b"\r\n*\r\n")
 
 
@@ -748,7 +750,7 @@ def test_a_server_that_speaks_unasked_gets_nothing_more(extra: bytes, told: str)
     with Scripted(steps) as server:
         result = submit(server, user=USER)
     (attempt,) = result.transactions
-    assert attempt.why == f"the server speaks without being asked: {told}"
+    assert attempt.why == f"the server sent an unexpected reply: {told}"
     assert [result.status for result in result.results] == [RecipientStatus.REFUSED]
     assert b"AUTH" not in server.received
 
@@ -950,7 +952,7 @@ def test_a_mail_over_the_announced_size_is_not_even_begun() -> None:
     with Mailboxes(size_limit=10_000).running() as server:
         said = refusal_of(lambda: submit(server, a_mail(content=b"x: y\r\n\r\n" + b"z\r\n" * 5000)))
 
-    assert "the mail has 15,008 octets, the server takes 10,000" in said
+    assert "the mail has 15,008 bytes, the server accepts 10,000" in said
     assert server.mails == []
 
 
@@ -1168,7 +1170,7 @@ def test_a_drip_ends_by_the_deadline(tls: Certificates, name: str) -> None:
                 server, user=USER, tls=Tls.STARTTLS, ca=tls.ca_file, timeout=60, deadline=1.2
             )
         )
-        assert "no answer in time" in said or "the deadline of 1.2 seconds is over" in said
+        assert "no answer in time" in said or "the deadline of 1.2 seconds has passed" in said
 
 
 @pytest.mark.parametrize("then", [Then.STALL, Then.SIP])
@@ -1190,7 +1192,7 @@ def test_a_server_that_hardly_reads_ends_by_the_deadline(
             )
         )
 
-    assert "no answer in time, sending" in said or "the deadline of 4 seconds is over" in said
+    assert "no answer in time, sending" in said or "the deadline of 4 seconds has passed" in said
     assert "not known" not in said
 
 
@@ -1229,7 +1231,7 @@ def test_a_greeting_other_than_220_is_a_refusal(code: bytes) -> None:
     with Scripted(steps) as server:
         said = refusal_of(lambda: submit(server))
 
-    assert "the server does not take mail now: " in said
+    assert "the server does not accept mail now: " in said
     assert server.received == b""
 
 
@@ -1245,11 +1247,11 @@ def test_a_refused_ehlo_is_told() -> None:
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        (b"250 " + b"x" * 1_000_000 + b"\r\n", "line is longer than 4096 octets"),
-        (b"250 " + b"x" * 5_000 + b"\r\n", "line is longer than 4096 octets"),
-        (b"250-SIZE " + b"9" * 20_000 + b"\r\n250 ok\r\n", "line is longer than 4096 octets"),
-        (b"250-xxxxxx\r\n" * 10_000 + b"250 ok\r\n", "reply is longer than 65536 octets"),
-        (b"250-\n" * 1_000_000, "reply is longer than 65536 octets"),
+        (b"250 " + b"x" * 1_000_000 + b"\r\n", "line is longer than 4096 bytes"),
+        (b"250 " + b"x" * 5_000 + b"\r\n", "line is longer than 4096 bytes"),
+        (b"250-SIZE " + b"9" * 20_000 + b"\r\n250 ok\r\n", "line is longer than 4096 bytes"),
+        (b"250-xxxxxx\r\n" * 10_000 + b"250 ok\r\n", "reply is longer than 65536 bytes"),
+        (b"250-\n" * 1_000_000, "reply is longer than 65536 bytes"),
     ],
     ids=["1 MB line", "long line", "long number", "10,000 lines", "no end"],
 )

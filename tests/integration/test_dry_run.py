@@ -89,4 +89,4 @@ def test_a_clock_that_is_none_is_an_error(program: Program, epoch: str) -> None:
     )
 
     assert ended.code == 2
-    assert f"SOURCE_DATE_EPOCH: '{epoch}' is no number of seconds since 1970" in ended.stderr
+    assert f"SOURCE_DATE_EPOCH: '{epoch}' is not a number of seconds since 1970" in ended.stderr

@@ -126,7 +126,7 @@ def test_the_deadline_counts_from_where_connecting_begins() -> None:
         now[0] = PLAIN.deadline + 1
         sent = send_one(a_mail(), registration(server), PLAIN, clock=clock, early=early)
     assert state(sent) is RecipientStatus.DEFERRED
-    assert "the deadline of 8 seconds is over" in sent.transactions[-1].why
+    assert "the deadline of 8 seconds has passed" in sent.transactions[-1].why
     assert server.sessions == [b""]
 
 

@@ -107,7 +107,7 @@ def test_an_interrupted_run_leaves_a_receipt_and_the_mail(program: Program) -> N
         post=Post(trouble=Problem("smtp", "interrupted"), is_interrupted=True),
     )
     assert ended.code == 130
-    assert "Interrupted: sent to 0 of 1; 1 put off for now." in ended.log
+    assert "Interrupted: sent to 0 of 1; 1 deferred." in ended.log
     (told,) = json.loads(Path(ended.outputs["receipt"]).read_bytes())["deliveries"]
     assert told["interrupted"] is True
     assert Path(ended.outputs["eml"]).exists()
@@ -232,7 +232,7 @@ def test_a_refused_login_fails_every_mail_and_is_tried_once() -> None:
     assert all("refused the login of ci" in each.transactions[-1].why for each in found)
 
 
-# --- what is out of step -----------------------------------------------------------------------
+# --- what is out of sync -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("extensions", [FULL, ("PIPELINING", "AUTH PLAIN")], ids=["bdat", "data"])
@@ -246,7 +246,7 @@ def test_a_refused_rset_casts_doubt_on_what_was_accepted_before_it(
             key=lambda each: each.mail.message_id,
         )
     assert state(first) is RecipientStatus.UNKNOWN
-    assert "out of step" in first.transactions[-1].why
+    assert "out of sync" in first.transactions[-1].why
     assert server.times(b"Subject: mail 0.\r\n") == 1
     for each in others:
         times = server.times(each.mail.content[:18])

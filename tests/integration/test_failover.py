@@ -133,9 +133,9 @@ def submit(user: str = "ci", *, attempts: int = 12, **transport: object) -> Deli
 
 FAILURES = {
     "hangs up": ({}, "the server closed the connection"),
-    "says 421": ({"says": LATER}, "the server does not take mail now: 421 4.3.2 not now"),
-    "says 450": ({"says": b"450 later\r\n"}, "the server does not take mail now: 450 later"),
-    "says 554": ({"says": b"554 no DNS\r\n"}, "the server does not take mail now: 554 no DNS"),
+    "says 421": ({"says": LATER}, "the server does not accept mail now: 421 4.3.2 not now"),
+    "says 450": ({"says": b"450 later\r\n"}, "the server does not accept mail now: 450 later"),
+    "says 554": ({"says": b"554 no DNS\r\n"}, "the server does not accept mail now: 554 no DNS"),
     "is no mail server": (
         {"says": b"HTTP/1.1 400 Bad Request\r\n"},
         "the server does not speak SMTP: HTTP/1.1 400 Bad Request",
@@ -241,7 +241,7 @@ def test_where_every_address_fails_for_good_nothing_is_tried_again(
         assert [one.visits, two.visits] == [1, 1]
     assert state(delivery) is RecipientStatus.REFUSED
     assert [each.why for each in delivery.transactions] == [
-        "the server does not take mail now: 554 not you",
+        "the server does not accept mail now: 554 not you",
         "the server refused EHLO: 550 no",
     ]
 

@@ -52,7 +52,7 @@ def test_the_last_run_with_an_end_before_this_one_counts(
 @pytest.mark.parametrize("runs", [(), ((7, "failure"), (6, "skipped"))], ids=["none", "no end"])
 def test_a_first_run_has_none_before_it(site: Site, runs: tuple[tuple[int, str]]) -> None:
     found = asked(site, *runs)
-    assert found == Previous(source="GitHub knows no earlier run of this workflow on this branch")
+    assert found == Previous(source="GitHub has no earlier run of this workflow on this branch")
 
 
 def test_a_refusal_says_which_permission_is_lacking(site: Site) -> None:
@@ -73,7 +73,7 @@ def test_a_refusal_says_which_permission_is_lacking(site: Site) -> None:
     [([1], None), ({"x": 1}, None), (None, [1]), (None, {"workflow_runs": [1]})],
 )
 def test_what_is_not_understood_is_said_to_be(site: Site, this: Any, listed: Any) -> None:
-    assert asked(site, this=this, listed=listed).source == "what GitHub answers is not understood"
+    assert asked(site, this=this, listed=listed).source == "GitHub's reply cannot be parsed"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_not_json_is_not_understood_either(site: Site, body: bytes) -> N
     asked(site)
     site.answers[LISTED] = answer(body)
     found = github.find_previous(JOB, {"GITHUB_API_URL": site.base}, "t0k3n", 5, 20)
-    assert found.source == "what GitHub answers is not understood"
+    assert found.source == "GitHub's reply cannot be parsed"
 
 
 def test_a_run_is_one_part_of_the_path(site: Site) -> None:
@@ -164,13 +164,13 @@ def test_a_comparison_that_is_refused_says_why(site: Site) -> None:
 def test_without_a_good_run_nobody_is_known(site: Site) -> None:
     assert wrote(site, {}, end="cancelled") == (
         [],
-        "GitHub knows no earlier run of this workflow on this branch",
+        "GitHub has no earlier run of this workflow on this branch",
     )
 
 
 @pytest.mark.parametrize("compared", [{}, {"commits": [1]}, {"commits": [{}]}])
 def test_commits_that_are_not_understood_name_nobody(site: Site, compared: object) -> None:
-    assert wrote(site, compared) == ([], "what GitHub answers is not understood")
+    assert wrote(site, compared) == ([], "GitHub's reply cannot be parsed")
 
 
 @pytest.mark.parametrize("size", [16 * 1024 * 1024, 16 * 1024 * 1024 + 1])

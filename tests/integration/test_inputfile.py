@@ -18,7 +18,7 @@ from program import INPUTS, Post, Program, never
 LIMIT = 2048
 PIPE = (
     "is a pipe, not a file",
-    "Write what comes through it to a file first, and name that.",
+    "Write its contents to a file first, and give that file.",
 )
 NEVER_ENDS = (
     "did not end within 0.2 seconds",
@@ -332,7 +332,7 @@ def test_a_password_has_to_come_by_the_deadline(program: Program) -> None:
         ended = program("send", "--password-stdin", "--deadline", "0.2", stdin=stream, post=never)
     assert (ended.code, ended.stderr) == (
         2,
-        "The options are not right.\n"
+        "Invalid options.\n"
         "  password-stdin: did not end within 0.2 seconds\n"
         f"    {NEVER_ENDS[1]}\n",
     )
@@ -354,7 +354,7 @@ def test_a_password_that_is_too_long_is_refused(program: Program) -> None:
     ended = program("send", "--password-stdin", stdin=stdin, post=never)
     assert (ended.code, ended.stderr) == (
         2,
-        "The options are not right.\n  password-stdin: is larger than 64 KiB\n",
+        "Invalid options.\n  password-stdin: is larger than 64 KiB\n",
     )
 
 
@@ -415,13 +415,11 @@ def test_a_mail_to_verify_may_be_missing_or_have_another_name(program: Program) 
     ended = program("verify", "mail", is_actions=False)
     assert (ended.code, ended.stderr) == (
         2,
-        "The options are not right.\n"
-        "  mail 'mail': there is no such file\n"
-        "    Did you mean 'out/1.eml'?\n",
+        "Invalid options.\n  mail 'mail': there is no such file\n    Did you mean 'out/1.eml'?\n",
     )
 
 
-DOT = "A hidden name only matches with its dot."
+DOT = "To match a hidden name, write its leading dot."
 
 
 @pytest.mark.parametrize(
@@ -438,7 +436,7 @@ DOT = "A hidden name only matches with its dot."
         (
             {"template-dir": "templates"},
             [
-                "template-dir: 'templates' is no folder to read: no such file or directory",
+                "template-dir: 'templates' is not a readable folder: no such file or directory",
                 "Did you mean 'app/mails'?",
             ],
         ),

@@ -85,10 +85,10 @@ def test_where_the_server_takes_no_such_address_the_others_get_their_mail(
     assert session.isascii()
     assert ended.outputs["accepted"] == json.dumps([SECURITY])
     assert ended.outputs["refused"] == json.dumps([JOERG])
-    why = "this address goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)"
+    why = "this address is not ASCII, and the server does not accept such addresses (SMTPUTF8)"
     assert f"{JOERG}: {why}" in ended.log
     if require == "all":
-        assert "Name an ASCII address of the same mailbox" in ended.stderr
+        assert "Use an ASCII address of the same mailbox" in ended.stderr
     states = {
         each["address"]: each["state"] for each in receipt(ended.outputs["receipt"])["recipients"]
     }
@@ -146,6 +146,6 @@ def test_the_rehearsal_parts_them_as_a_send_would(program: Program) -> None:
         enough = program("check", inputs=given(server, **inputs, require="any"))
     assert bad.code == 5
     assert "would go to 1 of 2 recipients" in bad.stdout
-    assert f"{JOERG}: this address goes beyond ASCII" in bad.stderr
+    assert f"{JOERG}: this address is not ASCII" in bad.stderr
     assert enough.code == 0
     assert all(session.isascii() for session in server.sessions)

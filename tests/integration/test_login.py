@@ -33,7 +33,7 @@ WRONG_TOKEN = (
     "The token is not for the mailbox in user, or its scope does not allow SMTP: check user and "
     "oauth2-scope."
 )
-ASKS_FOR_MORE = "the server asks for more than the mechanism has"
+ASKS_FOR_MORE = "the server asks for more steps than the mechanism has"
 
 
 def submit(
@@ -100,7 +100,8 @@ def test_a_token_is_shown_to_no_mechanism_for_passwords() -> None:
         said = refusal_of(lambda: submit(server, password=TOKEN, has_token=True))
 
     assert said == (
-        f"127.0.0.1:{server.port}: no common way to log in: the server offers PLAIN LOGIN CRAM-MD5 "
+        f"127.0.0.1:{server.port}: no common authentication mechanism: the server offers PLAIN "
+        "LOGIN CRAM-MD5 "
         "SCRAM-SHA-256, auth is auto\n"
         "  Set auth to one of the mechanisms that the server offers."
     )
@@ -276,7 +277,7 @@ def test_a_scram_server_that_proves_nothing_gets_no_mail() -> None:
 
     assert said == (
         f"127.0.0.1:{server.port}: SCRAM-SHA-256 failed: the server has not proved that it knows "
-        "the password\n  It may be another server than you think."
+        "the password\n  This may not be the server you expect."
     )
     assert b"MAIL" not in server.received
 
@@ -286,8 +287,8 @@ def test_a_password_that_saslprep_forbids_is_told_before_anything_of_it_is_sent(
         said = refusal_of(lambda: submit(server, password="bell\x07"))
 
     assert said == (
-        f"127.0.0.1:{server.port}: SCRAM-SHA-256 failed: user or password holds what SASLprep "
-        "(RFC 4013) forbids"
+        f"127.0.0.1:{server.port}: SCRAM-SHA-256 failed: user or password contains characters "
+        "that SASLprep (RFC 4013) forbids"
     )
     assert b"AUTH" not in server.received
 
@@ -298,7 +299,7 @@ def test_without_tls_no_token_leaves_loopback(host: str) -> None:
         said = refusal_of(lambda: submit(server, host=host, password=TOKEN, has_token=True))
 
     assert said == (
-        f"{host}:{server.port}: the password was not sent, since the connection has no TLS\n"
+        f"{host}:{server.port}: the password was not sent, because the connection has no TLS\n"
         "  Use tls: auto, or auth: none for a relay that needs no login."
     )
     assert b"AUTH" not in server.received

@@ -52,8 +52,8 @@ def test_a_mail_that_is_taken_without_the_login_is_told_as_taken_and_the_login_a
     assert attempt.mechanism == ""
     assert str(attempt.reply) == "250 2.0.0 queued"
     assert attempt.notes == (
-        f"{REFUSED}; it took the mail all the same, without a login: check user and password, or "
-        "write auth: none if it needs none",
+        f"{REFUSED}; it still accepted the mail, without a login: check user and password, or "
+        "set auth: none if it needs no login",
     )
 
 
@@ -163,7 +163,7 @@ def test_an_answer_that_is_none_to_a_login_is_out_of_step(answer: bytes) -> None
     with Sink(always=Fault(answers=[(b"AUTH", answer)])) as server:
         delivery = submit(server, attempts=1)
     assert state(delivery) is RecipientStatus.UNKNOWN
-    assert "out of step" in delivery.transactions[0].why
+    assert "out of sync" in delivery.transactions[0].why
 
 
 @pytest.mark.parametrize("extensions", [FULL, APART], ids=["with the content", "apart"])

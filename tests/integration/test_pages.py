@@ -42,7 +42,7 @@ def test_the_readme_lists_every_command(capsys: pytest.CaptureFixture[str]) -> N
             listed.append([*listed[-1][:2], *words[1:]] if words[0] == "…" else words)
             helped(capsys, *listed[-1])
     assert cli.main(["nonsense"], {}) == 2
-    there_are = re.findall(r"There are: (.+?)\.", capsys.readouterr().err)[0].split(", ")
+    there_are = re.findall(r"Available: (.+?)\.", capsys.readouterr().err)[0].split(", ")
     assert {words[0] for words in listed} == set(there_are)
     for group in ("registered", "attached"):
         under = {words[2] for words in listed if words[1:2] == [group]}

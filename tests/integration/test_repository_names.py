@@ -81,7 +81,7 @@ def test_the_nearest_file_counts_up_to_the_root_of_the_repository(
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("projectName: [", ".chainloop.yml:2:1: is no YAML"),
+        ("projectName: [", ".chainloop.yml:2:1: is not YAML"),
         ("projectName: !!python/name:os.system x\n", ".chainloop.yml:1:14"),
         (" " * 70_000, ".chainloop.yml: is larger than"),
     ],

@@ -373,8 +373,8 @@ def test_an_earlier_run_may_have_left_nothing(
     assert previous("a.json\nmissing.json\nempty.json\nb.json") == Evidence(
         previous=(b"[1]", b"[2]"),
         absences=(
-            "previous-attestation 'missing.json': is not there, or empty",
-            "previous-attestation 'empty.json': is not there, or empty",
+            "previous-attestation 'missing.json': is missing or empty",
+            "previous-attestation 'empty.json': is missing or empty",
         ),
     )
 
@@ -449,7 +449,7 @@ def test_an_earlier_run_may_have_left_nothing_behind_a_url(site: Site) -> None:
     assert replace(evidence, network_seconds=0) == Evidence(
         previous=(b"[1]",),
         absences=(
-            "previous-attestation 'https://127.0.0.1/empty.json': is not there, or empty",
+            "previous-attestation 'https://127.0.0.1/empty.json': is missing or empty",
             "previous-attestation 'https://127.0.0.1/gone.json': the server answers 404",
         ),
     )

@@ -229,7 +229,7 @@ def test_every_page_is_read_and_no_page_before_it_is_wanted(folder: Path) -> Non
 
 def test_pages_that_go_round_in_a_circle_are_an_error(folder: Path) -> None:
     environ = stand_in(folder, "print('[]'); print('INF --next again', file=sys.stderr)")
-    why = "chainloop workflow run list: its pages go round in a circle"
+    why = "chainloop workflow run list: its pages repeat"
     assert list_failure(environ) == (why, "")
 
 

@@ -15,13 +15,13 @@ from chainloop_smtp.source import files
 from chainloop_smtp.source.files import Workspace, collect
 from refusal import error_of
 
-LINK = "\n  A link is attached only where it stays inside."
+LINK = "\n  A link is attached only if it stays inside."
 COPY = "\n  Copy it into the workspace in a step before."
-FOLDER = "\n  Write what in it is to be attached, such as dist/*.json."
+FOLDER = "\n  Name the files in it to attach, such as dist/*.json."
 ARCHIVE = "\n  Pack them into one archive in a step before."
 LESS = (
-    "\n  Attach less, or raise attach-max-size: most servers take 10 to 25 MB, and a mail is "
-    "larger by a third than what is attached to it."
+    "\n  Attach less, or raise attach-max-size: most servers accept 10 to 25 MB, and a mail "
+    "is a third larger than its attachments."
 )
 SECRET = b"what lies outside is nobody's business"
 LIMIT = 1000
@@ -278,7 +278,7 @@ def _same_folder() -> Iterator[None]:
 @pytest.mark.parametrize("pattern", ["proc/self/environ", "proc/self/status", "dev/null"])
 def test_the_running_system_is_no_file_even_in_a_workspace_of_everything(pattern: str) -> None:
     assert refused(Path("/"), pattern) == [
-        f"attach '{pattern}': is no file, but a part of the running system"
+        f"attach '{pattern}': is not a file but part of the running system"
     ]
 
 
@@ -380,7 +380,7 @@ def test_files_that_are_too_large_together_are_named_with_their_sizes(workspace:
         collect(["a.json", "large.bin"], {"GITHUB_WORKSPACE": str(workspace)}, LIMIT, others)
 
     assert [str(each) for each in caught.value.problems] == [
-        "attach-max-size: the attachments have 1,817 octets together, 1,000 are allowed: "
+        "attach-max-size: the attachments have 1,817 bytes in total, 1,000 are allowed: "
         f"'large.bin' 1,500, 'attestation.json' 300, 'a.json' 17{LESS}"
     ]
 
@@ -390,7 +390,7 @@ def test_what_is_as_large_as_allowed_is_attached(workspace: Path) -> None:
 
     assert found(workspace, "large.bin") == ["large.bin"]
     assert refused(workspace, "large.bin", limit=LIMIT - 1) == [
-        "attach-max-size: the attachments have 1,000 octets together, 999 are allowed: "
+        "attach-max-size: the attachments have 1,000 bytes in total, 999 are allowed: "
         f"'large.bin' 1,000{LESS}"
     ]
 
@@ -406,7 +406,7 @@ def test_what_is_attached_besides_leaves_less_room(workspace: Path, size: int) -
     where, why, _ = error_of(lambda: collect(["a.json"], environ, LIMIT, others), OptionsError)
     assert (where, why) == (
         "attach-max-size",
-        "the attachments have 1,001 octets together, 1,000 are allowed: 'report.json' 984, "
+        "the attachments have 1,001 bytes in total, 1,000 are allowed: 'report.json' 984, "
         "'a.json' 17",
     )
 
@@ -415,7 +415,7 @@ def test_of_files_of_one_size_the_first_by_name_is_named_first(workspace: Path) 
     for name in ("b.bin", "a.bin", "c.bin"):
         (workspace / name).write_bytes(b"x" * 400)
     assert refused(workspace, "b.bin", "a.bin", "c.bin") == [
-        "attach-max-size: the attachments have 1,200 octets together, 1,000 are allowed: "
+        "attach-max-size: the attachments have 1,200 bytes in total, 1,000 are allowed: "
         f"'a.bin' 400, 'b.bin' 400, 'c.bin' 400{LESS}"
     ]
 
@@ -436,7 +436,7 @@ def test_what_comes_besides_files_counts_alone(workspace: Path) -> None:
     )
     assert (where, why) == (
         "attach-max-size",
-        "the attachments have 1,001 octets together, 1,000 are allowed: 'report.json' 1,001",
+        "the attachments have 1,001 bytes in total, 1,000 are allowed: 'report.json' 1,001",
     )
 
 
@@ -448,7 +448,7 @@ def test_a_list_of_many_names_the_largest(workspace: Path, count: int, more: str
     largest = (f"'part-{number:02}.bin' {100 + number}" for number in range(count)[:-11:-1])
     total = sum(range(100, 100 + count))
     assert refused(workspace, "part-*.bin") == [
-        f"attach-max-size: the attachments have {total:,} octets together, 1,000 are allowed: "
+        f"attach-max-size: the attachments have {total:,} bytes in total, 1,000 are allowed: "
         f"{', '.join(largest)}{more}{LESS}"
     ]
 
@@ -474,7 +474,7 @@ def test_looking_for_files_comes_to_an_end(
     assert found(workspace, "*.txt") == ["notes.txt"]
 
     assert refused(workspace, "*.txt", "*.json") == [
-        "attach '*.json': has to look at more than 7 files"
+        "attach '*.json': must look at more than 7 files"
     ]
 
 

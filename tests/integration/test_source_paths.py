@@ -75,7 +75,7 @@ def test_what_is_no_folder_is_an_options_error(
 
     shown = quoted_path(str(tmp_path / name))
     assert caught.value.problems == (
-        Problem("template-dir", f"{shown} is no folder to read: {why}"),
+        Problem("template-dir", f"{shown} is not a readable folder: {why}"),
     )
 
 
@@ -98,7 +98,7 @@ def test_a_missing_folder_of_templates_names_those_that_exist(
         Path(each).touch()
     assert error_of(lambda: read_templates("templates", ""), OptionsError) == (
         "template-dir",
-        "'templates' is no folder to read: no such file or directory",
+        "'templates' is not a readable folder: no such file or directory",
         hint,
     )
 
@@ -156,7 +156,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
     assert problems(tmp_path) == [
         "template-dir 'mail.txt.j2': is a pipe, not a file\n"
-        "  Write what comes through it to a file first, and name that."
+        "  Write its contents to a file first, and give that file."
     ]
 
 

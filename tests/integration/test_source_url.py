@@ -293,7 +293,7 @@ def broken(handler: BaseHTTPRequestHandler) -> None:
 )
 def test_a_body_that_is_damaged_is_an_error(site: Site, body: Answer) -> None:
     site.answers["/a"] = body
-    why = "cannot be fetched: the answer breaks off or cannot be decoded"
+    why = "cannot be fetched: the reply is cut short or cannot be decoded"
     assert failure(f"{site.base}/a") == (where(site, "/a"), why, "")
 
 
@@ -310,7 +310,7 @@ def test_a_server_that_drips_is_left_at_the_deadline(site: Site) -> None:
     site.answers["/a"] = drip
     assert failure(f"{site.base}/a?token=x", deadline=2) == (
         where(site, "/a"),
-        "the deadline of 2 seconds is over",
+        "the deadline of 2 seconds has passed",
         "The server is slow; if it is known to be, raise deadline.",
     )
 
@@ -340,7 +340,7 @@ def test_the_process_ends_though_the_server_still_drips(site: Site) -> None:
         check=False,
     )
     assert done.returncode == 3
-    assert "the deadline of 1 seconds is over" in done.stderr
+    assert "the deadline of 1 seconds has passed" in done.stderr
     assert is_over.wait(60)
 
 

@@ -26,7 +26,7 @@ MEMORY = (
     "the template needs more than 512 MiB of memory\n"
     "  Look for a text or a list that grows in a loop."
 )
-OUTPUT = "mail.txt.j2: the template makes more than 5,000,000 characters"
+OUTPUT = "mail.txt.j2: the template renders more than 5,000,000 characters"
 
 
 def own(text: str, name: str = "mail.txt.j2") -> Templates:
@@ -91,7 +91,7 @@ def test_a_template_that_takes_for_ever_is_ended(
     monkeypatch.setattr(child, "SECONDS", 2)
 
     assert problem(text) == (
-        "mail.txt.j2: the templates take longer than 2 seconds\n  Look for a loop in a loop."
+        "mail.txt.j2: rendering takes longer than 2 seconds\n  Look for a loop in a loop."
     )
     assert started[-1].returncode == -signal.SIGKILL
 
@@ -276,13 +276,13 @@ def test_a_limit_is_one_clear_error_and_keeps_no_mail_about_a_failed_job(
     inputs = INPUTS | {"template-dir": str(tmp_path), "job-status": status}
     ended = program("send", inputs=inputs, post=post)
 
-    why = "mail.txt.j2: the templates take longer than 2 seconds"
+    why = "mail.txt.j2: rendering takes longer than 2 seconds"
     assert why in ended.log
     assert "Traceback" not in ended.log
     if isinstance(post, Post):
         assert ended.code == 0
         assert "No evidence was given" in text_of(post.mails[0].content)
-        assert ("warning", "a template does not fit") in ended.annotations
+        assert ("warning", "a template cannot be used") in ended.annotations
     else:
         assert ended.code == 4
         assert ended.annotations[-1] == ("error", "The mail cannot be written")

@@ -310,7 +310,7 @@ def test_a_person_who_has_agreed_once_gets_tokens(web: Web, scope: str) -> None:
 
 
 NO_KEY = (
-    "is no service account's key: its JSON has no client_email and private_key\n"
+    "is not a service account key: its JSON has no client_email and private_key\n"
     "  Give the whole JSON file that Google Cloud made."
 )
 ED25519 = ed25519.Ed25519PrivateKey.generate()
@@ -473,7 +473,7 @@ def test_a_subject_that_does_not_match_is_shown_as_it_has_to_be(web: Web, code: 
     assert refusal_of(FEDERATED, JOB) == (
         f"token from '{MICROSOFT}': refused: invalid_request: AADSTS{code}: No matching federated "
         "identity\n"
-        f"  The federated credential must name this job's subject, letter by letter: {SUBJECT}. "
+        f"  The federated credential must name this job's subject exactly: {SUBJECT}. "
         "If it names an environment, give the job `environment:`."
     )
 
@@ -491,7 +491,7 @@ def test_a_job_token_that_names_nobody_is_carried_all_the_same(web: Web, job_tok
     assert refusal_of(FEDERATED, JOB) == (
         f"token from '{MICROSOFT}': refused: invalid_request: AADSTS700213: No matching federated "
         "identity\n"
-        "  The federated credential must name this job's subject, letter by letter: (it has none). "
+        "  The federated credential must name this job's subject exactly: (it has none). "
         "If it names an environment, give the job `environment:`."
     )
 
@@ -582,18 +582,18 @@ def test_each_step_at_google_says_what_to_set_up(
         ),
         (redirecting("https://[::1"), "it is not a URL, or what goes there does not fit into HTTP"),
         ((200, []), "the answer is HTTP 200 and no token\n  Check oauth2-token-url."),
-        ((200, {}), "the answer holds no access_token"),
-        ((200, {"access_token": ""}), "the answer holds no access_token"),
-        ((200, {"access_token": "a b"}), "the answer holds no access_token"),
-        ((200, {"access_token": "a\x01b"}), "the answer holds no access_token"),
-        ((200, {"access_token": 1}), "the answer holds no access_token"),
+        ((200, {}), "the reply contains no access_token"),
+        ((200, {"access_token": ""}), "the reply contains no access_token"),
+        ((200, {"access_token": "a b"}), "the reply contains no access_token"),
+        ((200, {"access_token": "a\x01b"}), "the reply contains no access_token"),
+        ((200, {"access_token": 1}), "the reply contains no access_token"),
         (
             (200, {"access_token": "x", "token_type": "mac"}),
-            "the token is of the kind 'mac', and not a bearer token",
+            "the token is of the kind 'mac', not a bearer token",
         ),
         (
             (200, {"access_token": "x", "token_type": 1}),
-            "the token is of the kind '1', and not a bearer token",
+            "the token is of the kind '1', not a bearer token",
         ),
         (refused("x", "a" * 1000), "refused: x: " + "a" * 297 + "..."),
         (refused("x\x1b[2J", "::error::\x07"), "refused: x: ::error::"),
@@ -643,7 +643,7 @@ def test_what_google_repeats_of_a_bearer_token_is_blotted_out(web: Web) -> None:
 def test_a_runner_that_answers_without_a_token_is_named(web: Web) -> None:
     web.answers = {RUNNER.partition("?")[0]: (200, {})}
     assert refusal_of(FEDERATED, JOB) == (
-        f"token from '{RUNNER.partition('?')[0]}': the answer holds no value"
+        f"token from '{RUNNER.partition('?')[0]}': the reply contains no value"
     )
 
 
@@ -684,12 +684,12 @@ def _drip(handler: BaseHTTPRequestHandler) -> None:
     [
         (_html, 30, "the answer is HTTP 200 and no token\n  Check oauth2-token-url."),
         (_large, 30, "the answer is HTTP 200 and no token\n  Check oauth2-token-url."),
-        (_broken, 30, "the answer breaks off or cannot be decoded"),
+        (_broken, 30, "the reply is cut short or cannot be decoded"),
         (_silent, 30, "no answer in time"),
         (
             _drip,
             3,
-            "the deadline of 3 seconds is over\n"
+            "the deadline of 3 seconds has passed\n"
             "  The token endpoint is slow or silent; if it is known to be slow, raise deadline.",
         ),
     ],
@@ -709,7 +709,7 @@ def test_an_authority_that_nobody_knows_is_told(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
     assert refusal_of(WITH_SECRET) == (
         f"token from '{MICROSOFT}': its certificate is not trusted\n"
-        "  A private authority belongs into the environment variable REQUESTS_CA_BUNDLE."
+        "  For a private CA, set the environment variable REQUESTS_CA_BUNDLE."
     )
     assert web.asked == []
 
@@ -728,7 +728,7 @@ def test_the_common_name_makes_no_certificate_a_token_endpoints(
 
     assert said == (
         f"token from '{MICROSOFT}': its certificate is not trusted\n"
-        "  A private authority belongs into the environment variable REQUESTS_CA_BUNDLE."
+        "  For a private CA, set the environment variable REQUESTS_CA_BUNDLE."
     )
     assert web.asked == []
 
@@ -738,7 +738,7 @@ def test_a_proxy_that_is_not_there_is_told(web: Web, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     assert refusal_of(WITH_SECRET) == (
         f"token from '{MICROSOFT}': the proxy of HTTPS_PROXY refused\n"
-        "  Is the host allowed there? NO_PROXY leaves it out."
+        "  Is the host allowed there? NO_PROXY bypasses the proxy."
     )
     assert web.asked == []
 

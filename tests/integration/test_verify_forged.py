@@ -270,9 +270,7 @@ def test_another_markup_of_the_same_lines_is_not_confirmed(
     )
     assert ended.code == 0
     assert json.loads(ended.stdout)["ok"] is False
-    assert (
-        results(ended)["HTML"][1] == "shows what the evidence says, and is written in another way"
-    )
+    assert results(ended)["HTML"][1] == "shows what the evidence says, in a different form"
 
 
 SUBJECTS = {
@@ -387,7 +385,7 @@ def test_a_mail_that_forwards_the_real_one_is_not_confirmed(
     assert results(ended)["HTML"][0] == "ok"
     assert results(ended)["another mail"] == (
         "unknown",
-        "the mail shows another mail, which is not of its evidence: 'Fwd: ship'",
+        "the mail shows another mail, which is not in its evidence: 'Fwd: ship'",
     )
 
 

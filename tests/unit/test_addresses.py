@@ -234,7 +234,7 @@ UNFIT = [
 
 @pytest.mark.parametrize("character", UNFIT, ids=ascii)
 def test_a_name_with_what_hides_or_turns_its_text_around_is_refused(character: str) -> None:
-    with pytest.raises(ValueError, match=re.escape("The name holds a control character, one")):
+    with pytest.raises(ValueError, match=re.escape("The name contains a control, invisible")):
         addresses.mailbox(f"Jane{character}Doe", "jane@example.com")
 
 
@@ -257,14 +257,14 @@ def test_joiners_are_part_of_a_name() -> None:
         ("jane=?x@example.com", "looks like an encoded word"),
         ('"=?utf-8?q?a=40b?= x"@example.com', "looks like an encoded word"),
         ("＝？utf-8?q?a=40b?=@example.com", "looks like an encoded word"),
-        ('"victim@evil.test"@example.com', "holds @"),
-        (r'"victim\@evil.test"@example.com', "holds @"),
-        ('"@a.test:victim@evil.test"@example.com', "holds @"),
-        ("victim＠evil.test@example.com", "holds @"),
-        ("victim﹫evil.test@example.com", "holds @"),
-        ('"<victim>"@example.com', "holds <"),
-        ('"victim>"@example.com', "holds >"),
-        ("＜victim＞@example.com", "holds <"),
+        ('"victim@evil.test"@example.com', "contains @"),
+        (r'"victim\@evil.test"@example.com', "contains @"),
+        ('"@a.test:victim@evil.test"@example.com', "contains @"),
+        ("victim＠evil.test@example.com", "contains @"),
+        ("victim﹫evil.test@example.com", "contains @"),
+        ('"<victim>"@example.com', "contains <"),
+        ('"victim>"@example.com', "contains >"),
+        ("＜victim＞@example.com", "contains <"),
         ("jane@192.0.2.1", "is a number"),
         ("jane@127.1", "is a number"),
         ("jane@2130706433", "is a number"),

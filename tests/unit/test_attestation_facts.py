@@ -347,7 +347,7 @@ def test_a_digest_alone_on_one_side_ties_nothing() -> None:
             "workflow",
             f"`{first.shape}` says '{first.workflow.name}', `{second.shape}` says "
             f"'{second.workflow.name}': these are not the same run",
-            "Hand over two documents of one run.",
+            "Give two documents of the same run.",
         )
 
 
@@ -418,7 +418,7 @@ def test_only_an_id_becomes_part_of_a_command(id_: object) -> None:
     run: dict[str, object] = {"contractRevisionUsed": 1, "state": "success"}
     for document in (run | {"id": id_}, [run | {"id": id_}], run, [run]):
         assert error(json.dumps(document).encode())[2] == (
-            "Hand over what `chainloop attestation push -o json` printed, or "
+            "Give what `chainloop attestation push -o json` printed, or "
             "`chainloop workflow run describe --id RUN-ID -o json`."
         )
     described = f"`chainloop workflow run describe --id {RUN_ID} -o json` prints all of it."

@@ -34,20 +34,17 @@ def error(evidence: bytes) -> Said:
 RUN = builders.cli_describe(None)["workflowRun"]
 SLSA = STATEMENT | {"predicateType": "https://slsa.dev/provenance/v1"}
 WHAT = (
-    "Hand over what `chainloop attestation push -o json` printed, or "
+    "Give what `chainloop attestation push -o json` printed, or "
     "`chainloop workflow run describe --id RUN-ID -o json`."
 )
-ANEW = "It is damaged or was cut short: write it anew, with nothing else in it."
+ANEW = "It is damaged or was cut short. Write it again, with nothing else in it."
 BY_HAND = "The input is damaged, or was edited by hand."
 PACKAGED: dict[str, tuple[object, Said]] = {
     "runs": (
         [RUN],
         (
             "$",
-            (
-                "this is a list of workflow runs (`workflow run list`), which says "
-                "nothing of what was attested"
-            ),
+            ("this is a list of workflow runs (`workflow run list`), not an attestation"),
             (
                 "`chainloop workflow run describe --id "
                 "5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90 -o json` prints all of it."
@@ -215,7 +212,7 @@ PACKAGED: dict[str, tuple[object, Said]] = {
         (
             "$.payloadType",
             (
-                "the envelope holds 'text/plain', not an in-toto statement "
+                "the envelope contains 'text/plain', not an in-toto statement "
                 "(application/vnd.in-toto+json)"
             ),
             ("`chainloop workflow run describe --id RUN-ID -o attestation` prints one that does."),
@@ -266,18 +263,18 @@ def test_an_id_that_is_none_stays_out_of_the_command() -> None:
 def test_nothing_is_answered_with_how_it_may_have_come(evidence: bytes) -> None:
     assert error(evidence) == (
         "$",
-        "there is nothing in it",
+        "is empty",
         "`chainloop attestation push -o json > attestation.json` leaves an empty file when the "
         "push itself fails; its log says why. A violated gate is different: the push prints "
         "everything and then exits 4, so with `bash -e` the step stops there and leaves a good "
-        "file, while `x=$(chainloop ... | jq ...)` hides the failure. Where there is no "
-        "attestation, leave the input out.",
+        "file, while `x=$(chainloop ... | jq ...)` hides the failure. If there is no "
+        "attestation, omit the input.",
     )
 
 
 @pytest.mark.parametrize("mark", [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"])
 def test_a_packed_file_is_told_for_what_it_is(mark: bytes) -> None:
-    said = ("$", "is a packed file, not a document", "Unpack it first.")
+    said = ("$", "is a compressed file, not JSON", "Unpack it first.")
     assert error(mark + b"{\xff\n{") == said
 
 
@@ -296,7 +293,7 @@ def test_a_packed_file_is_told_for_what_it_is(mark: bytes) -> None:
 def test_text_without_a_document_is_refused(evidence: bytes) -> None:
     assert error(evidence) == (
         "$",
-        "there is no JSON document in it",
+        "contains no JSON document",
         "Chainloop's commands print one with `-o json`; log lines and tables are not enough.",
     )
 
@@ -330,14 +327,14 @@ def test_a_pre_authentication_encoding_that_was_cut_short_is_refused() -> None:
     [
         (
             b"DSSEv1 nonsense",
-            ("$", "begins as a DSSE pre-authentication encoding and does not go on as one", ""),
+            ("$", "begins like a DSSE pre-authentication encoding, but is not one", ""),
         ),
         (
             b"DSSEv1 4 text 2 {}",
             (
                 "$",
                 (
-                    "the envelope holds 'text', not an in-toto statement "
+                    "the envelope contains 'text', not an in-toto statement "
                     "(application/vnd.in-toto+json)"
                 ),
                 (
@@ -357,11 +354,11 @@ def test_a_pre_authentication_encoding_that_was_cut_short_is_refused() -> None:
         (b'{"x": [-Infinity]}', ("$.x[0]", "-Infinity is not a JSON number", BY_HAND)),
         (
             b'{"a": {"b": 1, "c": 2, "b": 3}}',
-            ("$.a.b", "the same name stands twice in one object", BY_HAND),
+            ("$.a.b", "the same name appears twice in one object", BY_HAND),
         ),
         (
             b'{"a": {"b": 1, "b": 3}, "a": 1}',
-            ("$", "the same name stands twice in one object", BY_HAND),
+            ("$", "the same name appears twice in one object", BY_HAND),
         ),
         (
             b'{"a": ' + b"1" * 5000 + b"}",
@@ -387,7 +384,7 @@ def test_a_pre_authentication_encoding_that_was_cut_short_is_refused() -> None:
             b'"a',
             (
                 "$",
-                "there is no JSON document in it",
+                "contains no JSON document",
                 (
                     "Chainloop's commands print one with `-o json`; log lines and tables "
                     "are not enough."
@@ -422,7 +419,7 @@ def test_a_pre_authentication_encoding_that_was_cut_short_is_refused() -> None:
             (
                 "$",
                 (
-                    "is not JSON that can be read: it holds more than 1,000,000 values "
+                    "is not JSON that can be read: it contains more than 1,000,000 values "
                     "(line 1, column 2000000)"
                 ),
                 ANEW,
@@ -449,9 +446,9 @@ def test_a_hundred_levels_are_not_too_deep() -> None:
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        ("!!!", ("$.payload", "should be base64 and is not", ANEW)),
-        ("e30=e30=", ("$.payload", "should be base64 and is not", ANEW)),
-        ("ä", ("$.payload", "should be base64 and is not", ANEW)),
+        ("!!!", ("$.payload", "is not base64", ANEW)),
+        ("e30=e30=", ("$.payload", "is not base64", ANEW)),
+        ("ä", ("$.payload", "is not base64", ANEW)),
         (
             base64.b64encode(b"hello").decode(),
             (
@@ -544,21 +541,21 @@ PUSHED = builders.cli_push(STATEMENT)
          ("$.initializedAt: should be an RFC 3339 time such as 2026-08-21T11:02:03Z, "
          "is '9999-12-31T23:59:59-23:59'")),
         (PUSHED, ("policy_evaluations", "sbom", 0), None,
-         "$.policy_evaluations.sbom[0]: is null, where something should stand"),
+         "$.policy_evaluations.sbom[0]: is null, but a value is required"),
         (STATEMENT, ("predicate", "materials", 1), None,
-         "$.predicate.materials[1]: is null, where something should stand"),
+         "$.predicate.materials[1]: is null, but a value is required"),
         (DESCRIBED, ("workflowRun", "id"), OTHER_ID,
          ("$.workflowRun.id: is '00000000-6a51-4a5b-9c1d-0e5f3c2b7a90', "
          "but the attestation in this document is of run '5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90'"
-         "\n  The document was put together from two runs: print it anew.")),
+         "\n  The document mixes two runs. Print it again.")),
         (builders.webhook(STATEMENT), ("Metadata", "WorkflowRun", "ID"), OTHER_ID,
          ("$.Metadata.WorkflowRun.ID: is '00000000-6a51-4a5b-9c1d-0e5f3c2b7a90', "
          "but the attestation in this document is of run '5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90'"
-         "\n  The document was put together from two runs: print it anew.")),
+         "\n  The document mixes two runs. Print it again.")),
         (builders.old_push(STATEMENT), ("status", "attestationID"), OTHER_ID,
          ("$.status.attestationID: is '00000000-6a51-4a5b-9c1d-0e5f3c2b7a90', "
          "but the attestation in this document is of run '5b0a4f0e-6a51-4a5b-9c1d-0e5f3c2b7a90'"
-         "\n  The document was put together from two runs: print it anew.")),
+         "\n  The document mixes two runs. Print it again.")),
         (PUSHED, ("envVars", "A B"), {},
          "$.envVars['A B']: should be a string, is an object"),
         (PUSHED, ("envVars",), [],

@@ -162,7 +162,7 @@ def test_a_failure_says_what_why_and_what_to_do() -> None:
     )
     assert terminal.stdout == ""
     assert terminal.stderr == (
-        "The options are not right.\n  port: 'x' is no port\n    Use 587.\n  to: is missing\n"
+        "Invalid options.\n  port: 'x' is no port\n    Use 587.\n  to: is missing\n"
     )
 
 

@@ -64,10 +64,10 @@ SIZE_HINT = "Write a number and a unit, such as 10MB or 512KiB."
         ("1.MB", "is not a size"),
         ("1.0001MB", "is not a size"),
         ("10MB\n", None),
-        ("0MB", "is not more than none and at most 1GB"),
-        ("0.5B", "is not more than none and at most 1GB"),
-        ("1.1GB", "is not more than none and at most 1GB"),
-        ("999999999999999GiB", "is not more than none and at most 1GB"),
+        ("0MB", "is not between 1 byte and 1GB"),
+        ("0.5B", "is not between 1 byte and 1GB"),
+        ("1.1GB", "is not between 1 byte and 1GB"),
+        ("999999999999999GiB", "is not between 1 byte and 1GB"),
     ],
 )
 def test_a_size_is_nothing_else(size: str, why: str | None) -> None:
@@ -89,7 +89,7 @@ def test_what_does_not_look_like_a_size_is_not_repeated(size: str) -> None:
 
 REFUSALS = {
     *(
-        f"has an input of its own\n  Write it as the input {name}."
+        f"has its own input\n  Write it as the input {name}."
         for name in ("from", "to", "cc", "bcc", "reply-to", "envelope-from", "subject", "thread")
     ),
     *(
@@ -98,7 +98,7 @@ REFUSALS = {
             "is written by this program",
             "belongs to the mail servers",
             "belongs to the mail's MIME structure",
-            "belongs to whoever sends a mail on",
+            "is set by whoever forwards a mail",
             "belongs to the servers that sign the mail",
         )
     ),
@@ -163,19 +163,19 @@ def test_what_the_protocol_or_we_own_is_refused_by_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("no colon", "headers: 'no colon' is not a header's name"),
-        (": value", "headers: '' is not a header's name"),
-        ("X Y: z", "headers: 'X Y' is not a header's name"),
-        ("Übung: z", "headers: 'Übung' is not a header's name"),
+        ("no colon", "headers: 'no colon' is not a header name"),
+        (": value", "headers: '' is not a header name"),
+        ("X Y: z", "headers: 'X Y' is not a header name"),
+        ("Übung: z", "headers: 'Übung' is not a header name"),
         ("X-Y:", "headers: X-Y has no value"),
-        ("X-Y: a\rBcc: b@c.d", "headers: X-Y holds a control character"),
-        ("X-Y: a\x00b", "headers: X-Y holds a control character"),
-        ("X-Y: a\u2028b", "headers: X-Y holds a control character"),
-        ("X-Y: \ud800", "headers: X-Y holds a control character"),
-        (f"X-Y: {'a' * 994}", "headers: X-Y is longer than the 998 octets of one line"),
-        (f"X-Y: {'é' * 500}", "headers: X-Y is longer than the 998 octets of one line"),
+        ("X-Y: a\rBcc: b@c.d", "headers: X-Y contains a control character"),
+        ("X-Y: a\x00b", "headers: X-Y contains a control character"),
+        ("X-Y: a\u2028b", "headers: X-Y contains a control character"),
+        ("X-Y: \ud800", "headers: X-Y contains a control character"),
+        (f"X-Y: {'a' * 994}", "headers: X-Y is longer than the 998 bytes of one line"),
+        (f"X-Y: {'é' * 500}", "headers: X-Y is longer than the 998 bytes of one line"),
         (f"X-{'Y' * 80}: a", f"headers: X-{'Y' * 74} is longer than 76 characters"),
-        ("X-Y: a\nx-y: b", "headers: x-y stands there twice"),
+        ("X-Y: a\nx-y: b", "headers: x-y is given twice"),
     ],
 )
 def test_what_is_no_header_is_refused(line: str, problem: str) -> None:

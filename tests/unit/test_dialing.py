@@ -18,13 +18,13 @@ from chainloop_smtp.errors import DeliveryError, Problem
 WHERE, HOST = "mail.example.test:587", "mail.example.test"
 LOOKUP, CONNECTING, READING = Activity.LOOKUP, Activity.CONNECTING, Activity.READING
 HANDSHAKE, GREETING = Activity.HANDSHAKE, Activity.GREETING
-CLEAR = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
+CLEAR = "For a port that starts without TLS, such as 587, set tls: starttls."
 CLIENT = "The server may want a client certificate: tls-client-cert."
-VERSION = "TLS 1.2 is the oldest that is spoken here; the server has to be newer."
+VERSION = "The server must support TLS 1.2 or newer."
 PORT = "Is the port right and open from here? Hosted runners cannot reach port 25."
-RENEW = "Its operator has to renew it, unless this machine's clock is wrong."
+RENEW = "Its operator must renew it, unless this machine's clock is wrong."
 NAME = (
-    "The certificate has to name mail.example.test as a subject alternative name; its common name "
+    "The certificate must name mail.example.test as a subject alternative name; its common name "
     "does not count. Set host to a name that it has, or have a new certificate issued."
 )
 AUTHORITY = (
@@ -122,7 +122,7 @@ def test_tls_that_just_ends_is_tried_again(kind: type[ssl.SSLError], during: Act
         (READING, PORT),
         (
             GREETING,
-            f"{PORT} A port that speaks TLS at once, as 465 does, wants tls: implicit.",
+            f"{PORT} For a port that starts with TLS, such as 465, set tls: implicit.",
         ),
     ],
 )

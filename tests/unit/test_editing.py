@@ -134,8 +134,8 @@ def by_hand(why: str) -> Problem:
     return Problem("f", f"cannot be edited without touching the rest: {why}", hint)
 
 
-NODE = "is no YAML: while parsing a flow node did not find expected node content"
-START = "is no YAML: did not find expected <document start>"
+NODE = "is not YAML: while parsing a flow node did not find expected node content"
+START = "is not YAML: did not find expected <document start>"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_an_entry_that_is_wrong_itself_is_told_at_its_place() -> None:
     with pytest.raises(OptionsError) as caught:
         editing.add("", "f", "registrations", {"name": "b", "hots": "x"})
     assert caught.value.problems == (
-        Problem("f:4:5", "'hots' is no key of a registration", "Did you mean host?"),
+        Problem("f:4:5", "'hots' is not a key of a registration", "Did you mean host?"),
     )
 
 

@@ -6,7 +6,7 @@ from chainloop_smtp.token.endpoint import explain_refusal
 
 SUBJECT = "repo:octo/app:ref:refs/heads/main"
 SUBJECT_HINT = (
-    f"The federated credential must name this job's subject, letter by letter: {SUBJECT}"
+    f"The federated credential must name this job's subject exactly: {SUBJECT}"
     ". If it names an environment, give the job `environment:`."
 )
 ENTRA = {
@@ -14,7 +14,7 @@ ENTRA = {
     "700213": SUBJECT_HINT,
     "7002138": SUBJECT_HINT,
     "7000215": (
-        "Give the secret's value, and not its id: Entra, App registrations, "
+        "Give the secret's value, not its id: Entra, App registrations, "
         "Certificates & secrets. Or use none: oauth2-federated."
     ),
 }
@@ -127,7 +127,7 @@ def test_a_code_of_entra_may_stand_anywhere_in_the_first_line(text: str, shown: 
 def test_a_job_with_an_environment_is_not_told_to_have_one() -> None:
     answer = {"error": "x", "error_description": "AADSTS700213: No match"}
     subject = "repo:octo@1/app@2:environment:mail"
-    hint = f"The federated credential must name this job's subject, letter by letter: {subject}"
+    hint = f"The federated credential must name this job's subject exactly: {subject}"
     assert said(answer, subject=subject)[1] == hint
 
 

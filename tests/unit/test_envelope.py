@@ -9,7 +9,7 @@ from chainloop_smtp.delivery import envelope
 from chainloop_smtp.model.mail import Mail, Part
 from chainloop_smtp.model.settings import Dsn, Transport
 
-MAILBOX = "Name an ASCII address of the same mailbox"
+MAILBOX = "Use an ASCII address of the same mailbox"
 CONTENT = b"Subject: x\r\n\r\nBody.\r\n"
 EIGHT_BITS = "Subject: x\r\n\r\nä\r\n".encode()
 
@@ -60,7 +60,7 @@ def test_eight_bits_are_declared_where_there_are_any_and_only_there() -> None:
 def test_eight_bits_go_to_no_server_that_does_not_take_them() -> None:
     assert why(EIGHT_BITS, "8BITMIME") == ""
     assert why(EIGHT_BITS) == (
-        "the mail holds octets over 127, which the server does not take (8BITMIME)"
+        "the mail contains bytes over 127, which the server does not accept (8BITMIME)"
     )
 
 
@@ -96,7 +96,7 @@ def test_an_address_beyond_ascii_is_announced_and_goes_to_no_server_that_takes_n
 
     assert envelope.obstacle(offered, Transport(), mail, is_secure=True) == ("", "")
     assert envelope.obstacle({"8BITMIME": ""}, Transport(), mail, is_secure=True) == (
-        f"{whose} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)",
+        f"{whose} is not ASCII, and the server does not accept such addresses (SMTPUTF8)",
         f"{hint}, or send through a server that offers it.",
     )
 
@@ -151,7 +151,7 @@ def test_without_the_promise_of_tls_nothing_is_sent(
     transport = Transport(require_tls=True)
     assert why(CONTENT, "REQUIRETLS", transport=transport) == ""
     assert why(CONTENT, *extensions, transport=transport, is_secure=is_secure) == (
-        "require-tls is set, and the server does not promise TLS on the way (REQUIRETLS)"
+        "require-tls is set, but the server does not offer REQUIRETLS"
     )
 
 
@@ -160,7 +160,9 @@ def test_without_the_promise_of_tls_nothing_is_sent(
     [b"a\n.\nb\r\n", b"a\r.\rb\r\n", b"a\r\n.\n", b"\n", b"a\r\r\n", b"a\n\r\nb"],
 )
 def test_no_line_end_is_left_to_taste(content: bytes) -> None:
-    assert why(content) == "the mail holds a CR or LF that is no line's end, so it is not sent"
+    assert (
+        why(content) == "the mail contains a CR or LF that does not end a line, so it is not sent"
+    )
 
 
 @pytest.mark.parametrize(("length", "is_named"), [(100, True), (101, False)])
@@ -188,13 +190,13 @@ def test_an_id_keeps_to_xtext() -> None:
     [
         ((), ""),
         ((Dsn.SUCCESS,), "no report of success will come"),
-        ((Dsn.FAILURE,), "one of failure comes only if that is its habit"),
-        ((Dsn.DELAY, Dsn.FAILURE), "one of failure or delay comes only if that is its habit"),
+        ((Dsn.FAILURE,), "one of failure comes only if it sends one unasked"),
+        ((Dsn.DELAY, Dsn.FAILURE), "one of failure or delay comes only if it sends one unasked"),
         (
             (Dsn.SUCCESS, Dsn.DELAY),
-            "no report of success will come, and one of delay comes only if that is its habit",
+            "no report of success will come, and one of delay comes only if it sends one unasked",
         ),
-        ((Dsn.NEVER,), "it may report a failure all the same"),
+        ((Dsn.NEVER,), "it may still report a failure"),
     ],
 )
 def test_what_cannot_be_asked_for_is_noted(dsn: tuple[Dsn, ...], note: str) -> None:
@@ -216,9 +218,9 @@ def test_a_size_that_the_server_names_is_kept(limit: str, is_taken: bool) -> Non
     mail = replace(a_mail(), parts=tuple(a_part(*each) for each in sizes.items()))
     assert len(mail.content) == 21
     too_large = (
-        "the mail has 21 octets, the server takes 20",
-        "The heaviest attachments: b.txt (3,000 octets), d.txt (2,000 octets), a.txt (1,000 "
-        "octets). Attach less.",
+        "the mail has 21 bytes, the server accepts 20",
+        "The largest attachments: b.txt (3,000 bytes), d.txt (2,000 bytes), a.txt (1,000 "
+        "bytes). Attach less.",
     )
     obstacle = envelope.obstacle({"SIZE": limit}, Transport(), mail, is_secure=True)
     assert obstacle == (("", "") if is_taken else too_large)

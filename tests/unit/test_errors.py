@@ -111,7 +111,7 @@ def test_what_is_no_word_is_not_shown_where_a_word_belongs(value: str) -> None:
 
 def test_the_nearest_name_is_suggested_and_else_all_that_there_are() -> None:
     assert nearest_hint("hots", ("port", "host")) == "Did you mean host?"
-    assert nearest_hint("colour", ("port", "host")) == "There are: port, host."
+    assert nearest_hint("colour", ("port", "host")) == "Available: port, host."
     assert nearest_hint("colour", ("port", "host"), "Look it up.") == "Look it up."
 
 

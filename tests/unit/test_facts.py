@@ -372,7 +372,7 @@ def test_the_mail_about_a_registration_has_its_own_footer_and_table() -> None:
 
     assert context["sections"] == (Section("Registration", rows),)
     assert context["footer"] == (
-        "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
+        "Sent by chainloop-smtp, because this address was registered with it."
     )
 
 
@@ -389,7 +389,7 @@ def test_the_mail_about_a_registration_has_its_own_footer_and_table() -> None:
 def test_that_the_evidence_places_this_run_elsewhere_is_a_doubt(
     variables: dict[str, str], url: str, doubted: bool
 ) -> None:
-    why = "The evidence places this run on github.com.evil.example, and it is on github.com."
+    why = "The evidence places this run on github.com.evil.example, but it is on github.com."
     assert doubt(attested(variables, url), JOB) == (why if doubted else "")
     assert doubt(attested(variables, url), replace(JOB, server_url="")) == ""
 
@@ -399,6 +399,6 @@ def test_evidence_of_a_third_run_is_doubted_whatever_started_the_run_that_is_rep
     assert doubt(attested(EARLIER), job) == ""
     reported = replace(job, sender=Sender(run_id="77", event="workflow_run"))
     assert doubt(attested(EARLIER), reported) == (
-        "The evidence is of CI run 41, and this mail is about CI run 42."
+        "The evidence is from CI run 41, but this mail is about CI run 42."
     )
     assert doubt(attested(OWN), reported) == ""

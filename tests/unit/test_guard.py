@@ -103,16 +103,16 @@ WHOLE = json.dumps({"env": {"TOKEN": SECRET}})
     ],
 )
 def test_a_secret_is_found_in_every_part_and_form(mail: Mail, where: str) -> None:
-    assert refusals(mail) == [f"{where}: holds the value of password, so nothing is sent"]
+    assert refusals(mail) == [f"{where}: contains the value of password, so nothing is sent"]
 
 
 def test_every_part_that_holds_one_is_named() -> None:
     mail = a_mail(text=SECRET, html=SECRET, files=file("other secret", "x.txt"))
 
     assert refusals(mail, ("password", SECRET), ("oauth2-refresh-token", "other secret")) == [
-        "text: holds the value of password, so nothing is sent",
-        "html: holds the value of password, so nothing is sent",
-        "attachment x.txt: holds the value of oauth2-refresh-token, so nothing is sent",
+        "text: contains the value of password, so nothing is sent",
+        "html: contains the value of password, so nothing is sent",
+        "attachment x.txt: contains the value of oauth2-refresh-token, so nothing is sent",
     ]
 
 
@@ -121,7 +121,7 @@ def test_an_encoded_header_in_ascii_is_decoded_too() -> None:
     header = f"X-Note: =?utf-8?B?{encoded}?=\r\n\r\n".encode()
 
     assert refusals(a_mail(content=header), ("password", "secret that is plain")) == [
-        "headers: holds the value of password, so nothing is sent"
+        "headers: contains the value of password, so nothing is sent"
     ]
 
 
@@ -130,7 +130,7 @@ def test_an_encoded_header_of_mostly_ascii_is_decoded_too() -> None:
     assert b"?q?" in header
 
     assert refusals(a_mail(content=header), ("password", "häven and long")) == [
-        "headers: holds the value of password, so nothing is sent"
+        "headers: contains the value of password, so nothing is sent"
     ]
 
 
@@ -334,7 +334,7 @@ def test_a_part_with_a_secret_in_its_name_is_named_without_it() -> None:
     mail = a_mail(files=(File(name="report-correct-horse.txt", content=b"x"),))
 
     assert refusals(mail, ("password", "correct-horse")) == [
-        "attachment: holds the value of password, so nothing is sent"
+        "attachment: contains the value of password, so nothing is sent"
     ]
 
 
@@ -421,8 +421,8 @@ def test_the_whole_error_says_where_and_what_to_do() -> None:
     assert caught.value.problems == (
         Problem(
             "text",
-            "holds the value of password, so nothing is sent",
-            "Find where it comes from (an environment variable, a message, a file), take it out, "
+            "contains the value of password, so nothing is sent",
+            "Find where it comes from (an environment variable, a message, a file), remove it, "
             "and change the secret: others may have seen it. env-values: hide leaves the attested "
             "environment out of the mail.",
         ),
@@ -433,7 +433,7 @@ def test_the_whole_error_says_where_and_what_to_do() -> None:
 def test_what_cannot_be_encoded_hides_no_secret(where: str) -> None:
     mail = replace(a_mail(), **{where: f"\ud800 {SECRET} \udfff"})  # type: ignore[arg-type]
 
-    assert refusals(mail) == [f"{where}: holds the value of password, so nothing is sent"]
+    assert refusals(mail) == [f"{where}: contains the value of password, so nothing is sent"]
 
 
 def test_an_attachments_name_may_be_of_several_words_and_of_what_cannot_be_encoded() -> None:
@@ -441,7 +441,7 @@ def test_an_attachments_name_may_be_of_several_words_and_of_what_cannot_be_encod
     mail = replace(a_mail(), parts=(part,))
 
     assert refusals(mail, ("password", "correct horse")) == [
-        "attachment: holds the value of password, so nothing is sent"
+        "attachment: contains the value of password, so nothing is sent"
     ]
     # Name and content are two things.
     guarded(a_mail(files=file("rrect horse", "a.co")), ("password", "correct horse"))
@@ -451,7 +451,7 @@ def test_a_folded_header_is_read_unfolded_and_a_body_is_no_header() -> None:
     folded = b"Subject: a\r\nX-Note: cor\r\n rect\r\n\r\nbody"
 
     assert refusals(a_mail(content=folded), ("password", "r re")) == [
-        "headers: holds the value of password, so nothing is sent"
+        "headers: contains the value of password, so nothing is sent"
     ]
     guarded(
         a_mail(content=b"Subject: a\r\n\r\ncorrect horse\r\n\r\n"), ("password", "correct horse")

@@ -10,7 +10,7 @@ from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.attested import Annotation, Attestation, RunState
 from refusal import Said, error_of
 
-ONE_RUN = "Hand over two documents of one run."
+ONE_RUN = "Give two documents of the same run."
 VIOLATIONS = [
     builders.violation("CVE", vulnerability={"externalId": "CVE-2026-1"}),
     builders.violation("old", is_suppressed=True),
@@ -289,7 +289,7 @@ NO_BUNDLE = (
                 "policy-evaluations: $",
                 "is not JSON that can be read: it is cut short: the end of a string, array or "
                 f"object is missing (line 1, column {len(STORED) - 4})",
-                "It is damaged or was cut short: write it anew, with nothing else in it.",
+                "It is damaged or was cut short. Write it again, with nothing else in it.",
             ),
         ),
     ],
@@ -328,8 +328,8 @@ def test_stored_evaluations_that_nothing_refers_to_have_to_be_those_at_hand(
     ) == (
         "policy-evaluations: $",
         f"these are not the evaluations of `{read(attested).shape}`: {words}",
-        "It refers to no bundle, so nothing else says that this one is its own. Leave "
-        "policy-evaluations out, or give the bundle of this run.",
+        "The attestation names no bundle to compare with. Omit policy-evaluations, or "
+        "give the bundle of this run.",
     )
 
 

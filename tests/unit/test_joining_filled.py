@@ -215,7 +215,7 @@ def test_a_string_in_a_string_is_no_document() -> None:
     twice = json.dumps(json.dumps(PUSH.decode())).encode()
     where, _, hint = error_of(lambda: attestation.parse(twice), AttestationError)
     assert where == "$"
-    assert hint == "It is damaged or was cut short: write it anew, with nothing else in it."
+    assert hint == "It is damaged or was cut short. Write it again, with nothing else in it."
 
 
 def test_a_bundle_with_half_a_character_has_a_digest() -> None:

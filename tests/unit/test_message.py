@@ -892,7 +892,7 @@ def test_a_number_is_not_parted_from_its_unit() -> None:
     ("is_verified", "words"),
     [
         (True, "(digest verified)"),
-        (False, "(NOT the digest of the bundle at hand)"),
+        (False, "(NOT the digest of the given bundle)"),
         (None, ""),
     ],
     ids=["verified", "contradicted", "not known"],

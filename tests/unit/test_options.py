@@ -279,8 +279,8 @@ def test_a_word_outside_the_choices_is_refused_with_all_of_them(name: str) -> No
     found = problem(INPUTS | {name: "perhaps"})
     (declared,) = (each for each in options.INPUTS if each.name == name)
     words = ("true", "false") if "TRUE" in declared.choices else declared.choices
-    hint = f"Write one of: {', '.join(words)}."
-    assert found == Problem(name, "'perhaps' is not one of its words", hint)
+    hint = f"Use one of: {', '.join(words)}."
+    assert found == Problem(name, "'perhaps' is not a valid value", hint)
 
 
 @pytest.mark.parametrize("name", BOOLEANS)
@@ -313,7 +313,7 @@ def test_what_is_no_address_is_told_once_with_its_input_and_value(name: str) -> 
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_separators_alone_hold_no_address(name: str) -> None:
     found = problem(INPUTS | {name: " , ;"})
-    assert (found.where, found.why) == (name, "', ;' holds no address")
+    assert (found.where, found.why) == (name, "', ;' contains no address")
 
 
 @pytest.mark.parametrize("name", ["to", "cc", "bcc", "reply-to"])
@@ -331,20 +331,20 @@ def test_each_wrong_member_of_a_list_is_told(name: str) -> None:
 def test_one_mailbox_is_one_mailbox(name: str) -> None:
     found = problem(INPUTS | {name: "a@x.com, b@x.com"})
     assert found.where == name
-    assert found.why == "2 addresses are given where one belongs"
+    assert found.why == "2 addresses are given, but only one is allowed"
 
 
 def test_a_comma_in_a_bare_name_is_explained() -> None:
     found = problems(raw(from_="Doe, Jane <jane@example.com>"))
     assert [each.why for each in found] == [
         "'Doe' is not an address: An email address must have an @-sign.",
-        "2 addresses are given where one belongs",
+        "2 addresses are given, but only one is allowed",
     ]
 
 
 def test_a_name_with_a_control_character_is_refused() -> None:
     found = problem(raw(to="Ja\x07ne <jane@example.com>"))
-    assert "control character" in found.why
+    assert "control, invisible or text-direction character" in found.why
 
 
 # --- host, port, seconds -----------------------------------------------------------------------
@@ -393,35 +393,35 @@ def test_a_login_in_a_url_is_not_repeated(name: str) -> None:
 @pytest.mark.parametrize(
     ("host", "why"),
     [
-        ("smtp://smtp.example.com", "has the form of a URL"),
-        ("https://smtp.example.com/", "has the form of a URL"),
-        ("smtp.example.com/mail", "has the form of a URL"),
-        ("smtp.example.com:587", "has a port or a colon in it"),
-        ("[2001:db8::25]:587", "has a port or a colon in it"),
-        ("192.0.2.25:25", "has a port or a colon in it"),
-        ("2001:db8::zz", "has a port or a colon in it"),
-        ("smtp example.com", "holds white space or what cannot be printed"),
-        ("smtp\nexample.com", "holds white space or what cannot be printed"),
-        ("smtp\x00.example.com", "holds white space or what cannot be printed"),
-        ("smtp\udcff.example.com", "holds white space or what cannot be printed"),
-        ("[]", "is no host name or IP address"),
-        ("[smtp.example.com]", "is no host name or IP address"),
-        ("192.0.2.999", "is no host name or IP address"),
-        ("127.1", "is no host name or IP address"),
-        ("127.1.", "is no host name or IP address"),
-        ("127.0x1", "is no host name or IP address"),
-        ("1234", "is no host name or IP address"),
-        ("010.0.0.1", "is no host name or IP address"),
-        ("-smtp.example.com", "is no host name or IP address"),
-        ("smtp-.example.com", "is no host name or IP address"),
-        ("smtp..example.com", "is no host name or IP address"),
-        (".", "is no host name or IP address"),
-        ("_", "is no host name or IP address"),
-        ("smtp.example.com,", "is no host name or IP address"),
-        ("jane@example.com", "is no host name or IP address"),
-        ("a" * 64 + ".example.com", "is no host name or IP address"),
-        (".".join(["a" * 60] * 5), "is no host name or IP address"),
-        (".".join(["a" * 50] * 4 + ["b" * 50]), "is no host name or IP address"),
+        ("smtp://smtp.example.com", "is a URL"),
+        ("https://smtp.example.com/", "is a URL"),
+        ("smtp.example.com/mail", "is a URL"),
+        ("smtp.example.com:587", "contains a port or a colon"),
+        ("[2001:db8::25]:587", "contains a port or a colon"),
+        ("192.0.2.25:25", "contains a port or a colon"),
+        ("2001:db8::zz", "contains a port or a colon"),
+        ("smtp example.com", "contains white space or unprintable characters"),
+        ("smtp\nexample.com", "contains white space or unprintable characters"),
+        ("smtp\x00.example.com", "contains white space or unprintable characters"),
+        ("smtp\udcff.example.com", "contains white space or unprintable characters"),
+        ("[]", "is not a host name or IP address"),
+        ("[smtp.example.com]", "is not a host name or IP address"),
+        ("192.0.2.999", "is not a host name or IP address"),
+        ("127.1", "is not a host name or IP address"),
+        ("127.1.", "is not a host name or IP address"),
+        ("127.0x1", "is not a host name or IP address"),
+        ("1234", "is not a host name or IP address"),
+        ("010.0.0.1", "is not a host name or IP address"),
+        ("-smtp.example.com", "is not a host name or IP address"),
+        ("smtp-.example.com", "is not a host name or IP address"),
+        ("smtp..example.com", "is not a host name or IP address"),
+        (".", "is not a host name or IP address"),
+        ("_", "is not a host name or IP address"),
+        ("smtp.example.com,", "is not a host name or IP address"),
+        ("jane@example.com", "is not a host name or IP address"),
+        ("a" * 64 + ".example.com", "is not a host name or IP address"),
+        (".".join(["a" * 60] * 5), "is not a host name or IP address"),
+        (".".join(["a" * 50] * 4 + ["b" * 50]), "is not a host name or IP address"),
     ],
     ids=lambda value: ascii(value)[:30],
 )
@@ -499,7 +499,7 @@ def test_what_is_no_uuid_is_refused(run_id: str) -> None:
 @pytest.mark.parametrize("name", ["workflow", "project"])
 @pytest.mark.parametrize(
     ("given", "why"),
-    [("a\nb", "'a b' is no name"), ("build-*", "'build-*' is a glob and no name")],
+    [("a\nb", "'a b' is not a name"), ("build-*", "'build-*' is a glob, not a name")],
     ids=["two lines", "a glob"],
 )
 def test_a_run_is_of_one_workflow_and_one_project(name: str, given: str, why: str) -> None:
@@ -707,7 +707,7 @@ def test_no_password_leaves_a_trace_in_options_or_errors(password: str) -> None:
 @pytest.mark.parametrize("character", ["\x00", "\udcff"], ids=ascii)
 def test_what_no_login_can_carry_is_refused_without_being_shown(name: str, character: str) -> None:
     found = problem(INPUTS | {name: f"correct{character}horse"})
-    assert (found.where, found.why) == (name, "holds a NUL character, or is not valid UTF-8")
+    assert (found.where, found.why) == (name, "contains a NUL character, or is not valid UTF-8")
 
 
 # --- the plugin --------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ MICROSOFT = NO_LOGIN | {
 }
 GOOGLE = NO_LOGIN | {"oauth2-provider": "google"}
 FEDERATED = {"oauth2-federated": "true"}
-ADDRESS = "Write name@example.com or Display Name <name@example.com>; separate several by commas."
-HOST = "Write the bare host name, such as smtp.example.com; the port has an input of its own."
+ADDRESS = "Write name@example.com or Display Name <name@example.com>; separate addresses by commas."
+HOST = "Write the bare host name, such as smtp.example.com; the port is a separate input."
 NEEDS = "Write needs: ${{ toJSON(needs.*.result) }}, or ${{ toJSON(needs) }} for names too."
-PROXY = "Write http://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before it if need be."
+PROXY = (
+    "Write http://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before the host if needed."
+)
 
 CASES: dict[str, tuple[dict[str, str], Problem]] = {
     "no host": (
@@ -38,9 +40,9 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
             "user",
             "is missing",
             (
-                "User name for the mail server. For a relay without login, set auth: none. Where "
-                "it comes from a secret: is that secret set for this repository, and is its name "
-                "spelt right?"
+                "User name for the mail server. For a relay without login, set auth: none. If it "
+                "comes from a secret: is that secret set for this repository, and spelled "
+                "correctly?"
             ),
         ),
     ),
@@ -65,18 +67,16 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "z" * 60,
             "there is no such input",
-            f"There are: {', '.join(each.name for each in options.INPUTS)}.",
+            f"Available: {', '.join(each.name for each in options.INPUTS)}.",
         ),
     ),
     "a switch": (
         {"dry-run": "yes"},
-        Problem("dry-run", "'yes' is not one of its words", "Write one of: true, false."),
+        Problem("dry-run", "'yes' is not a valid value", "Use one of: true, false."),
     ),
     "a word": (
         {"tls": "yes"},
-        Problem(
-            "tls", "'yes' is not one of its words", "Write one of: auto, starttls, implicit, none."
-        ),
+        Problem("tls", "'yes' is not a valid value", "Use one of: auto, starttls, implicit, none."),
     ),
     "no address": (
         {"to": "Jane <jane.example.com>"},
@@ -100,57 +100,57 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"to": "a@example.com, b"},
         Problem("to", "'b' is not an address: An email address must have an @-sign.", ADDRESS),
     ),
-    "separators alone": ({"to": ", ;"}, Problem("to", "', ;' holds no address")),
+    "separators alone": ({"to": ", ;"}, Problem("to", "', ;' contains no address")),
     "two senders": (
         {"from": "a@example.com, b@example.com"},
         Problem(
             "from",
-            "2 addresses are given where one belongs",
-            'A display name with a comma stands in quotes: "Doe, Jane" <jane@example.com>.',
+            "2 addresses are given, but only one is allowed",
+            'Put a display name with a comma in quotes: "Doe, Jane" <jane@example.com>.',
         ),
     ),
     "two return paths": (
         {"envelope-from": "a@example.com, b@example.com"},
         Problem(
             "envelope-from",
-            "2 addresses are given where one belongs",
-            'A display name with a comma stands in quotes: "Doe, Jane" <jane@example.com>.',
+            "2 addresses are given, but only one is allowed",
+            'Put a display name with a comma in quotes: "Doe, Jane" <jane@example.com>.',
         ),
     ),
     "a NUL in the password": (
         {"password": "a\x00b"},
-        Problem("password", "holds a NUL character, or is not valid UTF-8"),
+        Problem("password", "contains a NUL character, or is not valid UTF-8"),
     ),
     "a lone surrogate in the user": (
         {"user": "a\ud800b"},
-        Problem("user", "holds a NUL character, or is not valid UTF-8"),
+        Problem("user", "contains a NUL character, or is not valid UTF-8"),
     ),
     "the last surrogate": (
         {"user": "a\udfffb"},
-        Problem("user", "holds a NUL character, or is not valid UTF-8"),
+        Problem("user", "contains a NUL character, or is not valid UTF-8"),
     ),
     "a URL as host": (
         {"host": "smtp://smtp.example.com"},
-        Problem("host", "'smtp://smtp.example.com' has the form of a URL", HOST),
+        Problem("host", "'smtp://smtp.example.com' is a URL", HOST),
     ),
     "a port in the host": (
         {"host": "smtp.example.com:25"},
-        Problem("host", "'smtp.example.com:25' has a port or a colon in it", HOST),
+        Problem("host", "'smtp.example.com:25' contains a port or a colon", HOST),
     ),
     "a blank in the host": (
         {"host": "smtp example.com"},
-        Problem("host", "'smtp example.com' holds white space or what cannot be printed", HOST),
+        Problem("host", "'smtp example.com' contains white space or unprintable characters", HOST),
     ),
     "no host name": (
         {"host": "192.0.2.999"},
-        Problem("host", "'192.0.2.999' is no host name or IP address", HOST),
+        Problem("host", "'192.0.2.999' is not a host name or IP address", HOST),
     ),
     "no port number": (
         {"port": "65536"},
         Problem(
             "port",
             "'65536' is not a port number from 1 to 65535",
-            "Usual are 587 (STARTTLS) and 465 (implicit TLS).",
+            "Usual ports: 587 (STARTTLS) and 465 (implicit TLS).",
         ),
     ),
     "a port of six digits": (
@@ -158,7 +158,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "port",
             "'000587' is not a port number from 1 to 65535",
-            "Usual are 587 (STARTTLS) and 465 (implicit TLS).",
+            "Usual ports: 587 (STARTTLS) and 465 (implicit TLS).",
         ),
     ),
     "seconds": (
@@ -175,15 +175,15 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "no number": (
         {"max-recipients": "many"},
-        Problem("max-recipients", "'many' is no whole number from 1 to 10000"),
+        Problem("max-recipients", "'many' is not a whole number from 1 to 10000"),
     ),
     "a number too large": (
         {"max-recipients": "10001"},
-        Problem("max-recipients", "'10001' is no whole number from 1 to 10000"),
+        Problem("max-recipients", "'10001' is not a whole number from 1 to 10000"),
     ),
     "a number with a remainder": (
         {"max-recipients": "1000000"},
-        Problem("max-recipients", "'1000000' is no whole number from 1 to 10000"),
+        Problem("max-recipients", "'1000000' is not a whole number from 1 to 10000"),
     ),
     "no size": (
         {"attach-max-size": "10"},
@@ -197,7 +197,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"attach-max-size": "2GB"},
         Problem(
             "attach-max-size",
-            "'2GB' is not more than none and at most 1GB",
+            "'2GB' is not between 1 byte and 1GB",
             "Write a number and a unit, such as 10MB or 512KiB.",
         ),
     ),
@@ -222,16 +222,16 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"workflow-run-id": "new"},
         Problem(
             "state-file",
-            "is missing, and workflow-run-id is new",
-            "Name a file that is still there the next time, such as state.json from a cache.",
+            "is missing, but workflow-run-id is new",
+            "Give a file that is kept between runs, such as state.json from a cache.",
         ),
     ),
     "a state file without new": (
         {"workflow-run-id": "auto", "state-file": "state.json"},
         Problem(
             "state-file",
-            "is given, and workflow-run-id is not new",
-            "Write workflow-run-id: new, or leave state-file out.",
+            "is set, but workflow-run-id is not new",
+            "Set workflow-run-id: new, or omit state-file.",
         ),
     ),
     "auto and an attestation": (
@@ -244,14 +244,14 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a name of two lines": (
         {"workflow": "a\nb"},
-        Problem("workflow", "'a b' is no name", "A name is one line of text."),
+        Problem("workflow", "'a b' is not a name", "A name is one line of text."),
     ),
     "a glob for a name": (
         {"project": "a-*"},
         Problem(
             "project",
-            "'a-*' is a glob and no name",
-            "Here stands the one that the run is of; globs stand in a configuration file.",
+            "'a-*' is a glob, not a name",
+            "Write the run's own name; globs belong in a configuration file.",
         ),
     ),
     "needs that are not JSON": ({"needs": "{"}, Problem("needs", "is not JSON", NEEDS)),
@@ -292,23 +292,23 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"send-on": "zzz"},
         Problem(
             "send-on",
-            "'zzz' is not one of its words",
+            "'zzz' is not a valid value",
             (
-                "Write any of: always, passed, failed, cancelled, violated, blocked, bypassed, "
+                "Use any of: always, passed, failed, cancelled, violated, blocked, bypassed, "
                 "not-attested, changed, fixed, new-violations, unverified."
             ),
         ),
     ),
     "a misspelt trigger": (
         {"send-on": "block"},
-        Problem("send-on", "'block' is not one of its words", "Did you mean blocked?"),
+        Problem("send-on", "'block' is not a valid value", "Did you mean blocked?"),
     ),
-    "no trigger": ({"send-on": ","}, Problem("send-on", "',' holds no word")),
+    "no trigger": ({"send-on": ","}, Problem("send-on", "',' contains no word")),
     "no domain": (
         {"allowed-domains": "http://x", "to": "author"},
         Problem(
             "allowed-domains",
-            "'http://x' is no domain",
+            "'http://x' is not a domain",
             "Write example.com, or *.example.com for the domains below it.",
         ),
     ),
@@ -317,29 +317,27 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "cc",
             "a@evil.test, b@other.test: not in the domains of allowed-domains",
-            "Allowed are: example.com, *.example.com.",
+            "Allowed: example.com, *.example.com.",
         ),
     ),
     "an address that servers route by": (
         {"allowed-domains": "example.com", "cc": "a%evil.test@example.com"},
         Problem(
             "cc",
-            "a%evil.test@example.com: some mail servers route by what stands before the @",
+            "a%evil.test@example.com: some mail servers route by the part before the @",
             "With allowed-domains, write an address without %, ! and the like.",
         ),
     ),
     "a hidden copy outside": (
         {"allowed-domains": "example.com", "bcc": "a@evil.test"},
-        Problem(
-            "bcc", "number 1: not in the domains of allowed-domains", "Allowed are: example.com."
-        ),
+        Problem("bcc", "number 1: not in the domains of allowed-domains", "Allowed: example.com."),
     ),
     "redirected outside": (
         {"allowed-domains": "example.com", "redirect-to": "a@evil.test"},
         Problem(
             "redirect-to",
             "a@evil.test: not in the domains of allowed-domains",
-            "Allowed are: example.com.",
+            "Allowed: example.com.",
         ),
     ),
     "a recipient outside": (
@@ -347,22 +345,20 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "to",
             "security@example.com: not in the domains of allowed-domains",
-            "Allowed are: example.org.",
+            "Allowed: example.org.",
         ),
     ),
     "no header": (
         {"headers": "no colon"},
         Problem(
             "headers",
-            "'no colon' is not a header's name",
-            "Write one 'Name: value' a line; a name is printable ASCII without blanks.",
+            "'no colon' is not a header name",
+            "Write one 'Name: value' per line; a name is printable ASCII without spaces.",
         ),
     ),
     "a header with an input": (
         {"headers": "Return-Path: x"},
-        Problem(
-            "headers", "Return-Path has an input of its own", "Write it as the input envelope-from."
-        ),
+        Problem("headers", "Return-Path has its own input", "Write it as the input envelope-from."),
     ),
     "a header of ours": (
         {"headers": "Date: x"},
@@ -382,7 +378,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "resending": (
         {"headers": "Resent-To: x"},
-        Problem("headers", "Resent-To belongs to whoever sends a mail on", "Leave it out."),
+        Problem("headers", "Resent-To is set by whoever forwards a mail", "Leave it out."),
     ),
     "a signature": (
         {"headers": "DKIM-Signature: x"},
@@ -404,11 +400,11 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a control character": (
         {"headers": "X-Y: a\x00b"},
-        Problem("headers", "X-Y holds a control character", "A value is one line of text."),
+        Problem("headers", "X-Y contains a control character", "A value is one line of text."),
     ),
     "a long header": (
         {"headers": "X-Y: " + "a" * 994},
-        Problem("headers", "X-Y is longer than the 998 octets of one line", "Shorten it."),
+        Problem("headers", "X-Y is longer than the 998 bytes of one line", "Shorten it."),
     ),
     "a long header name": (
         {"headers": "X-" + "Y" * 75 + ": a"},
@@ -416,7 +412,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
     ),
     "a header twice": (
         {"headers": "X-Y: a\nx-y: b"},
-        Problem("headers", "x-y stands there twice", "Give each name once."),
+        Problem("headers", "x-y is given twice", "Give each name once."),
     ),
     "too many headers": (
         {"headers": "\n".join(f"X-{number}: a" for number in range(51))},
@@ -426,7 +422,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"dsn": "sometimes"},
         Problem(
             "dsn",
-            "'sometimes' is not one of its words",
+            "'sometimes' is not a valid value",
             "Write success, failure, delay, separated by commas; or never.",
         ),
     ),
@@ -467,22 +463,22 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"proxy": "https://proxy.test:1"},
         Problem("proxy", "its scheme is not one of http, socks5, socks5h", PROXY),
     ),
-    "a proxy without host": ({"proxy": "http://:80"}, Problem("proxy", "it names no host", PROXY)),
+    "a proxy without host": ({"proxy": "http://:80"}, Problem("proxy", "it has no host", PROXY)),
     "a proxy without port": (
         {"proxy": "http://proxy.test"},
-        Problem("proxy", "it names no port", PROXY),
+        Problem("proxy", "it has no port", PROXY),
     ),
     "a path behind a proxy": (
         {"proxy": "http://proxy.test:80/a"},
-        Problem("proxy", "something stands behind its port", PROXY),
+        Problem("proxy", "there is text after its port", PROXY),
     ),
     "a query behind a proxy": (
         {"proxy": "http://proxy.test:80?a"},
-        Problem("proxy", "something stands behind its port", PROXY),
+        Problem("proxy", "there is text after its port", PROXY),
     ),
     "a fragment behind a proxy": (
         {"proxy": "http://proxy.test:80#a"},
-        Problem("proxy", "something stands behind its port", PROXY),
+        Problem("proxy", "there is text after its port", PROXY),
     ),
     "a SOCKS5 login": (
         {"proxy": "socks5://é:a@proxy.test:80"},
@@ -492,7 +488,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         MICROSOFT | FEDERATED | {"auth": "plain"},
         Problem(
             "auth",
-            "does not take the token that oauth2-… asks for",
+            "does not accept the token that oauth2-… asks for",
             "Write: auto, xoauth2, oauthbearer.",
         ),
     ),
@@ -502,7 +498,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
             "password",
             "oauth2-… fetches a token in its place",
             (
-                "Leave out password, or all of oauth2-…; a token of your own is a password for "
+                "Leave out password, or all of oauth2-…; use your own token as password with "
                 "auth: xoauth2."
             ),
         ),
@@ -517,7 +513,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "oauth2-token-url",
             "'http://id.example.com' is not an https:// URL",
-            "Secrets go there; write it without a user.",
+            "Secrets are sent there; write it without a user.",
         ),
     ),
     "no token endpoint": (
@@ -575,7 +571,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         },
         Problem(
             "oauth2-client-id",
-            "'a' is no address",
+            "'a' is not an address",
             "Write the service account's address: name@project.iam.gserviceaccount.com.",
         ),
     ),
@@ -583,7 +579,7 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         GOOGLE | FEDERATED | {"oauth2-client-id": "a@b.example", "oauth2-tenant": "pool"},
         Problem(
             "oauth2-tenant",
-            "'pool' is no workload identity provider",
+            "'pool' is not a workload identity provider",
             "Write projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME.",
         ),
     ),
@@ -597,8 +593,8 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "oauth2-tenant",
             (
-                "'projects/1/locations/global/workloadIdentityPools/a/providers/b/c' is no "
-                "workload identity provider"
+                "'projects/1/locations/global/workloadIdentityPools/a/providers/b/c' is not "
+                "a workload identity provider"
             ),
             "Write projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME.",
         ),
@@ -608,14 +604,14 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         Problem(
             "oauth2-client-secret",
             "is missing, or its secret is empty",
-            "Google's clients have one each.",
+            "Every Google client has one.",
         ),
     ),
     "no key": (
         GOOGLE | {"oauth2-client-secret": "x"},
         Problem(
             "oauth2-client-secret",
-            "is no service account's key, and there is no oauth2-refresh-token",
+            "is not a service account key, and oauth2-refresh-token is missing",
             ("Give the key's whole JSON file, or a refresh token with the client's id and secret."),
         ),
     ),

@@ -115,14 +115,14 @@ def test_what_is_no_reply_is_shown_in_part(said: bytes, shown: str) -> None:
 
 def test_lines_and_replies_are_bounded_where_they_are_said_to_be() -> None:
     assert len(taken(b"250 " + b"x" * 4092 + b"\n").text) == 4092
-    too_long = Problem("server:25", "the server's line is longer than 4096 octets", "")
+    too_long = Problem("server:25", "the server's line is longer than 4096 bytes", "")
     assert refusal(b"250 " + b"x" * 4093) == too_long
     assert refusal(b"250 " + b"x" * 4093 + b"\n") == too_long
 
     full = b"250-" + b"x" * 4092 + b"\n"
     assert len(taken(full * 15 + full.replace(b"-", b" ")).text) == 16 * 4092 + 15
     assert refusal(full * 16 + b"250 x\n") == Problem(
-        "server:25", "the server's reply is longer than 65536 octets", ""
+        "server:25", "the server's reply is longer than 65536 bytes", ""
     )
 
 

@@ -30,7 +30,7 @@ def resolved(attachment: str, inputs: dict[str, str] | None = None, **variables:
 def unset(place: str, variable: str, name: str) -> Problem:
     return Problem(
         place,
-        f"the variable {variable}, which holds {name}, is not set",
+        f"the variable {variable} for {name} is not set",
         f"In a workflow, give the step env: {variable}: ${{{{ secrets.{variable} }}}} (is that "
         "secret set for this repository?).",
     )
@@ -67,8 +67,8 @@ def test_what_is_wrong_besides_is_told_all_the_same() -> None:
         Problem(
             "f:10:23 cc",
             "'nobody' is not an address: An email address must have an @-sign.",
-            "Write name@example.com or Display Name <name@example.com>; separate several by "
-            "commas.",
+            "Write name@example.com or Display Name <name@example.com>; separate addresses "
+            "by commas.",
         ),
     )
 
@@ -189,7 +189,8 @@ def test_the_steps_password_goes_to_no_server_of_the_files_choice(own: str) -> N
     assert problem.where == "f:1:17 registration 'a'"
     assert problem.why == "password is missing"
     assert problem.hint == (
-        "The step's password goes to the step's own host only. Write password: {env: NAME} here, "
+        "The step's password is used only for the step's own host. Write password: {env: NAME} "
+        "here, "
         "or leave host to the step."
     )
     parsed = of(f"{own}, password: {{env: OWN}}", STEP)
@@ -202,7 +203,7 @@ def test_a_host_that_is_none_gets_nothing_either() -> None:
     with pytest.raises(OptionsError) as caught:
         of(FOREIGN[2], STEP)
     assert [each.why.partition(" ")[2] for each in caught.value.problems] == [
-        "is no host name or IP address",
+        "is not a host name or IP address",
         "is missing",
     ]
 
@@ -263,7 +264,7 @@ def test_what_gets_a_token_goes_to_the_steps_host_and_endpoint_only(
             of(own, inputs)
         (problem,) = caught.value.problems
         assert problem.why == "oauth2-client-secret is missing"
-        assert problem.hint.startswith(f"The step's {name} goes to the step's own host only.")
+        assert problem.hint.startswith(f"The step's {name} is used only for the step's own host.")
     # One that logs in by password has nothing to do with the step's tokens.
     found_options = of("host: other.test, password: {env: OWN}", inputs)
     assert found_options.oauth2 is None

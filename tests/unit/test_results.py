@@ -34,12 +34,12 @@ TOOK = RecipientStatus.ACCEPTED
 NO_MAILBOX = Reply(code=550, enhanced="5.1.1", text="no such mailbox")
 BUSY = Reply(code=451, text="busy")
 LOOK = (
-    "It was sent, and not confirmed. Look for it in the mailbox or in the server's log before you "
+    "It was sent but not confirmed. Look for it in the mailbox or in the server's log before you "
     "send it again."
 )
-MEND = "Mend the addresses, or write require: any if this is enough."
-UNKNOWN = "Whether the mail was delivered is not known"
-NOT_ALL = "The mail did not reach everybody"
+MEND = "Correct the addresses, or set require: any if this is enough."
+UNKNOWN = "It is not known whether the mail was delivered"
+NOT_ALL = "The mail did not reach all recipients"
 NOT_DELIVERED = "The mail was not delivered"
 
 
@@ -101,12 +101,12 @@ BROKEN = replace(TRIED, why="the connection was lost", hint="Is it up?")
             (
                 Problem(
                     A,
-                    "the server put this recipient off: 451 busy",
+                    "the server deferred this recipient: 451 busy",
                     "It was tried 3 times. Run the job again later, or raise deadline.",
                 ),
                 Problem(
                     B,
-                    "the server put this recipient off: 451 busy",
+                    "the server deferred this recipient: 451 busy",
                     "Wait an hour. It was tried 3 times. Run the job again later, or raise "
                     "deadline.",
                 ),
@@ -118,7 +118,7 @@ BROKEN = replace(TRIED, why="the connection was lost", hint="Is it up?")
             (
                 Problem(
                     A,
-                    "the server put this recipient off: 451 busy",
+                    "the server deferred this recipient: 451 busy",
                     "It was tried once. Run the job again later, or raise deadline.",
                 ),
             ),
@@ -231,18 +231,18 @@ SECURE = replace(TRIED, tls="TLSv1.3", cipher="AES", mechanism="PLAIN")
                 transactions=(TRIED, replace(SECURE, ended=NOW + timedelta(seconds=61.256))),
             ),
             "Sent to 2 recipients through smtp.example.com:587 (TLSv1.3 AES, PLAIN) in 61.26 s and "
-            "2 attempts. Of the others: 1 refused.",
+            "2 attempts. Not delivered: 1 refused.",
         ),
         (
             delivered(*took(A), refused(B), refused(C), deferred("d@e.f"), *unknown("g@e.f")),
-            "Sent to 1 recipient through smtp.example.com:587 (no TLS) in 1.50 s. Of the others: 2 "
-            "refused, 1 put off for now, 1 not known.",
+            "Sent to 1 recipient through smtp.example.com:587 (no TLS) in 1.50 s. Not delivered: 2 "
+            "refused, 1 deferred, 1 not known.",
         ),
         (delivered(refused(A), *unknown(B)), "The mail was not delivered."),
         (delivered(*unknown(A, B)), f"{UNKNOWN}."),
         (
             replace(delivered(*took(A), deferred(B)), is_interrupted=True),
-            "Interrupted: sent to 1 of 2; 1 put off for now.",
+            "Interrupted: sent to 1 of 2; 1 deferred.",
         ),
         (replace(delivered(*took(A)), is_interrupted=True), "Interrupted: sent to 1 of 1."),
     ],

@@ -194,7 +194,7 @@ def test_names_that_the_step_gives_stand_in_for_an_attestation_and_for_no_more()
 def test_an_attestation_without_a_name_is_not_called_none() -> None:
     nameless = replace(attested(), workflow=Workflow())
     assert decided(Conditions(projects=("quay",)), attestation=nameless).reason == (
-        "the attestation does not say its project"
+        "the attestation does not give its project"
     )
     job = Job(chainloop_project="quay")
     assert decided(Conditions(projects=("quay",)), attestation=nameless, job=job) == Decision()
@@ -367,22 +367,23 @@ def test_violations_are_new_when_the_run_before_did_not_have_them() -> None:
         (
             (Trigger.CHANGED,),
             UNKNOWN,
-            "Sent although nobody knows whether it changed the outcome: nothing to compare with.",
+            "Sent because it is not known whether it changed the outcome: nothing to compare with.",
         ),
         (
             (Trigger.FAILED, Trigger.FIXED),
             UNKNOWN,
-            "Sent although nobody knows whether it fixed what was wrong: nothing to compare with.",
+            "Sent because it is not known whether it fixed what was wrong: nothing to compare "
+            "with.",
         ),
         (
             (Trigger.FIXED, Trigger.NEW_VIOLATIONS),
             before(has_succeeded=True),
-            "Sent although nobody knows whether it has new violations: GitHub.",
+            "Sent because it is not known whether it has new violations: GitHub.",
         ),
         (
             (Trigger.NEW_VIOLATIONS,),
             changes(is_known=False),
-            "Sent although nobody knows whether it has new violations: previous-attestation.",
+            "Sent because it is not known whether it has new violations: previous-attestation.",
         ),
     ],
 )

@@ -157,7 +157,7 @@ def row(key: str, attestation: Attestation | None, job: Job = JOB) -> str:
         (
             "Attestation",
             replace(BARE, digest="sha256:aa", signing=Signing(is_digest_verified=False)),
-            "sha256:aa (NOT the digest of the bundle at hand)",
+            "sha256:aa (NOT the digest of the given bundle)",
         ),
         ("Attestation", replace(BARE, digest="sha256:aa"), "sha256:aa"),
         ("Attestation", replace(BARE, signing=Signing(is_digest_verified=True)), ""),
@@ -273,7 +273,7 @@ def test_a_signature_has_a_row_for_each_fact() -> None:
         *others,
     )
     assert rows.signing(facts_of(attestation, signature=UNCHECKED)) == (
-        Fact("Signature", "not checked: the evidence holds no signature"),
+        Fact("Signature", "not checked: the evidence contains no signature"),
         *claims,
         *others,
     )
@@ -314,7 +314,7 @@ def test_what_the_chainloop_cli_says_of_a_signature_stands_beside_our_own_check(
         Fact("Signature", "verified by the Chainloop CLI"),
     )
     assert rows.signing(facts_of(attestation, signature=UNCHECKED)) == (
-        Fact("Signature", "not checked: the evidence holds no signature"),
+        Fact("Signature", "not checked: the evidence contains no signature"),
         Fact("Chainloop CLI", "verified the signature"),
     )
     wrong = {each.key for each in rows.signing(facts_of(attestation, signature=WRONG))}

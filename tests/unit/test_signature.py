@@ -25,7 +25,7 @@ STATEMENT = builders.statement()
 ROOT = signers.root("Harbour/Harbour authority")
 SIGNER = ROOT.issue_signer("Harbour/a1c5")
 TRUST = signature.read_trust(ROOT.pem, "")
-CHANGED = "the signature does not verify: what was signed is not what the evidence holds"
+CHANGED = "the signature does not verify: what was signed is not what the evidence contains"
 EXAMPLES = [
     each / "shared" / "chainloop" / "trust"
     for each in Path(__file__).parents
@@ -180,7 +180,7 @@ def test_an_authority_that_the_bundle_brings_is_not_trusted() -> None:
     inner = other.issue_authority("Reef intermediate")
 
     assert reason(signed(other.issue_signer())) == (
-        "the certificate is issued by CN=Reef, which trusted-root does not hold"
+        "the certificate is issued by CN=Reef, which is not in trusted-root"
     )
     assert reason(signed(other.issue_signer(), other)).startswith(
         "the certificate's chain does not verify: "
@@ -194,7 +194,7 @@ def test_a_signer_that_signed_itself_fails() -> None:
     signer = signers.certify("Harbour/a1c5", usage="digital_signature", end=SIGNED + YEARS)
 
     assert reason(signed(signer)) == (
-        "the certificate is issued by O=Harbour, CN=a1c5, which trusted-root does not hold"
+        "the certificate is issued by O=Harbour, CN=a1c5, which is not in trusted-root"
     )
 
 
@@ -265,17 +265,17 @@ def ed25519_authority() -> Sequence[Party]:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (no_authority, "an issuer is no certificate authority"),
-        (no_basic_constraints, "an issuer is no certificate authority"),
+        (no_authority, "an issuer is not a certificate authority"),
+        (no_basic_constraints, "an issuer is not a certificate authority"),
         (too_long_a_path, "path length constraint violated"),
         (no_certificate_signing, "an issuer's key may not sign certificates"),
         (authority_for_other_ends, "a certificate in it is not for code signing"),
         (another_name, "excluded name constraint matched SAN"),
         (unknown_critical_extension, "invalid extension: 1.2.3.4.5: "),
-        (signer_that_is_an_authority, "the signer's certificate is an authority's"),
+        (signer_that_is_an_authority, "the signer's certificate is a CA certificate"),
         (signer_for_other_uses, "the key may not sign documents"),
         (signer_for_other_ends, "a certificate in it is not for code signing"),
-        (signature_with_sha1, "a certificate is signed with an algorithm that does not count"),
+        (signature_with_sha1, "a certificate is signed with an algorithm that is not accepted"),
         (short_rsa_authority, "an authority's RSA key is shorter than 2048 bits"),
         (ed25519_authority, "an authority's key is neither RSA nor ECDSA"),
     ],
@@ -373,7 +373,7 @@ def test_every_one_of_two_signatures_has_to_verify() -> None:
     for pair in ((good, other), (other, good)):
         assert reason(signers.bundle(STATEMENT, *pair, chain=[SIGNER])) == (
             "one of the 2 signatures does not verify: what was signed is not what the evidence "
-            "holds"
+            "contains"
         )
 
 
@@ -381,7 +381,7 @@ def test_every_one_of_two_signatures_has_to_verify() -> None:
 
 
 def test_an_envelope_without_a_signature_fails() -> None:
-    assert reason(signers.bundle(STATEMENT, chain=[SIGNER])) == "the envelope holds no signature"
+    assert reason(signers.bundle(STATEMENT, chain=[SIGNER])) == "the envelope contains no signature"
 
 
 def test_without_an_envelope_there_is_nothing_to_check() -> None:
@@ -389,22 +389,23 @@ def test_without_an_envelope_there_is_nothing_to_check() -> None:
         checked = check(document)
         assert checked.status is UNCHECKED
         assert checked.reason.endswith(
-            "holds no signature; `chainloop workflow run describe --id RUN-ID -o json` prints the "
-            "signed bundle"
+            "contains no signature; `chainloop workflow run describe --id RUN-ID -o json` prints "
+            "the signed bundle"
         )
 
 
 @pytest.mark.parametrize(
     ("material", "said"),
     [
-        ({}, "the evidence holds no certificate: it is signed with a key that it does not name"),
+        ({}, "the evidence contains no certificate: it is signed with a key that it does not name"),
         (
             {"publicKey": {"hint": "pier-key"}},
-            "the evidence holds no certificate: it is signed with the key 'pier-key'",
+            "the evidence contains no certificate: it is signed with the key 'pier-key'",
         ),
         (
             {"timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}},
-            "the evidence has a time stamp, but holds no certificate: it is signed with a key that "
+            "the evidence has a time stamp, but contains no certificate: it is signed with a key "
+            "that "
             "it does not name",
         ),
     ],
@@ -414,7 +415,7 @@ def test_a_hint_and_a_time_stamp_prove_nothing(material: builders.JSON, said: st
     document = signed() | {"verificationMaterial": material}
 
     assert check(document) == SignatureCheck(
-        status=UNCHECKED, reason=f"{said}, so that only verification-key can verify it"
+        status=UNCHECKED, reason=f"{said}, so only verification-key can verify it"
     )
 
 
@@ -504,7 +505,7 @@ def test_a_key_may_not_sign_with_another_hash(hash_: hashes.HashAlgorithm) -> No
     [
         (
             rsa.generate_private_key(65537, 1024),
-            "an RSA key of 1024 bits, and 2048 is the least that counts",
+            "an RSA key of 1024 bits, and at least 2048 are required",
         ),
         (
             ec.generate_private_key(ec.SECP256K1()),
@@ -523,7 +524,7 @@ def test_the_certificate_counts_where_there_are_roots_for_it() -> None:
     other = signers.root().issue_signer(key=SIGNER.key)
 
     assert check(signed(), both).authority == "O=Harbour, CN=Harbour authority"
-    assert "which trusted-root does not hold" in reason(signed(other), both)
+    assert "which is not in trusted-root" in reason(signed(other), both)
     bare = signed() | {"verificationMaterial": {}}
     assert (check(bare, both).status, check(bare, both).signer) == (VERIFIED, "")
 

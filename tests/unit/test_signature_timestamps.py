@@ -114,7 +114,7 @@ def test_without_a_trusted_authority_time_stamps_are_not_checked() -> None:
 
     assert times(checked) == (VERIFIED, SIGNED, None, "")
     assert checked.reason == (
-        "the time stamp is not checked: trusted-root holds no authority for it"
+        "the time stamp is not checked: trusted-root contains no authority for it"
     )
 
 
@@ -161,7 +161,7 @@ def test_a_time_stamp_that_was_not_granted_fails(status: str) -> None:
 
 def test_a_time_stamp_of_other_bytes_fails() -> None:
     assert reason(signers.stamp(CLOCK, SIGNATURE + b"x")) == (
-        "the time stamp is of something else than this signature"
+        "the time stamp is not for this signature"
     )
 
 
@@ -173,7 +173,7 @@ def test_a_changed_time_stamp_fails() -> None:
 
 
 def test_a_time_stamp_by_another_authority_fails() -> None:
-    untrusted = "the time stamp is by an authority that trusted-root does not hold"
+    untrusted = "the time stamp is from an authority that is not in trusted-root"
     same_root = CLOCK_ROOT.issue_stamper("Clock")
     other_root = signers.root("Clock authority")
 
@@ -186,7 +186,7 @@ def test_a_signer_of_code_gives_no_time_stamps() -> None:
     signer = CLOCK_ROOT.issue_signer(end=SIGNED + YEARS)
 
     assert reason(signers.stamp(signer, SIGNATURE)) == (
-        "the time stamp is by an authority that trusted-root does not hold"
+        "the time stamp is from an authority that is not in trusted-root"
     )
 
 
@@ -240,6 +240,6 @@ def test_an_authority_of_time_stamps_certifies_no_signer() -> None:
     checked = signature.verify(attestation.parse(builders.encoded(document)), TRUST)
 
     assert checked.reason == (
-        "the certificate is issued by CN=Clock authority, which trusted-root does not hold"
+        "the certificate is issued by CN=Clock authority, which is not in trusted-root"
     )
     assert checked.status is FAILED

@@ -143,8 +143,8 @@ def test_a_private_key_is_refused_and_not_shown(text: str) -> None:
     for name, hint in (("trusted-root", ROOT_HINT), ("verification-key", KEY_HINT)):
         said = refusal(*((text, "") if name == "trusted-root" else ("", text)))
         assert said == (
-            f"{name}: holds a private key (not shown)\n"
-            f"  {hint} A private key is needed by who signs alone."
+            f"{name}: contains a private key (not shown)\n"
+            f"  {hint} Only the signer needs the private key."
         )
 
 
@@ -152,7 +152,7 @@ def test_a_private_key_is_refused_and_not_shown(text: str) -> None:
     "text", [KEY, ROOT.pem.replace("MII", "MIX", 1), "-----BEGIN CERTIFICATE-----\n"]
 )
 def test_what_holds_no_certificate_is_refused(text: str) -> None:
-    assert refusal(text) == f"trusted-root: holds no certificate that can be read\n  {ROOT_HINT}"
+    assert refusal(text) == f"trusted-root: contains no readable certificate\n  {ROOT_HINT}"
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,14 @@ def test_what_holds_no_certificate_is_refused(text: str) -> None:
     ],
 )
 def test_what_holds_no_key_is_refused(text: str) -> None:
-    said = "verification-key: holds no public key that can be read"
+    said = "verification-key: contains no readable public key"
     assert refusal("", text) == f"{said}\n  {KEY_HINT}"
 
 
 def test_one_key_is_enough() -> None:
-    assert refusal("", KEY + KEY) == "verification-key: holds 2 keys or certificates\n  Give one."
+    assert (
+        refusal("", KEY + KEY) == "verification-key: contains 2 keys or certificates\n  Give one."
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_one_key_is_enough() -> None:
     [
         (
             rsa.generate_private_key(65537, 1024),
-            "an RSA key of 1024 bits, and 2048 is the least that counts",
+            "an RSA key of 1024 bits, and at least 2048 are required",
         ),
         (
             ec.generate_private_key(ec.SECP256K1()),
@@ -190,14 +192,14 @@ def test_one_key_is_enough() -> None:
     ids=["short", "curve", "Ed448", "X25519"],
 )
 def test_a_key_that_does_not_count_is_refused(key: Any, why: str) -> None:
-    assert refusal("", signers.public_pem(key)) == f"verification-key: holds {why}"
+    assert refusal("", signers.public_pem(key)) == f"verification-key: contains {why}"
 
 
 def test_an_authority_with_a_weak_key_is_refused() -> None:
     weak = signers.root("Old", key=rsa.generate_private_key(65537, 1024))
 
     assert refusal(ROOT.pem + weak.pem) == (
-        "trusted-root: holds CN=Old with an RSA key of 1024 bits, and 2048 is the least that counts"
+        "trusted-root: contains CN=Old with an RSA key of 1024 bits, and at least 2048 are required"
     )
 
 
@@ -208,8 +210,9 @@ def test_a_certificate_of_nobody_who_certifies_is_refused(party: signers.Party) 
     said = refusal(ROOT.pem + party.pem)
 
     assert said.endswith(
-        ", which is no certificate authority\n  Give the certificate of who issued it. Is it the "
-        "one signer that counts? Give it as verification-key."
+        ", which is not a certificate authority\n  Give its issuer's certificate. If it is the "
+        "only "
+        "trusted signer, give it as verification-key."
     )
 
 
@@ -226,7 +229,7 @@ def test_an_authority_of_time_stamps_needs_all_above_it(
     given: list[signers.Party], who: str, above: str
 ) -> None:
     assert refusal("".join(each.pem for each in (ROOT, *given))) == (
-        f"trusted-root: holds {who}, for time stamps, without who has certified it, {above}\n"
+        f"trusted-root: contains {who}, for time stamps, but not its issuer, {above}\n"
         "  Add that certificate, and all above it."
     )
 
@@ -235,7 +238,7 @@ def test_authorities_of_time_stamps_alone_need_a_key() -> None:
     clocks = CLOCK.pem + CLOCK_INNER.pem + CLOCK_ROOT.pem
 
     assert refusal(clocks) == (
-        "trusted-root: holds time stamp authorities alone, and a time stamp says nothing of who "
+        "trusted-root: contains only time stamp authorities, and a time stamp does not say who "
         "signed\n  Add the authority that certifies your signers, or give verification-key."
     )
     assert signature.read_trust(clocks, KEY).timestamp_authorities == (CLOCK.der,)
@@ -243,16 +246,14 @@ def test_authorities_of_time_stamps_alone_need_a_key() -> None:
 
 def test_a_hundred_certificates_are_enough() -> None:
     assert signature.read_trust(ROOT.pem * 100, "").roots == (ROOT.der,)
-    assert refusal(ROOT.pem * 101) == "trusted-root: holds more than 100 certificates"
+    assert refusal(ROOT.pem * 101) == "trusted-root: contains more than 100 certificates"
 
 
 def test_a_certificate_with_a_damaged_extension_is_refused() -> None:
     broken = x509.UnrecognizedExtension(x509.BasicConstraints.oid, b"\x05\x00")
     party = signers.certify("Pier", extra=[(broken, True)])
 
-    assert (
-        refusal(party.pem) == f"trusted-root: holds no certificate that can be read\n  {ROOT_HINT}"
-    )
+    assert refusal(party.pem) == f"trusted-root: contains no readable certificate\n  {ROOT_HINT}"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from chainloop_smtp.state_file import State
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-ANEW = "Delete it to start anew; then what ended in the last hour is mailed, maybe once more."
+ANEW = (
+    "Delete it to start over: runs that ended in the last hour are then mailed, some perhaps again."
+)
 
 
 def run_id(number: int) -> str:

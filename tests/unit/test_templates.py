@@ -141,10 +141,10 @@ def test_a_subject_of_200_characters_is_whole(length: int, subject: str) -> None
 
 def test_an_empty_subject_is_told() -> None:
     assert problems(own("{% if not attestation %}x{% endif %}")) == [
-        "subject: the template makes an empty subject for this run"
+        "subject: the template renders an empty subject for this run"
     ]
     assert problems(own(subject_txt=" \n")) == [
-        "subject.txt.j2: the template makes an empty subject for this run"
+        "subject.txt.j2: the template renders an empty subject for this run"
     ]
 
 
@@ -289,10 +289,10 @@ def test_values_are_escaped_in_html_whatever_is_done_to_them() -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("{{ job.name|safe }}", f"there is no filter 'safe'\n  There are: {FILTERS}"),
+        ("{{ job.name|safe }}", f"there is no filter 'safe'\n  Available: {FILTERS}"),
         (
             "{% autoescape false %}{{ job.name }}{% endautoescape %}",
-            "autoescape is not for templates to change",
+            "a template cannot change autoescape",
         ),
     ],
 )
@@ -303,82 +303,88 @@ def test_escaping_cannot_be_turned_off(source: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("{{ ''.__class__.__mro__ }}", "'__class__' is not for templates"),
-        ("{{ ''['__class__'] }}", "'__class__' is not for templates"),
-        ("{{ attestation.__init__.__globals__ }}", "'__init__' is not for templates"),
-        ("{{ job.__class__ }}", "'__class__' is not for templates"),
-        ("{{ '{0.__class__}'.format(job) }}", "format() is not for templates"),
-        ("{{ '{}'.format_map({}) }}", "format_map() is not for templates"),
+        ("{{ ''.__class__.__mro__ }}", "'__class__' is not available to templates"),
+        ("{{ ''['__class__'] }}", "'__class__' is not available to templates"),
+        ("{{ attestation.__init__.__globals__ }}", "'__init__' is not available to templates"),
+        ("{{ job.__class__ }}", "'__class__' is not available to templates"),
+        ("{{ '{0.__class__}'.format(job) }}", "format() is not available to templates"),
+        ("{{ '{}'.format_map({}) }}", "format_map() is not available to templates"),
         (
             "{{ '{0.__init__.__globals__}'.format_map({'0': job}) }}",
-            "format_map() is not for templates",
+            "format_map() is not available to templates",
         ),
-        ("{{ '%s'.__mod__(job) }}", "'__mod__' is not for templates"),
-        ("{{ job|attr('__class__') }}", f"there is no filter 'attr'\n  There are: {FILTERS}"),
+        ("{{ '%s'.__mod__(job) }}", "'__mod__' is not available to templates"),
+        ("{{ job|attr('__class__') }}", f"there is no filter 'attr'\n  Available: {FILTERS}"),
         (
             "{{ ['{0.__class__}']|map('format', job)|list }}",
-            "a Job is no text\n  Print one of its parts, or loop over it.",
+            "a Job is not text\n  Print one of its parts, or loop over it.",
         ),
-        ("{{ wording['__class__'] }}", "'__class__' is not for templates"),
-        ("{{ (job.name ~ '').__class__ }}", "'__class__' is not for templates"),
-        ("{% set n = namespace(x=job) %}{{ n.x.__class__ }}", "'__class__' is not for templates"),
+        ("{{ wording['__class__'] }}", "'__class__' is not available to templates"),
+        ("{{ (job.name ~ '').__class__ }}", "'__class__' is not available to templates"),
+        (
+            "{% set n = namespace(x=job) %}{{ n.x.__class__ }}",
+            "'__class__' is not available to templates",
+        ),
         (
             "{% macro m() %}{% endmacro %}{{ m.__class__ }}{{ m._func.__globals__ }}",
-            "'__class__' is not for templates",
+            "'__class__' is not available to templates",
         ),
         ("{{ loop }}", "'loop' is undefined"),
         (
             "{% for a in [1] %}{{ loop.__init__.__globals__ }}{% endfor %}",
-            "'__init__' is not for templates",
+            "'__init__' is not available to templates",
         ),
-        ("{{ wording.badge.encode() }}", f"encode() is not for templates\n  There are: {METHODS}"),
-        ("{{ attestation.run.started_at.now() }}", "now() is not for templates"),
-        ("{{ attestation.run.started_at.today() }}", "today() is not for templates"),
-        ("{{ [1].append(2) }}", "'append' is not for templates"),
-        ("{{ {}.update({}) }}", "'update' is not for templates"),
+        (
+            "{{ wording.badge.encode() }}",
+            f"encode() is not available to templates\n  Available: {METHODS}",
+        ),
+        ("{{ attestation.run.started_at.now() }}", "now() is not available to templates"),
+        ("{{ attestation.run.started_at.today() }}", "today() is not available to templates"),
+        ("{{ [1].append(2) }}", "'append' is not available to templates"),
+        ("{{ {}.update({}) }}", "'update' is not available to templates"),
         (
             "{{ self._TemplateReference__context }}",
             "there is no block '_TemplateReference__context'",
         ),
         ("{{ range.__self__ }}", "a function has no '__self__'"),
-        ("{{ namespace.__init__ }}", "'__init__' is not for templates"),
-        ("{% set x = namespace() %}{{ x.__class__ }}", "'__class__' is not for templates"),
-        ("{{ 'a'.ljust(9) }}", f"ljust() is not for templates\n  There are: {METHODS}"),
-        ("{{ job.run_url() }}", "str() is not for templates"),
-        ("{{ joiner() }}", f"'joiner' is undefined\n  There are: {NAMES}"),
-        ("{{ cycler(1) }}", f"'cycler' is undefined\n  There are: {NAMES}"),
-        ("{{ lipsum() }}", f"'lipsum' is undefined\n  There are: {NAMES}"),
+        ("{{ namespace.__init__ }}", "'__init__' is not available to templates"),
+        ("{% set x = namespace() %}{{ x.__class__ }}", "'__class__' is not available to templates"),
+        ("{{ 'a'.ljust(9) }}", f"ljust() is not available to templates\n  Available: {METHODS}"),
+        ("{{ job.run_url() }}", "str() is not available to templates"),
+        ("{{ joiner() }}", f"'joiner' is undefined\n  Available: {NAMES}"),
+        ("{{ cycler(1) }}", f"'cycler' is undefined\n  Available: {NAMES}"),
+        ("{{ lipsum() }}", f"'lipsum' is undefined\n  Available: {NAMES}"),
         ("{{ dict() }}", "'dict' is undefined\n  Did you mean verdict?"),
-        ("{{ job|attr('name') }}", f"there is no filter 'attr'\n  There are: {FILTERS}"),
-        ("{{ [1]|random }}", f"there is no filter 'random'\n  There are: {FILTERS}"),
+        ("{{ job|attr('name') }}", f"there is no filter 'attr'\n  Available: {FILTERS}"),
+        ("{{ [1]|random }}", f"there is no filter 'random'\n  Available: {FILTERS}"),
         ("{{ job|pprint }}", "there is no filter 'pprint'\n  Did you mean int?"),
         ("{{ super }}", "'super' is undefined"),
-        ("{{ range }}", "a function is no text\n  Print one of its parts, or loop over it."),
+        ("{{ range }}", "a function is not text\n  Print one of its parts, or loop over it."),
         (
             "{% include 'parts.html.j2' %}",
             "there is no template 'parts.html.j2'\n  Did you mean chainloop/parts.html.j2?",
         ),
         (
             "{% include '../../etc/passwd' %}",
-            f"there is no template '../../etc/passwd'\n  There are: {TEMPLATES}",
+            f"there is no template '../../etc/passwd'\n  Available: {TEMPLATES}",
         ),
         (
             "{% include '/etc/passwd' %}",
-            f"there is no template '/etc/passwd'\n  There are: {TEMPLATES}",
+            f"there is no template '/etc/passwd'\n  Available: {TEMPLATES}",
         ),
         (
             "{% include 'chainloop/../view.py' %}",
-            f"there is no template 'chainloop/../view.py'\n  There are: {TEMPLATES}",
+            f"there is no template 'chainloop/../view.py'\n  Available: {TEMPLATES}",
         ),
         (
             "{% include job.name %}",
-            "the name of a template is no text\n  Write its name in quotes.",
+            "the name of a template is not text\n  Write its name in quotes.",
         ),
         (
             "{% include ['a', 'b'] %}",
-            "the name of a template is no text\n  Write its name in quotes.",
+            "the name of a template is not text\n  Write its name in quotes.",
         ),
-        ("{% import 'os' as os %}", f"there is no template 'os'\n  There are: {TEMPLATES}"),
+        ("{% import 'os' as os %}", f"there is no template 'os'\n  Available: {TEMPLATES}"),
         ("{% do 1 %}", "Encountered unknown tag 'do'."),
         ("{% break %}", "Encountered unknown tag 'break'."),
         ("{% trans %}x{% endtrans %}", "Encountered unknown tag 'trans'."),
@@ -407,7 +413,7 @@ def test_a_template_reaches_nothing_but_the_facts(source: str, said: str) -> Non
 )
 def test_no_record_is_printed_as_python_would(source: str, kind: str) -> None:
     assert problems(own(mail_txt=source)) == [
-        f"mail.txt.j2, line 1: a {kind} is no text\n  Print one of its parts, or loop over it."
+        f"mail.txt.j2, line 1: a {kind} is not text\n  Print one of its parts, or loop over it."
     ]
 
 
@@ -416,19 +422,22 @@ def test_no_record_is_printed_as_python_would(source: str, kind: str) -> None:
     [
         (
             "{{ [job]|map(attribute='__class__')|list }}",
-            "a list is no text\n  Print one of its parts, or loop over it.",
+            "a list is not text\n  Print one of its parts, or loop over it.",
         ),
         (
             "{{ [job]|map(attribute='__class__.__mro__')|first }}",
-            "'__class__' is not for templates",
+            "'__class__' is not available to templates",
         ),
         ("{{ [job]|map('attr', '__class__')|list }}", "No filter named 'attr'."),
         ("{{ [job]|select('callable')|list }}", "No test named 'callable'."),
         (
             "{{ [job]|groupby('__class__') }}",
-            "a list is no text\n  Print one of its parts, or loop over it.",
+            "a list is not text\n  Print one of its parts, or loop over it.",
         ),
-        ("{{ [job, job]|sort(attribute='__class__')|list }}", "'__class__' is not for templates"),
+        (
+            "{{ [job, job]|sort(attribute='__class__')|list }}",
+            "'__class__' is not available to templates",
+        ),
     ],
 )
 def test_what_python_calls_its_own_is_not_reached_by_a_filter_either(
@@ -514,7 +523,7 @@ def test_a_template_sees_of_the_environment_what_it_may(env_values: EnvValues, s
         ),
         (
             "{{ 'x' is zzzz }}",
-            "mail.txt.j2, line 1: there is no test 'zzzz'\n  There are: boolean, defined, "
+            "mail.txt.j2, line 1: there is no test 'zzzz'\n  Available: boolean, defined, "
             "divisibleby, eq, even, false, float, ge, gt, in, integer, iterable, le, lower, lt, "
             "mapping, ne, none, number, odd, sameas, sequence, string, true, unbroken, undefined, "
             "upper, web.",
@@ -526,16 +535,16 @@ def test_a_template_sees_of_the_environment_what_it_may(env_values: EnvValues, s
         ),
         (
             '{% extends "mail.txt.j2" %}',
-            "mail.txt.j2, line 1: the template stands for itself\n"
+            "mail.txt.j2, line 1: the template refers to itself\n"
             '  Write {% extends "chainloop/mail.txt.j2" %} for ours.',
         ),
         (
             "{% include job.name %}",
-            "mail.txt.j2, line 1: the name of a template is no text\n  Write its name in quotes.",
+            "mail.txt.j2, line 1: the name of a template is not text\n  Write its name in quotes.",
         ),
         (
             "\n{{ materials }}",
-            "mail.txt.j2, line 2: a tuple is no text\n  Print one of its parts, or loop over it.",
+            "mail.txt.j2, line 2: a tuple is not text\n  Print one of its parts, or loop over it.",
         ),
         (
             "{{ 1 + 'a' }}",
@@ -554,7 +563,7 @@ def test_a_template_sees_of_the_environment_what_it_may(env_values: EnvValues, s
         ),
         (
             "{{ materials|join(', ') }}",
-            "mail.txt.j2, line 1: a Shown is no text\n  Print one of its parts, or loop over it.",
+            "mail.txt.j2, line 1: a Shown is not text\n  Print one of its parts, or loop over it.",
         ),
         (
             "{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}",
@@ -577,7 +586,7 @@ def test_a_template_sees_of_the_environment_what_it_may(env_values: EnvValues, s
         ),
         (
             "{{ 'x' * 4000000 }}{{ 'x' * 4000000 }}",
-            "mail.txt.j2: the template makes more than 5,000,000 characters",
+            "mail.txt.j2: the template renders more than 5,000,000 characters",
         ),
     ],
 )
@@ -596,18 +605,18 @@ WORDS = "{% macro hail(whom) %}Hail {{ whom }}{% endmacro %}{% set a, b = (1, 2)
     [
         (
             EXTENDS + "\n{% block foter %}{% endblock %}",
-            "line 2: there is no block 'foter' in chainloop/mail.txt.j2, so nothing shows this one"
+            "line 2: there is no block 'foter' in chainloop/mail.txt.j2, so this one is never shown"
             "\n  Did you mean footer?",
         ),
         (
             EXTENDS + "{% if job.name %}\n{% block x9 %}{% endblock %}{% endif %}",
-            "line 2: there is no block 'x9' in chainloop/mail.txt.j2, so nothing shows this one"
-            "\n  There are: attention, changes, counts, describe, facts, footer, jobs, links, "
+            "line 2: there is no block 'x9' in chainloop/mail.txt.j2, so this one is never shown"
+            "\n  Available: attention, changes, counts, describe, facts, footer, jobs, links, "
             "materials, policies, suppressed, verdict.",
         ),
         (
             '{% extends "base.j2" %}{% block ad %}{% endblock %}\n{% block ads %}{% endblock %}',
-            "line 2: there is no block 'ads' in base.j2, so nothing shows this one"
+            "line 2: there is no block 'ads' in base.j2, so this one is never shown"
             "\n  Did you mean ad?",
         ),
         (
@@ -617,13 +626,13 @@ WORDS = "{% macro hail(whom) %}Hail {{ whom }}{% endmacro %}{% set a, b = (1, 2)
         ("{{ self.footer() }}", "line 1: there is no block 'footer'"),
         (
             EXTENDS + "\n\n  Ask Ada.\n",
-            "line 3: nothing shows what is in no block of a template that extends "
-            "chainloop/mail.txt.j2\n  Put it into a block, or into {# … #}.",
+            "line 3: a template that extends chainloop/mail.txt.j2 shows no text outside "
+            "blocks\n  Put it into a block, or into {# … #}.",
         ),
         (
             EXTENDS + "{% for each in materials %}\n{{ each.name }}{% endfor %}",
-            "line 2: nothing shows what is in no block of a template that extends "
-            "chainloop/mail.txt.j2\n  Put it into a block, or into {# … #}.",
+            "line 2: a template that extends chainloop/mail.txt.j2 shows no text outside "
+            "blocks\n  Put it into a block, or into {# … #}.",
         ),
         (
             '\n{% from "words.j2" import hal %}{{ hal("you") }}',
@@ -631,7 +640,7 @@ WORDS = "{% macro hail(whom) %}Hail {{ whom }}{% endmacro %}{% set a, b = (1, 2)
         ),
         (
             '{% from "words.j2" import zzz as hail %}{{ hail("you") }}',
-            "line 1: words.j2 has no 'zzz'\n  There are: a, b, hail.",
+            "line 1: words.j2 has no 'zzz'\n  Available: a, b, hail.",
         ),
         (
             '{% import "words.j2" as words %}\n{{ words.hal("you") }}',
@@ -746,8 +755,8 @@ def test_what_the_evidence_does_not_say_is_to_be_guarded() -> None:
 
     assert text_of(source) == "release"
     assert problems(own(mail_txt=source), None) == [
-        "mail.txt.j2, line 1: 'workflow' is asked of something that the evidence does not say "
-        "(None)\n  Guard it with {% if … %}."
+        "mail.txt.j2, line 1: 'workflow' is looked up in None: the evidence does not have "
+        "that value\n  Guard it with {% if … %}."
     ]
     assert text_of("{{ attestation.workflow.name if attestation }}-", attestation=None) == "-"
     assert text_of("<{{ attestation.policies.strategy }}>") == "<>"
@@ -804,9 +813,9 @@ def test_every_mistake_is_told_at_once() -> None:
 
     assert problems(theirs) == [
         "mail.txt.j2, line 1: Expected an expression, got 'end of statement block'",
-        f"mail.html.j2, line 1: there is no filter 'z'\n  There are: {FILTERS}",
-        f"mail.html.j2, line 1: 'x' is undefined\n  There are: {NAMES}",
-        f"mail.html.j2, line 1: 'y' is undefined\n  There are: {NAMES}",
+        f"mail.html.j2, line 1: there is no filter 'z'\n  Available: {FILTERS}",
+        f"mail.html.j2, line 1: 'x' is undefined\n  Available: {NAMES}",
+        f"mail.html.j2, line 1: 'y' is undefined\n  Available: {NAMES}",
         "subject: subject.txt.j2 is in template-dir too\n  Give one of them.",
         "subject, line 1: 'wrding' is undefined\n  Did you mean wording?",
     ]
@@ -826,10 +835,10 @@ def test_a_file_that_nothing_uses_is_most_likely_misspelt() -> None:
     ]
     theirs = replace(own(mail_txt="x"), others=("README.md", "mail.html", "logo.png"))
     assert problems(theirs) == [
-        "template-dir 'mail.html': is no template's name\n  Did you mean mail.html.j2?"
+        "template-dir 'mail.html': is not the name of a template\n  Did you mean mail.html.j2?"
     ]
     assert problems(Templates(folder="mails", others=("README.md",))) == [
-        "template-dir: 'mails' holds no template\n  There are: mail.html.j2, mail.txt.j2, "
+        "template-dir: 'mails' holds no template\n  Available: mail.html.j2, mail.txt.j2, "
         "subject.txt.j2, summary.md.j2."
     ]
 

@@ -110,7 +110,7 @@ def test_what_is_no_name_for_ehlo_is_refused(given: str) -> None:
     found = problem(PASSWORD | {"ehlo-name": given})
     assert found == Problem(
         "ehlo-name",
-        f"{quoted(given)} is no host name and no IP address in brackets",
+        f"{quoted(given)} is neither a host name nor an IP address in brackets",
         "Write a name that DNS knows, such as ci.example.com, or leave it out.",
     )
 
@@ -195,16 +195,16 @@ def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
     [
         ("https://secret@proxy.test:443", "its scheme is not one of http, socks5, socks5h"),
         ("proxy.test:3128", "its scheme is not one of http, socks5, socks5h"),
-        ("http://:secret@:80", "it names no host"),
-        ("http://u:secret@pro xy:80", "it names no host"),
-        ("http://u:secret@proxy.test", "it names no port"),
-        ("http://u:secret@proxy.test:0", "it names no port"),
+        ("http://:secret@:80", "it has no host"),
+        ("http://u:secret@pro xy:80", "it has no host"),
+        ("http://u:secret@proxy.test", "it has no port"),
+        ("http://u:secret@proxy.test:0", "it has no port"),
         ("http://u:secret@proxy.test:99999", "is not a URL"),
         ("http://[::1", "is not a URL"),
         ("http://u:secret@❤.test:80", "is not a URL"),
         ("socks5://u:s%C3%A9cret@proxy.test:80", LOGIN),
         (f"socks5://u:{'secret' * 50}@proxy.test:80", LOGIN),
-        ("http://proxy.test:80/secret", "something stands behind its port"),
+        ("http://proxy.test:80/secret", "there is text after its port"),
     ],
 )
 def test_what_is_no_proxy_is_refused_without_being_shown(url: str, why: str) -> None:
@@ -405,7 +405,9 @@ def test_a_token_endpoints_host_is_converted_as_any_other(url: str, expected: st
 def test_a_token_endpoint_is_an_https_url(url: str) -> None:
     found = problem(OTHER | {"oauth2-token-url": url, "oauth2-refresh-token": "r3fresh"})
     why = f"'{url}' is not an https:// URL"
-    assert found == Problem("oauth2-token-url", why, "Secrets go there; write it without a user.")
+    assert found == Problem(
+        "oauth2-token-url", why, "Secrets are sent there; write it without a user."
+    )
 
 
 def test_the_login_in_a_token_endpoint_is_refused_and_not_shown() -> None:
@@ -545,7 +547,7 @@ def test_reports_are_a_list_of_words(given: str, wanted: tuple[Dsn, ...]) -> Non
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("sometimes, failure", "'sometimes' is not one of its words"),
+        ("sometimes, failure", "'sometimes' is not a valid value"),
         ("never, failure", "never stands alone"),
     ],
 )

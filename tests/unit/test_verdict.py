@@ -531,7 +531,7 @@ def of_run(run_id: str, repository: str = "lakeside/harbour") -> Attestation:
 def test_evidence_of_another_run_of_the_same_repository_is_doubted() -> None:
     doubt = judge(of_run("41"), HERE).doubt
 
-    assert doubt == "The evidence is of CI run 41, and this mail comes from CI run 42."
+    assert doubt == "The evidence is from CI run 41, but this mail comes from CI run 42."
 
 
 @pytest.mark.parametrize(
@@ -574,7 +574,7 @@ def test_a_bundle_that_is_not_the_one_of_the_digest_is_doubted() -> None:
     assert judge(other, Job()).doubt == why
     of_another = replace(of_run("41"), signing=Signing(is_digest_verified=False))
     assert judge(of_another, HERE).doubt == (
-        f"The evidence is of CI run 41, and this mail comes from CI run 42. {why}"
+        f"The evidence is from CI run 41, but this mail comes from CI run 42. {why}"
     )
     assert judge(replace(RECORDED, signing=Signing(is_digest_verified=True)), Job()).doubt == ""
 

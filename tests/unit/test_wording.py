@@ -921,7 +921,7 @@ def test_a_signature_that_could_not_be_checked_is_not_shown_in_green() -> None:
 
     assert (said.tone, said.badge) == (wording.Tone.WARN, "Passed")
     assert said.subject == "[harbour] Passed: release main@9c1d4e7 (signature not checked)"
-    assert said.doubt == "The signature could not be checked: the evidence holds no signature."
+    assert said.doubt == "The signature could not be checked: the evidence contains no signature."
     assert said.lead == "All 7 policies passed and the attestation was recorded."
 
 

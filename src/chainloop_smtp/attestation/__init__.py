@@ -92,8 +92,8 @@ def with_evaluations(attestation: Attestation, bundle: bytes) -> Attestation:
     if not reference and (difference := joining.describe_difference(attestation.policies, stored)):
         raise root.error(
             f"these are not the evaluations of `{attestation.shape}`: {difference}",
-            "It refers to no bundle, so nothing else says that this one is its own. Leave "
-            "policy-evaluations out, or give the bundle of this run.",
+            "The attestation names no bundle to compare with. Omit policy-evaluations, or "
+            "give the bundle of this run.",
         )
     envelope = attestation.envelope
     if envelope and reference:
@@ -199,7 +199,7 @@ _UUID = re.compile(r"[0-9A-Fa-f-]{36}")
 _LISTS = (
     (
         ("contractRevisionUsed",),
-        "a list of workflow runs (`workflow run list`), which says nothing of what was attested",
+        "a list of workflow runs (`workflow run list`), not an attestation",
     ),
     (
         ("Set", "Required"),

@@ -29,8 +29,8 @@ _EMPTY_HINT = (
     "`chainloop attestation push -o json > attestation.json` leaves an empty file when the push "
     "itself fails; its log says why. A violated gate is different: the push prints everything and "
     "then exits 4, so with `bash -e` the step stops there and leaves a good file, while "
-    "`x=$(chainloop ... | jq ...)` hides the failure. Where there is no attestation, leave the "
-    "input out."
+    "`x=$(chainloop ... | jq ...)` hides the failure. If there is no attestation, omit the "
+    "input."
 )
 
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip, zip, zstd
@@ -50,7 +50,7 @@ def decode_text(evidence: bytes, root: Node) -> str:
             "Is it the attestation, and not one of its materials?",
         )
     if evidence.startswith(_PACKED):
-        raise root.error("is a packed file, not a document", "Unpack it first.")
+        raise root.error("is a compressed file, not JSON", "Unpack it first.")
     encoding = json.detect_encoding(evidence)
     try:
         return evidence.decode(encoding, "surrogateescape" if "-8" in encoding else "strict")
@@ -96,7 +96,7 @@ def find_document(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> N
         AttestationError: There is none, or a damaged one.
     """
     if not text.strip(' \t\r\n"'):
-        raise root.error("there is nothing in it", _EMPTY_HINT)
+        raise root.error("is empty", _EMPTY_HINT)
     wanted: Node | None = None
     last: Node | AttestationError | _DamageError | None = None
     start = _FIRST_START.match(text) or _LINE_START.search(text) or _ANY_START.search(text)
@@ -120,7 +120,7 @@ def find_document(text: str, root: Node, is_wanted: Callable[[Node], bool]) -> N
         return wanted
     if last is None:
         raise root.error(
-            "there is no JSON document in it",
+            "contains no JSON document",
             "Chainloop's commands print one with `-o json`; log lines and tables are not enough.",
         )
     if isinstance(last, _DamageError):
@@ -178,7 +178,7 @@ def _find_end(text: str, begin: int) -> int:
             raise _DamageError(
                 len(text), "it is cut short: the end of a string, array or object is missing"
             )
-    raise _DamageError(end, f"it holds more than {MAX_VALUES:,} values")
+    raise _DamageError(end, f"it contains more than {MAX_VALUES:,} values")
 
 
 class _Fault:
@@ -201,7 +201,7 @@ def _load(text: str, begin: int, end: int, node: Node) -> Node:
         members = dict(pairs)
         if len(members) < len(pairs):
             repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            members[repeated] = mark("the same name stands twice in one object")
+            members[repeated] = mark("the same name appears twice in one object")
         return members
 
     decoder = json.JSONDecoder(

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from chainloop_smtp.errors import AttestationError, Problem
 
 PRINT_HINT = (
-    "Hand over what `chainloop attestation push -o json` printed, "
+    "Give what `chainloop attestation push -o json` printed, "
     "or `chainloop workflow run describe --id RUN-ID -o json`."
 )
-DAMAGE_HINT = "It is damaged or was cut short: write it anew, with nothing else in it."
+DAMAGE_HINT = "It is damaged or was cut short. Write it again, with nothing else in it."
 
 
 class Node:
@@ -154,7 +154,7 @@ class Node:
             raise node.wrong_kind("an array")
         for member in node.members():
             if member.value is None:
-                raise member.error("is null, where something should stand")
+                raise member.error("is null, but a value is required")
             yield member
 
     def entries(self, *names: str) -> Iterator[tuple[str, "Node"]]:
@@ -199,7 +199,7 @@ class Node:
         try:
             return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
         except ValueError as error:
-            raise node.error("should be base64 and is not", DAMAGE_HINT) from error
+            raise node.error("is not base64", DAMAGE_HINT) from error
 
     def wrong_kind(self, wanted: str) -> AttestationError:
         """Make an error that names the kinds only: the value may be a secret."""

@@ -78,7 +78,7 @@ def _disagreement(
             what,
             f"`{first.shape}` says {one}, `{second.shape}` says {other}: "
             "these are not the same run",
-            "Hand over two documents of one run.",
+            "Give two documents of the same run.",
         )
     )
 
@@ -97,7 +97,7 @@ def check_same_run(run_id: Node, attestation: Attestation) -> None:
         raise run_id.error(
             f"is {excerpt(outer, 80)}, but the attestation in this document is of run "
             f"{excerpt(inner, 80)}",
-            "The document was put together from two runs: print it anew.",
+            "The document mixes two runs. Print it again.",
         )
 
 

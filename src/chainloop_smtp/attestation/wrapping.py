@@ -96,7 +96,7 @@ def read_pre_authentication_encoding(text: str, root: Node, shape: str) -> Attes
     """Read DSSE's ``DSSEv1 <length> <payload type> <length> <payload>``; lengths count bytes."""
     header = re.match(r"DSSEv1 ([0-9]{1,9}) (\S{0,200}) ([0-9]{1,9}) ", text)
     if header is None:
-        raise root.error("begins as a DSSE pre-authentication encoding and does not go on as one")
+        raise root.error("begins like a DSSE pre-authentication encoding, but is not one")
     _check_payload_type(root.with_value(header[2]))
     payload = text[header.end() :]
     if len(payload.encode(errors="surrogatepass")) < int(header[3]):
@@ -112,7 +112,7 @@ def _check_payload_type(node: Node) -> None:
     payload_type = node.text()
     if payload_type != PAYLOAD_TYPE:
         raise node.error(
-            f"the envelope holds {excerpt(payload_type)}, "
+            f"the envelope contains {excerpt(payload_type)}, "
             f"not an in-toto statement ({PAYLOAD_TYPE})",
             "`chainloop workflow run describe --id RUN-ID -o attestation` prints one that does.",
         )

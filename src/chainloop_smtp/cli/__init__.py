@@ -54,7 +54,7 @@ def main(
         console.failure(error)
         return error.exit_code
     except KeyboardInterrupt:
-        console.say("Interrupted. Whether the mail is sent is not known, if it was on its way.")
+        console.say("Interrupted. If the mail was being sent, it may have been delivered.")
         return INTERRUPTED
     except Exception:  # noqa: BLE001  # the one place that turns a bug into an exit code
         import traceback

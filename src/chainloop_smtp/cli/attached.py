@@ -77,7 +77,7 @@ def delete(run: Run) -> int:
 def _without(text: str, path: str, id_: str) -> str:
     ids = [each.id for each in configuration.parse(text, path).attachments]
     if id_ not in ids:
-        there_are = f"There are: {', '.join(ids)}." if ids else "There are none."
+        there_are = f"Available: {', '.join(ids)}." if ids else "There are none."
         hint = f"{there_are} Editing an attachment changes its id."
         why = f"there is no attachment {quoted(id_)} in {path}"
         raise OptionsError(Problem("id", why, hint))

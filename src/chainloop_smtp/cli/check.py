@@ -209,14 +209,14 @@ def _failure(target: _Target, steps: Sequence[Step]) -> Failure | None:
     accepted = _accepted(steps)
     if not wrong or (accepted and target.options.require is Require.ANY):
         return None
-    title = "A mail would not reach everybody" if accepted else "A mail would not be delivered"
+    title = "A mail would not reach all recipients" if accepted else "A mail would not be delivered"
     return DeliveryError(*(_problem(each, target.options) for each in wrong), title=title)
 
 
 def _problem(step: Step, parsed: Options) -> Problem:
     if step.state is StepState.DEFERRED:
         seconds = parsed.transport.deadline
-        again = f"A send would try it again until its deadline of {seconds:g} s, and may succeed."
+        again = f"A send would retry until its deadline of {seconds:g} s, and may succeed."
         why = f"the server puts {step.name} off for now: {step.reply}"
         return Problem(step.where, why, f"{step.hint} {again}".strip())
     if step.reply:
@@ -243,7 +243,9 @@ def _sentence(target: _Target, steps: Sequence[Step], failure: Failure | None) -
         adverb = " yet" if later else ""
         return f"A mail through {server} would not be delivered{adverb}. Nothing was sent."
     if not total:
-        nobody = "nobody is named" + " before a run is" * target.is_attached
+        nobody = (
+            "its recipients depend on the run" if target.is_attached else "no recipients are set"
+        )
         return f"{server} would take a mail; {nobody}. Nothing was sent."
     count = f"{number}" if number == total else f"{number} of {total}"
     whom = f"{count} recipient{'s' * (total != 1)}"

@@ -26,7 +26,7 @@ def parser(*, is_send: bool) -> Parser:
     root = Parser(
         prog="chainloop-smtp",
         description="Mails the evidence of a Chainloop run.",
-        epilog="Each command has --help. demo shows a mail without a mail server of your own.\n\n"
+        epilog="Each command has --help. demo shows a mail without a mail server.\n\n"
         "Exit codes: 0 done or skipped, 1 a bug in chainloop-smtp, 2 invalid options, "
         "3 attestation, 4 message, 5 delivery.",
     )
@@ -58,22 +58,21 @@ def _add_others(commands: "Group[Parser]") -> None:
     command = _command(commands, "check", check, text)
     command.usage = "%(prog)s [--FLAG VALUE ...]"
     command.epilog = (
-        "Takes every flag of send; those about the mail change nothing here. With --config FILE, "
-        "or where there is a configuration file, each registration in it is checked.\n\n"
-        + _VARIABLES
+        "Accepts every flag of send; those about the mail have no effect. With a configuration "
+        "file, each registration in it is checked.\n\n" + _VARIABLES
     )
     command.add_inputs(_DELIVERY)
     _add_password_stdin(command)
     text = "mail a sample to an embedded mail server"
     _command(commands, "demo", demo, text, has_output=False)
-    group = _group(commands, "integration", "register mail destinations in Chainloop's own words")
+    group = _group(commands, "integration", "register mail destinations as with Chainloop's CLI")
     _add_available(_group(group, "available", "what can be registered"))
     text = "registrations: mail destinations, each with a name"
     _add_registered(_group(group, "registered", text))
     text = "attachments: which workflows are mailed to which registration"
     _add_attached(_group(group, "attached", text))
-    older = _group(commands, "workflow", "the older spelling of integration attached")
-    _add_attach(_group(older, "integration", "attachments, in the older spelling"), "attach")
+    older = _group(commands, "workflow", "the older name of integration attached")
+    _add_attach(_group(older, "integration", "attachments, under the older name"), "attach")
 
 
 def _add_available(group: "Group[Parser]") -> None:
@@ -93,19 +92,18 @@ def _add_registered(group: "Group[Parser]") -> None:
     command = _command(group, "add", registered.add, text)
     command.usage = "%(prog)s smtp [--name NAME] [--opt KEY=VALUE ...] [--FLAG VALUE ...]"
     command.epilog = (
-        "Any other key that a registration may have is a flag, too, such as --send-on.\n\n"
-        + _VARIABLES
+        "Every other registration key is also a flag, such as --send-on.\n\n" + _VARIABLES
     )
     command.add_argument("id", metavar="ID", help="smtp")
     own = command.add_argument_group("Registration")
-    own.add_argument("--name", help="of the registration; the host when left out")
+    own.add_argument("--name", help="name of the registration; default: the host")
     own.add_argument("--description", metavar="TEXT", help="free text")
-    _add_opt(own, "host, port, user, password, from or to, each by an --opt of its own")
+    _add_opt(own, "host, port, user, password, from or to; one --opt for each")
     own.add_argument(
         "--password-env",
         metavar="NAME",
-        help="variable that the file names for the password; CHAINLOOP_SMTP_PASSWORD_ and the "
-        "registration's name when left out",
+        help="environment variable for the password; default: CHAINLOOP_SMTP_PASSWORD_ and the "
+        "registration's name",
     )
     kept = {"config", "dry-run", "output-dir"}
     command.add_inputs(_DELIVERY, without=options.ABOUT_THE_RUN - kept)
@@ -114,9 +112,9 @@ def _add_registered(group: "Group[Parser]") -> None:
     _add_config(_command(group, "list", registered.list_, text, "ls"))
     text = "show a registration, and the variables that it needs"
     describe = _command(group, "describe", registered.describe, text)
-    text = "take a registration and its attachments out of the file"
+    text = "remove a registration and its attachments from the file"
     for command in (describe, _command(group, "delete", registered.delete, text)):
-        _add_name(command, "NAME", "of the registration, or its id")
+        _add_name(command, "NAME", "name or id of the registration")
         _add_config(command)
 
 
@@ -126,12 +124,12 @@ def _add_attached(group: "Group[Parser]") -> None:
     _add_attach(group, "add", "attach")
     text = "list the attachments of the configuration file"
     command = _command(group, "list", attached.list_, text, "ls")
-    command.add_argument("--project", help="only those that this project would meet")
-    command.add_argument("--workflow", help="only those that this workflow would meet")
+    command.add_argument("--project", help="only those that apply to this project")
+    command.add_argument("--workflow", help="only those that apply to this workflow")
     _add_config(command)
-    text = "take an attachment out of the file"
+    text = "remove an attachment from the file"
     command = _command(group, "delete", attached.delete, text, "detach")
-    command.add_argument("--id", required=True, help="as the list shows it")
+    command.add_argument("--id", required=True, help="id of the attachment, as listed")
     _add_config(command)
 
 
@@ -143,14 +141,14 @@ def _add_attach(group: "Group[Parser]", name: str, alias: str = "") -> None:
     command.add_argument(
         "--workflow", required=True, help="its name, a glob over names, or its id; '*' for any"
     )
-    command.add_argument("--project", help="its name, or a glob; any when left out")
-    _add_opt(command, "cc=…, or any other key that an attachment may have, such as send-on=blocked")
+    command.add_argument("--project", help="its name, or a glob; default: any")
+    _add_opt(command, "cc=…, or another attachment key, such as send-on=blocked")
     _add_config(command)
 
 
 def _add_name(command: Parser, metavar: str, help_: str) -> None:
     command.add_argument("id", nargs="?", metavar=metavar, help=help_)
-    command.add_argument("--name", help="the same, as Chainloop's CLI takes it")
+    command.add_argument("--name", help="the same, spelled as in Chainloop's CLI")
 
 
 def _add_opt(command: Flags, help_: str) -> None:
@@ -185,7 +183,7 @@ def _command(
     )
     parser.set_defaults(command=function, output="table")
     if has_output:
-        text = "what is printed: a table for people, or JSON for programs [table]"
+        text = "output format: table or json [table]"
         parser.add_argument("-o", "--output", choices=("table", "json"), help=text)
     return parser
 

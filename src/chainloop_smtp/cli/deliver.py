@@ -138,7 +138,9 @@ class Server:
         advise(self._run, self._options)
         if self._options.transport.tls is Tls.NONE:
             host = self._options.registration.host
-            self._run.console.warning("no TLS", f"Mails to {host} travel in clear: tls is none.")
+            self._run.console.warning(
+                "no TLS", f"Mails to {host} are sent without encryption: tls is none."
+            )
         self._failure = self._log_in()
         yield from self._deliver(self._pending())
 
@@ -172,9 +174,9 @@ class Server:
         """Take out the recipients who have this very mail already; skip it if nobody is left."""
         mail, parsed = result.mail, result.route.options
         before, reached = outbox.accepted(result.entries), result.planned.reached
-        skipped = "sent before, as the receipt says" if before else NOBODY
+        skipped = "already sent, according to the receipt" if before else NOBODY
         if reached:
-            skipped = "sent before, as the state file says"
+            skipped = "already sent, according to the state file"
         # Redirected, one mailbox gets what would have gone to several.
         whose = (result.planned.report.number, mail.sender, mail.intended)
         content = (parsed.composition, parsed.registration.from_, *whose)
@@ -305,8 +307,8 @@ def without_content(result: RouteResult) -> RouteResult:
 
 def left_behind(planned: PlannedMail) -> RouteResult:
     """The result of a mail of which an interrupt has left none."""
-    why = "interrupted, and whether its mail was sent is not known"
-    title = "Whether the mail was delivered is not known"
+    why = "interrupted; its mail may have been sent"
+    title = "It is not known whether the mail was delivered"
     failure = DeliveryError(Problem("delivery", why), title=title)
     interrupted = replace(NOT_MADE, is_interrupted=True)
     return RouteResult(planned=planned, delivery=interrupted, failure=failure)
@@ -349,9 +351,9 @@ def advise(run: Run, parsed: Options) -> None:
     host = registration.host.lower().removesuffix(".")
     if host in _MICROSOFT_365 and registration.password and not has_token:
         run.console.notice(
-            "Microsoft 365 wants OAuth",
-            "From the end of December 2026 on, Microsoft 365 refuses passwords for SMTP unless an "
-            "administrator allows them again. Write oauth2-provider: microsoft, with "
-            "oauth2-tenant, oauth2-client-id and oauth2-federated: true; docs/providers.md says "
-            "what to set up.",
+            "Microsoft 365 requires OAuth",
+            "From the end of December 2026, Microsoft 365 refuses passwords for SMTP unless an "
+            "administrator allows them again. Set oauth2-provider: microsoft, with "
+            "oauth2-tenant, oauth2-client-id and oauth2-federated: true; see docs/providers.md "
+            "for the setup.",
         )

@@ -72,11 +72,12 @@ def _next_steps(path: str) -> str:
     sample = shlex.quote(str(files("chainloop_smtp").joinpath("samples/attestation.json")))
     server = "--host smtp.example.com --port 587"
     return (
-        "\nNext, the mail of an attestation of your own (here the sample), without sending it:\n\n"
+        "\nNext, compose the mail for your own attestation (here the sample), without sending "
+        "it:\n\n"
         f"  {command} send --dry-run --output-dir out {server} --auth none \\\n"
         f"    --from me@example.com --to me@example.com --job-status failure "
         f"--attestation {sample}\n\n"
-        "Then your own mail server, step by step up to the mail, which is not sent:\n\n"
+        "Then check your own mail server, step by step, without sending a mail:\n\n"
         f"  CHAINLOOP_SMTP_PASSWORD=... {command} check {server} \\\n"
         "    --user NAME --from me@example.com --to me@example.com"
     )
@@ -107,7 +108,7 @@ def serve(folder: Path, inbox: "list[Envelope]") -> "Controller":
             Problem(
                 "demo",
                 f"the library {error.name} is not installed",
-                "Install both that it needs: pip install aiosmtpd trustme",
+                "Install the libraries that it needs: pip install aiosmtpd trustme",
             )
         ) from error
 

@@ -62,8 +62,10 @@ def unavailable(identifier: str) -> list[Problem]:
     if identifier == "smtp":
         return []
     if not identifier:
-        return [Problem("name", "is missing", "There is one: smtp.")]
-    return [Problem("integration", f"{quoted(identifier)} is not available", "There is one: smtp.")]
+        return [Problem("name", "is missing", "The only one is smtp.")]
+    return [
+        Problem("integration", f"{quoted(identifier)} is not available", "The only one is smtp.")
+    ]
 
 
 def pairs(
@@ -82,7 +84,7 @@ def pairs(
             # The whole might be a password.
             problems.append(Problem("opt", "an option has no '='", "Write --opt key=value."))
         elif key not in known:
-            why = f"{quoted(key)} is no {kind} input"
+            why = f"{quoted(key)} is not one of the {kind} inputs"
             problems.append(Problem("opt", why, nearest_hint(key, known)))
         else:
             values[key] = value
@@ -119,7 +121,11 @@ def find_registration(file: Configuration, name: str) -> RegistrationEntry:
         if name in (each.name, each.id):
             return each
     names = ", ".join(each.name for each in file.registrations)
-    hint = f"There are: {names}." if names else "There are none: integration registered add smtp."
+    hint = (
+        f"Available: {names}."
+        if names
+        else "There are none. To add one: integration registered add smtp."
+    )
     if not name:
         raise OptionsError(Problem("name", "is missing", hint))
     why = f"there is no registration {quoted(name)} in {file.path}"

@@ -86,8 +86,8 @@ class Parser(argparse.ArgumentParser):
         # What follows the `=` of `--password-stdin=…` might be the password.
         message, ignored, _ = message.partition(": ignored explicit argument")
         message += ": takes no value" if ignored else ""
-        there_are = f"There are: {', '.join(self._commands())}. " if self._commands() else ""
-        hint = f"{there_are}{self.prog} --help says {'more' if there_are else 'what there is'}."
+        there_are = f"Available: {', '.join(self._commands())}. " if self._commands() else ""
+        hint = f"{there_are}See {self.prog} --help."
         raise OptionsError(*self._unknown_flags() or [Problem(self.prog, message, hint)])
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -96,7 +96,7 @@ class Parser(argparse.ArgumentParser):
         choices = list(map(str, action.choices))
         is_command = not action.option_strings
         where = self.prog if is_command else "/".join(action.option_strings)
-        why = f"{quoted_word(value)} is {'no command' if is_command else 'not one of its words'}"
+        why = f"{quoted_word(value)} is {'not a command' if is_command else 'not a valid value'}"
         problem = Problem(where, why, nearest_hint(value, choices))
         raise OptionsError(*self._unknown_flags() or [problem])
 
@@ -123,7 +123,7 @@ class Parser(argparse.ArgumentParser):
         meant = nearest(flag, [*known, *secrets])
         if meant not in secrets:
             return Problem(flag, "there is no such flag", f"Did you mean {meant}?" if meant else "")
-        why = "a secret on a command line is seen by every process of the machine"
+        why = "every process on the machine can see a secret on a command line"
         by_stdin = ", or use --password-stdin" if meant == "--password" else ""
         return Problem(flag, why, f"Set {options.variable_of(meant[2:])}{by_stdin}.")
 
@@ -160,7 +160,7 @@ def _stray_words(unknown: Sequence[str]) -> Problem:
     """Words that belong to no flag, which might be anything: none of them is shown."""
     number = len(unknown)
     word = "one word belongs" if number == 1 else f"{number} words belong"
-    return Problem("arguments", f"{word} to no flag", "A value with blanks stands in quotes.")
+    return Problem("arguments", f"{word} to no flag", "Put a value with spaces in quotes.")
 
 
 def _shown(flag: str, value: str, text: str) -> argparse.Action:

@@ -51,8 +51,8 @@ _STEP = " (as the step says)"
 _BY_REF = re.compile(rf"\] \[(?:{'|'.join(map(re.escape, message.BADGES))})[,\]]")
 # What `routing` and `redirect-to` put behind the lead.
 _NOTES = re.compile(
-    r"(?:Sent although nobody knows whether it [a-z, ]{1,200}: [^<>]{1,300}\.)? ?"
-    r"(?:A rehearsal: it would have gone to \S{1,320}(?:, \S{1,320}){0,200}\.)?"
+    r"(?:Sent because it is not known whether it [a-z, ]{1,200}: [^<>]{1,300}\.)? ?"
+    r"(?:Redirected: it would have gone to \S{1,320}(?:, \S{1,320}){0,200}\.)?"
 )
 # What the one job of a run may have ended as.
 _ALONE = (

@@ -39,7 +39,7 @@ def _add(run: Run) -> None:
     problems += _name_problems(run.arguments.name, name, file)
     variable = run.arguments.password_env or ""
     if variable and not configuration.is_variable(variable):
-        problems.append(Problem("password-env", f"{quoted(variable)} is no variable's name"))
+        problems.append(Problem("password-env", f"{quoted(variable)} is not a variable name"))
     parsed = run.validated(inputs, *problems)
     entry = _entry(run, name, inputs)
     # Whether the file can take it is to be known before the mail says so.
@@ -97,7 +97,7 @@ def delete(run: Run) -> int:
     run.console.aside("Integration deregistered!")
     if attached := _attached(file, name):
         noun = "attachment" if len(attached) == 1 else f"{len(attached)} attachments"
-        run.console.aside(f"With it went its {noun}: {', '.join(attached)}.")
+        run.console.aside(f"Also deleted its {noun}: {', '.join(attached)}.")
     return 0
 
 
@@ -121,13 +121,13 @@ def _without(text: str, path: str, name: str) -> str:
 def _name_problems(flag: str | None, name: str, file: Configuration) -> list[Problem]:
     """What is wrong with a registration's name: that of the flag ``--name``, else the host."""
     if flag and not configuration.is_label(flag):
-        hint = "Small letters, digits and dashes, 63 of them at most, as Chainloop wants it."
-        return [Problem("name", f"{quoted(flag)} is no name for a registration", hint)]
+        hint = "Use at most 63 lower-case letters, digits and dashes, as Chainloop requires."
+        return [Problem("name", f"{quoted(flag)} is not a valid registration name", hint)]
     if taken := [each for each in file.registrations if each.name == name]:
         hint = "Give another --name, or delete that registration first."
         return [Problem("name", f"{quoted(name)} is taken: {taken[0].entry.place}", hint)]
     if not flag and ":" in name:
-        return [Problem("name", "is missing", "An IPv6 address is no name: give --name.")]
+        return [Problem("name", "is missing", "An IPv6 address cannot be a name: set --name.")]
     return []
 
 
@@ -147,7 +147,7 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     run.console.hide(*mail.hidden)
     if parsed.dry_run:
         eml = outbox.write_mail(run.folder(parsed), mail)
-        run.console.say(f"Dry run, nothing is sent or stored. The mail: {eml}")
+        run.console.say(f"Dry run: nothing was sent or stored. The mail: {eml}")
         return
     advise(run, parsed)
     try:
@@ -158,7 +158,7 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
         if failure := failure_of(result, parsed.require):
             raise failure
     except DeliveryError:
-        run.console.say(f"The mail is kept: {outbox.write_mail(run.folder(parsed), mail)}")
+        run.console.say(f"The mail was saved: {outbox.write_mail(run.folder(parsed), mail)}")
         raise
     result = result.public()
     for each in result.refused:
@@ -196,14 +196,15 @@ def _store(run: Run, path: str, entry: Mapping[str, editing.Value]) -> None:
     try:
         integration.store(path, "registrations", entry)
     except OptionsError as error:
-        why = "the mail was sent, but the registration is not stored"
+        why = "the mail was sent, but the registration was not stored"
         raise OptionsError(*error.problems, Problem("registered add", why)) from error
     run.console.say(f"The registration {entry['name']} is stored in {path}.")
     for name, value in entry.items():
         if not isinstance(value, str):
             variable = value["env"]
             run.console.say(
-                f"Its {name} is not: give it to `send` in the variable {variable}. In a workflow: "
+                f"Its {name} is not stored: give it to `send` in the variable {variable}. In a "
+                "workflow: "
                 f"env: {variable}: ${{{{ secrets.{variable} }}}}"
             )
 

@@ -50,7 +50,7 @@ class Renderer:
             # The job summary says it too, where others read it.
             named = ", ".join(each for each in intended if each not in hidden)
             whom = " and ".join(filter(None, (named, f"{len(hidden)} in bcc" if hidden else "")))
-            note = f"{note} A rehearsal: it would have gone to {whom}.".strip()
+            note = f"{note} Redirected: it would have gone to {whom}.".strip()
         # Answers and header fields are no part of what the mail says.
         key = (replace(parsed.composition, reply_to=(), headers=()), note, templates)
         rendered = self._rendered.get(key)
@@ -130,7 +130,7 @@ def _enclosed(run: Run, report: RunReport, composition: Composition) -> tuple[Pa
 
     own = _documents(report.evidence) if wanted.has_evidence else []
     if wanted.has_evidence and not own:
-        run.console.notice("nothing to attach", "There is no attestation that could be attached.")
+        run.console.notice("nothing to attach", "There is no attestation to attach.")
     if wanted.has_report:
         content = message.report(facts, composition.env_values)
         own.append(File(name=message.REPORT_NAME, content=content))
@@ -148,10 +148,10 @@ def _enclosed(run: Run, report: RunReport, composition: Composition) -> tuple[Pa
 
 def _hint(pattern: str) -> str:
     if "," in pattern:
-        return "Commas separate nothing here: write one thing a line."
+        return "Commas do not separate entries here: write one per line."
     name = Path(pattern).name
     hint = inputfile.suggest(pattern, name if name.strip("*?.") else "")
-    dot = "A hidden name only matches with its dot."
+    dot = "To match a hidden name, write its leading dot."
     return f"{hint} {dot}" if hint else f"Patterns are relative to the workspace. {dot}"
 
 

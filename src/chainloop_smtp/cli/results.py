@@ -73,7 +73,7 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
             Problem(
                 last.server if last else "delivery",
                 f"whether the server took the mail {delivery.mail.message_id}{whom} is not known",
-                "It was sent, and not confirmed. Look for it in the mailbox or in the server's log "
+                "It was sent but not confirmed. Look for it in the mailbox or in the server's log "
                 "before you send it again.",
             )
         )
@@ -88,13 +88,13 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
     if delivery.accepted:
         number = len(delivery.accepted)
         others = "the other recipient" if number == 1 else f"the other {number} recipients"
-        hint = "Mend the addresses, or write require: any if this is enough."
+        hint = "Correct the addresses, or set require: any if this is enough."
         problems.append(Problem("delivery", f"the mail went to {others}", hint))
     title = ""
     if delivery.accepted:
-        title = "The mail did not reach everybody"
+        title = "The mail did not reach all recipients"
     elif is_unknown:
-        title = "Whether the mail was delivered is not known"
+        title = "It is not known whether the mail was delivered"
     problems = problems or [Problem("delivery", "there was no time to try it")]
     return DeliveryError(*problems, title=title)
 
@@ -103,7 +103,7 @@ def _problem(result: RecipientResult, attempts: int) -> Problem:
     """What to say about one recipient who did not get the mail."""
     if result.status is RecipientStatus.DEFERRED:
         times = "once" if attempts == 1 else f"{attempts} times"
-        why = f"the server put this recipient off: {result.reason}"
+        why = f"the server deferred this recipient: {result.reason}"
         again = f"It was tried {times}. Run the job again later, or raise deadline."
         return Problem(result.recipient, why, f"{result.hint} {again}".strip())
     why = f"the server refused this recipient: {result.reply}" if result.reply else result.why
@@ -117,7 +117,7 @@ def sentence(delivery: Delivery) -> str:
         f"{len(results)} {word}"
         for word, results in (
             ("refused", delivery.with_status(RecipientStatus.REFUSED)),
-            ("put off for now", delivery.with_status(RecipientStatus.DEFERRED)),
+            ("deferred", delivery.with_status(RecipientStatus.DEFERRED)),
             ("not known", unknown),
         )
         if results
@@ -128,11 +128,11 @@ def sentence(delivery: Delivery) -> str:
         return f"Interrupted: sent to {number} of {len(delivery.results)}{rest}."
     if not number:
         if len(unknown) == len(delivery.results):
-            return "Whether the mail was delivered is not known."
+            return "It is not known whether the mail was delivered."
         return "The mail was not delivered."
     security = ", ".join(filter(None, (delivery.tls or "no TLS", delivery.mechanism)))
     tries = "" if delivery.attempts == 1 else f" and {delivery.attempts} attempts"
     return (
         f"Sent to {number} recipient{'s' * (number != 1)} through {delivery.server} ({security}) "
-        f"in {delivery.duration:.2f} s{tries}." + (f" Of the others: {others}." if others else "")
+        f"in {delivery.duration:.2f} s{tries}." + (f" Not delivered: {others}." if others else "")
     )

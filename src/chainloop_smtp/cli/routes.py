@@ -106,7 +106,7 @@ def _why_unread(run: Run, inputs: Mapping[str, str]) -> str:
     if beside := [name for name in _ALONE if inputs.get(name)]:
         return f"beside {', '.join(beside)}"
     event = run.environ.get("GITHUB_EVENT_NAME", "")
-    return f"on {event}, where a checkout may be a stranger's" if event in _STRANGERS else ""
+    return f"on {event}, where the checkout may be untrusted" if event in _STRANGERS else ""
 
 
 def read(run: Run, inputs: Mapping[str, str], path: str) -> tuple[Route, ...]:
@@ -152,8 +152,8 @@ def check_triggers(every: Iterable[Route], parsed: Options) -> None:
     """
     if parsed.has_trust:
         return
-    why = "unverified is given, and trusted-root and verification-key are empty"
-    hint = "Give the step one of them: it says whose signature counts."
+    why = "unverified is set, but trusted-root and verification-key are empty"
+    hint = "Set one of them in the step, to say whose signatures to trust."
     problems = [
         Problem(f"{route.place} send-on".strip(), why, hint)
         for route in every
@@ -178,7 +178,7 @@ def own_options(run: Run, inputs: Mapping[str, str]) -> Options:
             absence = Problem(
                 "config",
                 f"is empty, and {path} is not read {_why_unread(run, inputs)}",
-                f"Write config: {path} if only people whom you trust can change that file.",
+                f"Write config: {path} if only people you trust can change that file.",
             )
         elif inputs.get("host") or inputs.get("to"):
             raise
@@ -186,8 +186,8 @@ def own_options(run: Run, inputs: Mapping[str, str]) -> Options:
             absence = Problem(
                 "config",
                 f"is empty, and there is neither {' nor '.join(config_file.DEFAULTS)}",
-                "With a configuration file, host and to stand there. In a workflow, a step with "
-                "actions/checkout brings it into the job.",
+                "A configuration file can give host and to. In a workflow, check it out first: "
+                "actions/checkout.",
             )
         raise OptionsError(*error.problems, absence) from error
 
@@ -263,7 +263,7 @@ def from_file(
     if problems:
         raise OptionsError(*dict.fromkeys(problems))
     if routes and without_secrets:
-        notice_fork(run, f"nothing goes through {', '.join(sorted(without_secrets))}")
+        notice_fork(run, f"nothing is sent through {', '.join(sorted(without_secrets))}")
     # No mail is to hold the secret of another one's server either.
     return tuple(replace(each, options=replace(each.options, secrets=secrets)) for each in routes)
 
@@ -316,9 +316,9 @@ def _templates(
 def warn_templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
     """Say that the mail about a job that did not go well is all ours, and why."""
     why = (
-        "The mail about a job that did not go well does without your templates, all of it is ours."
+        "The job did not succeed, so its mail is sent with the built-in templates instead of yours."
     )
-    run.console.warning("a template does not fit", f"{error}\n{why}")
+    run.console.warning("a template cannot be used", f"{error}\n{why}")
 
 
 def _secrets(

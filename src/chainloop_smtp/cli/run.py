@@ -161,7 +161,7 @@ class Run:
         try:
             return Path(tempfile.mkdtemp(prefix="chainloop-smtp-"))
         except OSError as error:
-            hint = "Give output-dir a folder that can be written to."
+            hint = "Set output-dir to a writable folder."
             raise OptionsError(
                 Problem("output-dir", "there is no temporary folder", hint)
             ) from error
@@ -181,7 +181,7 @@ class Run:
         try:
             return datetime.fromtimestamp(int(epoch), UTC)
         except (ValueError, OverflowError, OSError) as error:
-            why = f"{quoted(epoch)} is no number of seconds since 1970"
+            why = f"{quoted(epoch)} is not a number of seconds since 1970"
             raise OptionsError(Problem(_EPOCH, why)) from error
 
     def entropy(self, *, is_dry_run: bool = False) -> bytes:
@@ -212,7 +212,7 @@ class Run:
                 )
         wanting += ["password-stdin"] if flags.get("password_stdin") else []
         if len(wanting) > 1:
-            hint = "Give the attestation by its path, or the password by CHAINLOOP_SMTP_PASSWORD."
+            hint = "Give the attestation as a path, or the password in CHAINLOOP_SMTP_PASSWORD."
             why = f"standard input already carries {wanting[0]}"
             raise OptionsError(Problem(wanting[1], why, hint))
 

@@ -26,10 +26,7 @@ from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, Ru
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
-UNREAD = (
-    "There is evidence of this run that cannot be read; the log of the step that sent this mail "
-    "says why."
-)
+UNREAD = "The evidence of this run cannot be read; see the log of the step that sent this mail."
 _NO_ATTESTATION = "there is no attestation of an earlier run to compare with"
 _GIT_SECONDS = 10
 _STEPS_SECONDS = 10
@@ -151,10 +148,10 @@ def _say_doubts(run: Run, parsed: Options, facts: RunFacts, doubt: str) -> None:
     """Log why the evidence may be another run's or false, and whose signature it has."""
     if doubt:
         advice = (
-            "Is the file left over from an earlier run? Let the step that pushes write it anew, or "
+            "Is the file left over from an earlier run? Let the step that pushes overwrite it, or "
             "remove it first."
             if parsed.attestation
-            else "Chainloop returned this run; what it attested names the other one."
+            else "Chainloop returned this run, but its attestation names the other one."
         )
         run.console.warning("the evidence is in doubt", f"{doubt} {advice}")
     signature = facts.signature
@@ -251,8 +248,8 @@ def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) ->
         ("workflow", parsed.workflow, (workflow.name, workflow.id)),
     ):
         if given and attested_names[0] and given not in attested_names:
-            text = f"{name} is given as {given}; the attestation says {attested_names[0]}"
-            run.console.notice(f"another {name}", f"{text}, and that counts.")
+            text = f"{name} is {given}, but the attestation says {attested_names[0]}"
+            run.console.notice(f"another {name}", f"{text}, which is used.")
     # What is checked out to report on another run is not what that run was for.
     is_own = attested is None and job.sender is None
     project, version = _repository_names(run) if is_own else ("", "")
@@ -391,18 +388,18 @@ def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:
         run.console.warning(
             "the attestation is empty",
             "The Chainloop command printed nothing, so the mail cannot say whether the run was "
-            "attested; the log of the step that ran it says why. Let `chainloop attestation push "
-            "-o json > attestation.json` stand on a line of its own: with a pipe or $(…) around "
-            "it, bash hides its exit code.",
+            "attested; see the log of the step that ran it. Put `chainloop attestation push "
+            "-o json > attestation.json` on a line of its own: in a pipe or $(…), bash hides its "
+            "exit code.",
         )
         return
-    blind = "" if parsed.needs else " Give needs too, without which a failed job is not known."
+    blind = "" if parsed.needs else " Set needs too: without it, a failed job goes unnoticed."
     if evidence.is_searched:
         run.console.warning(
-            "no Chainloop run is found",
-            "Chainloop knows no run of this CI run, so the mail says that it was not attested. "
-            "Does this job wait for the one that attests, and is CHAINLOOP_TOKEN of the same "
-            f"organization?{blind}",
+            "no Chainloop run found",
+            "Chainloop has no run for this CI run, so the mail says that it was not attested. "
+            "Does this job wait for the one that attests, and does CHAINLOOP_TOKEN belong to "
+            f"the same organization?{blind}",
         )
         return
     # Imported here: it is slow to load.
@@ -415,8 +412,8 @@ def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:
         "no evidence is given",
         "attestation and workflow-run-id are both empty, so the mail cannot say whether the "
         "run was attested. Install the chainloop command and give this step CHAINLOOP_TOKEN: it "
-        "then finds the attestations of this CI run by itself. Or give attestation the file with "
-        f"what the push printed.{blind}",
+        "then finds the attestations of this CI run by itself. Or set attestation to the file with "
+        f"the output of the push.{blind}",
     )
 
 
@@ -519,9 +516,9 @@ def _by_chainloop(run: Run, attested: Attestation | None, parsed: Options) -> Pr
     try:
         earlier = _described(run, attested, parsed)
     except AttestationError as error:
-        return Previous(source=f"the chainloop command does not say ({error.problems[0].why})")
+        return Previous(source=f"the chainloop command gives no answer ({error.problems[0].why})")
     if earlier is None:
-        return Previous(source="Chainloop knows no earlier run of this workflow")
+        return Previous(source="Chainloop has no earlier run of this workflow")
     name = "chainloop workflow run list"
     if difference.refusal(earlier, attested):
         return Previous(source=name, outcome=verdict.judge(earlier, Job()).outcome)
@@ -566,8 +563,9 @@ def _people(
         # Not by the address, which may be one for bcc.
         run.console.warning(
             f"{lookup} left out",
-            f"{left_out} of {len(boxes)} looked-up addresses may lead elsewhere or cannot be "
-            "parsed, so no mail goes there. Name such a recipient in to, cc or bcc.",
+            f"{left_out} of {len(boxes)} looked-up addresses may be routed elsewhere or cannot "
+            "be parsed, so no mail is sent to them. To send to one anyway, write it in to, cc or "
+            "bcc.",
         )
     return people
 
@@ -604,8 +602,8 @@ def _author(run: Run, parsed: Options, facts: RunFacts) -> tuple[list[Person], s
     if person:
         return [person], ""
     return [], (
-        "neither the event nor the attestation names the author of the commit, nor is the commit "
-        "in the workspace, where a step with actions/checkout would bring it"
+        "neither the event nor the attestation names the author of the commit, and the commit is "
+        "not in the workspace: add a step with actions/checkout"
     )
 
 
@@ -635,8 +633,11 @@ def _contributors(
     )
     if people:
         return people, ""
-    why = why or "no commit came since the last good run"
+    why = why or "there is no commit since the last good run"
     is_scheduled = parsed.run_selection is RunSelection.NEW
     authors = [] if is_scheduled else list(list_authors(run.environ))
     people = authors or _author(run, parsed, facts)[0]
-    return people, f"{why}; {'who wrote the last commits' if people else 'nobody'} is taken instead"
+    return (
+        people,
+        f"{why}; {'the authors of the last commits are' if people else 'nobody is'} used instead",
+    )

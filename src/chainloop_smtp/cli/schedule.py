@@ -101,7 +101,7 @@ class Schedule:
                 raise
             self.is_interrupted = True
         if left := total - self._tried:
-            self._run.console.say(f"{left} runs wait for the next time.")
+            self._run.console.say(f"{left} runs are left for the next time.")
         return results
 
     def _send_batch(

@@ -25,7 +25,7 @@ from chainloop_smtp.model.mail import Delivery
 from chainloop_smtp.model.settings import Lookup, Options, RunSelection, Tls, mailbox_key
 from chainloop_smtp.model.signature import SignatureStatus, Trust
 
-_NOBODY = "there is nobody to write to: whoever was looked up is not known, or no person"
+_NOBODY = "there are no recipients: the people looked up are not known, or are bots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +180,10 @@ class _Step:
             result = server.remaining(server.render(planned))
             if not result.mail.recipients:
                 self.outputs = replace(self.outputs, skipped=_NOBODY)
-                run.console.warning("nobody to write to", f"No mail is sent: {_NOBODY}.")
+                run.console.warning("no recipients", f"No mail is sent: {_NOBODY}.")
                 return 0
             if result.skipped and not parsed.dry_run:
-                return self._skip(f"this very mail was {result.skipped}")
+                return self._skip(f"this mail was {result.skipped}")
             self.outputs = replace(self.outputs, message_id=result.mail.message_id)
             result = server.write(result)
             self.outputs = replace(self.outputs, eml=result.eml)
@@ -193,7 +193,9 @@ class _Step:
                 where = f"The mail: {result.eml}"
                 return self._end_dry_run([planned], folder, [entry], result.mail.summary, where)
             if parsed.transport.tls is Tls.NONE:
-                run.console.warning("no TLS", "The mail travels in clear, since tls is none.")
+                run.console.warning(
+                    "no TLS", "The mail is sent without encryption, because tls is none."
+                )
             deliver.advise(run, parsed)
             result = server.send(result, early)
             self._record([result], folder, is_sent=not result.failure)
@@ -257,7 +259,7 @@ class _Step:
             mails = [each for _, planned in schedule.planned() for each in planned]
             code = self._dry_run_many(mails, folder) if mails else 0
         else:
-            code = self._finish(schedule.send(folder), folder, "no mail is wanted of these runs")
+            code = self._finish(schedule.send(folder), folder, "these runs need no mail")
         if schedule.is_interrupted:
             return INTERRUPTED
         if schedule.unread:
@@ -309,7 +311,7 @@ class _Step:
                 results.append(deliver.without_content(result))
         self._set_mails(results)
         summary.log_decisions(self._run, every)
-        where = f"The mails: {folder}" if results else "There is no mail to look at."
+        where = f"The mails: {folder}" if results else "There is no mail."
         table = f"{summary.of_decisions(every)}\n"
         entries = [entry for each in results for entry in each.entries]
         evidence = "\n".join(summary.evidence(results))
@@ -335,7 +337,7 @@ class _Step:
         receipt = outbox.write_receipt(folder, entries, every[0].report.facts.now)
         self.outputs = replace(self.outputs, receipt=str(receipt))
         outbox.write_summary(folder, evidence)
-        self._run.console.say(f"Dry run, nothing is sent. {where}")
+        self._run.console.say(f"Dry run: nothing was sent. {where}")
         self._run.console.summary(f"{evidence}\n{table}_Dry run: no mail was sent._")
         return 0
 

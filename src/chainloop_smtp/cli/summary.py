@@ -34,7 +34,7 @@ def log_one(run: Run, result: RouteResult) -> None:
     for warning in warnings_of(delivery):
         run.console.warning(warning.where, warning.why)
     if result.failure:
-        run.console.say(f"The mail is kept: {result.eml}")
+        run.console.say(f"The mail was saved: {result.eml}")
         if not (delivery.is_interrupted or result.route.options.fail_on_error):
             run.console.warning(result.failure.title, str(result.failure))
         return
@@ -119,7 +119,7 @@ def warn_nobody(run: Run, results: Iterable[RouteResult], reason: str) -> None:
         each.route.place or each.planned.name for each in results if each.skipped == reason
     ]:
         listed = ", ".join(places[:_SHOWN]) + (", …" if len(places) > _SHOWN else "")
-        run.console.warning("nobody to write to", f"No mail is sent for {listed}: {reason}.")
+        run.console.warning("no recipients", f"No mail is sent for {listed}: {reason}.")
 
 
 def failure_of_many(failed: Sequence[RouteResult], total: int) -> Failure:
@@ -130,9 +130,9 @@ def failure_of_many(failed: Sequence[RouteResult], total: int) -> Failure:
         for problem in _problems(each)
     ]
     if len(problems) > _SHOWN:
-        why = f"{len(problems) - _SHOWN} further problems stand in the receipt and the job summary"
+        why = f"{len(problems) - _SHOWN} more problems are in the receipt and the job summary"
         problems[_SHOWN:] = [Problem("and", why)]
-    title = f"{len(failed)} of {total} mails did not reach whom they should"
+    title = f"{len(failed)} of {total} mails did not reach all recipients"
     for kind in (DeliveryError, MessageError):
         if any(isinstance(each.failure, kind) for each in failed):
             return kind(*problems, title=title)
@@ -164,7 +164,7 @@ def of_decisions(every: Planned) -> str:
 def warn_none_applies(run: Run, every: Planned, path: str) -> None:
     """Say that no attachment applies: nobody should find out by waiting for a mail."""
     if not every:
-        hint = "Each registration needs one: below attachments:, write - registration: NAME."
+        hint = "Add one for each registration: under attachments:, write - registration: NAME."
         run.console.warning("no mail is sent", f"There are no attachments in {path}. {hint}")
         return
     log_decisions(run, every)
@@ -175,15 +175,15 @@ def warn_none_applies(run: Run, every: Planned, path: str) -> None:
     attestation = every[0].report.facts.attestation
     if attestation is None:
         hint = (
-            "To hear of runs that are not attested, have an attachment without workflow and "
-            "project, or give the step these two."
+            "To get mail about runs without an attestation, add an attachment without workflow "
+            "and project, or set both in the step."
         )
         run.console.warning("no mail is sent", f"{text} {hint}")
         return
     # The names that the attachments' globs were held against.
     names = (("workflow", attestation.workflow.name), ("project", attestation.workflow.project))
     known = " and ".join(f"{kind} {name}" for kind, name in names if name)
-    whose = f" This run is of {known}." if known and not to_what else ""
+    whose = f" This run belongs to {known}." if known and not to_what else ""
     run.console.notice("no mail is sent", f"{text}{whose}")
 
 

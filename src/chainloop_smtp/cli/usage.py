@@ -8,18 +8,18 @@ from chainloop_smtp.model.frozen import dataclass
 # The inputs that have a line in --help: what stands for the value, and a text that fits.
 _USUAL = {
     "host": ("HOST", "name or IP address of the mail server"),
-    "port": ("PORT", "587 (STARTTLS) or 465 (implicit TLS), as a rule"),
+    "port": ("PORT", "usually 587 (STARTTLS) or 465 (implicit TLS)"),
     "user": ("NAME", "login name; a relay without login: --auth none"),
     "password": ("", "password, or --password-stdin"),
     "from": ("ADDRESS", "sender, with or without a display name"),
     "to": ("ADDRESSES", "recipients, separated by commas"),
     "cc": ("ADDRESSES", "further recipients, shown in the mail"),
-    "bcc": ("ADDRESSES", "further recipients, shown to nobody"),
+    "bcc": ("ADDRESSES", "more recipients, not shown in the mail"),
     "attestation": ("FILE", "what chainloop printed; - is standard input"),
     "workflow-run-id": ("ID", "or the id of a Chainloop run"),
-    "trusted-root": ("FILE", "whose signature counts: authorities, in PEM"),
-    "previous-attestation": ("FILE", "an earlier one, to say what changed"),
-    "job-status": ("WORD", "how the job went, such as success or failure"),
+    "trusted-root": ("FILE", "trusted signers: CA certificates, in PEM"),
+    "previous-attestation": ("FILE", "an earlier one, to compare with"),
+    "job-status": ("WORD", "result of the job, such as success or failure"),
     "subject": ("TEMPLATE", "the subject, in Jinja2"),
     "attach": ("WHAT", "attestation, report, or files"),
     "tls": ("MODE", "auto, starttls, implicit or none"),
@@ -30,7 +30,7 @@ _USUAL = {
     "deadline": ("SECONDS", "for everything that touches the network"),
     "send-on": ("WHEN", "such as always, failed, violated"),
     "config": ("FILE", "registrations and attachments, for many mails"),
-    "dry-run": ("", "write the mail, connect to nothing"),
+    "dry-run": ("", "write the mail without connecting"),
     "output-dir": ("FOLDER", "for the mail and its receipt"),
 }
 

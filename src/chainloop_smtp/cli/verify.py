@@ -39,10 +39,10 @@ _JOB = (
 _PATIENCE = 30.0  # seconds for Chainloop's control plane
 _WRONG_MAIL = "The mail does not show what its evidence says"
 _WRONG_SIGNATURE = "The signature does not verify"
-_SIGNED = "Who wrote the mail is not checked here."
+_SIGNED = "The sender of the mail is not checked."
 _UNSIGNED = (
-    "Who wrote the mail and who signed the evidence is not checked here: look the digest up in "
-    "Chainloop."
+    "The sender of the mail and the signer of the evidence are not checked: look up the digest "
+    "in Chainloop."
 )
 _SIGNATURE = (
     *("reason", "signer", "authority", "method", "key_fingerprint", "timestamp_authority"),
@@ -135,7 +135,7 @@ def _signature(
         return command.verify_bundle(
             attestation.write_bundle(attested.envelope), run.environ, _PATIENCE
         )
-    detail = f"{says}give --trusted-root or --verification-key, and it is verified here"
+    detail = f"{says}to verify it here, give --trusted-root or --verification-key"
     return Check(name="signature", result=CheckResult.UNKNOWN, detail=detail)
 
 
@@ -158,7 +158,8 @@ def _attested(mail: ReceivedMessage) -> Attestation:
             Problem(
                 "mail",
                 "has no attestation attached",
-                "attach: attestation attaches it. There is nothing to check the mail against.",
+                "There is nothing to check the mail against. To attach it, send with attach: "
+                "attestation.",
             )
         )
     attested = _parsed(documents[0])
@@ -192,7 +193,7 @@ def _outcome_by_job(
 def _report(
     mail: ReceivedMessage,
 ) -> tuple[dict[str, Any] | None, Job | None, SignatureCheck | None]:
-    """The attached report, and its job and signature; none where it is no report of ours."""
+    """The attached report, and its job and signature; None where it is not ours."""
     file = next((file for file in mail.files if file.name == message.REPORT_NAME), None)
     if file is None:
         return None, None, None
@@ -263,11 +264,13 @@ def _compare_report(
     if report is None:
         return
     if job is None:
-        yield Check(name="report", result=CheckResult.WRONG, detail="is no report of ours")
+        yield Check(
+            name="report", result=CheckResult.WRONG, detail="is not a report by Chainloop SMTP"
+        )
         return
     if report["version"] != __version__:
         version = quoted(str(report["version"]))
-        detail = f"made by version {version}, which another one cannot make anew"
+        detail = f"made by version {version}, which this version cannot compose again"
         yield Check(name="report", result=CheckResult.UNKNOWN, detail=detail)
         return
     judged = verdict.judge(attested, job, claimed)

@@ -83,7 +83,7 @@ class Deadline:
             raise DeliveryError(
                 Problem(
                     self._where,
-                    f"the deadline of {self._seconds:g} seconds is over",
+                    f"the deadline of {self._seconds:g} seconds has passed",
                     "The server is slow or silent; if it is known to be slow, raise deadline.",
                 ),
                 is_temporary=True,

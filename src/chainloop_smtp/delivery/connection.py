@@ -181,7 +181,7 @@ class Connection:
             raise self._error(
                 f"the server's certificate has the SHA-256 fingerprint {digest}, "
                 "not the pinned one",
-                "If its operator confirms that it is new, write it into tls-fingerprint.",
+                "If its operator confirms the new certificate, set tls-fingerprint to it.",
             )
         self._must_wait = True
         self.tls = secured.version() or ""
@@ -261,7 +261,7 @@ class Connection:
         reply = self._parser.take()
         if reply and reply.code == 421:
             raise GoodbyeError(self.where, reply)
-        raise self._error(f"the server speaks without being asked: {reply or 'half a line'}")
+        raise self._error(f"the server sent an unexpected reply: {reply or 'half a line'}")
 
     def _wait(self, until: float | None, silence: float | None) -> None:
         """Send and receive what can be; wait where neither can."""
@@ -327,9 +327,9 @@ class Connection:
         if self._broken:
             return self._network_error(self._activity, self._broken)
         if self._parser.starts_with(_ALERT) and not self.tls:
-            return self._error("the server speaks TLS, and not in clear", IMPLICIT_HINT)
+            return self._error("the server expects TLS from the start", IMPLICIT_HINT)
         why = "the server closed the connection" + (", sending" if self._outgoing else "")
-        hint = "Its log says why; too many connections or a block list are usual."
+        hint = "Its log says why; common causes are too many connections and block lists."
         is_greeted = bool(self.lines or self.tls)
         hint = hint if is_greeted else f"{hint} {IMPLICIT_HINT}"
         return self._error(why, hint, is_temporary=True)

@@ -43,19 +43,19 @@ _LOCAL_DOMAINS = frozenset(
         "workgroup",
     ]
 )
-IMPLICIT_HINT = "A port that speaks TLS at once, as 465 does, wants tls: implicit."
-STARTTLS_HINT = "A port that speaks in clear at first, as 587 does, wants tls: starttls."
+IMPLICIT_HINT = "For a port that starts with TLS, such as 465, set tls: implicit."
+STARTTLS_HINT = "For a port that starts without TLS, such as 587, set tls: starttls."
 _CLIENT_HINT = "The server may want a client certificate: tls-client-cert."
-_VERSION_HINT = "TLS 1.2 is the oldest that is spoken here; the server has to be newer."
+_VERSION_HINT = "The server must support TLS 1.2 or newer."
 _AUTHORITY_HINT = (
     "Set tls-ca-file to your private CA's PEM file, or tls-fingerprint to this certificate's "
     "SHA-256."
 )
 _NAME_HINT = (
-    "The certificate has to name {host} as a subject alternative name; its common name does not "
+    "The certificate must name {host} as a subject alternative name; its common name does not "
     "count. Set host to a name that it has, or have a new certificate issued."
 )
-_VALIDITY_HINT = "Its operator has to renew it, unless this machine's clock is wrong."
+_VALIDITY_HINT = "Its operator must renew it, unless this machine's clock is wrong."
 # By OpenSSL's X509_V_ERR_…: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH,
 # IP_ADDRESS_MISMATCH; all others are about the issuer.
 _CERTIFICATE_HINTS = {9: _VALIDITY_HINT, 10: _VALIDITY_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
@@ -248,7 +248,7 @@ def _set_nodelay(connected: socket.socket) -> None:
 def _through_socks(
     proxy: Proxy, where: str, host: str, port: int, deadline: Deadline
 ) -> socket.socket:
-    """RFC 1928 and RFC 1929; the proxy looks the host up."""
+    """RFC 1928 and RFC 1929; the proxy resolves the host."""
     # Imported here, since few users have a proxy.
     import python_socks
     from python_socks.sync import Proxy as Socks
@@ -303,10 +303,10 @@ def _ask_http(
             raise DeliveryError(Problem(where, why), is_temporary=True)
         answer += byte
         if not byte or len(answer) > _LONGEST_HEAD:
-            raise DeliveryError(Problem(where, "it does not answer as an HTTP proxy does"))
+            raise DeliveryError(Problem(where, "it does not answer like an HTTP proxy"))
     status = answer.split(maxsplit=2)[1:2]
     if not answer.startswith(b"HTTP/1.") or not status or not status[0].isdigit():
-        raise DeliveryError(Problem(where, "it does not answer as an HTTP proxy does"))
+        raise DeliveryError(Problem(where, "it does not answer like an HTTP proxy"))
     if not status[0].startswith(b"2"):
         code = status[0].decode("ascii")[:3]
         hint = (

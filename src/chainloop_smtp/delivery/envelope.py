@@ -24,22 +24,22 @@ def obstacle(
     content, limit = mail.content, extensions.get("SIZE", "")
     # RFC 1870 section 4: a server may state its limit; 0 means that it states none.
     if limit.isdigit() and 0 < int(limit) < len(content):
-        why = f"the mail has {len(content):,} octets, the server takes {int(limit):,}"
+        why = f"the mail has {len(content):,} bytes, the server accepts {int(limit):,}"
         return why, _heaviest(mail)
     ends = content.count(b"\r\n")
     if content.count(b"\r") != ends or content.count(b"\n") != ends:
         # RFC 5321 section 2.3.8. Some servers read it as the end of a line, others do not, which
         # lets one mail smuggle another.
-        return "the mail holds a CR or LF that is no line's end, so it is not sent", ""
+        return "the mail contains a CR or LF that does not end a line, so it is not sent", ""
     if lacks_smtputf8(extensions, mail):
         # RFC 6531 section 3.5: the client has to give the mail up.
         return without_smtputf8(mail)
     if not content.isascii() and "8BITMIME" not in extensions:
-        return "the mail holds octets over 127, which the server does not take (8BITMIME)", ""
+        return "the mail contains bytes over 127, which the server does not accept (8BITMIME)", ""
     if transport.require_tls and not (is_secure and "REQUIRETLS" in extensions):
         # RFC 8689 section 4.2.1: the mail must not be sent.
         return (
-            "require-tls is set, and the server does not promise TLS on the way (REQUIRETLS)",
+            "require-tls is set, but the server does not offer REQUIRETLS",
             "Leave require-tls out, or use a server that offers it.",
         )
     return "", ""
@@ -82,8 +82,8 @@ def warnings(extensions: Mapping[str, str], transport: Transport) -> tuple[str, 
         return ()
     effects = ["no report of success will come"] if Dsn.SUCCESS in transport.dsn else []
     if others := [each.value for each in (Dsn.FAILURE, Dsn.DELAY) if each in transport.dsn]:
-        effects.append(f"one of {' or '.join(others)} comes only if that is its habit")
-    effects = effects or ["it may report a failure all the same"]
+        effects.append(f"one of {' or '.join(others)} comes only if it sends one unasked")
+    effects = effects or ["it may still report a failure"]
     return (f"the server offers no DSN, so {', and '.join(effects)}",)
 
 
@@ -97,11 +97,11 @@ def without_smtputf8(mail: Mail) -> tuple[str, str]:
     if not mail.sender.isascii():
         why, hint = f"the sender's address {mail.sender}", "Send from an ASCII address"
     elif not "".join(mail.recipients).isascii():
-        why, hint = "this address", "Name an ASCII address of the same mailbox"
+        why, hint = "this address", "Use an ASCII address of the same mailbox"
     else:
         why, hint = "an address in the mail's header, such as From,", "Write it in ASCII"
     return (
-        f"{why} goes beyond ASCII, and the server takes no such addresses (SMTPUTF8)",
+        f"{why} is not ASCII, and the server does not accept such addresses (SMTPUTF8)",
         f"{hint}, or send through a server that offers it.",
     )
 
@@ -134,5 +134,5 @@ def _xtext(text: str) -> str:
 def _heaviest(mail: Mail) -> str:
     """What to do about a mail that is too large; sizes are those before encoding."""
     largest = sorted(mail.parts, key=lambda part: -len(part.content))[:3]
-    names = (f"{part.name} ({len(part.content):,} octets)" for part in largest)
-    return f"The heaviest attachments: {', '.join(names)}. Attach less." if largest else ""
+    names = (f"{part.name} ({len(part.content):,} bytes)" for part in largest)
+    return f"The largest attachments: {', '.join(names)}. Attach less." if largest else ""

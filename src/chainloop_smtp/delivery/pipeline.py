@@ -24,7 +24,7 @@ class Pipeline:
         has_lost: Of a message at least, nobody knows whether the server accepted it.
         failure: What ended the session before its time; None when it ended as it should.
         login_failure: The server refused the login that preceded the first message, which it may
-            have accepted all the same.
+            still have accepted.
         broken_extensions: Those that the server offers and does not have.
     """
 
@@ -100,7 +100,7 @@ class Pipeline:
         if self._unconfirmed:
             self._unconfirmed.finish()
             if not is_in_step:
-                error = self._session.error("the server's replies are out of step")
+                error = self._session.error("the server's replies are out of sync")
                 self._unconfirmed.mark_unknown(error)
 
     def _fill(self) -> Iterator[QueuedMessage]:

@@ -178,7 +178,7 @@ class _Dialogue:
     def _look_up(self) -> Finding:
         host = self._registration.host
         if self._transport.proxy:
-            return StepState.SKIPPED, "the proxy looks the host up"
+            return StepState.SKIPPED, "the proxy resolves the host"
         found = addresses(host, self._registration.port, self._server, self._deadline)
         ips = ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
         return StepState.OK, f"{host} is {ips}"
@@ -205,7 +205,7 @@ class _Dialogue:
     def _upgrade(self) -> Finding:
         session = self._session
         if session.tls is Tls.NONE:
-            return StepState.WARNING, "none: everything travels in clear, since tls is none"
+            return StepState.WARNING, "none: nothing is encrypted, because tls is none"
         session.hello()
         session.start_tls()
         return self._protection()
@@ -217,7 +217,7 @@ class _Dialogue:
         parts = [f"{connection.tls} {connection.cipher}", f"SHA-256 {connection.certificate}"]
         if certificate is None:
             # Python gives no other field of a certificate that it has not verified.
-            return StepState.OK, ", ".join((*parts, "which is the pinned one"))
+            return StepState.OK, ", ".join((*parts, "which matches tls-fingerprint"))
         now = self._clock.now()
         days = (certificate.ends - now).days
         until = f"until {certificate.ends:%d %b %Y} ({days} day{'s' * (days != 1)})"
@@ -233,9 +233,9 @@ class _Dialogue:
         offered = ", ".join(_extension(*each) for each in session.extensions.items())
         offered = session.connection.printable(offered)[:_LONGEST_OFFER] or "no extensions"
         if session.is_chunked:
-            trips = "a mail goes in 1 round trip"
+            trips = "a mail takes 1 round trip"
         elif session.is_pipelined:
-            trips = "a mail goes in 2 round trips"
+            trips = "a mail takes 2 round trips"
         else:
             trips = "every command waits for its reply"
         warnings = envelope.warnings(session.extensions, self._transport)
@@ -244,7 +244,7 @@ class _Dialogue:
 
     def _log_in(self) -> Finding:
         if not self._registration.user:
-            return StepState.SKIPPED, "no login, since auth is none"
+            return StepState.SKIPPED, "no login, because auth is none"
         Login(self._session).perform()
         return StepState.OK, f"{self._session.mechanism} as {self._registration.user}"
 
@@ -256,12 +256,12 @@ class _Dialogue:
             self._is_over = True
             return StepState.WARNING, error.problems[0].why
         if reply.code != 250:
-            return StepState.WARNING, f"the server does not take it back: {reply}"
-        return StepState.OK, "taken back, nothing is sent"
+            return StepState.WARNING, f"the server refused it: {reply}"
+        return StepState.OK, "reset, nothing was sent"
 
     def _quit(self) -> Finding:
         self._session.quit(is_sent=False)
-        return StepState.OK, "the session is over"
+        return StepState.OK, "session closed"
 
 
 def _transactions(recipients: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:

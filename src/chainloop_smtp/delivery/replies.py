@@ -60,7 +60,7 @@ class ReplyParser:
         while (line := self._line()) is not None:
             self._size += len(line)
             if self._size > _LONGEST_REPLY:
-                raise self._error(f"the server's reply is longer than {_LONGEST_REPLY} octets")
+                raise self._error(f"the server's reply is longer than {_LONGEST_REPLY} bytes")
             if len(line) < 3 or not line[:3].isdigit() or line[3:4] not in (b"", b" ", b"-"):
                 raise self._error(
                     f"the server does not speak SMTP: {self._printable(_decoded(line))[:60]}",
@@ -74,7 +74,7 @@ class ReplyParser:
     def _line(self) -> bytes | None:
         line, end, rest = self._buffer.partition(b"\n")
         if len(line) > _LONGEST_LINE:
-            raise self._error(f"the server's line is longer than {_LONGEST_LINE} octets")
+            raise self._error(f"the server's line is longer than {_LONGEST_LINE} bytes")
         if not end:
             return None
         self._buffer = rest

@@ -59,7 +59,7 @@ class Exchange:
         """
         del challenge
         if not self._responses:
-            raise ValueError("the server asks for more than the mechanism has")
+            raise ValueError("the server asks for more steps than the mechanism has")
         return self._responses.pop(0)
 
 
@@ -125,7 +125,9 @@ class _Scram(Exchange):
             self._client: Any = scramp.ScramClient(["SCRAM-SHA-256"], user, password)
             super().__init__(initial=self._client.get_client_first().encode())
         except self._error as error:
-            raise ValueError("user or password holds what SASLprep (RFC 4013) forbids") from error
+            raise ValueError(
+                "user or password contains characters that SASLprep (RFC 4013) forbids"
+            ) from error
         self._steps = [self._prove, self._check]
 
     def answer(self, challenge: bytes) -> bytes:
@@ -134,12 +136,12 @@ class _Scram(Exchange):
         try:
             return self._steps.pop(0)(challenge.decode())
         except self._error as error:
-            raise ValueError(f"the server's answer is not right: {error}") from error
+            raise ValueError(f"the server's response is not valid: {error}") from error
 
     def _prove(self, challenge: str) -> bytes:
         iterations = challenge.rpartition(",i=")[2].partition(",")[0]
         if not iterations.isdecimal() or len(iterations) > 9:
-            raise ValueError("the server says no number of iterations")
+            raise ValueError("the server gives no iteration count")
         if int(iterations) > self._MOST_ITERATIONS:
             raise ValueError(f"the server asks for {int(iterations):,} iterations")
         self._client.set_server_first(challenge)

@@ -115,7 +115,7 @@ class Session:
             self.secure()
         greeting = self._greeting()
         if greeting.code != 220:
-            raise self.refusal("the server does not take mail now", Phase.GREETING, greeting)
+            raise self.refusal("the server does not accept mail now", Phase.GREETING, greeting)
 
     def hello(self) -> None:
         """Send EHLO (RFC 5321 section 4.1.1.1), with a name that strict servers accept."""
@@ -136,8 +136,8 @@ class Session:
         if "STARTTLS" not in self.extensions:
             raise self.error(
                 "the server offers no STARTTLS, so nothing was sent to it",
-                "Port 465 usually wants tls: implicit. If the server has no TLS at all, and "
-                "only then: tls: none.",
+                "Port 465 usually needs tls: implicit. Only if the server has no TLS at all, "
+                "set tls: none.",
             )
         reply = self.ask(Phase.STARTTLS, b"STARTTLS")
         if reply.code != 220:
@@ -267,7 +267,7 @@ class Session:
                 raise
             if not self.connection.tls and self._is_tls_answered():
                 why = "the server says nothing before TLS begins"
-                raise self.error(why, "Write tls: implicit for this port.") from error
+                raise self.error(why, "Set tls: implicit for this port.") from error
             left = min(timeout - soon, self._deadline.left)
             if left <= 0:
                 raise
@@ -367,18 +367,19 @@ class Login:
         session, connection = self._session, self._connection
         if not connection.tls and not connection.is_loopback:
             raise session.error(
-                "the password was not sent, since the connection has no TLS",
+                "the password was not sent, because the connection has no TLS",
                 "Use tls: auto, or auth: none for a relay that needs no login.",
             )
         offered, transport = _offered(session.extensions), session.transport
         mechanism = sasl.choose(transport.auth, offered, has_token=transport.has_token)
         if mechanism is None:
             raise session.error(
-                f"no common way to log in: the server offers {' '.join(offered) or 'none'}, "
+                "no common authentication mechanism: the server offers "
+                f"{' '.join(offered) or 'none'}, "
                 f"auth is {transport.auth}",
-                "The server may offer a login only over TLS: write tls: auto."
+                "The server may offer a login only over TLS: set tls: auto."
                 if not offered and not connection.tls
-                else "A relay that needs no login takes auth: none."
+                else "For a relay that needs no login, set auth: none."
                 if not offered
                 else "Set auth to one of the mechanisms that the server offers.",
             )
@@ -439,7 +440,7 @@ class Login:
         if reply.code == 235 and not exchange.is_over:
             raise self._session.error(
                 f"{self._name} failed: the server has not proved that it knows the password",
-                "It may be another server than you think.",
+                "This may not be the server you expect.",
             )
         return reply, exchange.complaint
 

@@ -158,7 +158,7 @@ def _load_authorities(ca_file: str, ssl_context: ssl.SSLContext) -> None:
         with _as_file("tls-ca-file", ca_file) as path:
             ssl_context.load_verify_locations(cafile=path)
     except ssl.SSLError as error:
-        why = f"{_named(ca_file)} holds no PEM certificate"
+        why = f"{_named(ca_file)} contains no PEM certificate"
         raise OptionsError(Problem("tls-ca-file", why)) from error
 
 
@@ -180,9 +180,9 @@ def _load_client_certificate(cert: str, key: str, ssl_context: ssl.SSLContext) -
         if "mismatch" in (error.reason or "").lower():
             why = f"the key does not belong to the certificate in {_named(cert)}"
         elif key:
-            why = f"{_named(cert)} holds no certificate, or {_named(key)} no key"
+            why = f"{_named(cert)} contains no certificate, or {_named(key)} no key"
         else:
-            why = f"{_named(cert)} does not hold both a certificate and its key"
+            why = f"{_named(cert)} does not contain both a certificate and its key"
             hint = "Give the key as tls-client-key, or put both into one. Both are PEM."
         raise OptionsError(Problem("tls-client-cert", why, hint)) from error
 

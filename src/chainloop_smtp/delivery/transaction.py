@@ -214,7 +214,7 @@ class Transaction:
         return reply
 
     def _out_of_step(self, reply: Reply) -> OutOfStepError:
-        error = self._session.error(f"the server's replies are out of step: {reply}")
+        error = self._session.error(f"the server's replies are out of sync: {reply}")
         return OutOfStepError(*error.problems, is_temporary=True)
 
     # --- what the replies mean -----------------------------------------------------------------
@@ -228,11 +228,11 @@ class Transaction:
         is_early = content is not None and self._connection.sent < self._content_end
         why, hint = self._login_problem
         if self.broken_extensions:
-            why = "the server does not take what it offers"
+            why = "the server rejects an extension that it offers"
         else:
             self._record_refusals()
             if replies.is_content_accepted and (is_early or not replies.accepted):
-                why = "the server took a mail that it had refused, or that it had not got yet"
+                why = "the server accepted a mail that it had refused, or had not received yet"
                 self.message.record(replies.rcpt_accepted, RecipientStatus.UNKNOWN, content)
             else:
                 why = self._refusal or why
@@ -339,8 +339,8 @@ class Transaction:
         warnings = envelope.warnings(session.extensions, session.transport)
         if self.login_failure and self._accepted:
             (problem, *_) = self.login_failure.problems
-            taken = "it took the mail all the same, without a login"
-            next_ = "check user and password, or write auth: none if it needs none"
+            taken = "it still accepted the mail, without a login"
+            next_ = "check user and password, or set auth: none if it needs no login"
             warnings += (f"{problem.why}; {taken}: {next_}",)
         return session.attempt(
             self._started,

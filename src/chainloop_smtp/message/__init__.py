@@ -330,7 +330,7 @@ def _subject(facts: view.Facts, renderer: Renderer) -> str:
     subject = " ".join(clean(renderer.render("subject.txt.j2", facts)).split())
     if not subject:
         where = "subject" if renderer.own.subject else "subject.txt.j2"
-        raise TemplateError(Problem(where, "the template makes an empty subject for this run"))
+        raise TemplateError(Problem(where, "the template renders an empty subject for this run"))
     return subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 3] + "..."
 
 

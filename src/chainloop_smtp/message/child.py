@@ -149,7 +149,7 @@ class Child:
     def _end(self) -> str:
         """Why there is no reply."""
         if self._is_late:
-            return f"the templates take longer than {SECONDS} seconds\nLook for a loop in a loop."
+            return f"rendering takes longer than {SECONDS} seconds\nLook for a loop in a loop."
         return _TOO_MUCH_MEMORY
 
     def _end_late(self) -> None:
@@ -203,7 +203,7 @@ def _rendered(environment: Sandbox, name: str, facts: Mapping[str, object]) -> s
         length += len(part)
         if length > LONGEST:
             raise jinja2.TemplateRuntimeError(
-                f"the template makes more than {LONGEST:,} characters"
+                f"the template renders more than {LONGEST:,} characters"
             )
         parts.append(part)
     return "".join(parts)

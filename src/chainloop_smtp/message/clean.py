@@ -59,7 +59,7 @@ class CleanFacts:
     Attributes:
         raw: The facts as they came.
         whole: The facts cleaned, with no value cut that anybody would read to its end.
-        is_cut: A value had to be cut all the same.
+        is_cut: A value still had to be cut.
     """
 
     def __init__(self, raw: RunFacts) -> None:

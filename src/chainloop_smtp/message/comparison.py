@@ -63,8 +63,8 @@ def _violations(changes: Changes) -> str:
         if changes.violation_count is not None:
             return _shifted(changes.violation_count)
         if Aspect.VIOLATION_COUNT in changes.unchanged:
-            return "as many as before; which ones is not said"
-        return "not known, since one of the two runs does not count them"
+            return "as many as before; which ones is not known"
+        return "not known, because one of the two runs does not count them"
     counts = [
         *_counted(len(changes.introduced), "new"),
         *_counted(len(changes.resolved), "resolved"),

@@ -28,8 +28,8 @@ def guard(parts: Iterable[tuple[str, bytes]], secrets: tuple[Secret, ...]) -> No
             where.partition(" ")[0]
             if readings.held(where.encode(errors="replace"), secrets)
             else where,
-            f"holds the value of {name}, so nothing is sent",
-            "Find where it comes from (an environment variable, a message, a file), take it out, "
+            f"contains the value of {name}, so nothing is sent",
+            "Find where it comes from (an environment variable, a message, a file), remove it, "
             "and change the secret: others may have seen it. env-values: hide leaves the attested "
             "environment out of the mail.",
         )

@@ -108,15 +108,15 @@ class Inspection:
         """Templates, filters, tests and variables that do not exist."""
         tree = self._trees[name]
         for change in tree.find_all(nodes.EvalContextModifier):
-            yield problem(name, change.lineno, "autoescape is not for templates to change")
+            yield problem(name, change.lineno, "a template cannot change autoescape")
         for node in tree.find_all(_References):
             target = _target(node)
             if target is None:
-                message = "the name of a template is no text\nWrite its name in quotes."
+                message = "the name of a template is not text\nWrite its name in quotes."
                 yield problem(name, node.lineno, message)
             elif target == name:
                 hint = f'Write {{% extends "{BUILT_IN}{name}" %}} for ours.'
-                yield problem(name, node.lineno, f"the template stands for itself\n{hint}")
+                yield problem(name, node.lineno, f"the template refers to itself\n{hint}")
             elif target not in self._known:
                 why = f"there is no template '{target}'"
                 yield problem(name, node.lineno, with_nearest(why, target, self._known))
@@ -154,7 +154,9 @@ class Inspection:
             return
         for block in _outside(tree.body, nodes.Block):
             if block.name not in known:
-                why = f"there is no block '{block.name}' in {parents[0]}, so nothing shows this one"
+                why = (
+                    f"there is no block '{block.name}' in {parents[0]}, so this one is never shown"
+                )
                 yield problem(name, block.lineno, with_nearest(why, block.name, known))
         for output in _outside(tree.body[tree.body.index(extends) :], nodes.Output):
             for part in output.nodes:
@@ -162,9 +164,7 @@ class Inspection:
                 if text.strip():
                     # Jinja2 counts from the blank lines before a text.
                     line = part.lineno + text[: -len(text.lstrip())].count("\n")
-                    why = (
-                        f"nothing shows what is in no block of a template that extends {parents[0]}"
-                    )
+                    why = f"a template that extends {parents[0]} shows no text outside blocks"
                     yield problem(name, line, f"{why}\nPut it into a block, or into {{# … #}}.")
                     return
 
@@ -203,7 +203,7 @@ class Inspection:
         """Files that nothing uses: most likely a name is misspelt."""
         own = self._own
         if own.folder and not own.files:
-            hint = f"There are: {', '.join(ENTRIES)}."
+            hint = f"Available: {', '.join(ENTRIES)}."
             yield Problem("template-dir", f"'{own.folder}' holds no template", hint)
         used = {each for name, tree in self._trees.items() for each in _references(name, tree)}
         names = {each.name for each in own.files}
@@ -213,7 +213,7 @@ class Inspection:
         for name in own.others:
             if meant := nearest(name, ENTRIES, cutoff=0.8):
                 hint = f"Did you mean {meant}?"
-                yield Problem(f"template-dir '{name}'", "is no template's name", hint)
+                yield Problem(f"template-dir '{name}'", "is not the name of a template", hint)
 
     def _line(self, name: str) -> list[str]:
         """The template and those that it extends, directly or not."""

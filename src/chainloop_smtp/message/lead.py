@@ -81,7 +81,7 @@ def sentences(facts: RunFacts) -> str:
             bypass = "; the policy check was bypassed by exception" if is_bypassed else ""
             return f"{reason}The attestation was recorded{status}{bypass}."
         case _ if verdict.reason == NOT_FOUND:
-            return "Chainloop was asked, and knows no run of this workflow run."
+            return "Chainloop has no run for this workflow run."
         case _ if attestation is None:
             is_explained = verdict.reason not in ("", NO_EVIDENCE)
             return (f"{_sentence(verdict.reason)} " if is_explained else "") + _sentence(_UNKNOWN)

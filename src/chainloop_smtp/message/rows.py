@@ -183,7 +183,7 @@ def _attested_run(attestation: Attestation) -> list[Fact]:
     digest = attestation.digest
     if digest and attestation.signing.is_digest_verified is not None:
         verified = attestation.signing.is_digest_verified
-        digest += " (digest verified)" if verified else " (NOT the digest of the bundle at hand)"
+        digest += " (digest verified)" if verified else " (NOT the digest of the given bundle)"
     strategy = attestation.policies.strategy
     return [
         Fact("Organization", workflow.organization),

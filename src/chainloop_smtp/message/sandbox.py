@@ -103,7 +103,7 @@ class Missing(StrictUndefined):
             return f"{quoted(str(name))} is undefined"
         if owner is None:
             return (
-                f"{quoted(str(name))} is asked of something that the evidence does not say (None)\n"
+                f"{quoted(str(name))} is looked up in None: the evidence does not have that value\n"
                 "Guard it with {% if … %}."
             )
         what = f"a {type(owner).__name__}"
@@ -138,7 +138,7 @@ def printed(value: Any) -> Any:
     if isinstance(value, int | float | date | time | timedelta | Enum | Undefined):
         return str(value)
     raise TemplateRuntimeError(
-        f"a {type(value).__name__} is no text\nPrint one of its parts, or loop over it."
+        f"a {type(value).__name__} is not text\nPrint one of its parts, or loop over it."
     )
 
 
@@ -244,7 +244,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
         methods = next((names for type_, names in METHODS if isinstance(owner, type_)), ())
         if name not in methods:
-            why = f"{name or type(obj).__name__}() is not for templates"
+            why = f"{name or type(obj).__name__}() is not available to templates"
             raise SecurityError(with_nearest(why, name, methods))
         return True
 
@@ -257,4 +257,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
         """The error for an attribute that templates may not use."""
-        return self.undefined(f"'{attribute}' is not for templates", obj, exc=SecurityError)
+        return self.undefined(
+            f"'{attribute}' is not available to templates", obj, exc=SecurityError
+        )

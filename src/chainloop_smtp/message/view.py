@@ -187,9 +187,7 @@ def registration(words: Wording, registered: tuple[Fact, ...], now: datetime) ->
     no_run = RunFacts(job=Job(), verdict=Verdict(outcome=Outcome.NOT_ATTESTED), now=now)
     shown = facts(no_run, words, EnvValues.HIDE)
     shown["sections"] = (Section("Registration", registered),)
-    shown["footer"] = (
-        "Sent by chainloop-smtp, on behalf of whoever registered this address with it."
-    )
+    shown["footer"] = "Sent by chainloop-smtp, because this address was registered with it."
     return shown
 
 

@@ -291,9 +291,9 @@ class Signing:
         timestamp_authority: URL; empty when none.
         timestamp_count: RFC 3161 timestamps in the bundle.
         log_indexes: Transparency log entries in the bundle.
-        bundle_digests: ``sha256:<hex>`` of the bundle's bytes at hand, and of the compact
+        bundle_digests: ``sha256:<hex>`` of the bundle's given bytes, and of the compact
             forms that Chainloop stores it in; empty when there is no bundle.
-        is_digest_verified: The bundle's bytes at hand hash to the digest claimed. None: no bytes,
+        is_digest_verified: The bundle's given bytes hash to the digest claimed. None: no bytes,
             or no claim.
     """
 

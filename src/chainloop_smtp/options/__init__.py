@@ -174,19 +174,21 @@ def _parse_run_selection(values: Values) -> RunSelection | None:
     word = values.text("workflow-run-id")
     is_new = word == RunSelection.NEW
     if is_new and "state-file" not in values:
-        hint = "Name a file that is still there the next time, such as state.json from a cache."
-        values.report("state-file", "is missing, and workflow-run-id is new", hint)
+        hint = "Give a file that is kept between runs, such as state.json from a cache."
+        values.report("state-file", "is missing, but workflow-run-id is new", hint)
     elif "state-file" in values and not is_new:
-        hint = "Write workflow-run-id: new, or leave state-file out."
-        values.report("state-file", "is given, and workflow-run-id is not new", hint)
+        hint = "Set workflow-run-id: new, or omit state-file."
+        values.report("state-file", "is set, but workflow-run-id is not new", hint)
     return RunSelection(word) if word in tuple(RunSelection) else None
 
 
 def _parse_require_signature(values: Values) -> bool:
     is_required = values.is_true("require-signature")
     if is_required and "trusted-root" not in values and "verification-key" not in values:
-        why = "is true, and trusted-root and verification-key are empty"
-        values.report("require-signature", why, "Give one of them: it says whose signature counts.")
+        why = "is true, but trusted-root and verification-key are empty"
+        values.report(
+            "require-signature", why, "Set one of them, to say whose signatures to trust."
+        )
     return is_required
 
 
@@ -194,10 +196,10 @@ def _parse_name(values: Values, which: str) -> str:
     """Chainloop's name of the project or workflow that the run belongs to."""
     name = values.text(which)
     if not name.isprintable():
-        values.report(which, f"{quoted(name)} is no name", "A name is one line of text.")
+        values.report(which, f"{quoted(name)} is not a name", "A name is one line of text.")
     elif any(character in name for character in "*?[]"):
-        hint = "Here stands the one that the run is of; globs stand in a configuration file."
-        values.report(which, f"{quoted(name)} is a glob and no name", hint)
+        hint = "Write the run's own name; globs belong in a configuration file."
+        values.report(which, f"{quoted(name)} is a glob, not a name", hint)
     return name
 
 
@@ -241,10 +243,10 @@ def _parse_triggers(values: Values) -> tuple[Trigger, ...]:
         if word in tuple(Trigger):
             triggers.append(Trigger(word))
         else:
-            hint = nearest_hint(word, tuple(Trigger), f"Write any of: {', '.join(Trigger)}.")
-            values.report("send-on", f"{quoted_word(word)} is not one of its words", hint)
+            hint = nearest_hint(word, tuple(Trigger), f"Use any of: {', '.join(Trigger)}.")
+            values.report("send-on", f"{quoted_word(word)} is not a valid value", hint)
     if not words:
-        values.report("send-on", f"{quoted_word(values.text('send-on'))} holds no word")
+        values.report("send-on", f"{quoted_word(values.text('send-on'))} contains no word")
     return tuple(dict.fromkeys(triggers))
 
 
@@ -329,11 +331,11 @@ def _with_defaults(inputs: dict[str, str], problems: list[Problem]) -> dict[str,
             problems.append(Problem(name[:60], "there is no such input", hint))
         elif name not in (*SECRETS, *_TAKE_PEM) and _private_keys(name, value):
             hint = "A client certificate's key belongs in tls-client-key. Is this the right secret?"
-            problems.append(Problem(name, "holds a private key", hint))
+            problems.append(Problem(name, "contains a private key", hint))
         elif (choices := BY_NAME[name].choices) and value not in choices:
             words = ("true", "false") if choices is BOOLEAN else choices
-            why = f"{quoted_word(value)} is not one of its words"
-            problems.append(Problem(name, why, f"Write one of: {', '.join(words)}."))
+            why = f"{quoted_word(value)} is not a valid value"
+            problems.append(Problem(name, why, f"Use one of: {', '.join(words)}."))
         else:
             known[name] = value
     return known

@@ -75,8 +75,8 @@ def mailbox(name: str, addr_spec: str) -> Mailbox:
     """
     if any(map(_is_unfit, name)):
         raise ValueError(
-            "The name holds a control character, one that is invisible or changes the direction of "
-            "text, or is not valid UTF-8."
+            "The name contains a control, invisible or text-direction character, or is not valid "
+            "UTF-8."
         )
     return Mailbox(name=name, addr_spec=check(addr_spec))
 
@@ -153,7 +153,7 @@ def explained(addr_spec: str) -> str:
     )
     if len(validated.local_part.encode()) > _LONGEST_LOCAL:
         # The library counts characters.
-        raise ValueError("The part before the @ has more than 64 octets.")
+        raise ValueError("The part before the @ has more than 64 bytes.")
     if refusal := _refusal(validated.local_part, validated.ascii_domain):
         raise ValueError(refusal)
     return validated.ascii_email or f"{validated.local_part}@{validated.ascii_domain}"
@@ -165,7 +165,7 @@ def _refusal(local: str, domain: str) -> str:
     Not every server reads these by the grammar, so their mail could go astray.
     """
     if not domain.startswith("[") and _ends_in_number(domain):
-        return "The part after the @ is a number; an IP address stands in brackets: [192.0.2.1]."
+        return "The part after the @ is a number. Put an IP address in brackets: [192.0.2.1]."
     # Compatibility forms, such as a full-width @, become the plain ones somewhere on the way.
     plain = local if local.isascii() else unicodedata.normalize("NFKC", local)
     if "=?" in plain:
@@ -173,7 +173,7 @@ def _refusal(local: str, domain: str) -> str:
             "The part before the @ looks like an encoded word (=?…?=), which some programs decode."
         )
     if signs := [sign for sign in "@<>" if sign in plain]:
-        return f"The part before the @ holds {signs[0]}, by which some servers take it apart."
+        return f"The part before the @ contains {signs[0]}, which some servers read as routing."
     return ""
 
 
@@ -186,7 +186,7 @@ def problem(name: str, shown: str, reason: str) -> Problem:
     return Problem(
         name,
         f"{shown} is not an address: {reason.splitlines()[0]}",
-        "Write name@example.com or Display Name <name@example.com>; separate several by commas.",
+        "Write name@example.com or Display Name <name@example.com>; separate addresses by commas.",
     )
 
 

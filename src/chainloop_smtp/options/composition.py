@@ -68,7 +68,7 @@ _FAMILIES = {
     "x-chainloop-": "is written by this program",
     "content-": "belongs to the mail's MIME structure",
     "mime-": "belongs to the mail's MIME structure",
-    "resent-": "belongs to whoever sends a mail on",
+    "resent-": "is set by whoever forwards a mail",
     "dkim-": "belongs to the servers that sign the mail",
     "arc-": "belongs to the servers that sign the mail",
 }
@@ -107,7 +107,7 @@ def _parse_size(values: Values, name: str) -> int:
     whole, fraction, unit = match[1], match[2] or "", match[3]
     size = int(whole + fraction.ljust(3, "0")) * _UNITS[unit] // 1000
     if not 0 < size <= _LARGEST:
-        values.report(name, f"{quoted_word(text)} is not more than none and at most 1GB", hint)
+        values.report(name, f"{quoted_word(text)} is not between 1 byte and 1GB", hint)
     return size
 
 
@@ -119,8 +119,8 @@ def _parse_headers(values: Values) -> tuple[Header, ...]:
         name, colon, value = (part.strip(" \t") for part in line.partition(":"))
         if not (colon and _NAME.fullmatch(name)):
             # A value might be a secret; an invalid name is shown, or nobody could find the line.
-            hint = "Write one 'Name: value' a line; a name is printable ASCII without blanks."
-            values.report("headers", f"{quoted(name)} is not a header's name", hint)
+            hint = "Write one 'Name: value' per line; a name is printable ASCII without spaces."
+            values.report("headers", f"{quoted(name)} is not a header name", hint)
         elif refusal := _reserved(name.lower()) or _invalid(name, value, headers):
             why, hint = refusal
             values.report("headers", f"{name[:_LONGEST_NAME]} {why}", hint)
@@ -134,7 +134,7 @@ def _parse_headers(values: Values) -> tuple[Header, ...]:
 def _reserved(name: str) -> tuple[str, str] | None:
     """Why the user may not set this header, and what to do."""
     if name in _INPUTS:
-        return "has an input of its own", f"Write it as the input {_INPUTS[name]}."
+        return "has its own input", f"Write it as the input {_INPUTS[name]}."
     if name in _OURS:
         return "is written by this program", "Leave it out."
     if name in _PROTOCOL:
@@ -148,13 +148,13 @@ def _reserved(name: str) -> tuple[str, str] | None:
 def _invalid(name: str, value: str, earlier: Mapping[str, Header]) -> tuple[str, str] | None:
     """What is wrong with one of the user's own headers, and what to do."""
     if name.lower() in earlier:
-        return "stands there twice", "Give each name once."
+        return "is given twice", "Give each name once."
     if len(name) > _LONGEST_NAME:
         return f"is longer than {_LONGEST_NAME} characters", ""
     if not value:
         return "has no value", f"Write '{name}: value'."
     if _UNFIT.search(value):
-        return "holds a control character", "A value is one line of text."
+        return "contains a control character", "A value is one line of text."
     if len(name) + 2 + len(value.encode()) > _LONGEST_LINE:
-        return f"is longer than the {_LONGEST_LINE} octets of one line", "Shorten it."
+        return f"is longer than the {_LONGEST_LINE} bytes of one line", "Shorten it."
     return None

@@ -504,7 +504,7 @@ class Values:
         text = self._inputs[name]
         if text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _LARGEST:
             return int(text)
-        self.report(name, f"{quoted_word(text)} is no whole number from 1 to {_LARGEST}")
+        self.report(name, f"{quoted_word(text)} is not a whole number from 1 to {_LARGEST}")
         return 1
 
     def lookups(self, name: str) -> tuple[Lookup, ...]:
@@ -522,7 +522,7 @@ class Values:
         """Parse a list of addresses into mailboxes, each once; invalid ones are left out."""
         members = self.members(name)
         if not members and name in self and not self.lookups(name):
-            self.report(name, f"{quoted(self.text(name))} holds no address")
+            self.report(name, f"{quoted(self.text(name))} contains no address")
         mailboxes = []
         for number, (display_name, addr_spec) in enumerate(members, 1):
             try:
@@ -539,8 +539,8 @@ class Values:
         if len(members) > 1:
             self.report(
                 name,
-                f"{len(members)} addresses are given where one belongs",
-                'A display name with a comma stands in quotes: "Doe, Jane" <jane@example.com>.',
+                f"{len(members)} addresses are given, but only one is allowed",
+                'Put a display name with a comma in quotes: "Doe, Jane" <jane@example.com>.',
             )
         return next(iter(self.mailboxes(name)), None)
 

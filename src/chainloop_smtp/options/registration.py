@@ -67,7 +67,7 @@ def _check_registration(values: Values, *, is_whole: bool) -> None:
     needs_login = values.text("auth") != Auth.NONE and not fetches_token(values)
     for name, problem in check("registration", document):
         is_required = is_whole and (needs_login or name not in _LOGIN)
-        # An input that holds no address is reported as such, and not as missing.
+        # An input that contains no address is reported as such, and not as missing.
         if name in document or (is_required and name not in values):
             values.problems.append(problem)
     for recipient in recipients[1:]:
@@ -84,7 +84,7 @@ def _check_login(values: Values) -> None:
     for name in _LOGIN:
         # A byte that is not UTF-8 arrives as half of a surrogate pair.
         if any(each == "\0" or "\ud800" <= each <= "\udfff" for each in values.text(name)):
-            values.report(name, "holds a NUL character, or is not valid UTF-8")
+            values.report(name, "contains a NUL character, or is not valid UTF-8")
 
 
 def _parse_host(values: Values) -> str:
@@ -97,17 +97,19 @@ def _parse_host(values: Values) -> str:
     if not host or addresses.is_host_name(name):
         return name
     if "/" in host:
-        why = "has the form of a URL"
+        why = "is a URL"
     elif any(character.isspace() or not character.isprintable() for character in host):
-        why = "holds white space or what cannot be printed"
+        why = "contains white space or unprintable characters"
     else:
         import ipaddress
 
         try:
             return str(ipaddress.ip_address(host[1:-1] if host[0] + host[-1] == "[]" else host))
         except ValueError:
-            why = "has a port or a colon in it" if ":" in host else "is no host name or IP address"
-    hint = "Write the bare host name, such as smtp.example.com; the port has an input of its own."
+            why = (
+                "contains a port or a colon" if ":" in host else "is not a host name or IP address"
+            )
+    hint = "Write the bare host name, such as smtp.example.com; the port is a separate input."
     values.report("host", f"{quoted_path(host)} {why}", hint)
     return ""
 
@@ -117,7 +119,7 @@ def _parse_port(values: Values) -> int:
     if port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535:
         return int(port)
     if port:
-        hint = "Usual are 587 (STARTTLS) and 465 (implicit TLS)."
+        hint = "Usual ports: 587 (STARTTLS) and 465 (implicit TLS)."
         values.report("port", f"{quoted_path(port)} is not a port number from 1 to 65535", hint)
     return 0
 
@@ -135,7 +137,7 @@ def parse_allowed_domains(
     for domain in domains:
         if not _DOMAIN.fullmatch(domain):
             hint = "Write example.com, or *.example.com for the domains below it."
-            values.report("allowed-domains", f"{quoted(domain)} is no domain", hint)
+            values.report("allowed-domains", f"{quoted(domain)} is not a domain", hint)
     for name, boxes in recipients.items() if domains else ():
         # Others read the log, where nobody in bcc is named.
         shown = {
@@ -144,9 +146,9 @@ def parse_allowed_domains(
         }
         if outside := [shown[box] for box in boxes if not box.is_in(domains)]:
             why = f"{', '.join(outside)}: not in the domains of allowed-domains"
-            values.report(name, why, f"Allowed are: {', '.join(domains)}.")
+            values.report(name, why, f"Allowed: {', '.join(domains)}.")
         if rerouted := [shown[box] for box in boxes if box.is_rerouted]:
-            why = f"{', '.join(rerouted)}: some mail servers route by what stands before the @"
+            why = f"{', '.join(rerouted)}: some mail servers route by the part before the @"
             hint = "With allowed-domains, write an address without %, ! and the like."
             values.report(name, why, hint)
     return domains
@@ -208,7 +210,7 @@ def _missing(name: str) -> Problem:
         )
     elif name == "user":
         hint += (
-            " Where it comes from a secret: is that secret set for this repository, and is its "
-            "name spelt right?"
+            " If it comes from a secret: is that secret set for this repository, and spelled "
+            "correctly?"
         )
     return Problem(name, "is missing", hint)

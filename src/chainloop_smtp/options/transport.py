@@ -19,7 +19,7 @@ from chainloop_smtp.options import addresses
 from chainloop_smtp.options.inputs import Values
 
 _PROXY_HINT = (
-    "Write http://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before it if need be."
+    "Write http://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before the host if needed."
 )
 _PROXY_KINDS = {
     "http": ProxyKind.HTTP,
@@ -91,7 +91,7 @@ def _parse_ehlo_name(values: Values) -> str:
         return name
     values.report(
         "ehlo-name",
-        f"{quoted(text)} is no host name and no IP address in brackets",
+        f"{quoted(text)} is neither a host name nor an IP address in brackets",
         "Write a name that DNS knows, such as ci.example.com, or leave it out.",
     )
     return ""
@@ -104,7 +104,7 @@ def _parse_dsn(values: Values) -> tuple[Dsn, ...]:
     reports = tuple(dict.fromkeys(Dsn(word) for word in words if word not in unknown))
     hint = "Write success, failure, delay, separated by commas; or never."
     if unknown:
-        values.report("dsn", f"{quoted_word(unknown[0])} is not one of its words", hint)
+        values.report("dsn", f"{quoted_word(unknown[0])} is not a valid value", hint)
     elif Dsn.NEVER in reports and len(reports) > 1:
         values.report("dsn", "never stands alone", hint)
     return reports
@@ -171,11 +171,11 @@ def _parse_proxy(values: Values) -> Proxy | None:
     if url.scheme not in _PROXY_KINDS:
         why = f"its scheme is not one of {', '.join(_PROXY_KINDS)}"
     elif not url.hostname or any(character.isspace() for character in url.netloc):
-        why = "it names no host"
+        why = "it has no host"
     elif not port:
-        why = "it names no port"
+        why = "it has no port"
     elif url.path.strip("/") or url.query or url.fragment:
-        why = "something stands behind its port"
+        why = "there is text after its port"
     elif url.scheme != "http" and not (_fits_socks5(user) and _fits_socks5(password)):
         why = "SOCKS5 carries a login of ASCII only, 255 characters at most"
     if why or port is None:
@@ -230,17 +230,17 @@ def _check_login(values: Values) -> None:
     """Report login options that contradict a token."""
     if values.text("auth") not in _TOKEN_MECHANISMS:
         words = ", ".join(_TOKEN_MECHANISMS)
-        why = "does not take the token that oauth2-… asks for"
+        why = "does not accept the token that oauth2-… asks for"
         values.report("auth", why, f"Write: {words}.")
     elif "password" in values:
-        hint = "Leave out password, or all of oauth2-…; a token of your own is a password for "
+        hint = "Leave out password, or all of oauth2-…; use your own token as password with "
         values.report("password", "oauth2-… fetches a token in its place", f"{hint}auth: xoauth2.")
 
 
 def _check_endpoint(values: Values, oauth2: OAuth2) -> None:
     if oauth2.token_url and not _is_https(oauth2.token_url):
         why = f"{quoted_path(oauth2.token_url)} is not an https:// URL"
-        values.report("oauth2-token-url", why, "Secrets go there; write it without a user.")
+        values.report("oauth2-token-url", why, "Secrets are sent there; write it without a user.")
     if oauth2.provider is OAuth2Provider.OTHER and not oauth2.token_url:
         hint = "Write microsoft or google, or give oauth2-token-url."
         values.report("oauth2-provider", "is missing", hint)
@@ -283,7 +283,7 @@ def _check_grant(values: Values, oauth2: OAuth2) -> None:
         if is_google and oauth2.client_id and "@" not in oauth2.client_id:
             hint = "Write the service account's address: name@project.iam.gserviceaccount.com."
             values.report(
-                "oauth2-client-id", f"{quoted_path(oauth2.client_id)} is no address", hint
+                "oauth2-client-id", f"{quoted_path(oauth2.client_id)} is not an address", hint
             )
     elif not oauth2.client_secret and (is_google or not oauth2.refresh_token):
         values.report(
@@ -291,12 +291,12 @@ def _check_grant(values: Values, oauth2: OAuth2) -> None:
             "is missing, or its secret is empty",
             "Give it, or oauth2-refresh-token, or use the job's identity: oauth2-federated."
             if not oauth2.refresh_token
-            else "Google's clients have one each.",
+            else "Every Google client has one.",
         )
     elif has_key and not oauth2.client_secret.startswith("{"):
         values.report(
             "oauth2-client-secret",
-            "is no service account's key, and there is no oauth2-refresh-token",
+            "is not a service account key, and oauth2-refresh-token is missing",
             "Give the key's whole JSON file, or a refresh token with the client's id and secret.",
         )
 
@@ -312,7 +312,7 @@ def _check_tenant(values: Values, oauth2: OAuth2) -> None:
         if oauth2.tenant and not _IDENTITY_PROVIDER.fullmatch(oauth2.tenant):
             values.report(
                 "oauth2-tenant",
-                f"{quoted_path(oauth2.tenant)} is no workload identity provider",
+                f"{quoted_path(oauth2.tenant)} is not a workload identity provider",
                 "Write projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME.",
             )
 

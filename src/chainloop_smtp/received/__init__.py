@@ -129,7 +129,7 @@ def compare(
             field = f"{name.title()} in the header"
             yield _foreign(field, "no field that this program writes", value, facts)
     for what, text in mail.others:
-        yield _foreign(what, f"the mail shows {what}, which is not of its evidence", text, facts)
+        yield _foreign(what, f"the mail shows {what}, which is not in its evidence", text, facts)
 
 
 def _attached(text: str, file: File) -> Check:
@@ -158,7 +158,7 @@ def _bundle(attestation: Attestation) -> Check:
             return _ok("bundle", f"its bytes are {attestation.digest}")
         case False:
             return _wrong("bundle", f"its bytes are not {attestation.digest}")
-    return _unknown("bundle", "the evidence names the digest and does not hold what it is of")
+    return _unknown("bundle", "the evidence gives the digest, but not its content")
 
 
 def _field(name: str, shown: str | None, value: str) -> Check:
@@ -191,7 +191,7 @@ def _badge(
     pattern = _BADGES[part].format("|".join(map(re.escape, words)))
     badge = re.search(pattern, text, re.MULTILINE | re.IGNORECASE)
     if badge is None:
-        return _unknown(name, "none of the built-in words for it stands there")
+        return _unknown(name, "none of the built-in words for it is there")
     return _outcome(name, words[badge[1].lower()].value, outcome, by_job)
 
 
@@ -201,16 +201,16 @@ def _digests(name: str, text: str, known: set[str]) -> Check:
         return _unknown(name, "none is shown")
     others = [each for each in shown if each not in known]
     if not others:
-        return _ok(name, "each is one of the evidence")
+        return _ok(name, "all are in the evidence")
     first = f"{others[0]}{' and others' if len(others) > 1 else ''}"
     if _COMPARED.search(text):
-        return _unknown(name, f"{first}: of an earlier run, or not of the evidence")
+        return _unknown(name, f"{first}: from an earlier run, or not in the evidence")
     return _wrong(name, f"the mail shows {first}, which the evidence does not say")
 
 
 def _contained(name: str, text: str, value: str) -> Check:
     if not value:
-        return _unknown(name, "the evidence says none")
+        return _unknown(name, "the evidence has none")
     return _ok(name, value) if value in text else _wrong(name, f"does not show {value}")
 
 
@@ -269,7 +269,7 @@ class _Facts:
 
 def _sender(sender: str, facts: _Facts) -> Check:
     if facts.is_undue_praise(sender):
-        return _wrong("sender", f"From says {_quoted(sender)}, which is not of the evidence")
+        return _wrong("sender", f"From says {_quoted(sender)}, which is not in the evidence")
     return _unknown("sender", f"{_quoted(sender)}: the evidence cannot tell who wrote the mail")
 
 
@@ -282,7 +282,7 @@ def _subject(subject: str, expected: str, facts: _Facts) -> Check:
         detail = f"{_quoted(subject)} stands in front"
     if words := facts.contradiction(subject):
         return _wrong("subject", f"{detail}: {_quoted(words)} is not what the evidence says")
-    return _unknown("subject", f"{detail}, which may be somebody's own template")
+    return _unknown("subject", f"{detail}, which may be a custom template")
 
 
 def _foreign(name: str, detail: str, text: str, facts: _Facts) -> Check:
@@ -311,8 +311,8 @@ def _differing(
     known = set(received.everything)
     if 2 * sum(line in known for line in ours.lines) < len(ours.lines):
         detail = (
-            f"not what version and templates of this program make of the evidence, so that it "
-            f"cannot be compared; the {name} begins"
+            f"not what this version and its templates make of the evidence, so it cannot be "
+            f"compared; the {name} begins"
         )
         return _foreign(name, detail, "\n".join(received.lines), facts)
     # Lines without the job's facts are of the evidence alone.
@@ -330,7 +330,7 @@ def _differing(
         return _wrong(name, f"can cover or change what it shows, by {_quoted(tricks[0])}")
     further = _further(received.lines, ours.lines)
     if not further:
-        return _unknown(name, "shows what the evidence says, and is written in another way")
+        return _unknown(name, "shows what the evidence says, in a different form")
     if all(line is None for line in further):
         return _unknown(name, "compares with an earlier run, whose evidence is not attached")
     text = "\n".join(filter(None, further))

@@ -50,10 +50,10 @@ def verify(attestation: Attestation, trust: Trust) -> SignatureCheck:
     """
     envelope = attestation.envelope
     if envelope is None:
-        why = f"`{attestation.shape}` holds no signature; {_PRINT_ALL}"
+        why = f"`{attestation.shape}` contains no signature; {_PRINT_ALL}"
     elif not envelope.signatures:
         return SignatureCheck(
-            status=SignatureStatus.FAILED, reason="the envelope holds no signature"
+            status=SignatureStatus.FAILED, reason="the envelope contains no signature"
         )
     elif not (trust.key or envelope.certificates):
         why = _explain(attestation, envelope)
@@ -70,6 +70,6 @@ def _explain(attestation: Attestation, envelope: Envelope) -> str:
     signer = f"the key {quoted(hint)}" if hint else "a key that it does not name"
     stamped = " has a time stamp, but" if envelope.timestamps else ""
     return (
-        f"the evidence{stamped} holds no certificate: it is signed with {signer}, so that only "
+        f"the evidence{stamped} contains no certificate: it is signed with {signer}, so only "
         "verification-key can verify it"
     )

@@ -57,12 +57,12 @@ def _check_issuer(leaf: x509.Certificate, authorities: list[x509.Certificate]) -
     """Say in plain words what goes wrong most often.
 
     Raises:
-        ChainError: Nobody at hand has issued the certificate.
+        ChainError: None of the known authorities has issued the certificate.
     """
     namesakes = [each for each in authorities if each.subject == leaf.issuer]
     issuer = format_issuer(leaf)
     if not namesakes:
-        raise ChainError(f"the certificate is issued by {issuer}, which trusted-root does not hold")
+        raise ChainError(f"the certificate is issued by {issuer}, which is not in trusted-root")
     if not any(is_issued_by(leaf, each) for each in namesakes):
         raise ChainError(
             f"the certificate is not issued by the {issuer} in trusted-root, but by another key "
@@ -83,7 +83,7 @@ def _require_no_authority(
     _policy: Policy, _certificate: x509.Certificate, basic: x509.BasicConstraints | None
 ) -> None:
     if basic and basic.ca:
-        raise ValueError("the signer's certificate is an authority's")
+        raise ValueError("the signer's certificate is a CA certificate")
 
 
 def _require_certifying(
@@ -135,10 +135,10 @@ _WRAPPING = re.compile(
     re.DOTALL,
 )
 _PLAIN = {
-    "basicConstraints.cA must be": "an issuer is no certificate authority",
-    "invalid extension: 2.5.29.19": "an issuer is no certificate authority",
+    "basicConstraints.cA must be": "an issuer is not a certificate authority",
+    "invalid extension: 2.5.29.19": "an issuer is not a certificate authority",
     "cert is not valid at": "an authority was not valid when the certificate was issued",
     "Forbidden public key": "an authority's key is neither RSA nor ECDSA",
-    "Forbidden signature": "a certificate is signed with an algorithm that does not count",
+    "Forbidden signature": "a certificate is signed with an algorithm that is not accepted",
     "RSA key is too weak": "an authority's RSA key is shorter than 2048 bits",
 }

@@ -105,7 +105,7 @@ def _find_signature(key: keys.SigningKey, envelope: Envelope) -> tuple[str, byte
         count = len(envelope.signatures)
         which = f"one of the {count} signatures does" if verified else "the signature does"
         raise _VerificationError(
-            f"{which} not verify: what was signed is not what the evidence holds"
+            f"{which} not verify: what was signed is not what the evidence contains"
         )
     return verified[0]
 
@@ -141,7 +141,7 @@ def _with_timestamps(
         return check
     if not trust.timestamp_authorities:
         return replace(
-            check, reason="the time stamp is not checked: trusted-root holds no authority for it"
+            check, reason="the time stamp is not checked: trusted-root contains no authority for it"
         )
     authorities = [_load(each) for each in trust.timestamp_authorities]
     issuers = [_load(each) for each in trust.timestamp_issuers]

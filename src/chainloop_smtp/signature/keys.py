@@ -32,7 +32,7 @@ def require_strong(key: PublicKeyTypes) -> SigningKey:
     match key:
         case rsa.RSAPublicKey() if key.key_size < _SHORTEST_RSA:
             raise KeyKindError(
-                f"an RSA key of {key.key_size} bits, and {_SHORTEST_RSA} is the least that counts"
+                f"an RSA key of {key.key_size} bits, and at least {_SHORTEST_RSA} are required"
             )
         case ec.EllipticCurvePublicKey() if key.curve.name not in _CURVES:
             raise KeyKindError(f"a key on the curve {key.curve.name}, not on P-256, P-384 or P-521")

@@ -72,10 +72,10 @@ def _explain(text: str) -> str:
     return next(reason for part, reason in _KNOWN.items() if part in text)
 
 
-_UNTRUSTED = "the time stamp is by an authority that trusted-root does not hold"
+_UNTRUSTED = "the time stamp is from an authority that is not in trusted-root"
 # Parts of what rfc3161-client and OpenSSL say; the first ones say the most.
 _KNOWN = {
-    "Mismatch between messages": "the time stamp is of something else than this signature",
+    "Mismatch between messages": "the time stamp is not for this signature",
     "has expired": "the time stamp authority's certificate was not valid any more",
     "not yet valid": "the time stamp authority's certificate was not valid yet",
     "Embedded certificate": _UNTRUSTED,

@@ -42,7 +42,7 @@ def read(trusted_root: str, verification_key: str) -> Trust:
         if roots.timestamp_authorities and not roots.roots and not verification_key:
             raise _error(
                 _ROOT,
-                "holds time stamp authorities alone, and a time stamp says nothing of who signed",
+                "contains only time stamp authorities, and a time stamp does not say who signed",
                 "Add the authority that certifies your signers, or give verification-key.",
             )
     except OptionsError as error:
@@ -56,7 +56,7 @@ def _read_key(given: str) -> bytes:
     """Read one public key, or that of one certificate, whose validity then does not matter."""
     text, labels = _read_pem(_KEY, given)
     if len(labels) > 1:
-        raise _error(_KEY, f"holds {len(labels)} keys or certificates", "Give one.")
+        raise _error(_KEY, f"contains {len(labels)} keys or certificates", "Give one.")
     key: PublicKeyTypes
     try:
         if labels == ["CERTIFICATE"]:
@@ -64,11 +64,11 @@ def _read_key(given: str) -> bytes:
         else:
             key = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _error(_KEY, "holds no public key that can be read", _KEY_HINT) from error
+        raise _error(_KEY, "contains no readable public key", _KEY_HINT) from error
     try:
         keys.require_strong(key)
     except keys.KeyKindError as error:
-        raise _error(_KEY, f"holds {error}") from error
+        raise _error(_KEY, f"contains {error}") from error
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -80,7 +80,7 @@ def _read_authorities(given: str) -> Trust:
     """
     text, labels = _read_pem(_ROOT, given)
     if len(labels) > _MOST:
-        raise _error(_ROOT, f"holds more than {_MOST} certificates")
+        raise _error(_ROOT, f"contains more than {_MOST} certificates")
     try:
         certificates = list(dict.fromkeys(x509.load_pem_x509_certificates(text)))
         authorities = [each for each in certificates if _is_authority(each)]
@@ -88,7 +88,7 @@ def _read_authorities(given: str) -> Trust:
         for each in certificates:
             _check(each, is_authority=each in authorities)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        raise _error(_ROOT, "holds no certificate that can be read", _ROOT_HINT) from error
+        raise _error(_ROOT, "contains no readable certificate", _ROOT_HINT) from error
     above = _list_above(stampers, authorities)
     signing = [each for each in authorities if each not in above]
     inner = [each for each in signing if _has_issuer(each, signing)]
@@ -97,7 +97,7 @@ def _read_authorities(given: str) -> Trust:
         if each.subject != each.issuer and not _has_issuer(each, above):
             raise _error(
                 _ROOT,
-                f"holds {format_subject(each)}, for time stamps, without who has certified it, "
+                f"contains {format_subject(each)}, for time stamps, but not its issuer, "
                 f"{format_issuer(each)}",
                 "Add that certificate, and all above it.",
             )
@@ -129,14 +129,14 @@ def _check(certificate: x509.Certificate, *, is_authority: bool) -> None:
     if not is_authority and ExtendedKeyUsageOID.TIME_STAMPING not in usage:
         raise _error(
             _ROOT,
-            f"holds {format_subject(certificate)}, which is no certificate authority",
-            "Give the certificate of who issued it. Is it the one signer that counts? Give it as "
+            f"contains {format_subject(certificate)}, which is not a certificate authority",
+            "Give its issuer's certificate. If it is the only trusted signer, give it as "
             "verification-key.",
         )
     try:
         keys.require_strong(certificate.public_key())
     except keys.KeyKindError as error:
-        raise _error(_ROOT, f"holds {format_subject(certificate)} with {error}") from error
+        raise _error(_ROOT, f"contains {format_subject(certificate)} with {error}") from error
 
 
 def _list_above(certificates: _Certificates, authorities: _Certificates) -> _Certificates:
@@ -184,8 +184,8 @@ def _read_pem(option: str, given: str) -> tuple[bytes, list[str]]:
     if any("PRIVATE KEY" in label for label in labels):
         raise _error(
             option,
-            "holds a private key (not shown)",
-            f"{_HINTS[option]} A private key is needed by who signs alone.",
+            "contains a private key (not shown)",
+            f"{_HINTS[option]} Only the signer needs the private key.",
         )
     return text.encode(), labels
 

@@ -155,7 +155,7 @@ class _Reader:
     def find_runs(self, job: Job | None) -> tuple[str, ...]:
         """Find the ids of the Chainloop runs of the job's CI run, the oldest first."""
         if job is None or not job.run_url or job.ci:
-            why = "auto finds the runs of this GitHub run, and there is none here"
+            why = "auto finds the runs of this GitHub run, but this is not a GitHub run"
             raise AttestationError(Problem("workflow-run-id", why, "Give ids, or attestation."))
         from chainloop_smtp.source import command
 
@@ -196,7 +196,7 @@ def _read_previous(reader: _Reader, options: Options) -> tuple[tuple[bytes, ...]
             documents.append(content)
         else:
             shown = quoted_path(_strip_secrets(name))
-            absences.append(f"previous-attestation {shown}: is not there, or empty")
+            absences.append(f"previous-attestation {shown}: is missing or empty")
     return tuple(documents), tuple(absences)
 
 

@@ -173,7 +173,7 @@ def list_runs(
         if not following:
             return
         if following[-1] in cursors:
-            raise _error("chainloop workflow run list: its pages go round in a circle")
+            raise _error("chainloop workflow run list: its pages repeat")
         cursors.append(following[-1])
 
 

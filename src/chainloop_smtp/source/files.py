@@ -94,10 +94,10 @@ def _too_large(sizes: list[tuple[str, int]], limit: int) -> Problem:
     largest += [f"and {len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
     return Problem(
         "attach-max-size",
-        f"the attachments have {total:,} octets together, {limit:,} are allowed: "
+        f"the attachments have {total:,} bytes in total, {limit:,} are allowed: "
         f"{', '.join(largest)}",
-        "Attach less, or raise attach-max-size: most servers take 10 to 25 MB, and a mail is "
-        "larger by a third than what is attached to it.",
+        "Attach less, or raise attach-max-size: most servers accept 10 to 25 MB, and a mail "
+        "is a third larger than its attachments.",
     )
 
 
@@ -109,9 +109,9 @@ def _problem(name: str, error: Exception) -> Problem:
 
 
 _HINTS = {
-    "is a folder": "Write what in it is to be attached, such as dist/*.json.",
+    "is a folder": "Name the files in it to attach, such as dist/*.json.",
     "is outside the workspace": "Copy it into the workspace in a step before.",
-    "leads out of the workspace": "A link is attached only where it stays inside.",
+    "leads out of the workspace": "A link is attached only if it stays inside.",
 }
 
 
@@ -196,7 +196,7 @@ class Workspace:
         if not real.is_relative_to(self._root):
             raise _RefusedError("leads out of the workspace")
         if any(real.is_relative_to(each) for each in _NEVER):
-            raise _RefusedError("is no file, but a part of the running system")
+            raise _RefusedError("is not a file but part of the running system")
 
     def _split(self, pattern: str) -> list[str]:
         """Split a pattern into its names, from the workspace on."""
@@ -273,7 +273,7 @@ class Workspace:
                 for entry in entries:
                     self._entries += 1
                     if self._entries > _MOST_ENTRIES:
-                        raise _RefusedError(f"has to look at more than {_MOST_ENTRIES:,} files")
+                        raise _RefusedError(f"must look at more than {_MOST_ENTRIES:,} files")
                     listed.append(entry)
         except OSError as error:
             why = f"cannot be looked for: {inputfile.reason(error)}"

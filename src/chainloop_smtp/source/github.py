@@ -238,7 +238,7 @@ def _find_run(api: _Api, status: str) -> dict[str, Any]:
         if run["run_number"] < number and run["conclusion"] in _SUCCESSES
     ]
     if not runs:
-        raise _NotFoundError("GitHub knows no earlier run of this workflow on this branch")
+        raise _NotFoundError("GitHub has no earlier run of this workflow on this branch")
     return max(runs, key=lambda run: int(run["run_number"]))
 
 
@@ -250,4 +250,4 @@ def _explain(error: Exception, permissions: str = "actions: read and contents: r
         return f"GitHub does not say ({why}){hint}"
     if isinstance(error, _NotFoundError):
         return str(error)
-    return "what GitHub answers is not understood"
+    return "GitHub's reply cannot be parsed"

@@ -128,7 +128,7 @@ def read_templates(folder: str, subject: str) -> Templates:
             limited = zip(entries, range(_MAX_ENTRIES), strict=False)
             names = sorted(entry.name for entry, _ in limited)
     except (OSError, ValueError) as error:
-        why = f"{quoted_path(folder)} is no folder to read: {inputfile.reason(error)}"
+        why = f"{quoted_path(folder)} is not a readable folder: {inputfile.reason(error)}"
         is_missing = isinstance(error, FileNotFoundError)
         pattern = f"*{_TEMPLATE_SUFFIX}"
         hint = inputfile.suggest(folder, pattern, is_folder=True) if is_missing else ""

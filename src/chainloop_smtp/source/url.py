@@ -34,7 +34,7 @@ def fetch(
         raise AttestationError(
             Problem(
                 f"{option} {quoted(strip_secrets(url))}",
-                f"the deadline of {deadline:g} seconds is over",
+                f"the deadline of {deadline:g} seconds has passed",
                 "The server is slow; if it is known to be, raise deadline.",
             )
         ) from error

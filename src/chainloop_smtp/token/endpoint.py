@@ -63,9 +63,7 @@ class Client:
         answer = self.ask(url, https.basic(*login) if login else "", form=form)
         kind = answer.get("token_type", "Bearer")
         if not isinstance(kind, str) or kind.lower() != "bearer":
-            raise _error(
-                url, f"the token is of the kind {quoted(str(kind))}, and not a bearer token"
-            )
+            raise _error(url, f"the token is of the kind {quoted(str(kind))}, not a bearer token")
         return self.read_secret(url, answer, "access_token")
 
     def read_secret(self, url: str, answer: Mapping[str, object], name: str) -> str:
@@ -76,7 +74,7 @@ class Client:
         """
         value = answer.get(name)
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-            raise _error(url, f"the answer holds no {name}")
+            raise _error(url, f"the reply contains no {name}")
         self.redact(value)
         return value
 
@@ -117,7 +115,7 @@ class Client:
         except TimeoutError as error:
             raise _error(
                 url,
-                f"the deadline of {self._deadline:g} seconds is over",
+                f"the deadline of {self._deadline:g} seconds has passed",
                 "The token endpoint is slow or silent; if it is known to be slow, raise deadline.",
             ) from error
         except https.HttpsError as error:
@@ -146,11 +144,11 @@ def _send(
 _FAILURES = {
     Failure.CERTIFICATE: (
         Failure.CERTIFICATE,
-        "A private authority belongs into the environment variable REQUESTS_CA_BUNDLE.",
+        "For a private CA, set the environment variable REQUESTS_CA_BUNDLE.",
     ),
     Failure.PROXY: (
         "the proxy of HTTPS_PROXY refused",
-        "Is the host allowed there? NO_PROXY leaves it out.",
+        "Is the host allowed there? NO_PROXY bypasses the proxy.",
     ),
     Failure.CONNECTION: (
         Failure.CONNECTION,
@@ -228,27 +226,27 @@ def _first_line(text: object, redact: Callable[[str], str]) -> str:
     return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 3] + "..."
 
 
-_SUBJECT = "The federated credential must name this job's subject, letter by letter: {subject}"
+_SUBJECT = "The federated credential must name this job's subject exactly: {subject}"
 _NO_ENVIRONMENT = ". If it names an environment, give the job `environment:`."
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _ENTRA = {
-    "50034": "The mailbox's directory is another one: check oauth2-tenant.",
+    "50034": "The mailbox belongs to another directory: check oauth2-tenant.",
     "53003": "A Conditional Access policy blocks it: let an administrator exempt the application.",
-    "65001": "Nobody has consented to the permission: Entra > App registrations > API permissions "
+    "65001": "The permission has no admin consent: Entra > App registrations > API permissions "
     "> Grant admin consent.",
     "70011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
     "70021": _SUBJECT,
     "90002": "There is no such directory: check oauth2-tenant.",
     "500011": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
-    "700016": "The directory knows no such application: check oauth2-client-id and oauth2-tenant.",
+    "700016": "The directory has no such application: check oauth2-client-id and oauth2-tenant.",
     "700024": "The runner's clock is wrong, or the job waited too long.",
     "700082": "The refresh token has expired: have the mailbox's owner sign in again.",
     "700211": "The federated credential's issuer must be https://token.actions.githubusercontent.com.",
     "700212": "The federated credential's audience must be api://AzureADTokenExchange.",
     "700213": _SUBJECT,
-    "900023": "This is no directory's id or domain: check oauth2-tenant.",
+    "900023": "This is not the id or domain of a directory: check oauth2-tenant.",
     "1002012": "Leave out oauth2-scope, or write https://outlook.office365.com/.default.",
-    "7000215": "Give the secret's value, and not its id: Entra, App registrations, Certificates & "
+    "7000215": "Give the secret's value, not its id: Entra, App registrations, Certificates & "
     "secrets. Or use none: oauth2-federated.",
     "7002138": _SUBJECT,
     "7000222": "The secret has expired: make a new one, or use none: oauth2-federated.",

@@ -139,7 +139,7 @@ def _parse_key(text: str) -> dict[str, str]:
         raise DeliveryError(
             Problem(
                 "oauth2-client-secret",
-                "is no service account's key: its JSON has no client_email and private_key",
+                "is not a service account key: its JSON has no client_email and private_key",
                 "Give the whole JSON file that Google Cloud made.",
             )
         )

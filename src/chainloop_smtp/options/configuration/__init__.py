@@ -99,7 +99,7 @@ class _Reader:
             return {}
         if not isinstance(root, Table):
             hint = f"Write {_LISTS[0]}: and {_LISTS[1]}:, each with a list below."
-            self._report(root, "the file is no mapping", hint)
+            self._report(root, "the file is not a mapping", hint)
             return {}
         lists = {}
         for key, value in root.entries:
@@ -112,7 +112,9 @@ class _Reader:
             elif isinstance(value, Sequence):
                 lists[name] = value.items
             elif not (isinstance(value, Scalar) and value.text is None):
-                self._report(value, f"{name} is no list", "Begin each entry with a dash: - name: …")
+                self._report(
+                    value, f"{name} is not a list", "Begin each entry with a dash: - name: …"
+                )
         return lists
 
     def registrations(self, items: Iterable[Node]) -> tuple[RegistrationEntry, ...]:
@@ -121,13 +123,13 @@ class _Reader:
             entry, words = self._entry(item, REGISTRATION_KEYS, _REGISTRATION_WORDS)
             name = _only(words.get("name", ()))
             if not all(map(is_label, name.split("."))) or len(name) > 253:
-                why = f"{quoted(name)} is no name for a registration" if name else "has no name"
-                hint = "Write name: with small letters, digits and dashes, 63 of them at most."
+                why = f"{quoted(name)} is not a valid registration name" if name else "has no name"
+                hint = "Write name: with at most 63 lower-case letters, digits and dashes."
                 self._report(item, why, hint)
             elif name in registrations:
                 place = registrations[name].entry.place
                 why = f"the name {quoted(name)} is taken already, at {place}"
-                self._report(item, why, "Give each registration a name of its own.")
+                self._report(item, why, "Give each registration its own name.")
             else:
                 registrations[name] = RegistrationEntry(
                     name=name,
@@ -151,7 +153,7 @@ class _Reader:
                 self._report(item, "names no registration", hint)
             elif registration not in registrations:
                 names = ", ".join(sorted(registrations))
-                there_are = f"There are: {names}." if names else "There is none in this file."
+                there_are = f"Available: {names}." if names else "There is none in this file."
                 hint = nearest_hint(registration, registrations, there_are)
                 self._report(item, f"there is no registration {quoted(registration)}", hint)
             conditions = Conditions(
@@ -186,7 +188,7 @@ class _Reader:
         places: dict[str, str] = {}
         words: dict[str, tuple[str, ...]] = {}
         if not isinstance(item, Table):
-            self._report(item, "the entry is no mapping", "Write key: value below its dash.")
+            self._report(item, "the entry is not a mapping", "Write key: value below its dash.")
         for key, value in item.entries if isinstance(item, Table) else ():
             name = key.text or ""
             if name not in known:
@@ -204,7 +206,7 @@ class _Reader:
             elif texts:
                 inputs[name] = "\n".join(texts)
             if name in CONDITIONS and not words.get(name) and _is_empty(value):
-                hint = "Leave the key out where any will do."
+                hint = "Omit the key to match any."
                 self._report(value, f"{name} is empty, and would match every run", hint)
         entry = Entry(place=self._place(item), inputs=inputs, variables=variables, places=places)
         return entry, words
@@ -224,7 +226,7 @@ class _Reader:
         variable = f"SMTP_{name.upper().replace('-', '_')}"
         self._report(
             value,
-            f"{what} stands in the file itself, where everybody reads it",
+            f"{what} is in the file itself, where everybody can read it",
             f"Change it at the server, then write {name}: {{env: {variable}}} and give the step "
             f"env: {variable}: ${{{{ secrets.{variable} }}}}.",
         )
@@ -232,12 +234,12 @@ class _Reader:
     def _texts(self, name: str, value: Node) -> tuple[str, ...]:
         """A text, or each of a list of them. Null and empty ones are left out."""
         if isinstance(value, Table):
-            self._report(value, f"{name} is a mapping where a text belongs")
+            self._report(value, f"{name} is a mapping, but must be text")
             return ()
         texts = []
         for each in value.items if isinstance(value, Sequence) else (value,):
             if not isinstance(each, Scalar):
-                self._report(each, f"{name} holds something else than texts")
+                self._report(each, f"{name} contains something other than text")
             elif each.text is not None and each.text.strip():
                 texts.append(each.text.strip())
         return tuple(texts)
@@ -250,15 +252,15 @@ class _Reader:
             if text in tuple(kind):
                 members.append(kind(text))
             else:
-                why = f"{quoted_word(text)} is not one of the words of {name}"
-                hint = f"Write one of: {', '.join(kind)}."
+                why = f"{quoted_word(text)} is not a valid value of {name}"
+                hint = f"Use one of: {', '.join(kind)}."
                 self.problems.append(Problem(entry.places[name], why, hint))
         return tuple(members)
 
     def _annotations(self, entry: Entry, pairs: Iterable[str]) -> tuple[Annotation, ...]:
         """``key=value`` each; an attestation has one value for a key."""
         annotations: dict[str, Annotation] = {}
-        hint = "Write filter: key=value, and commas between several."
+        hint = "Write filter: key=value; separate several by commas."
         for pair in pairs:
             name, _, value = (part.strip() for part in pair.partition("="))
             annotation = Annotation(name=name, value=value)
@@ -266,7 +268,7 @@ class _Reader:
                 why = f"filter: {quoted(pair)} is not key=value"
                 self.problems.append(Problem(entry.places["filter"], why, hint))
             elif annotations.setdefault(name, annotation) != annotation:
-                why = f"filter wants two values of {quoted(name)}, and a run has only one"
+                why = f"filter has two values for {quoted(name)}, and a run has only one"
                 other = "Add an attachment for each value."
                 self.problems.append(Problem(entry.places["filter"], why, other))
         return tuple(annotations.values())
@@ -274,7 +276,7 @@ class _Reader:
     def _unknown(self, key: Scalar, known: Collection[str], what: str) -> None:
         name = key.text or ""
         hint = _home(name) or nearest_hint(name, known)
-        self._report(key, f"{quoted(name)} is no key of {what}", hint)
+        self._report(key, f"{quoted(name)} is not a key of {what}", hint)
 
     def _report(self, node: Node, why: str, hint: str = "") -> None:
         self.problems.append(Problem(self._place(node), why, hint))
@@ -286,10 +288,10 @@ class _Reader:
 def _home(name: str) -> str:
     """Where a key belongs that is not allowed here; empty when there is no such key."""
     if name in _ATTACHMENT_WORDS or name == "send-on":
-        return "It belongs into an attachment."
+        return "It belongs in an attachment."
     if name in ABOUT_THE_RUN:
         return "It is an input of the step, the same for every mail."
-    return "It belongs into a registration." if name in REGISTRATION_KEYS else ""
+    return "It belongs in a registration." if name in REGISTRATION_KEYS else ""
 
 
 def _is_empty(value: Node) -> bool:

@@ -90,10 +90,10 @@ def compose(text: str, name: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         why = " ".join(filter(None, (error.context, error.problem)))
         where = _place(name, error.problem_mark)
-        raise OptionsError(Problem(where, f"is no YAML: {why}", _hint(why))) from error
+        raise OptionsError(Problem(where, f"is not YAML: {why}", _hint(why))) from error
     except (yaml.YAMLError, UnicodeError) as error:
-        why = "it holds a character that YAML does not allow"
-        raise OptionsError(Problem(name, f"is no YAML: {why}")) from error
+        why = "it contains a character that YAML does not allow"
+        raise OptionsError(Problem(name, f"is not YAML: {why}")) from error
     if composer.problems:
         raise OptionsError(*composer.problems)
     return root
@@ -105,9 +105,9 @@ def _place(name: str, mark: Any) -> str:
 
 def _hint(why: str) -> str:
     if "cannot start any token" in why:
-        return "Indent with blanks and not with tabs; a text that begins with @ stands in quotes."
+        return "Indent with spaces, not tabs. Put text that begins with @ in quotes."
     if "alias" in why or "anchor" in why:
-        return "A text that begins with * or & stands in quotes, as globs do: workflow: '*'."
+        return "Put text that begins with * or & in quotes, such as workflow: '*'."
     return ""
 
 
@@ -132,10 +132,10 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None and event.tag != "!":
-            why = f"the tag {quoted(event.tag)} is not taken"
-            self.problems.append(self._problem(event, why, "Leave it out: values are texts."))
+            why = f"the tag {quoted(event.tag)} is not supported"
+            self.problems.append(self._problem(event, why, "Remove it: every value is text."))
         if depth > _MAX_DEPTH:
-            raise self._error(event, f"is nested over {_MAX_DEPTH} levels deep")
+            raise self._error(event, f"is nested more than {_MAX_DEPTH} levels deep")
         if event.anchor:
             self._anchors[event.anchor] = None
         node: Node
@@ -156,7 +156,9 @@ class _Composer:
         known = event.anchor in self._anchors
         node = self._anchors.get(event.anchor)
         if node is None:
-            why = "refers to what it stands in" if known else "refers to no anchor before it"
+            why = (
+                "refers to the value that contains it" if known else "refers to no anchor before it"
+            )
             raise self._error(
                 event, f"the alias {quoted('*' + event.anchor)} {why}", _hint("alias")
             )
@@ -186,7 +188,7 @@ class _Composer:
             last = _end(of_value, value)
             size = self._added(size, value, of_value)
             if not isinstance(key, Scalar):
-                raise self._error(start, "a key is no plain word")
+                raise self._error(start, "a key is not a plain word")
             if key.text == "<<":
                 merged += self._merged(value)
             elif key.text in entries:
@@ -217,7 +219,9 @@ class _Composer:
 
     def _added(self, size: int, node: Node, event: Any) -> int:
         if size + node.size > _MAX_NODES:
-            raise self._error(event, f"holds more than {_MAX_NODES} values, aliases written out")
+            raise self._error(
+                event, f"contains more than {_MAX_NODES} values, with aliases expanded"
+            )
         return size + node.size
 
     def _problem(self, event: Any, why: str, hint: str = "") -> Problem:

@@ -26,7 +26,7 @@ _NOT_PLAIN = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
 # YAML 1.1 section 4.2: the line breaks that its marks count.
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 # How the problems begin that only a failed edit causes.
-_BROKEN = ("is no YAML", "the alias", "there is no registration", "a second document")
+_BROKEN = ("is not YAML", "the alias", "there is no registration", "a second document")
 
 Value: TypeAlias = str | Mapping[str, str]
 _Entries: TypeAlias = dict[str, list[RegistrationEntry | AttachmentEntry]]

@@ -148,7 +148,7 @@ class _Layers:
 def _unset(place: str, name: str, variable: str) -> Problem:
     return Problem(
         place,
-        f"the variable {variable}, which holds {name}, is not set",
+        f"the variable {variable} for {name} is not set",
         f"In a workflow, give the step env: {variable}: ${{{{ secrets.{variable} }}}} (is that "
         "secret set for this repository?).",
     )
@@ -166,7 +166,7 @@ def _placed(problem: Problem, layers: _Layers, registration: RegistrationEntry) 
         is_secret = name in options.SECRETS
         if layers.withheld and is_secret:
             hint = (
-                f"The step's {' and '.join(layers.withheld)} goes to the step's own host only. "
+                f"The step's {' and '.join(layers.withheld)} is used only for the step's own host. "
                 f"Write {name}: {{env: NAME}} here, or leave host to the step."
             )
             return Problem(where, f"{name} is missing", hint)
