@@ -496,9 +496,9 @@ def test_what_a_registration_lacks_is_told_at_the_registration(program: Program)
         f"{where}: from is missing\n"
         "  Sender: one address, such as ci@example.com or Attestation reports <ci@example.com>.",
         f"{where}: to is missing\n"
-        "  Recipients: one or more addresses (comma or newline), such as security@example.com; "
-        "file:PATH reads them from a file; author and contributors are the people who wrote the "
-        "code.",
+        "  Recipients: one or more addresses (comma, semicolon or newline), such as "
+        "security@example.com; file:PATH reads them from a file; author and contributors are the "
+        "people who wrote the code.",
     )
 
 

@@ -99,7 +99,7 @@ def test_violations_are_new_against_the_run_before(program: Program, tmp_path: P
     now = cli_push(statement(evaluations=BAD))
     sent(program, "new-violations", post, environ, attestation=now)
     assert len(post.mails) == 1
-    assert "nobody knows" not in text_of(post.mails[0].content)
+    assert "not known whether" not in text_of(post.mails[0].content)
 
 
 def test_a_run_that_cannot_be_compared_still_has_an_outcome(

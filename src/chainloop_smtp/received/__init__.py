@@ -143,7 +143,7 @@ def _attached(text: str, file: File) -> Check:
         return _unknown(name, f"the text does not list it; it is {digest}")
     if (digest, len(file.content)) in listed:
         return _ok(name, digest)
-    return _wrong(name, f"is {digest} of {len(file.content):,} octets, listed as {listed[0][0]}")
+    return _wrong(name, f"is {digest} of {len(file.content):,} bytes, listed as {listed[0][0]}")
 
 
 def _sha256(content: bytes) -> str:
