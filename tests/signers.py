@@ -1,4 +1,4 @@
-"""Authorities, signers and time stamp authorities to test with, and what they sign."""
+"""Authorities, signers and timestamp authorities to test with, and what they sign."""
 
 import base64
 import hashlib

@@ -95,7 +95,7 @@ def test_a_timestamp_that_nobody_vouches_for_is_said_not_to_be_checked(program: 
     post = Post()
     ended = sent(program, post, signers.signed_bundle(STATEMENT, SIGNER, stamper=CLOCK))
     assert ended.outputs["signature"] == "verified"
-    assert "Signature: verified; the time stamp is not checked" in words(post.mails[0])
+    assert "Signature: verified; the timestamp is not checked" in words(post.mails[0])
 
 
 def test_a_key_that_signs_without_a_certificate_is_known_by_its_fingerprint(

@@ -294,11 +294,11 @@ def test_a_signature_without_time_stamp_is_dated_by_its_certificate() -> None:
         VERIFIED,
         timestamped_at=None,
         timestamp_authority="",
-        reason="one time stamp is not trusted",
+        reason="one timestamp is not trusted",
     )
     shown = {each.key: each.value for each in rows.signing(facts_of(BARE, signature=check))}
     assert shown["Signed"] == "not before 12 Mar 2026, 09:46:31 UTC"
-    assert shown["Signature"] == "verified; one time stamp is not trusted"
+    assert shown["Signature"] == "verified; one timestamp is not trusted"
     assert "Timestamp" not in shown
 
 

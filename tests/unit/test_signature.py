@@ -404,12 +404,12 @@ def test_without_an_envelope_there_is_nothing_to_check() -> None:
         ),
         (
             {"timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}},
-            "the evidence has a time stamp, but contains no certificate: it is signed with a key "
+            "the evidence has a timestamp, but contains no certificate: it is signed with a key "
             "that "
             "it does not name",
         ),
     ],
-    ids=["nothing", "key hint", "time stamp"],
+    ids=["nothing", "key hint", "timestamp"],
 )
 def test_a_hint_and_a_time_stamp_prove_nothing(material: builders.JSON, said: str) -> None:
     document = signed() | {"verificationMaterial": material}

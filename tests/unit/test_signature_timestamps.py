@@ -1,4 +1,4 @@
-"""Time stamps: made here as RFC 3161 has them, and verified as Chainloop's command does."""
+"""Timestamps: made here as RFC 3161 has them, and verified as Chainloop's command does."""
 
 import sys
 from datetime import datetime
@@ -114,7 +114,7 @@ def test_without_a_trusted_authority_time_stamps_are_not_checked() -> None:
 
     assert times(checked) == (VERIFIED, SIGNED, None, "")
     assert checked.reason == (
-        "the time stamp is not checked: trusted-root contains no authority for it"
+        "the timestamp is not checked: trusted-root contains no authority for it"
     )
 
 
@@ -125,12 +125,12 @@ def test_without_the_library_time_stamps_are_not_checked(monkeypatch: pytest.Mon
     checked = check(STAMP)
 
     assert times(checked) == (VERIFIED, SIGNED, None, "")
-    assert checked.reason == "the time stamp is not checked: rfc3161-client is not installed"
+    assert checked.reason == "the timestamp is not checked: rfc3161-client is not installed"
 
 
 def test_one_wrong_time_stamp_of_several_fails() -> None:
-    assert reason(STAMP, b"x") == "the time stamp is damaged"
-    assert reason(b"x", STAMP) == "the time stamp is damaged"
+    assert reason(STAMP, b"x") == "the timestamp is damaged"
+    assert reason(b"x", STAMP) == "the timestamp is damaged"
 
 
 def test_a_time_stamp_that_is_not_base64_fails() -> None:
@@ -140,7 +140,7 @@ def test_a_time_stamp_that_is_not_base64_fails() -> None:
 
     checked = signature.verify(attestation.parse(builders.encoded(document)), TRUST)
 
-    assert (checked.status, checked.reason) == (FAILED, "the time stamp is damaged")
+    assert (checked.status, checked.reason) == (FAILED, "the timestamp is damaged")
 
 
 @pytest.mark.parametrize(
@@ -149,19 +149,19 @@ def test_a_time_stamp_that_is_not_base64_fails() -> None:
     ids=["no DER", "cut", "without a token", "token alone"],
 )
 def test_a_damaged_time_stamp_fails(response: bytes) -> None:
-    assert reason(STAMP, response) == "the time stamp is damaged"
+    assert reason(STAMP, response) == "the timestamp is damaged"
 
 
 @pytest.mark.parametrize("status", ["granted_with_mods", "rejection"])
 def test_a_time_stamp_that_was_not_granted_fails(status: str) -> None:
     stamp = signers.stamp(CLOCK, SIGNATURE, status=status)
 
-    assert reason(stamp) == "the time stamp was not granted"
+    assert reason(stamp) == "the timestamp was not granted"
 
 
 def test_a_time_stamp_of_other_bytes_fails() -> None:
     assert reason(signers.stamp(CLOCK, SIGNATURE + b"x")) == (
-        "the time stamp is not for this signature"
+        "the timestamp is not for this signature"
     )
 
 
@@ -169,11 +169,11 @@ def test_a_changed_time_stamp_fails() -> None:
     moved = STAMP.replace(b"20260901080100Z", b"20260901080200Z")
 
     assert moved != STAMP
-    assert reason(moved) == "the time stamp does not verify"
+    assert reason(moved) == "the timestamp does not verify"
 
 
 def test_a_time_stamp_by_another_authority_fails() -> None:
-    untrusted = "the time stamp is from an authority that is not in trusted-root"
+    untrusted = "the timestamp is from an authority that is not in trusted-root"
     same_root = CLOCK_ROOT.issue_stamper("Clock")
     other_root = signers.root("Clock authority")
 
@@ -186,7 +186,7 @@ def test_a_signer_of_code_gives_no_time_stamps() -> None:
     signer = CLOCK_ROOT.issue_signer(end=SIGNED + YEARS)
 
     assert reason(signers.stamp(signer, SIGNATURE)) == (
-        "the time stamp is from an authority that is not in trusted-root"
+        "the timestamp is from an authority that is not in trusted-root"
     )
 
 
@@ -203,14 +203,14 @@ def test_a_time_stamp_outside_of_its_authoritys_validity_fails(
     clock = CLOCK_ROOT.issue_stamper(start=start, end=end)
 
     assert reason(signers.stamp(clock, SIGNATURE), trust=trusted(ROOT, clock, CLOCK_ROOT)) == (
-        f"the time stamp authority's certificate {why}"
+        f"the timestamp authority's certificate {why}"
     )
 
 
 @pytest.mark.parametrize("time", [SIGNED - MINUTES, SIGNED + 11 * MINUTES])
 def test_a_time_stamp_outside_of_the_signers_validity_fails(time: datetime) -> None:
     assert reason(signers.stamp(CLOCK, SIGNATURE, time=time)) == (
-        f"the time stamp, {time:%Y-%m-%d %H:%M:%S} UTC, is outside of the certificate's validity"
+        f"the timestamp, {time:%Y-%m-%d %H:%M:%S} UTC, is outside of the certificate's validity"
     )
 
 
@@ -220,10 +220,10 @@ def test_a_time_stamp_at_the_edge_of_the_signers_validity_counts(time: datetime)
 
 
 def test_a_time_stamp_with_a_broken_hash_fails() -> None:
-    weak = "the time stamp is signed with a hash that proves nothing any more"
+    weak = "the timestamp is signed with a hash that proves nothing any more"
 
     assert reason(signers.stamp(CLOCK, SIGNATURE, signed_hash="sha1")) == weak
-    assert reason(signers.stamp(CLOCK, SIGNATURE, hash_="sha1")) == "the time stamp does not verify"
+    assert reason(signers.stamp(CLOCK, SIGNATURE, hash_="sha1")) == "the timestamp does not verify"
 
 
 def test_a_good_time_stamp_helps_no_bad_signature() -> None:

@@ -229,7 +229,7 @@ def test_an_authority_of_time_stamps_needs_all_above_it(
     given: list[signers.Party], who: str, above: str
 ) -> None:
     assert refusal("".join(each.pem for each in (ROOT, *given))) == (
-        f"trusted-root: contains {who}, for time stamps, but not its issuer, {above}\n"
+        f"trusted-root: contains {who}, for timestamps, but not its issuer, {above}\n"
         "  Add that certificate, and all above it."
     )
 
@@ -238,7 +238,7 @@ def test_authorities_of_time_stamps_alone_need_a_key() -> None:
     clocks = CLOCK.pem + CLOCK_INNER.pem + CLOCK_ROOT.pem
 
     assert refusal(clocks) == (
-        "trusted-root: contains only time stamp authorities, and a time stamp does not say who "
+        "trusted-root: contains only timestamp authorities, and a timestamp does not say who "
         "signed\n  Add the authority that certifies your signers, or give verification-key."
     )
     assert signature.read_trust(clocks, KEY).timestamp_authorities == (CLOCK.der,)

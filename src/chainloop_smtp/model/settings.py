@@ -358,7 +358,7 @@ class Options:
         previous_attestation: An earlier run's, in the same forms as ``attestation``.
         policy_evaluations: One source in the same forms as ``attestation``.
         trusted_root: PEM text, or the path of a PEM file, of authorities of signing certificates
-            and of time stamps.
+            and of timestamps.
         verification_key: PEM text or path of a public key.
         require_signature: A run whose signature is not verified fails the step.
         project: Chainloop's project, for a run whose attestation does not name it.

@@ -14,7 +14,7 @@ class Trust:
     Attributes:
         roots: DER of the certificates at which a signer's chain may end.
         intermediates: DER of certificates that the roots have issued, directly or not.
-        timestamp_authorities: DER of the certificates that sign time stamps.
+        timestamp_authorities: DER of the certificates that sign timestamps.
         timestamp_issuers: DER of all certificates above these; no signer's chain may end there.
         key: DER (SubjectPublicKeyInfo) of a key that signs itself; empty when there is none.
     """
@@ -42,7 +42,7 @@ class SignatureCheck:
     empty unless the status is ``verified``; but for `reason`.
 
     Attributes:
-        reason: Why it is not verified; where it is, what was not checked, such as a time stamp by
+        reason: Why it is not verified; where it is, what was not checked, such as a timestamp by
             an authority that is not trusted. A clause without a full stop; empty when there is
             nothing to say.
         signer: Subject of the certificate, with its alternative names in parentheses; empty when
@@ -50,9 +50,9 @@ class SignatureCheck:
         authority: Subject of the trusted root at which the certificate's chain ends.
         method: Kind of key and hash, such as ``ECDSA P-256, SHA-256``.
         key_fingerprint: ``sha256:<hex>`` of what ``openssl pkey -pubin -outform DER`` writes of it.
-        signed_at: When, as far as it is proven: the trusted time stamp, else the start of the
-            certificate's validity. Aware, in UTC; None when a key signed and no time stamp says.
-        timestamped_at: The earliest trusted time stamp; None when there is none.
+        signed_at: When, as far as it is proven: the trusted timestamp, else the start of the
+            certificate's validity. Aware, in UTC; None when a key signed and no timestamp says.
+        timestamped_at: The earliest trusted timestamp; None when there is none.
         timestamp_authority: Subject of its certificate; empty when there is none.
     """
 

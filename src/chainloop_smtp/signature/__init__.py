@@ -2,9 +2,9 @@
 
 The rules are those of ``chainloop attestation verify`` (pkg/attestation/verifier), offline: the
 signer's certificate chains to a trusted root, at the start of its own validity, since it lives for
-minutes; its key verifies the signature of the DSSE envelope; time stamps by trusted authorities
+minutes; its key verifies the signature of the DSSE envelope; timestamps by trusted authorities
 verify and lie within the certificate's validity. Or a key that the user gives verifies the
-signature. A time stamp alone, or a key that the evidence names, proves nothing.
+signature. A timestamp alone, or a key that the evidence names, proves nothing.
 
 All cryptography is that of the libraries `cryptography` and `rfc3161-client`, which are slow to
 load: only what is called imports them.
@@ -24,7 +24,7 @@ def read_trust(trusted_root: str, verification_key: str) -> Trust:
 
     Args:
         trusted_root: PEM text, or the path of such a file: certificates of the authorities that
-            certify signers, and of time stamp authorities with their own authorities. Empty: none.
+            certify signers, and of timestamp authorities with their own authorities. Empty: none.
         verification_key: PEM text or path of one public key, or of a certificate whose key counts.
             Empty: none.
 
@@ -68,7 +68,7 @@ def _explain(attestation: Attestation, envelope: Envelope) -> str:
     """Say why there is nothing to verify a signature with."""
     hint = attestation.signing.key_hint
     signer = f"the key {quoted(hint)}" if hint else "a key that it does not name"
-    stamped = " has a time stamp, but" if envelope.timestamps else ""
+    stamped = " has a timestamp, but" if envelope.timestamps else ""
     return (
         f"the evidence{stamped} contains no certificate: it is signed with {signer}, so only "
         "verification-key can verify it"

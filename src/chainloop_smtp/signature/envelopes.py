@@ -135,13 +135,13 @@ def _with_timestamps(
     """Add when it was signed, where trusted authorities say.
 
     Raises:
-        TimestampError: A time stamp is wrong; as for Chainloop's command, none may be.
+        TimestampError: A timestamp is wrong; as for Chainloop's command, none may be.
     """
     if not envelope.timestamps:
         return check
     if not trust.timestamp_authorities:
         return replace(
-            check, reason="the time stamp is not checked: trusted-root contains no authority for it"
+            check, reason="the timestamp is not checked: trusted-root contains no authority for it"
         )
     authorities = [_load(each) for each in trust.timestamp_authorities]
     issuers = [_load(each) for each in trust.timestamp_issuers]
@@ -152,12 +152,12 @@ def _with_timestamps(
     except ImportError:
         return replace(
             check,
-            reason="the time stamp is not checked: rfc3161-client is not installed",
+            reason="the timestamp is not checked: rfc3161-client is not installed",
         )
     for each in found:
         if leaf and not leaf.not_valid_before_utc <= each.time <= leaf.not_valid_after_utc:
             raise _VerificationError(
-                f"the time stamp, {_format(each.time)}, is outside of the certificate's validity"
+                f"the timestamp, {_format(each.time)}, is outside of the certificate's validity"
             )
     first = min(found)
     return replace(

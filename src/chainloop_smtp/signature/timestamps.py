@@ -1,4 +1,4 @@
-"""RFC 3161 time stamps -> when a trusted authority saw the signature."""
+"""RFC 3161 timestamps -> when a trusted authority saw the signature."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from chainloop_smtp.signature.names import format_subject
 
 
 class Timestamp(NamedTuple):
-    """A time stamp that verifies.
+    """A timestamp that verifies.
 
     Attributes:
         time: Aware, in UTC.
@@ -21,7 +21,7 @@ class Timestamp(NamedTuple):
 
 
 class TimestampError(Exception):
-    """A time stamp is wrong; the text says why, in a clause."""
+    """A timestamp is wrong; the text says why, in a clause."""
 
 
 def read(
@@ -30,13 +30,13 @@ def read(
     authorities: list[x509.Certificate],
     issuers: list[x509.Certificate],
 ) -> Timestamp:
-    """Read a time stamp that one of the authorities has made of the signature.
+    """Read a timestamp that one of the authorities has made of the signature.
 
     Their certificates have to be valid at the time that it names.
 
     Args:
         response: DER of a TimeStampResp.
-        authorities: Certificates that sign time stamps; at least one.
+        authorities: Certificates that sign timestamps; at least one.
         issuers: All that are above them.
 
     Raises:
@@ -49,13 +49,13 @@ def read(
     try:
         decoded = decode_timestamp_response(response)
         if decoded.status != PKIStatus.GRANTED:
-            raise TimestampError("the time stamp was not granted")
+            raise TimestampError("the timestamp was not granted")
         time = decoded.tst_info.gen_time
         algorithms = {each.dotted_string for each in decoded.signed_data.digest_algorithms}
     except ValueError as error:
-        raise TimestampError("the time stamp is damaged") from error
+        raise TimestampError("the timestamp is damaged") from error
     if not algorithms <= _SHA2:
-        raise TimestampError("the time stamp is signed with a hash that proves nothing any more")
+        raise TimestampError("the timestamp is signed with a hash that proves nothing any more")
     reasons = []
     for authority in authorities:
         builder = VerifierBuilder(tsa_certificate=authority, roots=issuers)
@@ -72,15 +72,15 @@ def _explain(text: str) -> str:
     return next(reason for part, reason in _KNOWN.items() if part in text)
 
 
-_UNTRUSTED = "the time stamp is from an authority that is not in trusted-root"
+_UNTRUSTED = "the timestamp is from an authority that is not in trusted-root"
 # Parts of what rfc3161-client and OpenSSL say; the first ones say the most.
 _KNOWN = {
-    "Mismatch between messages": "the time stamp is not for this signature",
-    "has expired": "the time stamp authority's certificate was not valid any more",
-    "not yet valid": "the time stamp authority's certificate was not valid yet",
+    "Mismatch between messages": "the timestamp is not for this signature",
+    "has expired": "the timestamp authority's certificate was not valid any more",
+    "not yet valid": "the timestamp authority's certificate was not valid yet",
     "Embedded certificate": _UNTRUSTED,
     "certificate verify error": _UNTRUSTED,
-    "": "the time stamp does not verify",
+    "": "the timestamp does not verify",
 }
 _REASONS = tuple(_KNOWN.values())
 _SHA2 = {f"2.16.840.1.101.3.4.2.{number}" for number in (1, 2, 3)}

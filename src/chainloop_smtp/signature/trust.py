@@ -42,7 +42,7 @@ def read(trusted_root: str, verification_key: str) -> Trust:
         if roots.timestamp_authorities and not roots.roots and not verification_key:
             raise _error(
                 _ROOT,
-                "contains only time stamp authorities, and a time stamp does not say who signed",
+                "contains only timestamp authorities, and a timestamp does not say who signed",
                 "Add the authority that certifies your signers, or give verification-key.",
             )
     except OptionsError as error:
@@ -75,7 +75,7 @@ def _read_key(given: str) -> bytes:
 def _read_authorities(given: str) -> Trust:
     """Read certificates, and sort them by what each is trusted for.
 
-    Authorities above that of a time stamp are trusted for time stamps alone: they are public ones
+    Authorities above that of a timestamp are trusted for timestamps alone: they are public ones
     as a rule, who certify everybody.
     """
     text, labels = _read_pem(_ROOT, given)
@@ -97,7 +97,7 @@ def _read_authorities(given: str) -> Trust:
         if each.subject != each.issuer and not _has_issuer(each, above):
             raise _error(
                 _ROOT,
-                f"contains {format_subject(each)}, for time stamps, but not its issuer, "
+                f"contains {format_subject(each)}, for timestamps, but not its issuer, "
                 f"{format_issuer(each)}",
                 "Add that certificate, and all above it.",
             )
@@ -120,7 +120,7 @@ def _check(certificate: x509.Certificate, *, is_authority: bool) -> None:
     """Check that a certificate may stand in ``trusted-root``.
 
     Raises:
-        OptionsError: It is neither an authority's nor a time stamp authority's, or its key is weak.
+        OptionsError: It is neither an authority's nor a timestamp authority's, or its key is weak.
     """
     try:
         usage = set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
