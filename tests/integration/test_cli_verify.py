@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from builders import (
+    RUNNER_VARIABLES,
     cli_describe,
     cli_push,
     encoded,
@@ -62,6 +63,36 @@ def test_a_mail_as_it_was_sent_agrees(program: Program, tmp_path: Path) -> None:
     assert "ok      verdict in the report: as the evidence says" in ended.stdout
     assert "WRONG" not in ended.stdout
     assert "are not checked: look up" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "row"),
+    [
+        ({"GITHUB_ACTOR": "ada"}, "Triggered by: ada"),
+        ({"GITHUB_EVENT_NAME": "push"}, "Triggered by: push"),
+        (
+            {"GITHUB_ACTOR": "ada", "GITHUB_EVENT_NAME": "push"},
+            "Triggered by: ada (push)",
+        ),
+        ({"GITHUB_REF": "refs/tags/v1"}, "Branch or tag: v1"),
+        (
+            {"GITHUB_REF": "refs/pull/7/merge", "GITHUB_HEAD_REF": "topic"},
+            "Pull request: #7 from topic",
+        ),
+    ],
+    ids=["actor", "event", "both", "tag", "pull request"],
+)
+def test_what_the_evidence_says_of_its_ci_run_agrees(
+    program: Program, tmp_path: Path, variables: dict[str, str], row: str
+) -> None:
+    push = encoded(cli_push(statement(environment=RUNNER_VARIABLES | variables))).decode()
+    path = mailed(program, tmp_path, attestation=push, attach="attestation")
+    ended = verified(program, path)
+
+    assert row in " ".join(text_of(path.read_bytes()).split())
+    assert ended.code == 0, ended.stderr
+    assert "ok      text: as the evidence makes it" in ended.stdout
+    assert "ok      HTML: as the evidence makes it" in ended.stdout
 
 
 def test_a_program_reads_the_same(program: Program, tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from chainloop_smtp import message, received, verdict
 from chainloop_smtp.cli.run_facts import UNREAD, find_unsigned
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Expected, ReceivedMessage
-from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, RunFacts, Sender
+from chainloop_smtp.model.facts import (
+    FailedStep,
+    Job,
+    JobResult,
+    JobStatus,
+    RunFacts,
+    Sender,
+    attested_ci_run,
+)
 from chainloop_smtp.model.settings import (
     Composition,
     Enclosures,
@@ -199,7 +207,7 @@ def _job(
     run_id, _, attempt = values.get("CI run", "").partition(", attempt ")
     ref, _, head = values.get("Pull request", "").partition(" from ")
     branch = values.get("Branch or tag", "")
-    actor, _, event = values.get("Triggered by", "").removesuffix(")").rpartition(" (")
+    actor, event = _started(values.get("Triggered by", ""), attested)
     server = _server(mail, f"/{repository}/actions/runs/{run_id}") if run_id else ""
     sender = _SENDER.fullmatch(values.get("Mailed by", ""))
     job = Job(
@@ -230,6 +238,14 @@ def _job(
     if known.needs or known.status:
         return known
     return _guessed(job, lines, mail, attested, signature)
+
+
+def _started(value: str, attested: Attestation) -> tuple[str, str]:
+    """Who or what started the run; one that stands alone is what the evidence knows it to be."""
+    actor, bracket, event = value.removesuffix(")").rpartition(" (")
+    if bracket:
+        return actor, event
+    return ("", value) if value == attested_ci_run(attested).event else (value, "")
 
 
 def _guessed(
