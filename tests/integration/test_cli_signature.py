@@ -421,6 +421,10 @@ def test_what_a_mail_says_of_its_signature_is_not_confirmed_without_keys(program
         in ended.stdout
     )
     assert "NOT CONFIRMED: signature." in ended.stdout
+    assert ended.stdout.splitlines()[-1] == (
+        "The sender of the mail and the signer of the evidence are not checked. To verify the "
+        "signature, give --trusted-root or --verification-key."
+    )
     document = json.loads(verified(program, path, "-o", "json", environ=NOWHERE).stdout)
     assert document["ok"] is False
 
@@ -486,6 +490,8 @@ def test_a_signature_that_is_asked_for_and_cannot_be_checked_is_an_error(program
     ended = verified(program, path, *AT_ROOT)
     assert ended.code == 3
     assert ended.failure.startswith("The signature cannot be checked.\n  signature: the mail says")
+    # That it could not be checked is said already.
+    assert ended.stdout.splitlines()[-1] == "The sender of the mail is not checked."
     assert "unknown signature: the mail says unchecked; unchecked: " in ended.stdout
 
 

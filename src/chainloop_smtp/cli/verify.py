@@ -41,8 +41,8 @@ _WRONG_MAIL = "The mail does not show what its evidence says"
 _WRONG_SIGNATURE = "The signature does not verify"
 _SIGNED = "The sender of the mail is not checked."
 _UNSIGNED = (
-    "The sender of the mail and the signer of the evidence are not checked: look up the digest "
-    "in Chainloop."
+    "The sender of the mail and the signer of the evidence are not checked. To verify the "
+    "signature, give --trusted-root or --verification-key."
 )
 _SIGNATURE = (
     *("reason", "signer", "authority", "method", "key_fingerprint", "timestamp_authority"),
@@ -94,7 +94,7 @@ def verify(run: Run) -> int:
             run.console.say(f"{_MARKS[each.result]} {each.name}: {each.detail}")
         for each in doubts if not wrong else ():
             run.console.say(f"NOT CONFIRMED: {each.name}. Read it yourself, or see docs/mail.md.")
-        run.console.say(_UNSIGNED if is_signature_open else _SIGNED)
+        run.console.say(_UNSIGNED if is_signature_open and not trust else _SIGNED)
     if wrong:
         raise AttestationError(
             *(Problem(each.name, each.detail) for each in wrong),
