@@ -137,7 +137,7 @@ def test_the_variable_of_the_password_may_be_named(program: Program) -> None:
 
 
 def not_stored(*problems: str) -> str:
-    return f"Nothing is stored.\n{failure(*problems)}"
+    return f"{failure(*problems)}\nNothing is stored."
 
 
 def test_no_variable_can_be_called_so(program: Program) -> None:
@@ -200,7 +200,7 @@ def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:
     ended = program(*ADD, "--name", "ses", *OPTS, post=post, is_actions=False)
     assert ended.code == 5
     assert ended.stderr == (
-        "Nothing is stored.\nThe mail was not delivered.\n  smtp.example.com:587: it rains\n"
+        "The mail was not delivered.\n  smtp.example.com:587: it rains\nNothing is stored.\n"
     )
     assert program(*ADD, "--name", "ses", *OPTS, "--dry-run", post=never).stderr == ""
     assert not FILE.exists()

@@ -52,15 +52,23 @@ def main(
         return int(arguments.command(run))
     except ChainloopSmtpError as error:
         console.failure(error)
+        _say_notes(console, error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         console.say("Interrupted. If the mail was being sent, it may have been delivered.")
+        _say_notes(console, error)
         return INTERRUPTED
     except Exception:  # noqa: BLE001  # the one place that turns a bug into an exit code
         import traceback
 
         console.bug(traceback.format_exc())
         return 1
+
+
+def _say_notes(console: Console, error: BaseException) -> None:
+    """Say what a command has added to an error on its way."""
+    for note in getattr(error, "__notes__", ()):
+        console.aside(note)
 
 
 def _parse(argv: Sequence[str]) -> SimpleNamespace:

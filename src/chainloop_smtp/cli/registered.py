@@ -24,8 +24,9 @@ def add(run: Run) -> int:
     """Validate a registration, send the mail that proves it, and only then store it."""
     try:
         _add(run)
-    except BaseException:
-        run.console.aside("Nothing is stored.")
+    except BaseException as error:
+        # Said after the cause.
+        error.add_note("Nothing is stored.")
         raise
     return 0
 
