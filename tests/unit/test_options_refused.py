@@ -626,3 +626,22 @@ def test_an_input_is_refused_with_what_is_wrong_and_what_to_do(
         options.parse(INPUTS | changes)
     assert caught.value.exit_code == 2
     assert caught.value.problems == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "more"),
+    [
+        ("auth", "nope", {}),
+        ("oauth2-provider", "nope", {"oauth2-client-id": "x"}),
+    ],
+    ids=["auth", "provider"],
+)
+def test_what_an_invalid_word_would_need_is_not_reported_as_missing(
+    name: str, word: str, more: dict[str, str]
+) -> None:
+    server = {"host": "smtp.example.com", "port": "587", "from": "a@example.com", "to": "b@x.de"}
+    with pytest.raises(OptionsError) as caught:
+        options.parse(server | more | {name: word})
+    assert [(each.where, each.why) for each in caught.value.problems] == [
+        (name, f"'{word}' is not a valid value")
+    ]

@@ -477,6 +477,10 @@ class Values:
         """Return an input as it is; empty when it is not given and has no default."""
         return self._inputs.get(name, "")
 
+    def is_reported(self, name: str) -> bool:
+        """Whether a problem of the input is known: what depends on it is not worth another one."""
+        return any(each.where == name for each in self.problems)
+
     def word(self, name: str, words: type[Word]) -> Word:
         """Return an input that has choices and a value."""
         return words(self._inputs[name])

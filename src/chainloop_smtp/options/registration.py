@@ -65,6 +65,8 @@ def _check_registration(values: Values, *, is_whole: bool) -> None:
             document[name] = specs[0]
     # The schema knows no relay without login, and no token that is yet to be fetched.
     needs_login = values.text("auth") != Auth.NONE and not fetches_token(values)
+    # What an invalid word would have needed is not known either.
+    needs_login = needs_login and not values.is_reported("auth")
     for name, problem in check("registration", document):
         is_required = is_whole and (needs_login or name not in _LOGIN)
         # An input that contains no address is reported as such, and not as missing.
