@@ -53,6 +53,7 @@ PUT_TOGETHER = "Give the key as tls-client-key, or put both into one. Both are P
 DECRYPT = "Decrypt it (openssl pkey -in key.pem -out plain.pem), and keep it as a secret."
 PEM_ITSELF = "The PEM text itself can be given too."
 IMPLICIT = "For a port that starts with TLS, such as 465, set tls: implicit."
+DNS = "Can this machine reach its DNS server?"
 PORT = "Is the port right and open from here? Hosted runners cannot reach port 25."
 SOCKS = "Is its login right, and does it let this runner reach that host and port?"
 
@@ -811,7 +812,7 @@ def test_a_resolver_that_does_not_answer_does_not_outlast_the_deadline(
     said = refusal_of(lambda: submit(Mailboxes(port=25), timeout=60.0, deadline=0.3))
     is_over.set()
     assert time.monotonic() - started < 30
-    assert said == f"127.0.0.1:25: no answer in time, looking up the host\n  {PORT}"
+    assert said == f"127.0.0.1:25: no answer in time, looking up the host\n  {DNS}"
 
 
 # --- proxies -----------------------------------------------------------------------------------

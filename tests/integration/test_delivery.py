@@ -1145,6 +1145,12 @@ def test_silence_at_any_step_ends_within_the_timeout(tls: Certificates, name: st
 
     assert "no answer in time" in said
     assert "not known" not in said
+    phase = name.split()[0]
+    if phase not in ("greeting", "data"):
+        assert f"waiting for the reply to {phase.upper()}" in said
+        assert said.endswith(
+            "The server answered before, so the port is right. For a slow one, raise timeout."
+        )
 
 
 @pytest.mark.parametrize("mode", [Tls.STARTTLS, Tls.IMPLICIT])

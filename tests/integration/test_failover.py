@@ -159,7 +159,7 @@ FAILURES = {
     ),
     "does not answer EHLO": (
         {"says": b"220 hi\r\n", "is_silent": True},
-        "no answer in time, waiting for a reply",
+        "no answer in time, waiting for the reply to EHLO",
     ),
 }
 

@@ -21,6 +21,7 @@ HANDSHAKE, GREETING = Activity.HANDSHAKE, Activity.GREETING
 CLEAR = "For a port that starts without TLS, such as 587, set tls: starttls."
 CLIENT = "The server may want a client certificate: tls-client-cert."
 VERSION = "The server must support TLS 1.2 or newer."
+SLOW = "The server answered before, so the port is right. For a slow one, raise timeout."
 PORT = "Is the port right and open from here? Hosted runners cannot reach port 25."
 RENEW = "Its operator must renew it, unless this machine's clock is wrong."
 NAME = (
@@ -119,7 +120,8 @@ def test_tls_that_just_ends_is_tried_again(kind: type[ssl.SSLError], during: Act
     ("during", "hint"),
     [
         (CONNECTING, PORT),
-        (READING, PORT),
+        (READING, SLOW),
+        (HANDSHAKE, "For a slow server, raise timeout."),
         (
             GREETING,
             f"{PORT} For a port that starts with TLS, such as 465, set tls: implicit.",

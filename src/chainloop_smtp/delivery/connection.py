@@ -101,6 +101,7 @@ class Connection:
         self._outgoing: deque[memoryview] = deque()
         self._broken: OSError | None = None
         self._must_wait = True
+        self._command = ""
         self.is_silent = False
         self.is_closed = False
         self._socket, self.address, self.socket_address = dial(
@@ -190,25 +191,29 @@ class Connection:
         # A full TLS 1.3 handshake takes one round trip, TLS 1.2 two (RFC 8446 section 2).
         self.round_trips += 1 if secured.version() == "TLSv1.3" else 2
 
-    def exchange(self, *commands: bytes) -> list[Reply]:
+    def exchange(self, *commands: bytes, name: str = "") -> list[Reply]:
         """Send the commands as one group (RFC 2920), and read a reply to each.
 
         Args:
             commands: Without their line ends. More than one only if the server offers PIPELINING.
+            name: Of the command, for errors; empty: unknown.
 
         Raises:
             GoodbyeError: One of the replies is 421.
         """
         self.write(b"".join(command + b"\r\n" for command in commands), len(commands))
-        return [self.answer() for _ in commands]
+        return [self.answer(name) for _ in commands]
 
-    def answer(self) -> Reply:
+    def answer(self, name: str = "") -> Reply:
         """Read one reply.
+
+        Args:
+            name: Of the command, for errors; empty: unknown.
 
         Raises:
             GoodbyeError: It is 421.
         """
-        reply = self.read()
+        reply = self.read(name=name)
         if reply.code == 421:
             raise GoodbyeError(self.where, reply)
         return reply
@@ -236,18 +241,22 @@ class Connection:
         self._outgoing.append(memoryview(data))
         self._push()
 
-    def read(self, patience: float | None = None, silence: float | None = None) -> Reply:
+    def read(
+        self, patience: float | None = None, silence: float | None = None, name: str = ""
+    ) -> Reply:
         """Read one reply, all its lines; it may come before everything is sent.
 
         Args:
             patience: Seconds to wait for the whole of it, if less than the deadline.
             silence: Seconds to wait for anything at all, if less than a step's timeout.
+            name: Of the command, for errors; empty: unknown.
 
         Raises:
             DeliveryError: The connection broke, a deadline passed, or it is not an SMTP reply.
         """
         until = None if patience is None else self._deadline.after(patience)
         self._socket.setblocking(False)
+        self._command = name
         while (reply := self._parser.take()) is None:
             self._wait(until, silence)
         self._awaited -= 1
@@ -338,4 +347,5 @@ class Connection:
         return DeliveryError(Problem(self.where, why, hint), is_temporary=is_temporary)
 
     def _network_error(self, during: Activity, error: OSError) -> DeliveryError:
-        return network_error(self.where, self._host, during, error)
+        command = self._command if during is Activity.READING else ""
+        return network_error(self.where, self._host, during, error, command)

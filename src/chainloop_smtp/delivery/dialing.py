@@ -59,6 +59,14 @@ _VALIDITY_HINT = "Its operator must renew it, unless this machine's clock is wro
 # By OpenSSL's X509_V_ERR_…: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH,
 # IP_ADDRESS_MISMATCH; all others are about the issuer.
 _CERTIFICATE_HINTS = {9: _VALIDITY_HINT, 10: _VALIDITY_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
+# By what was being done; after the greeting, host and port are known to be right.
+_SILENCE_HINTS = {
+    "LOOKUP": "Can this machine reach its DNS server?",
+    "HANDSHAKE": "For a slow server, raise timeout.",
+    "SENDING": "The server answered before, so the port is right. For a slow one, raise timeout.",
+    "READING": "The server answered before, so the port is right. For a slow one, raise timeout.",
+}
+_PORT_HINT = "Is the port right and open from here? Hosted runners cannot reach port 25."
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
 # OpenSSL's words. The first three, by its version: a greeting where it expected a handshake.
 _TLS_HINTS = (
@@ -322,15 +330,17 @@ def _ask_http(
 
 
 def network_error(
-    where: str, host: str, during: Activity, error: OSError | UnicodeError
+    where: str, host: str, during: Activity, error: OSError | UnicodeError, command: str = ""
 ) -> DeliveryError:
     """Turn an error of the operating system or OpenSSL into one for somebody who knows neither.
 
     Args:
         where: ``host:port``.
         host: As the certificate has to name it.
+        command: What a reply was waited for; empty: unknown.
     """
-    why, hint = _explained(host, during, error)
+    doing = f"waiting for the reply to {command}" if command else str(during)
+    why, hint = _explained(host, during, doing, error)
     kind = UnreachableError if _is_unreachable(during, error) else DeliveryError
     return kind(Problem(where, why, hint), is_temporary=_is_temporary(during, error))
 
@@ -354,23 +364,25 @@ def _is_temporary(during: Activity, error: OSError | UnicodeError) -> bool:
     return not isinstance(error, UnicodeError)
 
 
-def _explained(host: str, during: Activity, error: OSError | UnicodeError) -> tuple[str, str]:
+def _explained(
+    host: str, during: Activity, doing: str, error: OSError | UnicodeError
+) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}"
         return why, _CERTIFICATE_HINTS.get(error.verify_code, _AUTHORITY_HINT).format(host=host)
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return f"the server closed the connection, {during}", ""
+        return f"the server closed the connection, {doing}", ""
     if isinstance(error, ssl.SSLError):
         reason = (error.reason or "unknown").lower().replace("_", " ")
-        why = f"TLS failed during {during}: {reason}"
+        why = f"TLS failed during {doing}: {reason}"
         return why, next((hint for words, hint in _TLS_HINTS if words in reason), "")
     if isinstance(error, TimeoutError):
-        hint = "Is the port right and open from here? Hosted runners cannot reach port 25."
+        hint = _SILENCE_HINTS.get(during.name, _PORT_HINT)
         # A server that waits for a handshake sends no greeting.
         hint += f" {IMPLICIT_HINT}" if during is Activity.GREETING else ""
-        return f"no answer in time, {during}", hint
+        return f"no answer in time, {doing}", hint
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return "the host name cannot be resolved", "Check the spelling of host."
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused", "Is the port right? Usual: 587, 465."
-    return f"the connection failed, {during}: {error.strerror or error}", ""
+    return f"the connection failed, {doing}: {error.strerror or error}", ""

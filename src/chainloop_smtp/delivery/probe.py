@@ -251,7 +251,7 @@ class _Dialogue:
     def _reset(self) -> Finding:
         # A failure is a warning, since no delivery sends RSET here.
         try:
-            (reply,) = self._session.connection.exchange(b"RSET")
+            (reply,) = self._session.connection.exchange(b"RSET", name="RSET")
         except DeliveryError as error:
             self._is_over = True
             return StepState.WARNING, error.problems[0].why

@@ -213,19 +213,21 @@ class Session:
         """The content may precede them too (RFC 3030)."""
         return self.is_pipelined and "CHUNKING" in self.extensions
 
-    def ask(self, phase: Phase, command: bytes | None = None) -> Reply:
+    def ask(self, phase: Phase, command: bytes | None = None, *, name: str = "") -> Reply:
         """Return the reply to a command.
 
         Args:
             command: Without its line end; None when it is sent already.
+            name: Of the command, for errors; empty: the phase's.
 
         Raises:
             GoodbyeError: The reply is 421; with the hint for this phase.
         """
+        name = name or phase.value.upper()
         try:
             if command is None:
-                return self.connection.answer()
-            (reply,) = self.connection.exchange(command)
+                return self.connection.answer(name)
+            (reply,) = self.connection.exchange(command, name=name)
         except GoodbyeError as error:
             raise self.goodbye(phase, error.reply) from error
         return reply

@@ -123,7 +123,7 @@ class Transaction:
         if self._resets:
             if not self._session.is_pipelined:
                 self._connection.write(b"RSET\r\n")
-            reply = self._session.ask(Phase.MAIL)
+            reply = self._session.ask(Phase.MAIL, name="RSET")
             if not is_positive(reply):
                 raise self._out_of_step(reply)
 
@@ -141,7 +141,7 @@ class Transaction:
         """Read the reply to the content."""
         if self._awaits_reply:
             # Not `answer`: as the reply to the content, 421 is a rejection of the message.
-            self._replies.content = self._connection.read()
+            self._replies.content = self._connection.read(name="the message")
             self._check_class(self._replies.content, "245")
         if self.login_failure and not self._replies.is_content_accepted:
             raise self.login_failure
