@@ -81,7 +81,7 @@ def test_every_part_of_the_mail_says_what_is_attached(program: Program, workspac
     (mail,) = post.mails
 
     digest = digest_of(EVIDENCE)
-    told = f"{len(EVIDENCE):,} octets, {digest}"
+    told = f"{len(EVIDENCE):,} bytes, {digest}"
     assert told in " ".join(text_of(mail.content).split())
     assert told in mail.html
     assert told in ended.summary

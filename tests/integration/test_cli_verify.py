@@ -281,7 +281,7 @@ def test_a_report_that_was_changed_is_found_out(program: Program, tmp_path: Path
     listed = re.findall(r", listed as (sha256:[0-9a-f]{64})\n", ended.failure)[0]
     assert listed != digest
     shown = f"the mail shows {listed}, which the evidence does not say"
-    size = f"{len(report):,} octets,"
+    size = f"{len(report):,} bytes,"
     assert ended.failure == failure(
         f"attached chainloop-report.json: is {digest} of {size[:-1]}, listed as {listed}",
         f"digests in the text: {shown}",

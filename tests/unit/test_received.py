@@ -120,7 +120,7 @@ def test_the_bytes_of_a_bundle_are_checked_where_they_are_at_hand(
 def test_what_stands_where_a_number_should_is_no_number(number: str) -> None:
     digest = f"sha256:{'0' * 64}"
     text = f"{number} of {number} policies passed\n  {number} violations\n"
-    text += f"attestation.json: {number} octets, {digest}\n"
+    text += f"attestation.json: {number} bytes, {digest}\n"
     attested = parser.parse(EVIDENCE)
     mail = replace(received.read(sent()), text=text)
     found = received.check_claims(mail, clean(attested), judge(attested, Job()), BADGES)

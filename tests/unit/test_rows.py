@@ -343,8 +343,8 @@ def test_an_attached_file_has_its_size_and_digest() -> None:
     files = parts([File(name="a.json", content=b"x"), File(name="b.json", content=b"y" * 1200)])
 
     assert rows.enclosed(files) == (
-        Fact("a.json", f"1 octet, {files[0].digest}", "code"),
-        Fact("b.json", f"1,200 octets, {files[1].digest}", "code"),
+        Fact("a.json", f"1 byte, {files[0].digest}", "code"),
+        Fact("b.json", f"1,200 bytes, {files[1].digest}", "code"),
     )
 
 

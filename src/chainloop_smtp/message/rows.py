@@ -345,7 +345,7 @@ def environment(attestation: Attestation | None, env_values: EnvValues) -> tuple
 def enclosed(parts: tuple[Part, ...]) -> tuple[Fact, ...]:
     """Name, size and digest of each file, for checking what arrived."""
     return tuple(
-        Fact(each.name, f"{formatting.count(len(each.content), 'octet')}, {each.digest}", "code")
+        Fact(each.name, f"{formatting.count(len(each.content), 'byte')}, {each.digest}", "code")
         for each in parts
     )
 

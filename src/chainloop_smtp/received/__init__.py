@@ -19,7 +19,7 @@ __all__ = ["check_claims", "compare", "read", "visible"]
 
 # Python refuses to make a number of thousands of digits.
 _NUMBER = r"([0-9][0-9,]{0,30})"
-_LISTED = rf":{_NUMBER}octets?,(sha256:[0-9a-f]{{64}})"
+_LISTED = rf":{_NUMBER}bytes?,(sha256:[0-9a-f]{{64}})"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # In the HTML, the figure and its noun are two blocks.
 _PASSED = {
