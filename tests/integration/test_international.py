@@ -98,9 +98,9 @@ def test_where_the_server_takes_no_such_address_the_others_get_their_mail(
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"from_": JOERG}, f"the sender's address {JOERG} goes"),
-        ({"envelope_from": JOERG}, f"the sender's address {JOERG} goes"),
-        ({"from_": JOERG, "envelope_from": "bounces@example.com"}, "such as From, goes"),
+        ({"from_": JOERG}, f"the sender's address {JOERG}"),
+        ({"envelope_from": JOERG}, f"the sender's address {JOERG}"),
+        ({"from_": JOERG, "envelope_from": "bounces@example.com"}, "such as From,"),
     ],
     ids=["from", "envelope-from", "header-alone"],
 )
@@ -121,7 +121,7 @@ def test_a_sender_beyond_ascii_needs_a_server_that_takes_one(
     assert server.taken == []
     assert all(session.isascii() for session in server.sessions)
     for log in (ended.log, rehearsed.log):
-        assert f"{why} beyond ASCII" in log
+        assert f"{why} is not ASCII" in log
         assert "in ASCII, or" in log or "ASCII address, or" in log
     assert "A mail would not be delivered" in rehearsed.log
 

@@ -57,7 +57,8 @@ def test_an_input_wins_over_the_file_whose_version_is_of_its_own_project(
 
 def test_an_attestation_wins_over_the_file(program: Program, tmp_path: Path) -> None:
     (tmp_path / ".chainloop.yml").write_text(FILE, "utf-8")
-    _, text = mailed(program, tmp_path, attestation=PUSHED)
+    # Of another run, whose evidence does not count for a job that failed.
+    _, text = mailed(program, tmp_path, **{"job-status": "success"}, attestation=PUSHED)
     assert text.startswith("Subject: [harbour] ")
     assert "v2.1.0" not in text
     assert ".chainloop.yml" not in text
