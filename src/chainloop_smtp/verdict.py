@@ -14,7 +14,6 @@ from chainloop_smtp.model.facts import (
     Verdict,
     attested_run,
     is_of_other_ci,
-    is_other_run,
     url_host,
 )
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
@@ -26,7 +25,7 @@ _OUTCOMES: dict[PolicyStatus | None, Outcome] = {
     PolicyStatus.PASSED: Outcome.PASSED,
 }
 # Events whose workflow may well report on another run than its own.
-ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
+_ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
 # How one job ended, and how several did. The first also stands for a mixture.
 _FAILURES = {
     JobStatus.FAILURE: ("failed", "failed"),
@@ -142,22 +141,17 @@ def _mismatch(attestation: Attestation | None) -> str:
 def _leftover(attestation: Attestation | None, job: Job) -> str:
     """Why it is of another CI run.
 
-    A file of an earlier run that was left on the runner is easily taken for this one's, and so is
-    one that was downloaded from another repository.
+    A file of an earlier run that was left on the runner is easily taken for this one's.
     """
-    is_reporting = not job.sender and job.event in ABOUT_OTHERS
-    is_other = is_other_run(attestation, job)
-    return name_runs(attestation, job) if is_other and not is_reporting else ""
-
-
-def name_runs(attestation: Attestation | None, job: Job) -> str:
-    """Say which run the evidence is of, and which one the mail, in a sentence."""
     repository, run_id = attested_run(attestation)
-    theirs = f"CI run {run_id}" if run_id else "a CI run"
-    ours = f"{'is about' if job.sender else 'comes from'} CI run {job.run_id}"
-    if repository.lower() != job.repository.lower():
-        theirs, ours = f"{theirs} of {repository}", f"{ours} of {job.repository}"
-    return f"The evidence is from {theirs}, but this mail {ours}."
+    is_same_place = repository == job.repository != ""
+    if not is_same_place or not run_id or run_id == job.run_id or not job.run_id:
+        return ""
+    if job.sender:
+        return f"The evidence is from CI run {run_id}, but this mail is about CI run {job.run_id}."
+    if job.event in _ABOUT_OTHERS:
+        return ""
+    return f"The evidence is from CI run {run_id}, but this mail comes from CI run {job.run_id}."
 
 
 def _policy_status(attestation: Attestation, job: Job) -> PolicyStatus | None:

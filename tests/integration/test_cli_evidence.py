@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from builders import (
-    RUNNER_VARIABLES,
     bundle,
     cli_describe,
     cli_push,
@@ -27,7 +26,7 @@ from builders import (
 from chainloop_smtp import cli
 from chainloop_smtp.errors import Problem
 from chainloop_smtp.source import command
-from program import INPUTS, PUSHED, Ended, Post, Program, never, one_by_one, text_of
+from program import INPUTS, PUSHED, Post, Program, never, one_by_one, text_of
 
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
 STATEMENT = statement()
@@ -369,97 +368,6 @@ def test_evidence_of_another_run_is_warned_of_and_the_mail_says_so(program: Prog
     said = "The evidence is from CI run 9000000042, but this mail comes from CI run 43."
     assert said in " ".join(text_of(post.mails[0].content).split())
     assert said in ended.summary
-
-
-LEDGER = "lakeside/ledger"
-# Its gate is violated, and it does not say whether that was bypassed.
-OF_LEDGER = encoded(
-    cli_push(
-        statement(environment=RUNNER_VARIABLES | {"GITHUB_REPOSITORY": LEDGER}, evaluations=[GATED])
-    )
-)
-HERE = {
-    "GITHUB_ACTIONS": "true",
-    "GITHUB_REPOSITORY": "lakeside/harbour",
-    "GITHUB_RUN_ID": "77",
-    "GITHUB_SERVER_URL": "https://github.com",
-    "GITHUB_SHA": "13e7233" + 33 * "a",
-    "GITHUB_REF": "refs/heads/main",
-}
-RUNS = (
-    "The evidence is from CI run 9000000042 of lakeside/ledger, "
-    "but this mail comes from CI run 77 of lakeside/harbour."
-)
-
-
-def sent_from(
-    program: Program, folder: Path, event: str, status: str, document: bytes = OF_LEDGER
-) -> tuple[Ended, str, str]:
-    """What the program says, and the subject and text of its mail."""
-    post = Post()
-    inputs = INPUTS | {"attestation": written(folder, push=document), "job-status": status}
-    environ = HERE | {"GITHUB_EVENT_NAME": event}
-    ended = program("send", inputs=inputs, environ=environ, post=post)
-    assert ended.code == 0, ended.stderr
-    (mail,) = post.mails
-    return ended, mail.subject, " ".join(mail.text.split())
-
-
-def test_evidence_of_another_repository_is_warned_of(program: Program, tmp_path: Path) -> None:
-    ended, subject, text = sent_from(program, tmp_path, "push", "success")
-    assert ("warning", "the evidence is in doubt") in ended.annotations
-    assert RUNS in ended.log
-    assert RUNS in text
-    assert ended.outputs["outcome"] == "violations"
-    assert "Policy violations" in subject
-    # That this job went well says nothing of the other run's gate.
-    assert "went on" not in text
-
-
-def test_a_job_that_failed_does_not_fail_the_run_of_another_repository(
-    program: Program, tmp_path: Path
-) -> None:
-    ended, subject, text = sent_from(program, tmp_path, "push", "failure")
-    assert ("warning", "evidence of another run") in ended.annotations
-    said = f"{RUNS} It is left out, because the latter did not succeed."
-    assert said in ended.log
-    assert said in text
-    assert ended.outputs["outcome"] == "failed"
-    assert "13e7233" in subject
-    assert "tide-gate" not in text
-    assert "Blocked" not in subject
-
-
-def test_what_this_run_attested_is_mailed_without_the_other_evidence(
-    program: Program, tmp_path: Path
-) -> None:
-    own = encoded(
-        cli_push(statement(environment=RUNNER_VARIABLES | {"GITHUB_RUN_ID": "77"}, run_id=RUN_ID))
-    )
-    (tmp_path / "own.json").write_bytes(own)
-    post = Post()
-    inputs = INPUTS | {
-        "attestation": f"{written(tmp_path, push=OF_LEDGER)}\n{tmp_path / 'own.json'}",
-        "job-status": "failure",
-    }
-    environ = HERE | {"GITHUB_EVENT_NAME": "push"}
-    ended = program("send", inputs=inputs, environ=environ, post=post)
-    assert ended.code == 0, ended.stderr
-    (mail,) = post.mails
-    assert "tide-gate" not in mail.text
-    assert "image" in mail.text
-
-
-def test_a_workflow_about_others_mails_what_their_evidence_says(
-    program: Program, tmp_path: Path
-) -> None:
-    ended, subject, text = sent_from(program, tmp_path, "workflow_dispatch", "failure")
-    assert ended.outputs["outcome"] == "violations"
-    assert "Policy violations" in subject
-    assert "run 77" not in text
-    assert ("warning", "the evidence is in doubt") not in ended.annotations
-    assert ("notice", "the mail is about another run") in ended.annotations
-    assert f"{RUNS} It does not say how the latter went." in ended.log
 
 
 # --- bounds ------------------------------------------------------------------------------------

@@ -249,17 +249,14 @@ def test_an_outcome_of_the_evidence_alone_is_confirmed_whatever_the_job_could_ma
 
 
 def test_a_doubt_in_the_report_is_no_change_of_it(program: Program, tmp_path: Path) -> None:
-    """Some of the evidence could not be read."""
+    """The evidence is another run's, and some more of it could not be read."""
     (tmp_path / "push.json").write_bytes(encoded(cli_push(STATEMENT)))
     inputs = INPUTS | {
         "attestation": f"{tmp_path / 'push.json'}\n{tmp_path}",
         "attach": "attestation\nreport",
         "job-status": "failure",
     }
-    here = {
-        "GITHUB_REPOSITORY": "lakeside/harbour",
-        "GITHUB_RUN_ID": "9000000042",
-    }
+    here = {"GITHUB_REPOSITORY": "lakeside/harbour", "GITHUB_RUN_ID": "43"}
     post = Post()
     program("send", inputs=inputs, environ=here, post=post)
     (tmp_path / "MAIL.eml").write_bytes(post.mails[0].content)

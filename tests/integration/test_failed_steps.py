@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from builders import RUNNER_VARIABLES, cli_push, encoded, statement
+from builders import cli_push, encoded, statement
 from chainloop_smtp.cli import run_facts
 from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, Sender
 from chainloop_smtp.source import github
@@ -325,7 +325,7 @@ def test_evidence_of_this_very_run_does_not_hide_the_step(
 
 
 def _of_run_100() -> dict[str, Any]:
-    told = statement(environment=RUNNER_VARIABLES | {"GITHUB_RUN_ID": "100"})
+    told = statement()
     told["predicate"]["runnerURL"] = "https://github.com/lakeside/harbour/actions/runs/100"
     return told
 

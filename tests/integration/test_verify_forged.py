@@ -28,7 +28,7 @@ EVIDENCE = encoded(
 CI = {
     "GITHUB_REPOSITORY": "lakeside/harbour",
     "GITHUB_SERVER_URL": "https://github.com",
-    "GITHUB_RUN_ID": "9000000042",
+    "GITHUB_RUN_ID": "42",
     "GITHUB_RUN_ATTEMPT": "2",
     "GITHUB_WORKFLOW": "Release",
     "GITHUB_JOB": "attest",

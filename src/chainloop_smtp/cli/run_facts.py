@@ -19,14 +19,12 @@ from chainloop_smtp.model.facts import (
     Previous,
     RunFacts,
     attested_run,
-    is_other_run,
     is_same_run,
 )
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection, Trigger
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
-from chainloop_smtp.verdict import ABOUT_OTHERS
 
 UNREAD = "The evidence of this run cannot be read; see the log of the step that sent this mail."
 _NO_ATTESTATION = "there is no attestation of an earlier run to compare with"
@@ -92,15 +90,9 @@ def read(
         named, evidence = _with_failed_steps(run, job, evidence, look_up)
         own, job = named if own is job else own, named
     runs, unread = _attested_runs(run, parsed, evidence)
-    if others := _misplaced(runs, parsed, own, job):
-        # One of an earlier run must not be taken for what this one attested before it failed.
-        runs = [each for each in runs if each not in others]
-        unread = " ".join(filter(None, (unread, _say_left_out(run, others, job))))
-        evidence = replace(evidence, documents=(), policy_evaluations=None)
     report = partial(_report, run, parsed, (own, job), trust, unread, lookups, token)
     if len(runs) < 2:
         # With all that was given, and cannot be read.
-        evidence = runs[0].evidence if others and runs else evidence
         return (report(runs[0].attested if runs else None, evidence),)
     return tuple(
         replace(
@@ -133,12 +125,6 @@ def _report(
     if attested_run(attested) == (own.repository, own.run_id):
         # A workflow that follows another one may attest what it does itself.
         job = own
-    if is_other_run(attested, job):
-        # How the job of one run went says nothing of another run.
-        if not job.is_success:
-            text = f"{verdict.name_runs(attested, job)} It does not say how the latter went."
-            run.console.notice("the mail is about another run", text)
-        job = replace(job, status=None, needs=(), failed_steps=())
     job = _named(run, job, parsed, attested)
     checked = check_signature(attested, trust) if trust else None
     judged = verdict.judge(attested, job, checked)
@@ -162,8 +148,8 @@ def _say_doubts(run: Run, parsed: Options, facts: RunFacts, doubt: str) -> None:
     """Log why the evidence may be another run's or false, and whose signature it has."""
     if doubt:
         advice = (
-            "Is attestation the right file, or is it left over from an earlier run? Let the step "
-            "that pushes overwrite it, or remove it first."
+            "Is the file left over from an earlier run? Let the step that pushes overwrite it, or "
+            "remove it first."
             if parsed.attestation
             else "Chainloop returned this run, but its attestation names the other one."
         )
@@ -178,35 +164,6 @@ def _say_doubts(run: Run, parsed: Options, facts: RunFacts, doubt: str) -> None:
         is_wrong = facts.has_wrong_signature
         title = "invalid signature" if is_wrong else "the signature is not checked"
         run.console.warning(title, f"{signature.reason}.")
-
-
-# --- evidence of another run -------------------------------------------------------------------
-
-
-def _misplaced(
-    runs: list["_AttestedRun"], parsed: Options, own: Job, job: Job
-) -> list["_AttestedRun"]:
-    """The evidence that does not belong into the mail about a run that did not go well.
-
-    Evidence of another run does, where the user asks for that very run, or where the event is one
-    that reports on others.
-    """
-    is_own = job.sender is None
-    is_meant = bool(parsed.workflow_run_ids) or (is_own and job.event in ABOUT_OTHERS)
-    # The mail is about the failure of the job that should have reported on that run.
-    is_own_failure = is_own and job.event == "workflow_run"
-    if job.is_success or (is_meant and not is_own_failure):
-        return []
-    others = [each for each in runs if is_other_run(each.attested, job)]
-    return [each for each in others if is_other_run(each.attested, own)]
-
-
-def _say_left_out(run: Run, others: list["_AttestedRun"], job: Job) -> str:
-    """Log which evidence is left out, and return it as sentences for the mail."""
-    sentences = dict.fromkeys(verdict.name_runs(each.attested, job) for each in others)
-    why = " ".join((*sentences, "It is left out, because the latter did not succeed."))
-    run.console.warning("evidence of another run", why)
-    return why
 
 
 # --- the signature -----------------------------------------------------------------------------
