@@ -374,7 +374,7 @@ def test_a_mail_over_the_size_limit_is_not_even_begun(
     finished = send(any_server, tmp_path, port=port(any_server, without), attach="scan.json")
 
     assert finished.returncode == 5
-    assert f"the server takes {SIZE_LIMIT:,}".encode() in finished.stderr
+    assert f"the server accepts {SIZE_LIMIT:,}".encode() in finished.stderr
     assert b"scan.json" in finished.stderr
     assert len(eml_of(finished)) > SIZE_LIMIT
     assert delivered(any_server) == {}
