@@ -16,6 +16,7 @@ def main() -> None:
         interrupts.ignore()
     except KeyboardInterrupt:
         code = interrupts.INTERRUPTED
+    interrupts.finish()
     sys.exit(code)
 
 

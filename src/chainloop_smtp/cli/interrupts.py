@@ -26,6 +26,15 @@ def ignore() -> None:
     _replace(lambda *_: None)
 
 
+def finish() -> None:
+    """Ignore signals while the process ends.
+
+    Python restores the default of every signal that has a handler before it is gone, and SIGTERM's
+    default would change the exit code. It leaves an ignored signal as it is.
+    """
+    _replace(signal.SIG_IGN)
+
+
 @contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """The first signal calls `stop`, and the second interrupts.
@@ -57,7 +66,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _replace(handler: Handler) -> "dict[signal.Signals, Handler | int | None]":
+def _replace(handler: Handler | signal.Handlers) -> "dict[signal.Signals, Handler | int | None]":
     """Sets the handler of each signal, and returns those before.
 
     A signal that is ignored stays so: `nohup` and a script's background jobs ask for that.
