@@ -234,3 +234,16 @@ def test_the_first_signal_stops_the_second_interrupts_and_others_do_nothing(coun
     else:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
+
+
+def test_signals_are_ignored_while_python_ends() -> None:
+    code = (
+        "import signal, sys\n"
+        "from chainloop_smtp.__main__ import main\n"
+        "sys.argv = ['chainloop-smtp', 'nonsense']\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    print(end.code, signal.getsignal(signal.SIGTERM).name)\n"
+    )
+    ended = subprocess.run((sys.executable, "-c", code), check=True, capture_output=True, text=True)
+    # Python puts the default back for every handler but this one.
+    assert ended.stdout == "2 SIG_IGN\n"
