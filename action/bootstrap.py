@@ -137,8 +137,8 @@ def _key(lock: str) -> str:
 def _needs_cryptography() -> bool:
     """Whether the step's inputs, or its configuration file, ask for what needs it.
 
-    The file is only searched for the words: without YAML at hand, and a package too many does no
-    harm. The program says so if one is missing.
+    The file is only searched for the words: no YAML parser is there yet, and an extra package does
+    no harm. The program says so if one is missing.
     """
     if os.environ.get("CRYPTOGRAPHY") == "true":
         return True

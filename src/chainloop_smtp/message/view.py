@@ -52,7 +52,7 @@ class Facts(TypedDict):
         materials_more: How many more materials there are; empty: none.
         materials_title: The heading of the materials, with what was not added.
         policies: The counts, and what is known of the policies as a whole.
-        policies_note: What stands in place of the table of evaluations; empty: the table does.
+        policies_note: The text in place of the table of evaluations; empty: the table does.
         policies_title: The heading of that table.
         run_link: Words for a link to ``run_url``; with its host, if that is not the job's server.
         run_url: Page of the CI run; may be no link (``is web`` tells). Empty: not known.
