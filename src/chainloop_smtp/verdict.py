@@ -14,6 +14,7 @@ from chainloop_smtp.model.facts import (
     Verdict,
     attested_run,
     is_of_other_ci,
+    is_other_run,
     url_host,
 )
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
@@ -103,11 +104,9 @@ def _gate(attestation: Attestation, job: Job) -> str:
     if not attestation.policies.has_gated_violations:
         return ""
     is_known = job.is_success and (job.status is not None or job.needs)
-    return (
-        f"gate violated; the {'run' if job.sender else 'job'} went on"
-        if is_known
-        else ("gate violated")
-    )
+    if not is_known or is_other_run(attestation, job):
+        return "gate violated"
+    return f"gate violated; the {'run' if job.sender else 'job'} went on"
 
 
 def doubt(attestation: Attestation | None, job: Job) -> str:
@@ -141,17 +140,18 @@ def _mismatch(attestation: Attestation | None) -> str:
 def _leftover(attestation: Attestation | None, job: Job) -> str:
     """Why it is of another CI run.
 
-    A file of an earlier run that was left on the runner is easily taken for this one's.
+    A file that an earlier run left on the runner is easily taken for this one's, and so is one that
+    was downloaded from another repository.
     """
+    is_reporting = not job.sender and job.event in _ABOUT_OTHERS
+    if is_reporting or not is_other_run(attestation, job):
+        return ""
     repository, run_id = attested_run(attestation)
-    is_same_place = repository == job.repository != ""
-    if not is_same_place or not run_id or run_id == job.run_id or not job.run_id:
-        return ""
-    if job.sender:
-        return f"The evidence is from CI run {run_id}, but this mail is about CI run {job.run_id}."
-    if job.event in _ABOUT_OTHERS:
-        return ""
-    return f"The evidence is from CI run {run_id}, but this mail comes from CI run {job.run_id}."
+    theirs = f"CI run {run_id}" if run_id else "a CI run"
+    ours = f"{'is about' if job.sender else 'comes from'} CI run {job.run_id}"
+    if repository.lower() != job.repository.lower():
+        theirs, ours = f"{theirs} of {repository}", f"{ours} of {job.repository}"
+    return f"The evidence is from {theirs}, but this mail {ours}."
 
 
 def _policy_status(attestation: Attestation, job: Job) -> PolicyStatus | None:

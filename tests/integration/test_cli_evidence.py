@@ -370,6 +370,21 @@ def test_evidence_of_another_run_is_warned_of_and_the_mail_says_so(program: Prog
     assert said in ended.summary
 
 
+def test_evidence_of_another_repository_is_warned_of_and_the_mail_says_so(program: Program) -> None:
+    post = Post()
+    here = {"GITHUB_REPOSITORY": "lakeside/pier", "GITHUB_RUN_ID": "43"}
+    ended = program("send", inputs=INPUTS | {"attestation": PUSHED}, environ=here, post=post)
+
+    said = (
+        "The evidence is from CI run 9000000042 of lakeside/harbour, "
+        "but this mail comes from CI run 43 of lakeside/pier."
+    )
+    assert ("warning", "the evidence is in doubt") in ended.annotations
+    assert f"{said} Is attestation the right file," in ended.log
+    assert said in " ".join(post.mails[0].text.split())
+    assert said in ended.summary
+
+
 # --- bounds ------------------------------------------------------------------------------------
 
 

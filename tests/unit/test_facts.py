@@ -383,7 +383,6 @@ def test_the_mail_about_a_registration_has_its_own_footer_and_table() -> None:
         ({}, page(EVIL), True),
         (OWN, page(OURS), False),
         (OWN, "", False),
-        (OTHER, page(EVIL), False),
     ],
 )
 def test_that_the_evidence_places_this_run_elsewhere_is_a_doubt(

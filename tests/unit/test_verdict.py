@@ -535,32 +535,54 @@ def test_evidence_of_another_run_of_the_same_repository_is_doubted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("run_id", "theirs"),
+    [
+        ("41", "CI run 41 of lakeside/pier"),
+        ("42", "CI run 42 of lakeside/pier"),
+        ("", "a CI run of lakeside/pier"),
+    ],
+)
+def test_evidence_of_another_repository_is_doubted(run_id: str, theirs: str) -> None:
+    pier = of_run(run_id, "lakeside/pier")
+    ours = "CI run 42 of lakeside/harbour"
+
+    assert judge(pier, HERE).doubt == (
+        f"The evidence is from {theirs}, but this mail comes from {ours}."
+    )
+    reported = replace(HERE, sender=Sender(run_id="77", event="workflow_run"))
+    assert judge(pier, reported).doubt == (
+        f"The evidence is from {theirs}, but this mail is about {ours}."
+    )
+
+
+def test_that_this_job_went_well_says_nothing_of_the_gate_of_another_run() -> None:
+    gated = attestation.parse(builders.encoded(PUSH))
+    here = replace(HERE, status=JobStatus.SUCCESS)
+
+    def of(run_id: str, repository: str) -> Attestation:
+        return replace(gated, environment=of_run(run_id, repository).environment)
+
+    assert judge(of("42", "lakeside/harbour"), here).reason == WENT_ON
+    assert judge(of("41", "lakeside/harbour"), here).reason == "gate violated"
+    assert judge(of("42", "lakeside/pier"), here).reason == "gate violated"
+
+
+@pytest.mark.parametrize(
     ("attestation", "job"),
     [
         (None, HERE),
         (RECORDED, HERE),
         (of_run("42"), HERE),
         (of_run(""), HERE),
-        (of_run("41", "lakeside/pier"), HERE),
+        (of_run("42", "Lakeside/Harbour"), HERE),
+        (of_run("41", "lakeside/pier"), replace(HERE, repository="")),
         (of_run("41"), replace(HERE, run_id="")),
         (of_run("41", ""), replace(HERE, repository="")),
         *(
-            (of_run("41"), replace(HERE, event=event))
+            (of_run("41", repository), replace(HERE, event=event))
             for event in ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
+            for repository in ("lakeside/harbour", "lakeside/pier")
         ),
-    ],
-    ids=[
-        "no evidence",
-        "evidence that does not say",
-        "this run",
-        "no run id",
-        "a central workflow",
-        "no CI",
-        "no repository",
-        "a workflow about others",
-        "started by hand",
-        "started by a program",
-        "started by the clock",
     ],
 )
 def test_other_evidence_is_not_doubted(attestation: Attestation | None, job: Job) -> None:

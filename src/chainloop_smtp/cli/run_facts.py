@@ -148,8 +148,8 @@ def _say_doubts(run: Run, parsed: Options, facts: RunFacts, doubt: str) -> None:
     """Log why the evidence may be another run's or false, and whose signature it has."""
     if doubt:
         advice = (
-            "Is the file left over from an earlier run? Let the step that pushes overwrite it, or "
-            "remove it first."
+            "Is attestation the right file, or is it left over from an earlier run? Let the step "
+            "that pushes overwrite it, or remove it first."
             if parsed.attestation
             else "Chainloop returned this run, but its attestation names the other one."
         )

@@ -246,6 +246,16 @@ def is_of_other_ci(attestation: Attestation | None, job: Job) -> bool:
     return runners.is_known(ci) and job.run_id != "" and ci != (job.ci or runners.GITHUB)
 
 
+def is_other_run(attestation: Attestation | None, job: Job) -> bool:
+    """Whether the evidence names another run of the job's CI than the one that the job is about."""
+    if is_of_other_ci(attestation, job):
+        return False
+    repository, run_id = attested_run(attestation)
+    if not (repository and job.repository and job.run_id):
+        return False
+    return repository.lower() != job.repository.lower() or run_id not in ("", job.run_id)
+
+
 def ci_run(attestation: Attestation | None, job: Job) -> CiRun:
     """Return branch, commit, actor and event of the CI run: the runner's word, or the evidence's.
 
