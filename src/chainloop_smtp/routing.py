@@ -6,14 +6,8 @@ from typing import assert_never
 
 from chainloop_smtp.errors import quoted
 from chainloop_smtp.model.entries import Conditions
-from chainloop_smtp.model.facts import (
-    Decision,
-    Outcome,
-    PolicyStatus,
-    Previous,
-    RunFacts,
-    ci_run,
-)
+from chainloop_smtp.model.facts import Decision, Outcome, PolicyStatus, Previous, RunFacts
+from chainloop_smtp.model.runners import ci_run
 from chainloop_smtp.model.settings import Trigger
 
 # Triggers that compare with the run before, and what a run does that meets them.

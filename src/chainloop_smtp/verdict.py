@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from chainloop_smtp.model.attested import Attestation, Material, RunState, Strategy
 from chainloop_smtp.model.facts import (
-    GITHUB_HOST,
     NO_EVIDENCE,
     WRONG_SIGNATURE,
     Job,
@@ -12,6 +11,9 @@ from chainloop_smtp.model.facts import (
     Outcome,
     PolicyStatus,
     Verdict,
+)
+from chainloop_smtp.model.runners import (
+    GITHUB_HOST,
     attested_run,
     is_of_other_ci,
     is_other_run,

@@ -14,7 +14,8 @@ from chainloop_smtp.model.attested import (
     Policies,
     Runner,
 )
-from chainloop_smtp.model.facts import Job, Sender, ci_run, run_page, url_host
+from chainloop_smtp.model.facts import Job, Sender
+from chainloop_smtp.model.runners import ci_run, run_page, url_host
 from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.routing import ref
 from chainloop_smtp.verdict import doubt

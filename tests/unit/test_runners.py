@@ -4,8 +4,8 @@ import pytest
 
 from chainloop_smtp.message import formatting, rows
 from chainloop_smtp.model.attested import Annotation, Attestation, Runner
-from chainloop_smtp.model.facts import Job, ci_run, is_same_run, run_page
-from chainloop_smtp.model.runners import CiRun, detect, read
+from chainloop_smtp.model.facts import Job
+from chainloop_smtp.model.runners import CiRun, ci_run, detect, is_same_run, read, run_page
 from chainloop_smtp.routing import ref
 from chainloop_smtp.source.job import read_job
 from chainloop_smtp.verdict import doubt

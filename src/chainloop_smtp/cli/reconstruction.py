@@ -14,15 +14,8 @@ from chainloop_smtp import message, received, verdict
 from chainloop_smtp.cli.run_facts import UNREAD, find_unsigned
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Expected, ReceivedMessage
-from chainloop_smtp.model.facts import (
-    FailedStep,
-    Job,
-    JobResult,
-    JobStatus,
-    RunFacts,
-    Sender,
-    attested_ci_run,
-)
+from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, RunFacts, Sender
+from chainloop_smtp.model.runners import attested_ci_run
 from chainloop_smtp.model.settings import (
     Composition,
     Enclosures,

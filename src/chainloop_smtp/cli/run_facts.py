@@ -18,10 +18,9 @@ from chainloop_smtp.model.facts import (
     Job,
     Previous,
     RunFacts,
-    attested_run,
-    is_same_run,
 )
 from chainloop_smtp.model.frozen import dataclass
+from chainloop_smtp.model.runners import attested_run, is_same_run
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection, Trigger
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from chainloop_smtp.model.attested import Material
-from chainloop_smtp.model.facts import RunFacts, ci_run
+from chainloop_smtp.model.facts import RunFacts
+from chainloop_smtp.model.runners import ci_run
 
 # Kinds of git refs: the sign before the number, and what readers call it.
 REQUESTS = {"pull": ("#", "Pull request"), "merge-requests": ("!", "Merge request")}

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from chainloop_smtp.message import formatting, mime
 from chainloop_smtp.message.report import FILE_NAME
-from chainloop_smtp.model.facts import Job, Outcome, RunFacts, attested_run, is_of_other_ci
+from chainloop_smtp.model.facts import Job, Outcome, RunFacts
 from chainloop_smtp.model.mail import Part, Templates
+from chainloop_smtp.model.runners import attested_run, is_of_other_ci
 from chainloop_smtp.model.settings import Composition, Header, Options, Thread
 
 _LONGEST = 200  # characters of a value from the evidence

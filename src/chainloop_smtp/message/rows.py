@@ -5,18 +5,9 @@ from typing import NamedTuple
 
 from chainloop_smtp.message import formatting
 from chainloop_smtp.model.attested import Attestation, Commit, Runner, Signing, Version
-from chainloop_smtp.model.facts import (
-    FailedStep,
-    Job,
-    JobStatus,
-    RunFacts,
-    attested_run,
-    ci_run,
-    is_of_other_ci,
-    is_same_run,
-    url_host,
-)
+from chainloop_smtp.model.facts import FailedStep, Job, JobStatus, RunFacts
 from chainloop_smtp.model.mail import Part
+from chainloop_smtp.model.runners import attested_run, ci_run, is_of_other_ci, is_same_run, url_host
 from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 

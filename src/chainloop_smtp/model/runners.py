@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
+from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.facts import Job
 from chainloop_smtp.model.frozen import dataclass
 
 GITHUB = "GITHUB_ACTION"
+GITHUB_HOST = "github.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,9 @@ _PLAIN = ("run_attempt", "workflow", "job", "sha", "actor", "event")
 # What stands for no branch at TeamCity and Jenkins.
 _NO_BRANCH = ("<default>", "detached", "HEAD", "origin/HEAD")
 _NUMBER = re.compile(r"[?&]buildId=([0-9]+)|/([0-9]+)/?(?:[?#].*)?$")
+# The address that Chainloop makes on GitHub (crafter/runners/githubaction.go).
+_PAGE = re.compile(r"https?://[^/?#]+/([^/?#]+/[^/?#]+)/actions/runs/([0-9]+)(?:[/?#].*)?")
+_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 _REQUEST = re.compile(r"(?:refs/)?(pull|merge-requests)/([0-9]+)(?:/.*)?")
 
 
@@ -247,3 +254,107 @@ def _read_fork(ci: str, variables: Mapping[str, str]) -> str:
             is_fork = variables.get("SYSTEM_PULLREQUEST_ISFORK", "").lower() == "true"
             return "fork" if is_fork else ""
     return variables.get("CHANGE_FORK", "")
+
+
+# Evidence is somebody else's text until its signature is verified. So what the runner itself knows
+# of the run that it reports is never taken from there.
+
+
+def attested_ci_run(attestation: Attestation) -> CiRun:
+    """Return the CI run that the evidence describes, by the variables of its own CI."""
+    variables = {each.name: each.value for each in attestation.environment}
+    run = read(attestation.runner.type, variables)
+    page = _PAGE.fullmatch(attestation.runner.url)
+    repository, run_id = page.groups() if page else ("", "")
+    return replace(run, repository=run.repository or repository, run_id=run.run_id or run_id)
+
+
+def attested_run(attestation: Attestation | None) -> tuple[str, str]:
+    """Return repository and id of the CI run that the evidence names, or empty strings."""
+    run = attested_ci_run(attestation) if attestation else CiRun()
+    return run.repository, run.run_id
+
+
+def is_page_of(url: str, job: Job) -> bool:
+    """Whether the URL is that of the job's GitHub run, as Chainloop writes it.
+
+    On GitHub Enterprise Server, too, Chainloop writes github.com for the host.
+    """
+    page = _PAGE.fullmatch(url)
+    if page is None or url_host(url) not in (GITHUB_HOST, url_host(job.server_url)):
+        return False
+    repository, run_id = page.groups()
+    return repository.lower() == job.repository.lower() and run_id == job.run_id
+
+
+def is_same_run(attestation: Attestation | None, job: Job) -> bool:
+    """Whether the evidence names the run that the job is about, or at least no other one."""
+    if is_of_other_ci(attestation, job):
+        return False
+    repository, run_id = attested_run(attestation)
+    if job.ci and not run_id and attestation and is_known(attestation.runner.type):
+        return False
+    return job.run_id != "" and repository in ("", job.repository) and run_id in ("", job.run_id)
+
+
+def is_of_other_ci(attestation: Attestation | None, job: Job) -> bool:
+    """Whether the evidence comes from another CI than the job."""
+    ci = attestation.runner.type if attestation else ""
+    return is_known(ci) and job.run_id != "" and ci != (job.ci or GITHUB)
+
+
+def is_other_run(attestation: Attestation | None, job: Job) -> bool:
+    """Whether the evidence names another run of the job's CI than the one that the job is about."""
+    if is_of_other_ci(attestation, job):
+        return False
+    repository, run_id = attested_run(attestation)
+    if not (repository and job.repository and job.run_id):
+        return False
+    return repository.lower() != job.repository.lower() or run_id not in ("", job.run_id)
+
+
+def ci_run(attestation: Attestation | None, job: Job) -> CiRun:
+    """Return branch, commit, actor and event of the CI run: the runner's word, or the evidence's.
+
+    The runner's wins for the run that the job is about.
+    """
+    known = CiRun(ref=job.ref, head_ref=job.head_ref, sha=job.sha, actor=job.actor, event=job.event)
+    if attestation is None:
+        return known
+    is_same = is_same_run(attestation, job)
+    # A runner that knows the commit knows all the rest: what it leaves empty does not exist.
+    if is_same and job.sha:
+        return known
+    attested = attested_ci_run(attestation)
+    if is_of_other_ci(attestation, job):
+        return attested
+    first, second = (known, attested) if is_same else (attested, known)
+    return CiRun(
+        ref=first.ref or second.ref,
+        head_ref=first.head_ref or second.head_ref,
+        sha=first.sha or second.sha,
+        actor=first.actor or second.actor,
+        event=first.event or second.event,
+    )
+
+
+def run_page(attestation: Attestation | None, job: Job) -> str:
+    """Return the URL of the CI run, on the job's own server for runs of the job's repository."""
+    page = attestation.runner.url if attestation else ""
+    if attestation is None or not job.run_url or is_of_other_ci(attestation, job):
+        return page or ("" if is_of_other_ci(attestation, job) else job.run_url)
+    if job.ci:
+        return page or job.run_url
+    repository, run_id = attested_run(attestation)
+    if repository == job.repository and run_id.isdecimal() and run_id.isascii():
+        return f"{job.server_url}/{repository}/actions/runs/{run_id}"
+    is_of_github = bool(repository or run_id) or attestation.runner.type == GITHUB
+    # Without a page, the evidence of another run has none: the job's own would mislead.
+    is_own = is_same_run(attestation, job) and (is_of_github or not page)
+    return job.run_url if is_own else page
+
+
+def url_host(url: str) -> str:
+    """Return the host of a URL, in lower case and with its port; empty when it has none."""
+    match = _HOST.match(url)
+    return match[1].lower() if match else ""

@@ -17,7 +17,8 @@ from typing import Any
 
 from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.model.checks import Check, CheckResult
-from chainloop_smtp.model.facts import Job, ListedRun, is_page_of
+from chainloop_smtp.model.facts import Job, ListedRun
+from chainloop_smtp.model.runners import is_page_of
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP")

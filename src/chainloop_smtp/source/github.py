@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.facts import FailedStep, Job, JobStatus, Previous, url_host
+from chainloop_smtp.model.facts import FailedStep, Job, JobStatus, Previous
+from chainloop_smtp.model.runners import url_host
 from chainloop_smtp.source import url
 
 _MAX_BYTES = 16 * 1024 * 1024
