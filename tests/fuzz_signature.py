@@ -17,7 +17,7 @@ import builders
 import signers
 from chainloop_smtp import attestation, signature
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.signature import SignatureStatus, Trust
+from chainloop_smtp.model.checks import SignatureStatus, Trust
 from fuzz_attestation import mutated
 from signers import Party
 

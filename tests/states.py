@@ -29,6 +29,7 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import (
     Changes,
     FailedStep,
@@ -40,7 +41,6 @@ from chainloop_smtp.model.facts import (
 )
 from chainloop_smtp.model.mail import File, Mail
 from chainloop_smtp.model.settings import Attachment, Mailbox, Options, Plugin, Registration
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from chainloop_smtp.verdict import judge
 
 NOW = datetime(2026, 3, 12, 9, 47, 5, tzinfo=UTC)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from chainloop_smtp.model.attested import Attestation, Material, RunState, Strategy
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
     WRONG_SIGNATURE,
@@ -19,7 +20,6 @@ from chainloop_smtp.model.runners import (
     is_other_run,
     url_host,
 )
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 
 _OUTCOMES: dict[PolicyStatus | None, Outcome] = {
     PolicyStatus.BYPASSED: Outcome.BYPASSED,

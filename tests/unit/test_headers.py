@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from chainloop_smtp.message import headers
 from chainloop_smtp.message.clean import clean
 from chainloop_smtp.model.attested import Attestation, Run, Workflow
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import Job, Outcome, PolicyStatus, Verdict
 from chainloop_smtp.model.settings import Composition, Header, Mailbox, Options, Registration
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from states import facts_of
 
 OPTIONS = Options(

@@ -18,6 +18,7 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.entries import Conditions
 from chainloop_smtp.model.facts import (
     Breach,
@@ -33,7 +34,6 @@ from chainloop_smtp.model.facts import (
     Verdict,
 )
 from chainloop_smtp.model.settings import Trigger
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from chainloop_smtp.routing import decide, ref
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)

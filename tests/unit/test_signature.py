@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 import builders
 import signers
 from chainloop_smtp import attestation, signature
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
 from signers import MINUTES, SIGNED, YEARS, Party
 
 VERIFIED, FAILED, UNCHECKED = SignatureStatus

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import builders
 import fuzz_signature
 import signers
-from chainloop_smtp.model.signature import SignatureStatus
+from chainloop_smtp.model.checks import SignatureStatus
 
 TARGET = fuzz_signature.Target()
 ENVELOPE = TARGET.document["dsseEnvelope"]

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 import builders
 import signers
 from chainloop_smtp import attestation, signature
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
 from signers import MINUTES, SIGNED, YEARS, Party
 
 VERIFIED, FAILED, UNCHECKED = SignatureStatus

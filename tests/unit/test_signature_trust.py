@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 import signers
 from chainloop_smtp import signature
 from chainloop_smtp.errors import OptionsError
-from chainloop_smtp.model.signature import Trust
+from chainloop_smtp.model.checks import Trust
 
 ROOT = signers.root("Harbour authority")
 INNER = ROOT.issue_authority("Inner")

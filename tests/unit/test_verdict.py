@@ -18,6 +18,7 @@ from chainloop_smtp.model.attested import (
     Strategy,
     Violation,
 )
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import (
     FailedStep,
     Job,
@@ -28,7 +29,6 @@ from chainloop_smtp.model.facts import (
     Sender,
     Verdict,
 )
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 from chainloop_smtp.verdict import judge
 
 RECORDED = Attestation(shape="test", is_recorded=True)

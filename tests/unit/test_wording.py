@@ -22,6 +22,7 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.checks import SignatureCheck
 from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
     Job,
@@ -31,7 +32,6 @@ from chainloop_smtp.model.facts import (
     PolicyStatus,
     Verdict,
 )
-from chainloop_smtp.model.signature import SignatureCheck
 from states import UNCHECKED, VERIFIED, WRONG, facts_of
 
 SHA = "9c1d4e7f2b8a6035d4e9f1a7c3b5d8e0f2a4b6c8"

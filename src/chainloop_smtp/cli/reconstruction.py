@@ -13,7 +13,7 @@ from itertools import pairwise, takewhile
 from chainloop_smtp import message, received, verdict
 from chainloop_smtp.cli.run_facts import UNREAD, find_unsigned
 from chainloop_smtp.model.attested import Attestation
-from chainloop_smtp.model.checks import Expected, ReceivedMessage
+from chainloop_smtp.model.checks import Expected, ReceivedMessage, SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, RunFacts, Sender
 from chainloop_smtp.model.runners import attested_ci_run
 from chainloop_smtp.model.settings import (
@@ -25,7 +25,6 @@ from chainloop_smtp.model.settings import (
     Registration,
     Thread,
 )
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 
 _NOBODY = Registration(
     host="", port=1, user="", password="", from_=Mailbox(addr_spec="nobody@example.invalid"), to=()

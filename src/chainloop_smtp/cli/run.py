@@ -13,10 +13,10 @@ from chainloop_smtp import delivery, inputfile, options
 from chainloop_smtp.ci import Console
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import OptionsError, Problem, quoted
+from chainloop_smtp.model.checks import Trust
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery, Mail
 from chainloop_smtp.model.settings import Options, Registration, Transport
-from chainloop_smtp.model.signature import Trust
 from chainloop_smtp.source.paths import expand_list
 
 INPUTS_VARIABLE = "CHAINLOOP_SMTP_INPUTS"

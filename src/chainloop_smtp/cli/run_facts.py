@@ -10,6 +10,7 @@ from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem
 from chainloop_smtp.model.attested import Attestation, Workflow
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
     NOT_FOUND,
@@ -22,7 +23,6 @@ from chainloop_smtp.model.facts import (
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.runners import attested_run, is_same_run
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection, Trigger
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 UNREAD = "The evidence of this run cannot be read; see the log of the step that sent this mail."

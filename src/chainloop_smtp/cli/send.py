@@ -19,11 +19,11 @@ from chainloop_smtp.cli.run import Run, read_trust
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem
+from chainloop_smtp.model.checks import SignatureStatus, Trust
 from chainloop_smtp.model.facts import RunFacts
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Delivery
 from chainloop_smtp.model.settings import Lookup, Options, RunSelection, Tls, mailbox_key
-from chainloop_smtp.model.signature import SignatureStatus, Trust
 
 _NOBODY = "there are no recipients: the people looked up are not known, or are bots"
 

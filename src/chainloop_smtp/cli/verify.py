@@ -13,7 +13,14 @@ from chainloop_smtp.cli.run import TRUST, Run, read_trust
 from chainloop_smtp.cli.run_facts import UNREAD, check_signature
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model.attested import Attestation
-from chainloop_smtp.model.checks import Check, CheckResult, ReceivedMessage
+from chainloop_smtp.model.checks import (
+    Check,
+    CheckResult,
+    ReceivedMessage,
+    SignatureCheck,
+    SignatureStatus,
+    Trust,
+)
 from chainloop_smtp.model.facts import (
     FailedStep,
     Job,
@@ -25,7 +32,6 @@ from chainloop_smtp.model.facts import (
 )
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import EnvValues
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.source import command
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from chainloop_smtp.message import formatting
 from chainloop_smtp.model.attested import Attestation, Commit, Runner, Signing, Version
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import FailedStep, Job, JobStatus, RunFacts
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.runners import attested_run, ci_run, is_of_other_ci, is_same_run, url_host
 from chainloop_smtp.model.settings import EnvValues
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 
 # https://host/path, ssh://git@host:22/path, and git's own git@host:path.
 _REMOTE = re.compile(

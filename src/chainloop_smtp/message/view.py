@@ -14,11 +14,11 @@ from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown, Suppressed
 from chainloop_smtp.message.wording import Wording
 from chainloop_smtp.model.attested import Attestation, Material, Policies
+from chainloop_smtp.model.checks import SignatureCheck
 from chainloop_smtp.model.facts import Job, Outcome, RunFacts, Verdict
 from chainloop_smtp.model.mail import Part
 from chainloop_smtp.model.runners import GITHUB_HOST, run_page, url_host
 from chainloop_smtp.model.settings import EnvValues
-from chainloop_smtp.model.signature import SignatureCheck
 
 
 class Facts(TypedDict):

@@ -11,8 +11,8 @@ from chainloop_smtp.model.attested import (
     Violation,
     Workflow,
 )
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.frozen import dataclass
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

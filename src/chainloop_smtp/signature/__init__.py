@@ -12,7 +12,7 @@ load: only what is called imports them.
 
 from chainloop_smtp.errors import OptionsError, missing_library, quoted
 from chainloop_smtp.model.attested import Attestation, Envelope
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
 
 __all__ = ["read_trust", "verify"]
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chainloop_smtp.model.attested import Envelope
-from chainloop_smtp.model.signature import SignatureCheck, SignatureStatus, Trust
+from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.signature import chain, keys, timestamps
 from chainloop_smtp.signature.names import format_signer, format_subject
 
