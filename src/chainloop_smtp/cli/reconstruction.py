@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 
 from chainloop_smtp import message, received, verdict
-from chainloop_smtp.cli.run_facts import UNREAD, find_unsigned
+from chainloop_smtp.cli.evidence import UNREAD
+from chainloop_smtp.cli.run_facts import find_unsigned
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import Expected, ReceivedMessage, SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import FailedStep, Job, JobResult, JobStatus, RunFacts, Sender

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chainloop_smtp import outbox
 from chainloop_smtp.cli import routes, run_facts
+from chainloop_smtp.cli.evidence import find_previous
 from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.results import Entry, Failure, RouteResult
 from chainloop_smtp.cli.routes import Planned, PlannedMail, Route
@@ -135,7 +136,7 @@ class _Step:
             self._runs.append(_about(report.facts))
             if parsed.require_signature and report.facts.is_unverified:
                 self.unverified.append(run_facts.unverified(report))
-            previous = run_facts.previous(self._run, report, parsed, triggers, token)
+            previous = find_previous(self._run, report.facts, parsed, triggers, token)
             planned += [
                 PlannedMail(
                     report=report,

@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from chainloop_smtp import __version__, attestation, message, received, source, verdict
+from chainloop_smtp.cli.evidence import UNREAD, named_error
 from chainloop_smtp.cli.reconstruction import read_signature, reconstruct
 from chainloop_smtp.cli.run import TRUST, Run, read_trust
-from chainloop_smtp.cli.run_facts import UNREAD, check_signature
+from chainloop_smtp.cli.run_facts import check_signature
 from chainloop_smtp.errors import AttestationError, Problem, quoted
 from chainloop_smtp.model.attested import Attestation
 from chainloop_smtp.model.checks import (
@@ -181,9 +181,7 @@ def _parsed(file: File) -> Attestation:
     try:
         return attestation.parse(file.content)
     except AttestationError as error:
-        raise AttestationError(
-            *(replace(each, where=f"attached {file.name} {each.where}") for each in error.problems)
-        ) from error
+        raise named_error(f"attached {file.name}", error) from error
 
 
 def _outcome_by_job(
