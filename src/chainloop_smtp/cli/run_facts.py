@@ -22,6 +22,7 @@ from chainloop_smtp.model.facts import (
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.runners import attested_run, is_same_run
 from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection
+from chainloop_smtp.source import paths
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 
 _GIT_SECONDS = 10
@@ -261,14 +262,12 @@ def _named(run: Run, job: Job, parsed: Options, attested: Attestation | None) ->
 
 def _repository_names(run: Run) -> tuple[str, str]:
     """Project and version that Chainloop's CLI would have taken from the repository."""
-    # Imported here: only a run without attestation needs them, and PyYAML is slow to load.
-    from chainloop_smtp.source import repository
-
-    name, text = repository.read_names_file(run.environ.get("GITHUB_WORKSPACE", ""))
+    name, text = paths.read_names_file(run.environ.get("GITHUB_WORKSPACE", ""))
     try:
         if isinstance(text, Problem):
             raise OptionsError(text)
         if text:
+            # Imported here: PyYAML is slow to load.
             from chainloop_smtp.options.configuration.repository import parse_names
 
             return parse_names(text, name)

@@ -1,4 +1,4 @@
-"""A path that an input names -> what is there: a file, a list of recipients, or templates.
+"""Path -> what is there: a file that an input names, recipients, templates, or `.chainloop.yml`.
 
 A pull request's author writes what is in the workspace, links included: what is read there may be
 shown in the log, or mailed to whoever is in the author's own recipients. So a path in the workspace
@@ -21,6 +21,9 @@ _LIST_PREFIX = "file:"
 _MAX_LIST_BYTES = 256 * 1024
 # Only behind a blank: an address may hold the sign itself.
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
+
+_NAMES_FILES = (".chainloop.yml", ".chainloop.yaml")
+_MAX_NAMES_FILE_BYTES = 64 * 1024
 
 _TEMPLATE_SUFFIX = ".j2"
 _MAX_TEMPLATE_BYTES = 128 * 1024
@@ -107,6 +110,35 @@ def _decode(content: bytes) -> str:
         if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise
         return content.decode("cp1252")
+
+
+def read_names_file(workspace: str) -> tuple[str, str | Problem]:
+    """Read the nearest ``.chainloop.yml``, from the workspace up to the root of its repository.
+
+    Chainloop's CLI looks for it in the same way (``repositoryconfig.LoadChainloopYML``).
+
+    Args:
+        workspace: Empty: the current folder.
+
+    Returns:
+        Its name, and its text or why it cannot be read; the name is empty where there is none.
+    """
+    for path in _candidates(Path(workspace or ".").absolute()):
+        try:
+            content = read(str(path), workspace, _MAX_NAMES_FILE_BYTES)
+            return path.name, content.decode("utf-8-sig", "replace")
+        except UnreadableError as error:
+            if not error.missing:
+                return path.name, Problem(path.name, error.why, error.hint)
+    return "", ""
+
+
+def _candidates(here: Path) -> list[Path]:
+    folders = [here, *here.parents]
+    roots = [number for number, folder in enumerate(folders) if (folder / ".git").exists()]
+    # Outside of a repository, only the folder itself counts.
+    up_to_root = folders[: roots[0] + 1] if roots else folders[:1]
+    return [folder / name for folder in up_to_root for name in _NAMES_FILES]
 
 
 def read_templates(folder: str, subject: str) -> Templates:
