@@ -1,4 +1,8 @@
-"""A signer's certificate -> the trusted root at which its chain ends (RFC 5280 section 6)."""
+"""A signer's certificate -> the trusted root at which its chain ends (RFC 5280 section 6).
+
+And the names in it, as the mail writes them: ``CN=..., O=...`` in the certificate's order. Whoever
+made a bundle chose them, so they come out printable, on one line, and not too long.
+"""
 
 import re
 from datetime import datetime
@@ -15,13 +19,12 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from chainloop_smtp.signature.names import format_issuer, make_printable
-
+_LONGEST = 300  # characters of a name
 _CODE_SIGNING = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 
 
-class ChainError(Exception):
-    """The certificate is not to be trusted; the text says why, in a clause."""
+class UntrustedError(Exception):
+    """The signature is not to be trusted; the text says why, in a clause."""
 
 
 def find_root(
@@ -42,7 +45,7 @@ def find_root(
         time: Aware; when all certificates have to be valid.
 
     Raises:
-        ChainError: There is no chain.
+        UntrustedError: There is no chain.
     """
     _check_issuer(leaf, [*roots, *intermediates])
     policy = PolicyBuilder().store(Store(roots)).time(time)
@@ -50,21 +53,21 @@ def find_root(
     try:
         return policy.build_client_verifier().verify(leaf, intermediates).chain[-1]
     except VerificationError as error:
-        raise ChainError(f"the certificate's chain does not verify: {_clean(error)}") from error
+        raise UntrustedError(f"the certificate's chain does not verify: {_clean(error)}") from error
 
 
 def _check_issuer(leaf: x509.Certificate, authorities: list[x509.Certificate]) -> None:
     """Say in plain words what goes wrong most often.
 
     Raises:
-        ChainError: None of the known authorities has issued the certificate.
+        UntrustedError: None of the known authorities has issued the certificate.
     """
     namesakes = [each for each in authorities if each.subject == leaf.issuer]
     issuer = format_issuer(leaf)
     if not namesakes:
-        raise ChainError(f"the certificate is issued by {issuer}, which is not in trusted-root")
+        raise UntrustedError(f"the certificate is issued by {issuer}, which is not in trusted-root")
     if not any(is_issued_by(leaf, each) for each in namesakes):
-        raise ChainError(
+        raise UntrustedError(
             f"the certificate is not issued by the {issuer} in trusted-root, but by another key "
             "under the same name, or it has been changed"
         )
@@ -142,3 +145,46 @@ _PLAIN = {
     "Forbidden signature": "a certificate is signed with an algorithm that is not accepted",
     "RSA key is too weak": "an authority's RSA key is shorter than 2048 bits",
 }
+
+
+def format_subject(certificate: x509.Certificate) -> str:
+    """Format the subject alone."""
+    return _format(certificate.subject)
+
+
+def format_issuer(certificate: x509.Certificate) -> str:
+    """Format the issuer."""
+    return _format(certificate.issuer)
+
+
+def format_signer(certificate: x509.Certificate) -> str:
+    """Format the subject, and in parentheses its alternative names; either may be missing.
+
+    Raises:
+        ValueError: The certificate is damaged.
+    """
+    subject = _format(certificate.subject)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return subject
+    kinds = (x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName)
+    others = make_printable(", ".join(each.value for each in names if isinstance(each, kinds)))
+    return f"{subject} ({others})" if subject and others else subject or others
+
+
+def make_printable(text: str) -> str:
+    """Return text of somebody else's on one line, at most 300 characters of it."""
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return "".join(each if each.isprintable() else " " for each in shown)
+
+
+def _format(name: x509.Name) -> str:
+    parts = (
+        (
+            each.rfc4514_attribute_name,
+            each.value if isinstance(each.value, str) else each.value.hex(),
+        )
+        for each in name
+    )
+    return make_printable(", ".join(f"{kind}={value}" for kind, value in parts))

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chainloop_smtp.model.attested import Envelope
 from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
-from chainloop_smtp.signature import chain, keys, timestamps
-from chainloop_smtp.signature.names import format_signer, format_subject
+from chainloop_smtp.signature import keys
+from chainloop_smtp.signature.chain import UntrustedError, find_root, format_signer, format_subject
 
 # What reading a hostile certificate raises, here and there.
 _DAMAGE = (
@@ -26,10 +26,6 @@ _DAMAGE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-
-
-class _VerificationError(Exception):
-    """The signature is not to be trusted; the text says why, in a clause."""
 
 
 def verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
@@ -44,7 +40,7 @@ def verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
         warnings.simplefilter("ignore")
         try:
             return _verify(envelope, trust)
-        except (_VerificationError, chain.ChainError, timestamps.TimestampError) as error:
+        except UntrustedError as error:
             return SignatureCheck(status=SignatureStatus.FAILED, reason=str(error))
 
 
@@ -62,14 +58,14 @@ def _verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
                 authority=format_subject(_find_root(leaf, envelope, trust)),
             )
         except _DAMAGE as error:
-            raise _VerificationError("the certificate is damaged") from error
+            raise UntrustedError("the certificate is damaged") from error
     else:
         key = load_der_public_key(trust.key)
         check = SignatureCheck(status=SignatureStatus.VERIFIED)
     try:
         strong = keys.require_strong(key)
     except keys.KeyKindError as error:
-        raise _VerificationError(f"the signer's key is {error}") from error
+        raise UntrustedError(f"the signer's key is {error}") from error
     method, signature = _find_signature(strong, envelope)
     check = replace(check, method=method, key_fingerprint=keys.fingerprint(strong))
     return _with_timestamps(check, leaf, signature, envelope, trust)
@@ -78,7 +74,7 @@ def _verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
 def _find_root(leaf: x509.Certificate, envelope: Envelope, trust: Trust) -> x509.Certificate:
     intermediates = [_load(each) for each in (*trust.intermediates, *envelope.certificates[1:])]
     roots = [_load(each) for each in trust.roots]
-    return chain.find_root(leaf, intermediates, roots, leaf.not_valid_before_utc)
+    return find_root(leaf, intermediates, roots, leaf.not_valid_before_utc)
 
 
 def _load(der: bytes) -> x509.Certificate:
@@ -92,7 +88,7 @@ def _find_signature(key: keys.SigningKey, envelope: Envelope) -> tuple[str, byte
     makes one signature and looks at the first alone; one more than that is nothing that it made.
 
     Raises:
-        _VerificationError: One does not verify.
+        UntrustedError: One does not verify.
     """
     message = _encode(envelope)
     verified = []
@@ -104,7 +100,7 @@ def _find_signature(key: keys.SigningKey, envelope: Envelope) -> tuple[str, byte
     if len(verified) < len(envelope.signatures):
         count = len(envelope.signatures)
         which = f"one of the {count} signatures does" if verified else "the signature does"
-        raise _VerificationError(
+        raise UntrustedError(
             f"{which} not verify: what was signed is not what the evidence contains"
         )
     return verified[0]
@@ -135,7 +131,7 @@ def _with_timestamps(
     """Add when it was signed, where trusted authorities say.
 
     Raises:
-        TimestampError: A timestamp is wrong; as for Chainloop's command, none may be.
+        UntrustedError: A timestamp is wrong; as for Chainloop's command, none may be.
     """
     if not envelope.timestamps:
         return check
@@ -147,26 +143,83 @@ def _with_timestamps(
     issuers = [_load(each) for each in trust.timestamp_issuers]
     try:
         found = [
-            timestamps.read(each, signature, authorities, issuers) for each in envelope.timestamps
+            _read_timestamp(each, signature, authorities, issuers) for each in envelope.timestamps
         ]
     except ImportError:
         return replace(
             check,
             reason="the timestamp is not checked: rfc3161-client is not installed",
         )
-    for each in found:
-        if leaf and not leaf.not_valid_before_utc <= each.time <= leaf.not_valid_after_utc:
-            raise _VerificationError(
-                f"the timestamp, {_format(each.time)}, is outside of the certificate's validity"
+    for time, _ in found:
+        if leaf and not leaf.not_valid_before_utc <= time <= leaf.not_valid_after_utc:
+            raise UntrustedError(
+                f"the timestamp, {_format(time)}, is outside of the certificate's validity"
             )
-    first = min(found)
-    return replace(
-        check,
-        signed_at=first.time,
-        timestamped_at=first.time,
-        timestamp_authority=first.authority,
-    )
+    time, authority = min(found)
+    return replace(check, signed_at=time, timestamped_at=time, timestamp_authority=authority)
 
 
 def _format(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(" ", "seconds").replace("+00:00", " UTC")
+
+
+def _read_timestamp(
+    response: bytes,
+    signature: bytes,
+    authorities: list[x509.Certificate],
+    issuers: list[x509.Certificate],
+) -> tuple[datetime, str]:
+    """Return time and authority of a timestamp of the signature (RFC 3161).
+
+    The authorities' certificates have to be valid at the time that it names.
+
+    Args:
+        response: DER of a TimeStampResp.
+        authorities: Certificates that sign timestamps; at least one.
+        issuers: All that are above them.
+
+    Raises:
+        UntrustedError: It does not verify.
+        ImportError: The library is not installed.
+    """
+    from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
+    from rfc3161_client.tsp import PKIStatus
+
+    try:
+        decoded = decode_timestamp_response(response)
+        if decoded.status != PKIStatus.GRANTED:
+            raise UntrustedError("the timestamp was not granted")
+        time = decoded.tst_info.gen_time
+        algorithms = {each.dotted_string for each in decoded.signed_data.digest_algorithms}
+    except ValueError as error:
+        raise UntrustedError("the timestamp is damaged") from error
+    if not algorithms <= _SHA2:
+        raise UntrustedError("the timestamp is signed with a hash that proves nothing any more")
+    reasons = []
+    for authority in authorities:
+        builder = VerifierBuilder(tsa_certificate=authority, roots=issuers)
+        try:
+            builder.build().verify_message(decoded, signature)
+        except (VerificationError, ValueError) as error:
+            reasons.append(_explain(str(error)))
+            continue
+        return time, format_subject(authority)
+    raise UntrustedError(min(reasons, key=_REASONS.index))
+
+
+def _explain(text: str) -> str:
+    return next(reason for part, reason in _KNOWN.items() if part in text)
+
+
+_UNTRUSTED = "the timestamp is from an authority that is not in trusted-root"
+# Parts of what rfc3161-client and OpenSSL say; the first ones say the most.
+_KNOWN = {
+    "Mismatch between messages": "the timestamp is not for this signature",
+    "has expired": "the timestamp authority's certificate was not valid any more",
+    "not yet valid": "the timestamp authority's certificate was not valid yet",
+    "Embedded certificate": _UNTRUSTED,
+    "certificate verify error": _UNTRUSTED,
+    "": "the timestamp does not verify",
+}
+_REASONS = tuple(_KNOWN.values())
+_SHA2 = {f"2.16.840.1.101.3.4.2.{number}" for number in (1, 2, 3)}

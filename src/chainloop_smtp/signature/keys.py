@@ -1,8 +1,8 @@
 """Public keys: which ones count, and whether one verifies a signature."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -51,9 +51,9 @@ def find_method(key: SigningKey, signature: bytes, message: bytes) -> str:
     Returns:
         Empty when it has not.
     """
-    for method, check in _list_checks(key):
+    for method, arguments in _list_methods(key):
         try:
-            check(signature, message)
+            key.verify(signature, message, *arguments)
         except InvalidSignature:
             continue
         return method
@@ -66,39 +66,18 @@ def fingerprint(key: SigningKey) -> str:
     return f"sha256:{hashlib.sha256(der).hexdigest()}"
 
 
-def _list_checks(key: SigningKey) -> Iterator[tuple[str, Callable[[bytes, bytes], None]]]:
-    """The ways in which a key may have signed; each raises `InvalidSignature` if it has not."""
+def _list_methods(key: SigningKey) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The ways in which a key may have signed, each with what its `verify` takes besides."""
     if isinstance(key, ed25519.Ed25519PublicKey):
-        yield "Ed25519", key.verify
+        yield "Ed25519", ()
         return
     for each in _HASHES:
         if isinstance(key, ec.EllipticCurvePublicKey):
-            check = partial(_verify_ecdsa, key, each)
-            yield f"ECDSA {_CURVES[key.curve.name]}, {_name(each)}", check
+            yield f"ECDSA {_CURVES[key.curve.name]}, {_name(each)}", (ec.ECDSA(each),)
         else:
             pss = padding.PSS(padding.MGF1(each), padding.PSS.AUTO)
             for scheme, name in ((padding.PKCS1v15(), "PKCS #1 v1.5"), (pss, "PSS")):
-                check = partial(_verify_rsa, key, scheme, each)
-                yield f"RSA {key.key_size} ({name}), {_name(each)}", check
-
-
-def _verify_ecdsa(
-    key: ec.EllipticCurvePublicKey,
-    algorithm: hashes.HashAlgorithm,
-    signature: bytes,
-    message: bytes,
-) -> None:
-    key.verify(signature, message, ec.ECDSA(algorithm))
-
-
-def _verify_rsa(
-    key: rsa.RSAPublicKey,
-    scheme: padding.AsymmetricPadding,
-    algorithm: hashes.HashAlgorithm,
-    signature: bytes,
-    message: bytes,
-) -> None:
-    key.verify(signature, message, scheme, algorithm)
+                yield f"RSA {key.key_size} ({name}), {_name(each)}", (scheme, each)
 
 
 def _name(algorithm: hashes.HashAlgorithm) -> str:

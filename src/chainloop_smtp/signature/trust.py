@@ -15,8 +15,7 @@ from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model.checks import Trust
 from chainloop_smtp.secrets.pem import as_pem
 from chainloop_smtp.signature import keys
-from chainloop_smtp.signature.chain import is_issued_by
-from chainloop_smtp.signature.names import format_issuer, format_subject
+from chainloop_smtp.signature.chain import format_issuer, format_subject, is_issued_by
 
 _LARGEST = 1024 * 1024  # bytes; an authority's certificate has 2 kB
 _MOST = 100  # certificates
