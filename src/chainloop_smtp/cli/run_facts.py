@@ -268,9 +268,9 @@ def _repository_names(run: Run) -> tuple[str, str]:
             raise OptionsError(text)
         if text:
             # Imported here: PyYAML is slow to load.
-            from chainloop_smtp.options.configuration.repository import parse_names
+            from chainloop_smtp.options.configuration.document import project_and_version
 
-            return parse_names(text, name)
+            return project_and_version(text, name)
     except OptionsError as error:
         run.console.warning(f"{name} is not used", "; ".join(map(str, error.problems)))
     return "", ""

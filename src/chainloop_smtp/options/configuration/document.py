@@ -99,6 +99,21 @@ def compose(text: str, name: str) -> Node | None:
     return root
 
 
+def project_and_version(text: str, name: str) -> tuple[str, str]:
+    """Read both from the text of Chainloop's ``.chainloop.yml``; each may be empty.
+
+    Raises:
+        OptionsError: As for `compose`.
+    """
+    root = compose(text, name)
+    names = {
+        key.text: (value.text or "").strip()
+        for key, value in (root.entries if isinstance(root, Table) else ())
+        if isinstance(value, Scalar)
+    }
+    return names.get("projectName", ""), names.get("projectVersion", "")
+
+
 def _place(name: str, mark: Any) -> str:
     return f"{name}:{mark.line + 1}:{mark.column + 1}"
 
