@@ -11,7 +11,6 @@ from urllib.parse import quote_plus, urlsplit
 from chainloop_smtp.model.settings import AccessToken, OAuth2, OAuth2Provider
 from chainloop_smtp.token import google
 from chainloop_smtp.token.endpoint import Client
-from chainloop_smtp.token.identity import make_client_assertion
 
 _MICROSOFT_URL = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
 # What is consented to once, for the application; a refresh token carries a person's own consent.
@@ -72,7 +71,7 @@ def _fetch_from_microsoft(client: Client, oauth2: OAuth2, environ: Mapping[str, 
     url = oauth2.token_url or _MICROSOFT_URL.format(tenant=oauth2.tenant)
     if oauth2.is_federated:
         audience = _NATIONAL_AUDIENCES.get(urlsplit(url).hostname or "", _MICROSOFT_AUDIENCE)
-        form |= make_client_assertion(client, environ, audience)
+        form |= _client_assertion(client.fetch_job_token(environ, audience))
     elif oauth2.client_secret:
         form["client_secret"] = oauth2.client_secret
     return client.fetch_token(url, form)
@@ -94,5 +93,13 @@ def _fetch_from_other(client: Client, oauth2: OAuth2, environ: Mapping[str, str]
         form["client_id"] = oauth2.client_id
         if oauth2.is_federated:
             # RFC 7523 section 3: the token endpoint's URL is an audience that it must know.
-            form |= make_client_assertion(client, environ, oauth2.token_url)
+            form |= _client_assertion(client.fetch_job_token(environ, oauth2.token_url))
     return client.fetch_token(oauth2.token_url, form, login)
+
+
+def _client_assertion(job_token: str) -> dict[str, str]:
+    """The form fields that replace ``client_secret`` (RFC 7523 section 2.2)."""
+    return {
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": job_token,
+    }

@@ -1,15 +1,17 @@
 """Request -> JSON answer of a token endpoint, or a refusal explained to people who know no OAuth.
 
 Secrets leave for token endpoints here: only over https, never after a redirect, and with a bound
-on the answer and on the time.
+on the answer and on the time. One of these endpoints is the runner's own, which gives the job an
+identity that others trust instead of a secret.
 """
 
 import json as json_
 import re
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from chainloop_smtp import https
 from chainloop_smtp.background import BackgroundCall
@@ -26,11 +28,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Client:
-    """One exchange with the token endpoints of a provider.
-
-    Attributes:
-        subject: Whom the job's own token names; empty: none was asked for.
-    """
+    """One exchange with the token endpoints of a provider."""
 
     def __init__(self, timeout: float, deadline: float) -> None:
         """Start the clock.
@@ -39,7 +37,8 @@ class Client:
             timeout: Seconds for each step of a request.
             deadline: Seconds for the whole exchange.
         """
-        self.subject = ""
+        # Whom the job's own token names, for hints; empty: none was asked for.
+        self._subject = ""
         self._redactor = Redactor()
         self._timeout = timeout
         self._deadline = deadline
@@ -65,6 +64,32 @@ class Client:
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise _error(url, f"the token is of the kind {quoted(str(kind))}, not a bearer token")
         return self.read_secret(url, answer, "access_token")
+
+    def fetch_job_token(self, environ: Mapping[str, str], audience: str) -> str:
+        """Return the GitHub job's own token for one audience.
+
+        https://docs.github.com/actions/reference/security/oidc
+
+        Raises:
+            DeliveryError: The job may not have one, or this is no GitHub job.
+        """
+        url = environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
+        bearer = environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+        if not url or not bearer:
+            raise DeliveryError(
+                Problem(
+                    "oauth2-federated",
+                    "this job cannot get an OIDC token",
+                    "Give the job `permissions: id-token: write`. Pull requests from forks, act, "
+                    "and anything outside GitHub Actions cannot get one.",
+                )
+            )
+        separator = "&" if "?" in url else "?"
+        url = f"{url}{separator}{urlencode({'audience': audience})}"
+        self.redact(bearer)
+        token = self.read_secret(url, self.ask(url, f"Bearer {bearer}"), "value")
+        self._subject = _read_subject(token)
+        return token
 
     def read_secret(self, url: str, answer: Mapping[str, object], name: str) -> str:
         """Return a secret of an answer, and redact it from now on.
@@ -106,7 +131,7 @@ class Client:
             answer = None
         if status == 200 and isinstance(answer, dict):
             return answer
-        raise _error(url, *explain_refusal(status, answer, self.subject, self._redactor.redact))
+        raise _error(url, *explain_refusal(status, answer, self._subject, self._redactor.redact))
 
     def _attempt(self, url: str, send: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
         try:
@@ -120,6 +145,20 @@ class Client:
             ) from error
         except https.HttpsError as error:
             raise _error(url, *_FAILURES.get(error.failure, (error.failure, ""))) from error
+
+
+def _read_subject(token: str) -> str:
+    """Read the claim that identifies the job, such as ``repo:octo/app:ref:refs/heads/main``.
+
+    The signature is not verified: the subject is only shown in error messages.
+    """
+    try:
+        # More padding than it needs does no harm, and JWTs have none.
+        claims = json_.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+    except (ValueError, IndexError, RecursionError):
+        return ""
+    subject = claims.get("sub") if isinstance(claims, dict) else None
+    return subject if isinstance(subject, str) else ""
 
 
 def _send(

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 from chainloop_smtp.errors import DeliveryError, Problem, missing_library
 from chainloop_smtp.model.settings import OAuth2
-from chainloop_smtp.token import identity
 from chainloop_smtp.token.endpoint import Client
 
 _ENDPOINT = "https://oauth2.googleapis.com/token"
@@ -62,9 +61,7 @@ def _sign_remotely(
     client: Client, oauth2: OAuth2, claims: Mapping[str, object], environ: Mapping[str, str]
 ) -> str:
     """Exchange the job's identity for a cloud token (RFC 8693), by which Google signs a JWT."""
-    job_token = identity.fetch_job_token(
-        client, environ, f"https://iam.googleapis.com/{oauth2.tenant}"
-    )
+    job_token = client.fetch_job_token(environ, f"https://iam.googleapis.com/{oauth2.tenant}")
     cloud_token = client.fetch_token(
         _EXCHANGE_URL,
         {
