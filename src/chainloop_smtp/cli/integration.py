@@ -13,7 +13,7 @@ from chainloop_smtp.errors import OptionsError, Problem, nearest_hint, quoted, q
 from chainloop_smtp.model.entries import Configuration, Entry, RegistrationEntry
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration import editing
-from chainloop_smtp.secrets.pem import as_pem
+from chainloop_smtp.secrets import as_pem
 
 _PATHS = ("tls-ca-file", "tls-client-cert", "tls-client-key", "template-dir")
 

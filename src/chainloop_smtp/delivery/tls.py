@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model.settings import Transport
-from chainloop_smtp.secrets.pem import as_pem
+from chainloop_smtp.secrets import as_pem
 
 _LARGEST = 16 * 1024 * 1024  # bytes; all public authorities are 0.2 MiB
 _PEM_ITSELF = "The PEM text itself can be given too."

@@ -53,7 +53,7 @@ from chainloop_smtp.options.transport import (
     proxy_secrets,
     service_account_keys,
 )
-from chainloop_smtp.secrets.pem import private_keys
+from chainloop_smtp.secrets import private_keys
 
 __all__ = [
     "ABOUT_THE_RUN",

@@ -3,10 +3,11 @@
 A secret shows up in the form it was sent in, or in whatever form it got on the way: plain, escaped
 for HTML, JSON or a URL, in base64 at any offset, in hexadecimal, whole or cut. `masks` lists forms
 for a runner to hide, `Redactor` replaces them in a text, and `chainloop_smtp.secrets.readings`
-searches a mail for them.
+searches a mail for them. `as_pem` mends a key or certificate that lost its line breaks on the way.
 """
 
 import base64
+import binascii
 import json
 import re
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ SHORTEST = 4  # octets; anything shorter is found in every text
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{8,}")
 _PIECE = 6  # octets of a secret that are enough to recognize it
 _PIECES = 32  # of each secret; every reply is searched for all of them
+
+# PEM (RFC 7468), which some options take in place of a path.
+_PEM_BASE64 = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=\s]*")
+_PEM_BLOCK = re.compile(
+    r"-----BEGIN ([A-Z0-9 ]{1,40})-----((?:[^-]|-(?!----))*)-----END \1-----\s*"
+)
+_PEM_WIDTH = 64  # characters of a line (RFC 7468 section 2)
 
 
 class Redactor:
@@ -73,6 +81,36 @@ def masks(user: str, secret: str) -> list[str]:
     return list(dict.fromkeys(form for form in forms if len(form.strip()) >= SHORTEST))
 
 
+def as_pem(text: str) -> str:
+    r"""Return the text as OpenSSL reads it; empty when it is not PEM, and so a path.
+
+    A secret often loses its line breaks: they arrive as ``\n``, as blanks, or the whole in base64.
+    """
+    if _PEM_BASE64.fullmatch(text):
+        try:
+            text = base64.b64decode("".join(text.split())).decode("utf-8", "replace")
+        except binascii.Error:
+            return ""
+    if "-----BEGIN " not in text:
+        return ""
+    text = text.replace("\\r", "").replace("\\n", "\n")
+    return _PEM_BLOCK.sub(lambda block: _pem_block(block[1], block[2]), text).lstrip()
+
+
+def private_keys(text: str) -> tuple[str, ...]:
+    """Return the secrets in a text that holds private keys; none when it holds no key.
+
+    These are the keys without their first and last lines, which are no secret; and the text itself
+    when it is one line, or when its key is cut off.
+    """
+    pem = as_pem(text)
+    if "PRIVATE KEY-----" not in pem:
+        return ()
+    blocks = [(block[1], block[2]) for block in _PEM_BLOCK.finditer(pem)]
+    keys = [body.strip() for label, body in blocks if label.endswith("PRIVATE KEY")]
+    return (*keys, *((text,) if not keys or "\n" not in text else ()))
+
+
 def _spellings(secret: bytes) -> Iterator[str]:
     """Plain, and escaped for JSON, HTML and URLs."""
     plain = secret.decode("utf-8", "replace")
@@ -107,3 +145,12 @@ def _inside_base64(octets: bytes) -> list[str]:
         whole = (before + len(octets)) * 8 // 6
         found.append(text[(0, 2, 3)[before] : whole])
     return found
+
+
+def _pem_block(label: str, body: str) -> str:
+    # A colon means headers, which an encrypted key has (RFC 1421); where their lines end is lost.
+    if ":" not in body:
+        bare = "".join(body.split())
+        lines = [bare[at : at + _PEM_WIDTH] for at in range(0, len(bare), _PEM_WIDTH)]
+        body = "\n".join(("", *lines, ""))
+    return f"\n-----BEGIN {label}-----{body}-----END {label}-----\n"

@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model.checks import Trust
-from chainloop_smtp.secrets.pem import as_pem
+from chainloop_smtp.secrets import as_pem
 from chainloop_smtp.signature import keys
 from chainloop_smtp.signature.chain import format_issuer, format_subject, is_issued_by
 
