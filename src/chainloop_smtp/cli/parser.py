@@ -1,7 +1,7 @@
-"""Words of the command line -> Namespace. argparse, with errors like those of any other option."""
+"""Words of the command line -> Namespace; each input -> its line in ``--help``. Uses argparse."""
 
 import argparse
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn
 
@@ -13,6 +13,34 @@ Group = argparse._SubParsersAction  # noqa: SLF001
 Flags = argparse._ActionsContainer  # noqa: SLF001
 
 _COLUMN = 31  # where the texts of --help begin
+# The inputs that have a line in --help: what stands for the value, and a text that fits.
+_USUAL = {
+    "host": ("HOST", "name or IP address of the mail server"),
+    "port": ("PORT", "usually 587 (STARTTLS) or 465 (implicit TLS)"),
+    "user": ("NAME", "login name; a relay without login: --auth none"),
+    "password": ("", "password, or --password-stdin"),
+    "from": ("ADDRESS", "sender, with or without a display name"),
+    "to": ("ADDRESSES", "recipients, separated by commas"),
+    "cc": ("ADDRESSES", "further recipients, shown in the mail"),
+    "bcc": ("ADDRESSES", "more recipients, not shown in the mail"),
+    "attestation": ("FILE", "what chainloop printed; - is standard input"),
+    "workflow-run-id": ("ID", "or the id of a Chainloop run"),
+    "trusted-root": ("FILE", "trusted signers: CA certificates, in PEM"),
+    "previous-attestation": ("FILE", "an earlier one, to compare with"),
+    "job-status": ("WORD", "result of the job, such as success or failure"),
+    "subject": ("TEMPLATE", "the subject, in Jinja2"),
+    "attach": ("WHAT", "attestation, report, or files"),
+    "tls": ("MODE", "auto, starttls, implicit or none"),
+    "tls-ca-file": ("FILE", "certificate authorities to trust, in PEM"),
+    "auth": ("MECHANISM", "auto, none, or one such as plain"),
+    "oauth2-provider": ("NAME", "microsoft or google: a token, no password"),
+    "proxy": ("URL", "http:// or socks5://"),
+    "deadline": ("SECONDS", "for everything that touches the network"),
+    "send-on": ("WHEN", "such as always, failed, violated"),
+    "config": ("FILE", "registrations and attachments, for many mails"),
+    "dry-run": ("", "write the mail without connecting"),
+    "output-dir": ("FOLDER", "for the mail and its receipt"),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,15 +87,12 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """As argparse's, with the inputs group by group: the usual ones, or all at length."""
-        from chainloop_smtp.cli import usage
-
         for first in self._inputs if self.is_whole else self._usual_groups:
             group = self.add_argument_group(options.GROUPS[first])
             # Only shown: the flags themselves are there already.
-            group._group_actions += [  # noqa: SLF001
-                _shown(line.flag, line.value, line.text)
-                for line in usage.describe(self._inputs[first], is_whole=self.is_whole)
-            ]
+            group._group_actions += _help_lines(  # noqa: SLF001
+                self._inputs[first], is_whole=self.is_whole
+            )
         # What every command has comes last.
         self._action_groups.remove(self._optionals)
         self._action_groups.append(self._optionals)
@@ -163,7 +188,26 @@ def _stray_words(unknown: Sequence[str]) -> Problem:
     return Problem("arguments", f"{word} to no flag", "Put a value with spaces in quotes.")
 
 
-def _shown(flag: str, value: str, text: str) -> argparse.Action:
+def _help_lines(names: Iterable[str], *, is_whole: bool) -> Iterator[argparse.Action]:
+    """Describe the inputs of one group: each at length, or the usual ones in a line each."""
+    others = []
+    for name in names:
+        given = options.BY_NAME[name]
+        flag = options.variable_of(name) if given.is_secret else f"--{name}"
+        value, text = _USUAL.get(name, ("VALUE", ""))
+        if is_whole:
+            text = given.plain_help
+        elif not text:
+            others.append(flag)
+            continue
+        is_switch = given.default == "false"
+        default = f" [{given.default}]" if given.default and not is_switch else ""
+        yield _help_line(flag, "" if is_switch else value, text + default)
+    if others:
+        yield _help_line("also", "", " ".join(others))
+
+
+def _help_line(flag: str, value: str, text: str) -> argparse.Action:
     """Make a line of a group; one that is no flag looks like a positional argument."""
     is_flag = flag.startswith("-")
     return argparse.Action(
