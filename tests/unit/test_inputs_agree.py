@@ -9,7 +9,7 @@ import yaml
 
 import generate
 from chainloop_smtp import options
-from chainloop_smtp.cli.send import StepOutputs
+from chainloop_smtp.cli.send import OUTPUTS
 
 ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
@@ -67,4 +67,4 @@ def test_secrets_are_what_a_login_is_made_of() -> None:
 
 
 def test_the_actions_outputs_are_those_that_a_run_sets() -> None:
-    assert list(ACTION["outputs"]) == list(StepOutputs().texts())
+    assert list(ACTION["outputs"]) == list(OUTPUTS)

@@ -203,7 +203,7 @@ class Server:
             early: A connection that is on its way already.
         """
         if failure := self._log_in():
-            return replace(_entered(result), failure=failure)
+            return replace(entered(result), failure=failure)
         (result,) = self._deliver([result], early)
         return result
 
@@ -276,7 +276,7 @@ class Server:
         delivery = merge_deliveries(result.mail, under_way.parts)
         failure = failure_of(delivery, result.route.options.require)
         self._last_failure = failure or self._last_failure
-        result = _entered(replace(result, delivery=delivery, failure=failure))
+        result = entered(replace(result, delivery=delivery, failure=failure))
         self._ended.append(without_content(result))
 
     def _drained(self) -> Iterator[RouteResult]:
@@ -293,7 +293,7 @@ def _is_reached(mailbox: str, reached: frozenset[str]) -> bool:
     return state_file.digest_of(mailbox) in reached
 
 
-def _entered(result: RouteResult) -> RouteResult:
+def entered(result: RouteResult) -> RouteResult:
     """The same with its delivery's entry of the receipt."""
     entry = outbox.receipt_entry(result.route.options.registration, result.delivery)
     return replace(result, entries=(*result.entries, entry))

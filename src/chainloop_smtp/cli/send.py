@@ -22,55 +22,29 @@ from chainloop_smtp.delivery import EarlyConnection
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem
 from chainloop_smtp.model.checks import SignatureStatus, Trust
 from chainloop_smtp.model.facts import RunFacts
-from chainloop_smtp.model.frozen import dataclass
-from chainloop_smtp.model.mail import Delivery
 from chainloop_smtp.model.settings import Lookup, Options, RunSelection, Tls, mailbox_key
 
 _NOBODY = "there are no recipients: the people looked up are not known, or are bots"
 
+OUTPUTS = {
+    "sent": "false",
+    "skipped": "",
+    "outcome": "",
+    "policy-status": "",
+    "digest": "",
+    "signature": "",
+    "message-id": "",
+    "accepted": "[]",
+    "refused": "[]",
+    "attempts": "0",
+    "eml": "",
+    "receipt": "",
+}
+"""The Action's outputs, as they stand until something happens.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepOutputs:
-    """The Action's outputs; at first as they stand until something happens.
-
-    Where several runs are mailed, each text about one run or mail has one line for each run, in
-    their order.
-
-    Attributes:
-        skipped: Why no mail is sent on purpose; empty where one is, or should be.
-        eml: Path of the mail.
-        receipt: Path of the receipt.
-    """
-
-    sent: bool = False
-    skipped: str = ""
-    outcome: str = ""
-    policy_status: str = ""
-    digest: str = ""
-    signature: str = ""
-    message_id: str = ""
-    accepted: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-    attempts: int = 0
-    eml: str = ""
-    receipt: str = ""
-
-    def texts(self) -> dict[str, str]:
-        """Return what the workflow reads: every output by its name, as text."""
-        return {
-            "sent": "true" if self.sent else "false",
-            "skipped": self.skipped,
-            "outcome": self.outcome,
-            "policy-status": self.policy_status,
-            "digest": self.digest,
-            "signature": self.signature,
-            "message-id": self.message_id,
-            "accepted": json.dumps(self.accepted),
-            "refused": json.dumps(self.refused),
-            "attempts": str(self.attempts),
-            "eml": self.eml,
-            "receipt": self.receipt,
-        }
+Where several runs are mailed, each text about one run or mail has one line for each run, in their
+order.
+"""
 
 
 def send(run: Run) -> int:
@@ -82,7 +56,7 @@ def send(run: Run) -> int:
             raise AttestationError(*step.unverified, title="The signature is not verified")
         return code
     finally:
-        run.console.outputs(step.outputs.texts())
+        run.console.outputs(step.outputs)
 
 
 class _Step:
@@ -95,7 +69,7 @@ class _Step:
     """
 
     def __init__(self, run: Run) -> None:
-        self.outputs = StepOutputs()
+        self.outputs = dict(OUTPUTS)
         self.unverified: list[Problem] = []
         self._run = run
         self._runs: list[tuple[str, str, str, str]] = []
@@ -106,7 +80,7 @@ class _Step:
         path = routes.file_of(run, inputs)
         every = routes.read(run, inputs, path)
         if not every and routes.is_fork(run):
-            self.outputs = replace(self.outputs, skipped=routes.NO_SECRETS)
+            self.outputs["skipped"] = routes.NO_SECRETS
             routes.notice_fork(run, "no mail is sent")
             return 0
         parsed = run.validated(inputs, is_whole=False) if path else every[0].options
@@ -146,18 +120,12 @@ class _Step:
                 )
                 for route, label in zip(every, _labels(every), strict=True)
             ]
-        outcomes, statuses, digests, signatures = map("\n".join, zip(*self._runs, strict=True))
-        self.outputs = replace(
-            self.outputs,
-            outcome=outcomes,
-            policy_status=statuses,
-            digest=digests,
-            signature=signatures,
-        )
+        names = ("outcome", "policy-status", "digest", "signature")
+        self.outputs |= zip(names, map("\n".join, zip(*self._runs, strict=True)), strict=True)
         return planned
 
     def _skip(self, reason: str) -> int:
-        self.outputs = replace(self.outputs, skipped=reason)
+        self.outputs["skipped"] = reason
         self._run.console.notice("skipped", f"No mail is sent: {reason}.")
         return 0
 
@@ -180,19 +148,19 @@ class _Step:
             server = deliver.Server(run, [planned], folder, earlier, deliver.Stop())
             result = server.remaining(server.render(planned))
             if not result.mail.recipients:
-                self.outputs = replace(self.outputs, skipped=_NOBODY)
+                self.outputs["skipped"] = _NOBODY
                 run.console.warning("no recipients", f"No mail is sent: {_NOBODY}.")
                 return 0
             if result.skipped and not parsed.dry_run:
                 return self._skip(f"this mail was {result.skipped}")
-            self.outputs = replace(self.outputs, message_id=result.mail.message_id)
+            self.outputs["message-id"] = result.mail.message_id
             result = server.write(result)
-            self.outputs = replace(self.outputs, eml=result.eml)
+            self.outputs["eml"] = result.eml
             run.console.say(result.mail.subject)
             if parsed.dry_run:
                 entry = outbox.receipt_entry(parsed.registration, result.delivery)
                 where = f"The mail: {result.eml}"
-                return self._end_dry_run([planned], folder, [entry], result.mail.summary, where)
+                return self._end_dry_run(folder, [entry], result.mail.summary, where)
             if parsed.transport.tls is Tls.NONE:
                 run.console.warning(
                     "no TLS", "The mail is sent without encryption, because tls is none."
@@ -216,7 +184,7 @@ class _Step:
         if not (wanted or path):
             return self._skip("; ".join(dict.fromkeys(each.decision.reason for each in every)))
         if not wanted:
-            self.outputs = replace(self.outputs, skipped=f"no attachment in {path} applies")
+            self.outputs["skipped"] = f"no attachment in {path} applies"
             summary.warn_none_applies(run, every, path)
             return 0
         folder = run.folder(parsed)
@@ -253,38 +221,35 @@ class _Step:
         schedule = Schedule(run, parsed, every, plan)
         if not schedule.run_ids:
             run.console.say("No run has ended since the last time.")
-            self.outputs = replace(self.outputs, skipped="no run has ended since the last time")
+            self.outputs["skipped"] = "no run has ended since the last time"
             return 0
         folder = run.folder(parsed)
         if parsed.dry_run:
             mails = [each for _, planned in schedule.planned() for each in planned]
             code = self._dry_run_many(mails, folder) if mails else 0
         else:
-            code = self._finish(schedule.send(folder), folder, "these runs need no mail")
+            results = schedule.send(folder)
+            code = (
+                self._finish(results, folder) if results else self._skip("these runs need no mail")
+            )
         if schedule.is_interrupted:
             return INTERRUPTED
         if schedule.unread:
-            self.outputs = replace(self.outputs, sent=False)
+            self.outputs["sent"] = "false"
             raise schedule.unread
         return code
 
-    def _finish(self, results: Sequence[RouteResult], folder: Path, nothing: str = "") -> int:
-        """Say what became of many mails: in the log, the outputs, the receipt and the summary.
-
-        Args:
-            nothing: Why there is no result, where that may be.
-        """
+    def _finish(self, results: Sequence[RouteResult], folder: Path) -> int:
+        """Say what became of many mails: in the log, the outputs, the receipt and the summary."""
         from chainloop_smtp.cli import deliver, summary
 
         run = self._run
-        if not results:
-            return self._skip(nothing)
         summary.warn_nobody(run, results, deliver.NOBODY)
         required = [each for each in results if each.failure and each.route.options.fail_on_error]
         if not any(each.delivery.accepted or each.failure for each in results):
             is_nobody = any(each.skipped == deliver.NOBODY for each in results)
             skipped = deliver.NOBODY if is_nobody else "everything was sent before"
-            self.outputs = replace(self.outputs, skipped=skipped)
+            self.outputs["skipped"] = skipped
         is_sent = any(each.delivery.accepted for each in results) and not required
         self._record(results, folder, is_sent=is_sent)
         run.console.summary(summary.of_many(results))
@@ -294,38 +259,23 @@ class _Step:
     def _dry_run_many(self, every: Planned, folder: Path) -> int:
         """Show the decisions as a table, and leave the mails as files."""
         from chainloop_smtp.cli import deliver, summary
-        from chainloop_smtp.cli.rendering import Renderer
 
-        results: list[RouteResult] = []
-        renderer = Renderer(self._run, every[0].report)
-        for each in every:
-            if each.decision.applies and not each.route.missing:
-                renderer = renderer.of(each.report)
-                mail = renderer.mail(each)
-                eml = outbox.write_mail(
-                    folder, mail, keeps_others=bool(each.report.facts.job.run_id)
-                )
-                mail = replace(mail, stem=eml.stem)
-                untried = Delivery(mail=mail, results=())
-                entry = outbox.receipt_entry(each.route.options.registration, untried)
-                result = RouteResult(planned=each, delivery=untried, eml=str(eml), entries=(entry,))
-                results.append(deliver.without_content(result))
+        server = deliver.Server(self._run, every, folder, {}, deliver.Stop())
+        results = [
+            deliver.without_content(deliver.entered(server.write(server.render(each))))
+            for each in every
+            if each.decision.applies and not each.route.missing
+        ]
         self._set_mails(results)
         summary.log_decisions(self._run, every)
         where = f"The mails: {folder}" if results else "There is no mail."
         table = f"{summary.of_decisions(every)}\n"
         entries = [entry for each in results for entry in each.entries]
         evidence = "\n".join(summary.evidence(results))
-        return self._end_dry_run(every, folder, entries, evidence, where, table)
+        return self._end_dry_run(folder, entries, evidence, where, table)
 
     def _end_dry_run(
-        self,
-        every: Planned,
-        folder: Path,
-        entries: Sequence[Entry],
-        evidence: str,
-        where: str,
-        table: str = "",
+        self, folder: Path, entries: Sequence[Entry], evidence: str, where: str, table: str = ""
     ) -> int:
         """Write the receipt and the summary of what would be sent.
 
@@ -334,9 +284,9 @@ class _Step:
             where: Says where the mails are.
             table: Markdown behind the evidence.
         """
-        self.outputs = replace(self.outputs, skipped="dry run")
-        receipt = outbox.write_receipt(folder, entries, every[0].report.facts.now)
-        self.outputs = replace(self.outputs, receipt=str(receipt))
+        self.outputs["skipped"] = "dry run"
+        receipt = outbox.write_receipt(folder, entries, self._run.now(is_dry_run=True))
+        self.outputs["receipt"] = str(receipt)
         outbox.write_summary(folder, evidence)
         self._run.console.say(f"Dry run: nothing was sent. {where}")
         self._run.console.summary(f"{evidence}\n{table}_Dry run: no mail was sent._")
@@ -345,13 +295,13 @@ class _Step:
     def _record(self, results: Sequence[RouteResult], folder: Path, *, is_sent: bool) -> None:
         """Set the outputs, and write the receipt."""
         self._set_mails(results)
-        self.outputs = replace(
-            self.outputs,
-            sent=is_sent,
-            accepted=_each_once(name for each in results for name in each.delivery.accepted),
-            refused=_each_once(one.recipient for each in results for one in each.delivery.refused),
-            attempts=max(each.delivery.attempts for each in results),
-        )
+        deliveries = [each.delivery for each in results]
+        self.outputs |= {
+            "sent": "true" if is_sent else "false",
+            "accepted": _json_list(name for each in deliveries for name in each.accepted),
+            "refused": _json_list(one.recipient for each in deliveries for one in each.refused),
+            "attempts": str(max(each.attempts for each in deliveries)),
+        }
         entries = [entry for each in results for entry in each.entries]
         try:
             receipt = outbox.write_receipt(folder, entries, self._run.now())
@@ -359,7 +309,7 @@ class _Step:
             # What became of the mails is what counts, and is said below.
             self._run.console.warning("no receipt", str(error))
         else:
-            self.outputs = replace(self.outputs, receipt=str(receipt))
+            self.outputs["receipt"] = str(receipt)
 
     def _set_mails(self, results: Iterable[RouteResult]) -> None:
         """Set the outputs on the first mail of each run."""
@@ -367,11 +317,8 @@ class _Step:
         for each in results:
             if each.mail.message_id:
                 first.setdefault(each.planned.report.number, each)
-        self.outputs = replace(
-            self.outputs,
-            message_id="\n".join(each.mail.message_id for each in first.values()),
-            eml="\n".join(each.eml for each in first.values()),
-        )
+        self.outputs["message-id"] = "\n".join(each.mail.message_id for each in first.values())
+        self.outputs["eml"] = "\n".join(each.eml for each in first.values())
 
 
 def _about(facts: RunFacts) -> tuple[str, str, str, str]:
@@ -421,12 +368,12 @@ def _lookups(every: Iterable[Route]) -> set[Lookup]:
     return {lookup for each in every for _, lookup in each.options.lookups}
 
 
-def _each_once(addresses: Iterable[str]) -> tuple[str, ...]:
+def _json_list(addresses: Iterable[str]) -> str:
     """Each mailbox once, in its first spelling."""
     spellings: dict[str, str] = {}
     for each in addresses:
         spellings.setdefault(mailbox_key(each), each)
-    return tuple(spellings.values())
+    return json.dumps(list(spellings.values()))
 
 
 def _end(results: Sequence[RouteResult], failure: Failure | None) -> int:
