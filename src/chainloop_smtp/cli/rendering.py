@@ -1,5 +1,6 @@
 """A run's report and a route's options -> its mail. What several mails share is made once."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -53,16 +54,15 @@ class Renderer:
             note = f"{note} Redirected: it would have gone to {whom}.".strip()
         # Answers and header fields are no part of what the mail says.
         key = (replace(parsed.composition, reply_to=(), headers=()), note, templates)
-        rendered = self._rendered.get(key)
-        if rendered is None:
-            rendered = self._render(parsed, templates, note)
-            self._rendered.keep(key, rendered)
+        rendered = self._rendered.get(key, lambda: self._render(parsed, templates, note))
         message_id = message.message_id(
             facts.job,
             parsed,
             content=rendered.digest,
             # Made of the facts alone, it is the same the next time.
-            entropy=b"" if self._report.is_scheduled else self._entropy(),
+            entropy=b""
+            if self._report.is_scheduled
+            else run.entropy(is_dry_run=self._report.is_dry_run),
             route_id=route.id,
         )
         composed = message.compose(rendered, parsed, message_id=message_id)
@@ -70,17 +70,13 @@ class Renderer:
         stem = outbox.file_stem(composed.subject, run_id, planned.label)
         return replace(composed, intended=intended, stem=stem)
 
-    def _entropy(self) -> bytes:
-        return self._run.entropy(is_dry_run=self._report.is_dry_run)
-
     def _render(self, parsed: Options, templates: Templates, note: str) -> message.RenderedParts:
         composition = parsed.composition
         # The report, which is one of them, shows as much of the environment as the mail.
-        key = (composition.enclosures, composition.env_values)
-        enclosed = self._enclosed.get(key)
-        if enclosed is None:
-            enclosed = _enclosed(self._run, self._report, composition)
-            self._enclosed.keep(key, enclosed)
+        enclosed = self._enclosed.get(
+            (composition.enclosures, composition.env_values),
+            lambda: _enclosed(self._run, self._report, composition),
+        )
         try:
             return message.render(
                 self._clean_facts, parsed, note=note, enclosed=enclosed, templates=templates
@@ -99,16 +95,12 @@ class _Recent(Generic[Value]):
     def __init__(self) -> None:
         self._values: dict[object, Value] = {}
 
-    def get(self, key: object) -> Value | None:
-        value = self._values.pop(key, None)
-        if value is not None:
-            self._values[key] = value
-        return value
-
-    def keep(self, key: object, value: Value) -> None:
+    def get(self, key: object, make: Callable[[], Value]) -> Value:
+        value = self._values.pop(key) if key in self._values else make()
         self._values[key] = value
         if len(self._values) > _KEPT:
             del self._values[next(iter(self._values))]
+        return value
 
 
 # --- attachments -------------------------------------------------------------------------------
