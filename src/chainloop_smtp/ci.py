@@ -9,7 +9,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import TextIO
 
 from chainloop_smtp.errors import ChainloopSmtpError, Problem
@@ -74,6 +75,31 @@ class Console:
     def aside(self, text: str) -> None:
         """Print a line for people, apart from what a program may read."""
         _print(plain(self._public(text)), self._stderr)
+
+    def table(
+        self, head: Sequence[str], rows: Iterable[Sequence[str]], *, is_framed: bool = True
+    ) -> None:
+        """Print columns as wide as need be; a cell of several lines makes its row as high.
+
+        Args:
+            is_framed: In the frame that Chainloop draws, so that the two can be compared.
+        """
+        table = [[cell.split("\n") for cell in row] for row in (head, *rows)]
+        widths = [
+            max(len(line) for cell in column for line in cell)
+            for column in zip(*table, strict=True)
+        ]
+        rules = ["─" * (width + 2) for width in widths]
+        rule = f"┌{'┬'.join(rules)}┐"
+        for row in table:
+            if is_framed:
+                self.say(rule)
+                rule = f"├{'┼'.join(rules)}┤"
+            for line in zip_longest(*row, fillvalue=""):
+                cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+                self.say(f"│ {' │ '.join(cells)} │" if is_framed else "  ".join(cells))
+        if is_framed:
+            self.say(f"└{'┴'.join(rules)}┘")
 
     def data(self, text: str) -> None:
         """Print one JSON document for a program to read (``-o json``).

@@ -166,4 +166,4 @@ def _print(run: Run, file: Configuration, attachments: Sequence[AttachmentEntry]
                 each.created_at,
             )
         )
-    integration.draw_table(run, _HEAD, rows)
+    run.console.table(_HEAD, rows)

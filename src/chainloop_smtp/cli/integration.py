@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
-from itertools import zip_longest
 from pathlib import Path
 from typing import cast
 
@@ -33,7 +32,7 @@ def available(run: Run) -> int:
         run.console.data(json.dumps([item], indent=3))
     else:
         head = ("NAME", "VERSION", "MATERIAL REQUIREMENT", "DESCRIPTION")
-        draw_table(run, head, [(plugin.id, plugin.version, "None", plugin.description)])
+        run.console.table(head, [(plugin.id, plugin.version, "None", plugin.description)])
     return 0
 
 
@@ -51,7 +50,7 @@ def describe(run: Run) -> int:
     )
     for title, schema in schemas:
         run.console.say(f"\n{title} inputs")
-        draw_table(run, ("FIELD", "TYPE", "REQUIRED", "DESCRIPTION"), _fields(schema))
+        run.console.table(("FIELD", "TYPE", "REQUIRED", "DESCRIPTION"), _fields(schema))
     for title, schema in schemas if run.arguments.full else ():
         run.console.say(f"\n{title} JSON schema\n{json.dumps(schema, indent=2)}")
     return 0
@@ -159,41 +158,6 @@ def config_cell(inputs: Mapping[str, str]) -> str:
 def created_at(run: Run) -> str:
     """The current time as the file has it (RFC 3339, UTC, to the second)."""
     return run.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def print_table(run: Run, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """Columns as wide as they need be; a cell of several lines makes its row as high."""
-    for row in _laid_out((head, *rows)):
-        for line in row:
-            run.console.say("  ".join(line))
-
-
-def draw_table(run: Run, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """As `print_table`, in the frame that Chainloop draws, so that the two can be compared."""
-    table = _laid_out((head, *rows))
-    rules = ["─" * (len(cell) + 2) for cell in table[0][0]]
-    run.console.say(f"┌{'┬'.join(rules)}┐")
-    for number, row in enumerate(table):
-        if number:
-            run.console.say(f"├{'┼'.join(rules)}┤")
-        for line in row:
-            run.console.say(f"│ {' │ '.join(line)} │")
-    run.console.say(f"└{'┴'.join(rules)}┘")
-
-
-def _laid_out(rows: Iterable[tuple[str, ...]]) -> list[list[list[str]]]:
-    """The lines of each row, each of cells as wide as their column."""
-    table = [[cell.split("\n") for cell in row] for row in rows]
-    widths = [
-        max(len(line) for cell in column for line in cell) for column in zip(*table, strict=True)
-    ]
-    return [
-        [
-            [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-            for line in zip_longest(*row, fillvalue="")
-        ]
-        for row in table
-    ]
 
 
 def warn_of_paths(run: Run, entry: Mapping[str, editing.Value]) -> None:

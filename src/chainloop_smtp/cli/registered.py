@@ -221,4 +221,4 @@ def _print(run: Run, registrations: Sequence[RegistrationEntry]) -> None:
         )
         for each in registrations
     ]
-    integration.draw_table(run, _HEAD, rows)
+    run.console.table(_HEAD, rows)

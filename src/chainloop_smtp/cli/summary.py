@@ -144,15 +144,12 @@ def failure_of_many(failed: Sequence[RouteResult], total: int) -> Failure:
 
 def log_decisions(run: Run, every: Planned) -> None:
     """Print every planned mail's place, registration, recipients and decision."""
-    # Imported here: it brings PyYAML, which a single mail does without.
-    from chainloop_smtp.cli.integration import print_table
-
     head = (_kind(every).upper(), "TO", "DECISION")
     if any(each.route.place for each in every):
         rows = [(each.route.place, *_row(each)) for each in every]
-        print_table(run, ("ATTACHMENT", *head), rows)
+        run.console.table(("ATTACHMENT", *head), rows, is_framed=False)
     else:
-        print_table(run, head, [_row(each) for each in every])
+        run.console.table(head, [_row(each) for each in every], is_framed=False)
 
 
 def of_decisions(every: Planned) -> str:
