@@ -14,7 +14,6 @@ from chainloop_smtp.model.checks import Check, CheckResult
 from chainloop_smtp.model.facts import ListedRun
 from chainloop_smtp.source import command
 
-LIMIT = 1 << 20
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
 
 
@@ -42,7 +41,7 @@ NOT_THERE = (
 
 def failure(environ: dict[str, str], deadline: float = 30) -> tuple[str, str]:
     with pytest.raises(AttestationError) as caught:
-        command.describe(RUN_ID, environ, deadline, LIMIT)
+        command.describe(RUN_ID, environ, deadline)
     (problem,) = caught.value.problems
     assert problem.where == "workflow-run-id"
     return problem.why, problem.hint
@@ -54,13 +53,13 @@ def test_the_command_is_asked_for_the_run_as_json_with_chainloops_own_environmen
     environ = stand_in(
         folder, "json.dump([sys.argv[1:], os.environ['CHAINLOOP_TOKEN']], sys.stdout)"
     )
-    printed = json.loads(command.describe(RUN_ID, environ, 30, LIMIT))
+    printed = json.loads(command.describe(RUN_ID, environ, 30))
     assert printed == [["workflow", "run", "describe", "--id", RUN_ID, "-o", "json"], "t0k3n"]
 
 
 def test_a_log_on_standard_error_does_not_matter(folder: Path) -> None:
     environ = stand_in(folder, "print('INF hello', file=sys.stderr); print('{}')")
-    assert command.describe(RUN_ID, environ, 30, LIMIT).strip() == b"{}"
+    assert command.describe(RUN_ID, environ, 30).strip() == b"{}"
 
 
 @pytest.mark.parametrize("code", [1, 3, 4])
@@ -122,10 +121,10 @@ def test_a_command_that_cannot_be_started_is_an_error(folder: Path) -> None:
 
 
 def test_more_than_the_limit_is_refused(folder: Path) -> None:
-    script = "print('{' + ' ' * (1 << 20) + '}')"
-    assert failure(stand_in(folder, script)) == ("chainloop printed more than 1 MiB", "")
-    script = "print('{' + ' ' * ((1 << 20) - 2) + '}', end='')"
-    assert len(command.describe(RUN_ID, stand_in(folder, script), 30, LIMIT)) == LIMIT
+    script = "print('{' + ' ' * (1 << 26) + '}')"
+    assert failure(stand_in(folder, script)) == ("chainloop printed more than 64 MiB", "")
+    script = "print('{' + ' ' * ((1 << 26) - 2) + '}', end='')"
+    assert len(command.describe(RUN_ID, stand_in(folder, script), 30)) == 1 << 26
 
 
 @pytest.mark.parametrize("element", ["", ".", "tools"])
@@ -141,13 +140,13 @@ def test_a_command_in_the_workspace_is_not_run(
 
 def test_inputs_in_the_environment_do_not_reach_the_command(folder: Path) -> None:
     environ = stand_in(folder, "json.dump(dict(os.environ), sys.stdout)")
-    printed = command.describe(RUN_ID, environ | {"INPUT_PASSWORD": "hunter2"}, 30, LIMIT)
+    printed = command.describe(RUN_ID, environ | {"INPUT_PASSWORD": "hunter2"}, 30)
     assert "CHAINLOOP_TOKEN" in json.loads(printed)
     assert b"hunter2" not in printed
 
 
 def listed(environ: dict[str, str], deadline: float = 30, **names: str) -> list[ListedRun]:
-    pages = command.list_runs(environ, deadline, LIMIT, **names)
+    pages = command.list_runs(environ, deadline, **names)
     return [each for page in pages for each in page]
 
 
@@ -217,7 +216,7 @@ if following: print(f'\x1b[32mINF\x1b[0m \x1b[1m--next {following}\\n\x1b[0m', f
 
 
 def test_every_page_is_read_and_no_page_before_it_is_wanted(folder: Path) -> None:
-    pages = command.list_runs(stand_in(folder, PAGES), 30, LIMIT)
+    pages = command.list_runs(stand_in(folder, PAGES), 30)
     asked = folder / "asked"
     assert not asked.exists()
     assert [each.id for each in next(pages)] == []
@@ -329,7 +328,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_recorded_run_without_its_attestation_is_described_again(
     folder: Path, answers: list[str], printed: str, number: int
 ) -> None:
-    document = command.describe(RUN_ID, counting(folder, *answers), 60, LIMIT)
+    document = command.describe(RUN_ID, counting(folder, *answers), 60)
 
     assert (document.decode().strip(), calls(folder)) == (printed, number)
 
@@ -339,7 +338,7 @@ def test_it_is_not_described_again_where_the_pause_would_outlast_the_deadline(
 ) -> None:
     monkeypatch.setattr(command, "_PAUSES", (1000.0,))
 
-    document = command.describe(RUN_ID, counting(folder, RECORDED, WHOLE), 60, LIMIT)
+    document = command.describe(RUN_ID, counting(folder, RECORDED, WHOLE), 60)
 
     assert (document.decode().strip(), calls(folder)) == (RECORDED, 1)
 

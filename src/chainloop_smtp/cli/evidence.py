@@ -255,13 +255,11 @@ def _by_chainloop(run: Run, attested: Attestation | None, parsed: Options) -> Pr
 
 def _described(run: Run, attested: Attestation, parsed: Options) -> Attestation | None:
     # Imported here: it is only for those who compare.
-    from chainloop_smtp.source import MAX_BYTES, command
+    from chainloop_smtp.source import command
 
     deadline, workflow = parsed.transport.deadline, attested.workflow
     runs = next(
-        command.list_runs(
-            run.environ, deadline, MAX_BYTES, workflow=workflow.name, project=workflow.project
-        )
+        command.list_runs(run.environ, deadline, workflow=workflow.name, project=workflow.project)
     )
     # The latest comes first, and others may have begun since this one did.
     ids = [each.id for each in runs]
@@ -269,4 +267,4 @@ def _described(run: Run, attested: Attestation, parsed: Options) -> Attestation 
     ended = (each.id for each in runs[position:] if each.state != "in progress")
     if (earlier := next(ended, None)) is None:
         return None
-    return attestation.parse(command.describe(earlier, run.environ, deadline, MAX_BYTES))
+    return attestation.parse(command.describe(earlier, run.environ, deadline))

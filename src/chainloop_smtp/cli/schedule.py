@@ -13,7 +13,7 @@ from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.model.mail import RecipientStatus
 from chainloop_smtp.model.settings import Evidence, Options, mailbox_key
-from chainloop_smtp.source import MAX_BYTES, command
+from chainloop_smtp.source import command
 from chainloop_smtp.state_file import State
 
 _BATCH = 20  # runs that are held in memory, and whose mails share their connections
@@ -50,7 +50,6 @@ class Schedule:
         pages = command.list_runs(
             run.environ,
             parsed.transport.deadline,
-            MAX_BYTES,
             workflow=parsed.workflow,
             project=parsed.project,
         )

@@ -161,13 +161,13 @@ class _Reader:
 
         with self._measure() as seconds_left:
             # The other half is for describing what is found, and for the mails.
-            return command.find_runs(job, self._environ, seconds_left / 2, MAX_BYTES)
+            return command.find_runs(job, self._environ, seconds_left / 2)
 
     def describe(self, run_id: str) -> bytes:
         from chainloop_smtp.source import command
 
         with self._measure() as seconds_left:
-            return command.describe(run_id, self._environ, seconds_left, MAX_BYTES)
+            return command.describe(run_id, self._environ, seconds_left)
 
     @contextmanager
     def _measure(self) -> Iterator[float]:

@@ -19,6 +19,7 @@ from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.model.checks import Check, CheckResult
 from chainloop_smtp.model.facts import Job, ListedRun
 from chainloop_smtp.model.runners import is_page_of
+from chainloop_smtp.source import MAX_BYTES
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP")
@@ -53,7 +54,7 @@ _SHOWN_LINES = 5
 _SHOWN_BYTES = 4096
 
 
-def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: int) -> bytes:
+def describe(run_id: str, environ: Mapping[str, str], deadline: float) -> bytes:
     """Return what ``chainloop workflow run describe --id … -o json`` prints.
 
     A successful run without its attestation is described again, a few seconds later: Chainloop
@@ -63,20 +64,19 @@ def describe(run_id: str, environ: Mapping[str, str], deadline: float, limit: in
         run_id: A UUID.
         environ: With Chainloop's own variables, such as its token; ours are taken out already.
         deadline: Seconds.
-        limit: Bytes.
 
     Raises:
         AttestationError: The command is not there, fails, or prints nothing.
     """
     arguments = ("workflow", "run", "describe", "--id", run_id, "-o", "json")
     ends_at = time.monotonic() + deadline
-    document, _ = _run_chainloop(arguments, environ, deadline, limit)
+    document, _ = _run_chainloop(arguments, environ, deadline)
     for pause in _PAUSES:
         if not _lacks_its_attestation(document) or time.monotonic() + pause >= ends_at:
             break
         time.sleep(pause)
         try:
-            document, _ = _run_chainloop(arguments, environ, ends_at - time.monotonic(), limit)
+            document, _ = _run_chainloop(arguments, environ, ends_at - time.monotonic())
         except AttestationError:
             # What it printed before is worth more than that it now fails.
             break
@@ -111,7 +111,7 @@ def verify_bundle(bundle: bytes, environ: Mapping[str, str], deadline: float) ->
         path.write_bytes(bundle)
         arguments = ("attestation", "verify", f"--bundle={path}")
         try:
-            exit_code, _, text = _start_chainloop(arguments, environ, deadline, _SHOWN_BYTES)
+            exit_code, _, text = _start_chainloop(arguments, environ, deadline)
         except AttestationError as error:
             return _verified(CheckResult.UNKNOWN, error.problems[0].why)
     message = _last_words(text)
@@ -128,19 +128,13 @@ def _verified(result: CheckResult, detail: str) -> Check:
 
 
 def list_runs(
-    environ: Mapping[str, str],
-    deadline: float,
-    limit: int,
-    *,
-    workflow: str = "",
-    project: str = "",
+    environ: Mapping[str, str], deadline: float, *, workflow: str = "", project: str = ""
 ) -> Iterator[tuple[ListedRun, ...]]:
     """List the organization's runs, newest first.
 
     Args:
         environ: As for `describe`.
         deadline: Seconds for all pages together, without what the caller does between them.
-        limit: Bytes of one page.
         workflow: Name; empty: of every workflow.
         project: Name; empty: of every project.
 
@@ -159,7 +153,7 @@ def list_runs(
         started = time.monotonic()
         page = (*arguments, *(f"--next={cursor}" for cursor in cursors[-1:] if cursor))
         try:
-            printed, log = _run_chainloop(page, environ, max(deadline, 0.001), limit)
+            printed, log = _run_chainloop(page, environ, max(deadline, 0.001))
         except AttestationError as error:
             if cursors[-1] and time.monotonic() - started >= deadline:
                 why = (
@@ -183,7 +177,7 @@ def is_installed(environ: Mapping[str, str]) -> bool:
     return _find_program("chainloop", environ) is not None
 
 
-def find_runs(job: Job, environ: Mapping[str, str], deadline: float, limit: int) -> tuple[str, ...]:
+def find_runs(job: Job, environ: Mapping[str, str], deadline: float) -> tuple[str, ...]:
     """Find the ids of the Chainloop runs that a GitHub run made, the oldest first.
 
     Chainloop cannot be asked for them, so its list is read until it is older than the GitHub run.
@@ -197,7 +191,7 @@ def find_runs(job: Job, environ: Mapping[str, str], deadline: float, limit: int)
     """
     found: list[str] = []
     now = datetime.now(UTC)
-    for page in list_runs(environ, deadline, limit):
+    for page in list_runs(environ, deadline):
         found += [each.id for each in page if is_page_of(each.url, job)]
         times = [each.created for each in page if each.created]
         age = now - min(times) if times else timedelta()
@@ -263,10 +257,10 @@ def _time(item: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _run_chainloop(
-    arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
+    arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float
 ) -> tuple[bytes, str]:
     """Return what the command prints, and the end of what it logs."""
-    exit_code, document, text = _start_chainloop(arguments, environ, deadline, limit)
+    exit_code, document, text = _start_chainloop(arguments, environ, deadline)
     message = _last_words(text)
     # Describing prints its document or fails; only pushing does both (exit codes 3 and 4).
     if exit_code:
@@ -278,8 +272,8 @@ def _run_chainloop(
         )
     if not document.strip():
         raise _error(f"chainloop printed nothing: {message}")
-    if len(document) > limit:
-        raise _error(f"chainloop printed more than {limit // 1024**2} MiB")
+    if len(document) > MAX_BYTES:
+        raise _error(f"chainloop printed more than {MAX_BYTES // 1024**2} MiB")
     return document, text
 
 
@@ -288,7 +282,7 @@ def _last_words(log: str) -> str:
 
 
 def _start_chainloop(
-    arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float, limit: int
+    arguments: tuple[str, ...], environ: Mapping[str, str], deadline: float
 ) -> tuple[int, bytes, str]:
     """Return exit code, what the command prints, and the end of what it logs."""
     program = _find_program("chainloop", environ)
@@ -300,7 +294,7 @@ def _start_chainloop(
     # nektos/act puts the inputs, the password among them, into every step's environment.
     inherited = {name: value for name, value in environ.items() if not name.startswith("INPUT_")}
     try:
-        exit_code, document, log = _run((program, *arguments), inherited, deadline, limit + 1)
+        exit_code, document, log = _run((program, *arguments), inherited, deadline, MAX_BYTES + 1)
     except subprocess.TimeoutExpired as error:
         raise _error(
             f"chainloop did not answer within {deadline:g} seconds",
