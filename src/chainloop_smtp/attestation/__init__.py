@@ -132,7 +132,8 @@ def _find_reader(node: Node, evidence: bytes) -> Callable[[Node], Attestation] |
     if node.has("envelope", "digest"):
         is_described = node.has("bundle") or node.has("policy_evaluation_status")
         if is_described or node.has("materials"):
-            return printed.read_described_attestation
+            shape = "attestation of workflow run describe -o json"
+            return partial(printed.read_described_attestation, shape=shape)
         return printed.read_old_push
     if node.has("workflowRun"):
         return printed.read_described_run

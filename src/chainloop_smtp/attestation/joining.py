@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _Facts = TypeVar("_Facts", bound="DataclassInstance")
-_Fact = TypeVar("_Fact")
 
 
 def join(first: Attestation, second: Attestation) -> Attestation:
@@ -213,13 +212,13 @@ def merge_policies(first: Policies, second: Policies) -> Policies:
     lost.
     """
     fuller, other = (first, second) if _weigh(first) >= _weigh(second) else (second, first)
+    merged = _merge_fields(first, second)
     return replace(
-        fuller,
-        reference=first.reference or second.reference,
-        suppressed_count=_first_known(fuller.suppressed_count, other.suppressed_count),
-        strategy=_first_known(first.strategy, second.strategy),
-        is_bypassed=_first_known(first.is_bypassed, second.is_bypassed),
-        is_blocked=_first_known(first.is_blocked, second.is_blocked),
+        _merge_fields(fuller, other),
+        reference=merged.reference,
+        strategy=merged.strategy,
+        is_bypassed=merged.is_bypassed,
+        is_blocked=merged.is_blocked,
         has_violations=first.has_violations or second.has_violations,
         has_gated_violations=first.has_gated_violations or second.has_gated_violations,
     )
@@ -237,10 +236,6 @@ def _weigh(policies: Policies) -> tuple[int, ...]:
         sum(violation.finding is not None for violation in violations),
         policies.evaluation_count,
     )
-
-
-def _first_known(first: _Fact | None, second: _Fact | None) -> _Fact | None:
-    return second if first is None else first
 
 
 def describe_difference(attested: Policies, stored: Policies) -> str:

@@ -132,18 +132,14 @@ def read_described_run(node: Node) -> Attestation:
     if not item.is_present:
         is_stored = described.run.state is RunState.SUCCESS
         return replace(described, is_recorded=is_stored, is_retrieved=not is_stored)
-    attested = _read_item(item, _DESCRIBED)
+    attested = read_described_attestation(item, _DESCRIBED)
     joining.check_same_run(node.get("workflowRun").get("id"), attested)
     signing = replace(attested.signing, is_verified=node.flag("verified"))
     return joining.merge(replace(attested, signing=signing), described)
 
 
-def read_described_attestation(node: Node) -> Attestation:
-    """Read the described run's ``attestation`` alone."""
-    return _read_item(node, f"attestation of {_DESCRIBED}")
-
-
-def _read_item(node: Node, shape: str) -> Attestation:
+def read_described_attestation(node: Node, shape: str) -> Attestation:
+    """Read the described run's ``attestation``."""
     digest = node.text("digest")
     listed, bad_count = materials.read_listed(node.get("materials"))
     described = Attestation(

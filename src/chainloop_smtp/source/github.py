@@ -106,7 +106,7 @@ def find_failed_steps(
         api = _Api(job, environ, token, timeout, deadline)
         jobs = _list_jobs(api, job)
         own = None if job.sender else _own_job(jobs, environ)
-        if own and job.status and _is_bad(job.status) and not _steps(own, job.status):
+        if own and job.status and _is_bad(job.status) and not _ended(own["steps"], job.status):
             time.sleep(_PAUSE)
             jobs = _list_jobs(api, job)
             own = _own_job(jobs, environ)
@@ -196,7 +196,7 @@ def _first_step(
     job: Job, listed: dict[str, Any], status: JobStatus, need: int | None
 ) -> Iterator[FailedStep]:
     """The first step that ended as the job did, where there is one."""
-    for step in _steps(listed, status)[:1]:
+    for step in _ended(listed["steps"], status)[:1]:
         page = listed["html_url"]
         yield FailedStep(
             job=str(listed["name"]),
@@ -207,10 +207,6 @@ def _first_step(
             if url_host(page) == url_host(job.server_url)
             else "",
         )
-
-
-def _steps(listed: dict[str, Any], status: JobStatus) -> list[dict[str, Any]]:
-    return _ended(listed["steps"], status)
 
 
 def _ended(listed: list[dict[str, Any]], status: JobStatus) -> list[dict[str, Any]]:
