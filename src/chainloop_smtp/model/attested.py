@@ -97,8 +97,8 @@ class Run:
         """None unless both ends are known and in order."""
         if self.started_at is None or self.finished_at is None:
             return None
-        lapse = self.finished_at - self.started_at
-        return lapse if lapse >= timedelta(0) else None
+        duration = self.finished_at - self.started_at
+        return duration if duration >= timedelta(0) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

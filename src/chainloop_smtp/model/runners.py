@@ -40,7 +40,7 @@ class CiRun:
 
 
 # Which variables hold what; the first that is set counts. Chainloop's CLI attests some of them
-# (crafter/runners/*.go), and a contract may ask for more. `sign`: the machine is of this CI.
+# (crafter/runners/*.go), and a contract may ask for more. `sign`: this CI sets it.
 # `name`: a branch or a tag, or a full ref. `request`: number of a pull or merge request.
 _VARIABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     GITHUB: {
@@ -137,7 +137,7 @@ _REQUEST = re.compile(r"(?:refs/)?(pull|merge-requests)/([0-9]+)(?:/.*)?")
 
 
 def detect(variables: Mapping[str, str]) -> str:
-    """Return Chainloop's name of the CI that the machine is of; empty: of none that is known."""
+    """Return Chainloop's name for the CI whose variables these are; empty when it is unknown."""
     for ci, names in _VARIABLES.items():
         if _pick(variables, names["sign"]):
             return ci
@@ -189,7 +189,7 @@ def _read_repository(
 
 
 def _number(url: str) -> str:
-    """Number of the run in its page's address."""
+    """The run's number in the URL of its page."""
     match = _NUMBER.search(url)
     return (match[1] or match[2]) if match else ""
 
@@ -237,13 +237,13 @@ def _read_ref(
 
 
 def _request(name: str) -> str:
-    """The full ref of a pull or merge request; empty where the name is another."""
+    """The full ref of a pull or merge request; empty when the name is not that of one."""
     match = _REQUEST.fullmatch(name)
     return f"refs/{match[1]}/{match[2]}/head" if match else ""
 
 
 def _read_fork(ci: str, variables: Mapping[str, str]) -> str:
-    """Name of the fork that the source branch is in; empty where it is the repository's own."""
+    """Name of the fork that has the source branch; empty when the repository itself has it."""
     match ci:
         case "GITLAB_PIPELINE":
             own = variables.get("CI_MERGE_REQUEST_PROJECT_URL", "")

@@ -17,7 +17,7 @@ from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.signature import keys
 from chainloop_smtp.signature.chain import UntrustedError, find_root, format_signer, format_subject
 
-# What reading a hostile certificate raises, here and there.
+# What the library raises on a hostile certificate.
 _DAMAGE = (
     ValueError,
     TypeError,
@@ -36,7 +36,7 @@ def verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
         trust: With a key where the envelope has no certificate.
     """
     with warnings.catch_warnings():
-        # Of oddities in a certificate, which the library still takes.
+        # The library warns of oddities in certificates that it accepts.
         warnings.simplefilter("ignore")
         try:
             return _verify(envelope, trust)
@@ -84,8 +84,8 @@ def _load(der: bytes) -> x509.Certificate:
 def _find_signature(key: keys.SigningKey, envelope: Envelope) -> tuple[str, bytes]:
     """Verify every signature with the one key, and return how and what the first one is.
 
-    DSSE lets others sign too, and a verifier pass over whom it does not know. Chainloop's command
-    makes one signature and looks at the first alone; one more than that is nothing that it made.
+    DSSE allows signatures of others, which a verifier may ignore. But Chainloop's command makes one
+    only, so whoever added another has changed the evidence.
 
     Raises:
         UntrustedError: One does not verify.

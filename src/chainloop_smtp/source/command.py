@@ -35,7 +35,7 @@ _GIT = {
     "LC_ALL": "C",
 }
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# The command logs "--next CURSOR" behind every page but the last one; a cursor is base64.
+# The command logs "--next CURSOR" after every page but the last; a cursor is base64.
 _NEXT = re.compile(r"--next[ =]([A-Za-z0-9+/=_-]+)")
 _RUN_NUMBER = re.compile(r"/actions/runs/([0-9]{1,18})\b")
 # https://docs.github.com/actions/reference/limits: a run, its waiting and all its attempts; and a
@@ -144,7 +144,7 @@ def list_runs(
     Raises:
         AttestationError: As for `describe`, or what is printed is not a list of runs.
     """
-    # With a sign of equality, so that no name can be a flag.
+    # With an equals sign, so that no name can be a flag.
     filters = {"--workflow": workflow, "--project": project}
     names = tuple(f"{flag}={name}" for flag, name in filters.items() if name)
     arguments = ("workflow", "run", "list", *names, f"--limit={_PAGE}", "-o", "json")

@@ -25,7 +25,7 @@ _BAD_ENDS = {
 _PAUSE = 2
 # What GitHub appends to a job's name: the values of its matrix, and the job of a called workflow.
 _SUFFIX = re.compile(r" (?:\(|/ ).*", re.DOTALL)
-# A run that was cancelled or skipped says nothing of what it would have found.
+# A run that was cancelled or skipped would have ended one way or the other.
 _SUCCESSES = {"success": True, "failure": False, "timed_out": False, "startup_failure": False}
 
 
@@ -210,7 +210,7 @@ def _first_step(
 
 
 def _ended(listed: list[dict[str, Any]], status: JobStatus) -> list[dict[str, Any]]:
-    """The jobs, or steps, that failed, or were cancelled, as one with this status did."""
+    """The jobs or steps that failed, where the status is a failure; else the cancelled ones."""
     return [each for each in listed if each["conclusion"] in _BAD_ENDS[status.is_failure]]
 
 

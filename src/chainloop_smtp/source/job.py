@@ -212,7 +212,7 @@ def _is_from_fork(pull_request: _Payload) -> bool:
 
 
 def _with_check_suite(job: Job, suite: _Payload, sha: str = "") -> Job:
-    """Take what was checked: the variables name the default branch's last commit instead."""
+    """Take the commit that was checked; the variables name the default branch's last one."""
     sha = sha or suite.text("head_sha")
     branch = suite.text("head_branch")
     return replace(job, ref=f"refs/heads/{branch}" if branch else "", sha=sha) if sha else job

@@ -19,7 +19,7 @@ from chainloop_smtp.model.mail import TemplateFile, Templates
 
 _LIST_PREFIX = "file:"
 _MAX_LIST_BYTES = 256 * 1024
-# Only behind a blank: an address may hold the sign itself.
+# Only after a blank: an address may contain the sign itself.
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 
 _NAMES_FILES = (".chainloop.yml", ".chainloop.yaml")
@@ -28,7 +28,7 @@ _MAX_NAMES_FILE_BYTES = 64 * 1024
 _TEMPLATE_SUFFIX = ".j2"
 _MAX_TEMPLATE_BYTES = 128 * 1024
 _MAX_TEMPLATES = 32
-_MAX_ENTRIES = 10_000  # a folder with more is no folder of templates
+_MAX_ENTRIES = 10_000  # a folder with more is not one of templates
 
 
 def read(name: str, workspace: str, limit: int, *, timeout: float = 0) -> bytes:

@@ -20,8 +20,8 @@ def fetch(
         timeout: Seconds for one step.
         deadline: Seconds for all of it, redirects and a dripping server included.
         limit: Bytes, after any content encoding.
-        token: A bearer token (RFC 6750), for this very URL and none that it redirects to. The same
-            goes for a login in the URL.
+        token: A bearer token (RFC 6750). Neither it nor a login in the URL is sent to where the
+            URL redirects.
 
     Raises:
         AttestationError: It cannot be fetched, or only over plain http or from another host.
@@ -74,7 +74,7 @@ def _authorize(url: str, token: str) -> str:
 
 
 def _check_same_host(where: str, url: str, target: str) -> None:
-    # Whoever named the URL trusts its host, and none that this host names.
+    # The user trusts the host of the URL, and not the hosts that it redirects to.
     if urlsplit(target).scheme != "https":
         return
     if https.host_port(url) != (other := https.host_port(target)):
@@ -93,7 +93,7 @@ def strip_secrets(url: str) -> str:
     """Strip user, password, query and fragment, which are where people put tokens."""
     try:
         parts = urlsplit(url)
-        # What is no port may be a password with a slash in it, and its rest stands in the path.
+        # An invalid port is part of a password with a slash in it, whose rest would be the path.
         _ = parts.port
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
     except ValueError:
