@@ -50,7 +50,6 @@ DOORS = {
     "cryptography": {
         "signature/chain.py",
         "signature/envelopes.py",
-        "signature/keys.py",
         "signature/trust.py",
         "token/google.py",
     },

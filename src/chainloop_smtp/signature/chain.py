@@ -1,7 +1,8 @@
 """A signer's certificate -> the trusted root at which its chain ends (RFC 5280 section 6).
 
-And the names in it, as the mail writes them: ``CN=..., O=...`` in the certificate's order. Whoever
-made a bundle chose them, so they come out printable, on one line, and not too long.
+Also which keys are strong enough, and the names in a certificate as the mail writes them: ``CN=...,
+O=...`` in its own order. Whoever made a bundle chose them, so they come out printable, on one line,
+and not too long.
 """
 
 import re
@@ -9,6 +10,8 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
@@ -19,8 +22,12 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
+_SHORTEST_RSA = 2048  # bits
+CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _LONGEST = 300  # characters of a name
 _CODE_SIGNING = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+
+SigningKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
 class UntrustedError(Exception):
@@ -145,6 +152,29 @@ _PLAIN = {
     "Forbidden signature": "a certificate is signed with an algorithm that is not accepted",
     "RSA key is too weak": "an authority's RSA key is shorter than 2048 bits",
 }
+
+
+class KeyKindError(Exception):
+    """A key does not count; the text says what it is, such as ``an RSA key of 1024 bits``."""
+
+
+def require_strong(key: PublicKeyTypes) -> SigningKey:
+    """Return a key whose signatures count.
+
+    Raises:
+        KeyKindError: They do not.
+    """
+    match key:
+        case rsa.RSAPublicKey() if key.key_size < _SHORTEST_RSA:
+            raise KeyKindError(
+                f"an RSA key of {key.key_size} bits, and at least {_SHORTEST_RSA} are required"
+            )
+        case ec.EllipticCurvePublicKey() if key.curve.name not in CURVES:
+            raise KeyKindError(f"a key on the curve {key.curve.name}, not on P-256, P-384 or P-521")
+        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey():
+            return key
+    kind = type(key).__name__.removesuffix("PublicKey")
+    raise KeyKindError(f"a key of the kind {kind}, not ECDSA, RSA or Ed25519")
 
 
 def format_subject(certificate: x509.Certificate) -> str:

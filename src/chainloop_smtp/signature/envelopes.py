@@ -1,22 +1,36 @@
 """Envelope, Trust -> SignatureCheck, where something that is trusted applies."""
 
+import hashlib
 import warnings
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from chainloop_smtp.model.attested import Envelope
 from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
-from chainloop_smtp.signature import keys
-from chainloop_smtp.signature.chain import UntrustedError, find_root, format_signer, format_subject
+from chainloop_smtp.signature.chain import (
+    CURVES,
+    KeyKindError,
+    SigningKey,
+    UntrustedError,
+    find_root,
+    format_signer,
+    format_subject,
+    require_strong,
+)
 
+# Key management services choose the hash. With each of them, a signature proves as much.
+_HASHES = (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())
 # What the library raises on a hostile certificate.
 _DAMAGE = (
     ValueError,
@@ -63,11 +77,11 @@ def _verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
         key = load_der_public_key(trust.key)
         check = SignatureCheck(status=SignatureStatus.VERIFIED)
     try:
-        strong = keys.require_strong(key)
-    except keys.KeyKindError as error:
+        strong = require_strong(key)
+    except KeyKindError as error:
         raise UntrustedError(f"the signer's key is {error}") from error
     method, signature = _find_signature(strong, envelope)
-    check = replace(check, method=method, key_fingerprint=keys.fingerprint(strong))
+    check = replace(check, method=method, key_fingerprint=_fingerprint(strong))
     return _with_timestamps(check, leaf, signature, envelope, trust)
 
 
@@ -81,7 +95,7 @@ def _load(der: bytes) -> x509.Certificate:
     return x509.load_der_x509_certificate(der)
 
 
-def _find_signature(key: keys.SigningKey, envelope: Envelope) -> tuple[str, bytes]:
+def _find_signature(key: SigningKey, envelope: Envelope) -> tuple[str, bytes]:
     """Verify every signature with the one key, and return how and what the first one is.
 
     DSSE allows signatures of others, which a verifier may ignore. But Chainloop's command makes one
@@ -94,7 +108,7 @@ def _find_signature(key: keys.SigningKey, envelope: Envelope) -> tuple[str, byte
     verified = []
     for signature in envelope.signatures:
         for candidate in _list_readings(signature):
-            if method := keys.find_method(key, candidate, message):
+            if method := _find_method(key, candidate, message):
                 verified.append((method, candidate))
                 break
     if len(verified) < len(envelope.signatures):
@@ -119,6 +133,48 @@ def _list_readings(signature: bytes) -> Iterator[bytes]:
         yield a2b_base64(signature, strict_mode=True)
     except Base64Error:
         return
+
+
+def _find_method(key: SigningKey, signature: bytes, message: bytes) -> str:
+    """Find how the key has signed the message, such as ``ECDSA P-256, SHA-256``.
+
+    Args:
+        key: It alone says of which kind the signature has to be.
+
+    Returns:
+        Empty when it has not.
+    """
+    for method, arguments in _list_methods(key):
+        try:
+            key.verify(signature, message, *arguments)
+        except InvalidSignature:
+            continue
+        return method
+    return ""
+
+
+def _fingerprint(key: SigningKey) -> str:
+    """``sha256:<hex>`` of what ``openssl pkey -pubin -outform DER`` writes."""
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def _list_methods(key: SigningKey) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The ways in which a key may have signed, each with what its `verify` takes besides."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        yield "Ed25519", ()
+        return
+    for each in _HASHES:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            yield f"ECDSA {CURVES[key.curve.name]}, {_name(each)}", (ec.ECDSA(each),)
+        else:
+            pss = padding.PSS(padding.MGF1(each), padding.PSS.AUTO)
+            for scheme, name in ((padding.PKCS1v15(), "PKCS #1 v1.5"), (pss, "PSS")):
+                yield f"RSA {key.key_size} ({name}), {_name(each)}", (scheme, each)
+
+
+def _name(algorithm: hashes.HashAlgorithm) -> str:
+    return algorithm.name.upper().replace("SHA", "SHA-")
 
 
 def _with_timestamps(

@@ -14,8 +14,13 @@ from chainloop_smtp import inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
 from chainloop_smtp.model.checks import Trust
 from chainloop_smtp.secrets import as_pem
-from chainloop_smtp.signature import keys
-from chainloop_smtp.signature.chain import format_issuer, format_subject, is_issued_by
+from chainloop_smtp.signature.chain import (
+    KeyKindError,
+    format_issuer,
+    format_subject,
+    is_issued_by,
+    require_strong,
+)
 
 _LARGEST = 1024 * 1024  # bytes; an authority's certificate has 2 kB
 _MOST = 100  # certificates
@@ -65,8 +70,8 @@ def _read_key(given: str) -> bytes:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise _error(_KEY, "contains no readable public key", _KEY_HINT) from error
     try:
-        keys.require_strong(key)
-    except keys.KeyKindError as error:
+        require_strong(key)
+    except KeyKindError as error:
         raise _error(_KEY, f"contains {error}") from error
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
@@ -133,8 +138,8 @@ def _check(certificate: x509.Certificate, *, is_authority: bool) -> None:
             "verification-key.",
         )
     try:
-        keys.require_strong(certificate.public_key())
-    except keys.KeyKindError as error:
+        require_strong(certificate.public_key())
+    except KeyKindError as error:
         raise _error(_ROOT, f"contains {format_subject(certificate)} with {error}") from error
 
 
