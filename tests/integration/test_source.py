@@ -12,8 +12,9 @@ import pytest
 from builders import cli_push, encoded, statement
 from chainloop_smtp import source
 from chainloop_smtp.errors import AttestationError, OptionsError, quoted, quoted_path
+from chainloop_smtp.model.attested import Evidence
 from chainloop_smtp.model.facts import JobResult, JobStatus
-from chainloop_smtp.model.settings import Evidence, Mailbox, Options, Registration
+from chainloop_smtp.model.settings import Mailbox, Options, Registration
 from refusal import error_of
 from website import Site, answer
 

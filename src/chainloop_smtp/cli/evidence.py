@@ -7,10 +7,10 @@ from functools import reduce
 from chainloop_smtp import attestation, difference, routing, source, verdict
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError
-from chainloop_smtp.model.attested import Attestation
+from chainloop_smtp.model.attested import Attestation, Evidence
 from chainloop_smtp.model.facts import Changes, Job, Previous, RunFacts
 from chainloop_smtp.model.frozen import dataclass
-from chainloop_smtp.model.settings import Evidence, Options, Trigger
+from chainloop_smtp.model.settings import Options, Trigger
 
 UNREAD = "The evidence of this run cannot be read; see the log of the step that sent this mail."
 _NO_ATTESTATION = "there is no attestation of an earlier run to compare with"

@@ -11,8 +11,9 @@ from chainloop_smtp.cli.routes import PlannedMail
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import OptionsError, Problem, quoted_path
+from chainloop_smtp.model.attested import Evidence
 from chainloop_smtp.model.mail import File, Mail, Part, Templates
-from chainloop_smtp.model.settings import Composition, Enclosures, Evidence, Options
+from chainloop_smtp.model.settings import Composition, Enclosures, Options
 
 _KEPT = 4  # forms of the mail, and sets of attachments; each may hold as much as one mail
 

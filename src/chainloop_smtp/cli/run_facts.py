@@ -10,7 +10,7 @@ from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.cli.evidence import attested_runs, compare, read_evidence
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import OptionsError, Problem
-from chainloop_smtp.model.attested import Attestation, Workflow
+from chainloop_smtp.model.attested import Attestation, Evidence, Workflow
 from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus, Trust
 from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
@@ -21,7 +21,7 @@ from chainloop_smtp.model.facts import (
 )
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.runners import attested_run, is_same_run
-from chainloop_smtp.model.settings import Evidence, Lookup, Mailbox, Options, RunSelection
+from chainloop_smtp.model.settings import Lookup, Mailbox, Options, RunSelection
 from chainloop_smtp.source import paths
 from chainloop_smtp.source.job import list_authors, list_commits, read_job, read_reported_run
 

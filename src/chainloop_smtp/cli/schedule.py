@@ -11,8 +11,9 @@ from chainloop_smtp.cli.results import RouteResult
 from chainloop_smtp.cli.routes import Planned, PlannedMail, Route
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.errors import AttestationError, Problem
+from chainloop_smtp.model.attested import Evidence
 from chainloop_smtp.model.mail import RecipientStatus
-from chainloop_smtp.model.settings import Evidence, Options, mailbox_key
+from chainloop_smtp.model.settings import Options, mailbox_key
 from chainloop_smtp.source import command
 from chainloop_smtp.state_file import State
 

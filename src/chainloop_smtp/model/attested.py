@@ -1,4 +1,4 @@
-"""One Chainloop run, as its evidence tells it."""
+"""Evidence, and what it says of one Chainloop run."""
 
 import re
 from dataclasses import field
@@ -9,6 +9,29 @@ from chainloop_smtp.model.frozen import dataclass
 
 # Chainloop names a material that nobody named by the clock (Crafter.AddMaterialContractFree).
 _MADE_UP = re.compile(r"material-\d{10,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The user's evidence as bytes, not parsed yet.
+
+    Attributes:
+        documents: About the same run. Empty when no evidence is given.
+        previous: Documents about an earlier run. Empty when there is nothing to compare with.
+        policy_evaluations: The bundle that the attestation refers to; None when not given.
+        absences: Sentences on what is missing, which is no reason to fail.
+        failures: Sentences on what could not be read; the mail about a failed job goes without it.
+        is_searched: Chainloop was asked for the runs of this CI run.
+        network_seconds: Time spent on URLs and on the ``chainloop`` command.
+    """
+
+    documents: tuple[bytes, ...] = field(default=(), repr=False)
+    previous: tuple[bytes, ...] = field(default=(), repr=False)
+    policy_evaluations: bytes | None = field(default=None, repr=False)
+    absences: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    is_searched: bool = False
+    network_seconds: float = 0.0
 
 
 class Strategy(StrEnum):

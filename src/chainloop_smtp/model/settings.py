@@ -1,4 +1,4 @@
-"""Options, validated, and what the stages make of them: evidence as bytes, and access tokens."""
+"""Options, validated, and the access token that is got with them."""
 
 import re
 import unicodedata
@@ -423,29 +423,6 @@ class Options:
     def is_success(self) -> bool:
         """Neither this job nor an earlier one is known to have failed or been cancelled."""
         return Job(status=self.job_status, needs=self.needs).is_success
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """The user's evidence as bytes, not parsed yet.
-
-    Attributes:
-        documents: About the same run. Empty when no evidence is given.
-        previous: Documents about an earlier run. Empty when there is nothing to compare with.
-        policy_evaluations: The bundle that the attestation refers to; None when not given.
-        absences: Sentences on what is missing, which is no reason to fail.
-        failures: Sentences on what could not be read; the mail about a failed job goes without it.
-        is_searched: Chainloop was asked for the runs of this CI run.
-        network_seconds: Time spent on URLs and on the ``chainloop`` command.
-    """
-
-    documents: tuple[bytes, ...] = field(default=(), repr=False)
-    previous: tuple[bytes, ...] = field(default=(), repr=False)
-    policy_evaluations: bytes | None = field(default=None, repr=False)
-    absences: tuple[str, ...] = ()
-    failures: tuple[str, ...] = ()
-    is_searched: bool = False
-    network_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from typing import BinaryIO
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import AttestationError, OptionsError, Problem, quoted_path
 from chainloop_smtp.inputfile import UnreadableError
+from chainloop_smtp.model.attested import Evidence
 from chainloop_smtp.model.facts import Job
-from chainloop_smtp.model.settings import Evidence, Options, RunSelection
+from chainloop_smtp.model.settings import Options, RunSelection
 from chainloop_smtp.source import paths
 
 MAX_BYTES = 64 * 1024 * 1024  # the parser's own limit
