@@ -16,13 +16,8 @@ from chainloop_smtp.delivery.hints import provider
 from chainloop_smtp.delivery.pipeline import Pipeline
 from chainloop_smtp.delivery.queue import Queue, QueuedMessage
 from chainloop_smtp.delivery.replies import status_of_error
-from chainloop_smtp.delivery.session import (
-    IMPLICIT_TLS_PORTS,
-    EarlyConnection,
-    LoginError,
-    Session,
-    log_in,
-)
+from chainloop_smtp.delivery.sasl import LoginError, log_in
+from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS, EarlyConnection, Session
 from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail, TransactionResult

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from chainloop_smtp.delivery.connection import GoodbyeError
 from chainloop_smtp.delivery.queue import Queue, QueuedMessage
-from chainloop_smtp.delivery.session import Login, LoginError, Session
+from chainloop_smtp.delivery.sasl import Login, LoginError
+from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.delivery.transaction import OutOfStepError, Transaction
 from chainloop_smtp.errors import DeliveryError
 

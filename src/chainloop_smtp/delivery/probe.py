@@ -12,7 +12,8 @@ from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.dialing import addresses, host_port
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.replies import is_positive
-from chainloop_smtp.delivery.session import Login, Session
+from chainloop_smtp.delivery.sasl import Login
+from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.checks import Step, StepState
 from chainloop_smtp.model.mail import Mail

@@ -1,9 +1,8 @@
-"""Registration -> a session: connected, greeted, secured, logged in. Step by step, or all at once.
+"""Registration -> a session: connected, greeted and secured. Step by step, or all at once.
 
-RFC 5321 sections 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+RFC 5321 sections 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS).
 """
 
-import base64
 from collections.abc import Mapping, Set
 from contextlib import closing, suppress
 from datetime import datetime
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from chainloop_smtp.background import BackgroundCall
-from chainloop_smtp.delivery import hints, sasl, tls
+from chainloop_smtp.delivery import hints, tls
 from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
 from chainloop_smtp.delivery.dialing import Rotation, dial, host_port
@@ -28,8 +27,8 @@ _PROBE_PATIENCE = 5.0  # seconds
 _SUSPICIOUS_SILENCE = 10.0
 _GREETING_DELAYED_PORTS = (25,)
 _LEAVE_PATIENCE = 5.0  # seconds for QUIT on an early connection that gets no message
-_LONGEST_COMPLAINT = 200  # characters
-_LONGEST_COMMAND = 512  # bytes with CRLF: RFC 5321 section 4.5.3.1.4
+# For tokens, best first. Both providers who want them document XOAUTH2; OAUTHBEARER is standard.
+TOKEN_MECHANISMS = (Auth.XOAUTH2, Auth.OAUTHBEARER)
 
 
 class Session:
@@ -236,7 +235,7 @@ class Session:
         """Return what a negative reply means at this server, and what to change."""
         if not self.registration.user:
             credential = Credential.NONE
-        elif self.transport.has_token or self.transport.auth in sasl.TOKEN_PREFERENCE:
+        elif self.transport.has_token or self.transport.auth in TOKEN_MECHANISMS:
             credential = Credential.TOKEN
         else:
             credential = Credential.PASSWORD
@@ -287,192 +286,6 @@ class Session:
         except DeliveryError:
             return False
         return tls.is_answered(dialed.socket, host.removesuffix("."), seconds)
-
-
-class LoginError(DeliveryError):
-    """The server has seen the login and refuses it."""
-
-
-class Login:
-    """One login, from the choice of its mechanism to the server's reply.
-
-    Only one mechanism is tried, and once: a refused password counts as a break-in attempt.
-
-    Attributes:
-        command: AUTH with its response, where a mail may follow in the same group; empty: the login
-            has to be done alone.
-    """
-
-    def __init__(self, session: Session) -> None:
-        """Choose the mechanism.
-
-        Raises:
-            DeliveryError: There is none, or it would send a secret in clear.
-        """
-        self._session = session
-        self._connection = session.connection
-        self._registration = session.registration
-        self._mechanism = self._choose()
-        self._name = self._mechanism.value.upper()
-        self.command = self._group_command()
-
-    def perform(self) -> None:
-        """Do the whole exchange.
-
-        Raises:
-            DeliveryError: It failed; a `LoginError` where the server refused.
-        """
-        self.conclude(*self._exchange_all())
-
-    def conclude(self, reply: Reply, complaint: str = "") -> None:
-        """Judge the last reply of the exchange.
-
-        Args:
-            complaint: The reason that the server gave before; may be empty.
-
-        Raises:
-            LoginError: The reply is not 235.
-        """
-        if reply.code == 235:
-            self._session.mechanism = self._name
-            return
-        what = "token" if self._mechanism in sasl.TOKEN_PREFERENCE else "password"
-        hint, is_temporary = self._session.advice(Phase.AUTH, reply)
-        why = (
-            f"the server cannot check the {what} now"
-            if is_temporary
-            else f"the server refused the login of {self._registration.user}"
-        )
-        if complaint:
-            why += f" ({self._connection.printable(complaint)[:_LONGEST_COMPLAINT]})"
-        problem = Problem(self._connection.where, f"{why}: {reply}", hint)
-        raise LoginError(problem, is_temporary=is_temporary)
-
-    def ask(self, command: bytes | None = None) -> Reply:
-        """Return the reply to a command of the exchange.
-
-        Args:
-            command: Without its line end; None when it is sent already.
-
-        Raises:
-            GoodbyeError: The reply is 421, for now.
-            LoginError: The reply is 421, and a further login would not help.
-        """
-        try:
-            return self._session.ask(Phase.AUTH, command)
-        except GoodbyeError as error:
-            if error.is_temporary:
-                raise
-            raise LoginError(*error.problems) from error
-
-    def _choose(self) -> Auth:
-        session, connection = self._session, self._connection
-        if not connection.tls and not connection.is_loopback:
-            raise session.error(
-                "the password was not sent, because the connection has no TLS",
-                "Use tls: auto, or auth: none for a relay that needs no login.",
-            )
-        offered, transport = _offered(session.extensions), session.transport
-        mechanism = sasl.choose(transport.auth, offered, has_token=transport.has_token)
-        if mechanism is None:
-            raise session.error(
-                "no common authentication mechanism: the server offers "
-                f"{' '.join(offered) or 'none'}, "
-                f"auth is {transport.auth}",
-                "The server may offer a login only over TLS: set tls: auto."
-                if not offered and not connection.tls
-                else "For a relay that needs no login, set auth: none."
-                if not offered
-                else "Set auth to one of the mechanisms that the server offers.",
-            )
-        return mechanism
-
-    def _group_command(self) -> bytes:
-        """The command that more may follow before its reply; empty when there is none.
-
-        RFC 4954 section 4: AUTH ends its group, unless it has an initial response of a mechanism
-        that ends with it: PLAIN. The bearer mechanisms go on after a failure.
-        """
-        if not self._session.is_pipelined or self._mechanism is not Auth.PLAIN:
-            return b""
-        command = b"AUTH PLAIN " + base64.b64encode(self._new_exchange().initial or b"")
-        return command if len(command) + 2 <= _LONGEST_COMMAND else b""
-
-    def _new_exchange(self) -> sasl.Exchange:
-        registration = self._registration
-        try:
-            return sasl.exchange(
-                self._mechanism,
-                registration.user,
-                registration.password,
-                registration.host,
-                registration.port,
-            )
-        except ValueError as error:
-            raise self._session.error(f"{self._name} failed: {error}") from error
-
-    def _exchange_all(self) -> tuple[Reply, str]:
-        """The last reply, and the reason that the server gave before; may be empty."""
-        exchange = self._new_exchange()
-        command = b"AUTH " + self._name.encode("ascii")
-        initial, is_sent = exchange.initial, False
-        if initial is not None:
-            with_initial = command + b" " + base64.b64encode(initial)
-            # RFC 4954 section 4: where it makes the command too long, it waits for a challenge.
-            is_sent = len(with_initial) + 2 <= _LONGEST_COMMAND
-            command = with_initial if is_sent else command
-        reply = self.ask(command)
-        while reply.code == 334:
-            try:
-                challenge = base64.b64decode(self._connection.lines[-1].strip(), validate=True)
-                # RFC 4954 section 4: an empty challenge asks for the initial response. Some servers
-                # do not look at the one in the command.
-                if initial is None or (is_sent and challenge):
-                    response = exchange.answer(challenge)
-                else:
-                    response = initial
-            except ValueError as error:
-                # RFC 4954 section 4: a lone "*" cancels the exchange.
-                self._connection.exchange(b"*")
-                why = self._connection.printable(str(error))[:_LONGEST_COMPLAINT]
-                raise self._session.error(f"{self._name} failed: {why}") from error
-            initial = None
-            self._connection.conceal(exchange.proof)
-            reply = self.ask(base64.b64encode(response))
-        if reply.code == 235 and not exchange.is_over:
-            raise self._session.error(
-                f"{self._name} failed: the server has not proved that it knows the password",
-                "This may not be the server you expect.",
-            )
-        return reply, exchange.complaint
-
-
-def log_in(session: Session) -> Login | None:
-    """Log in where the registration has a user.
-
-    Returns:
-        A login whose command has yet to be sent, in one group with the first mail; None when there
-        is nothing more to do.
-
-    Raises:
-        DeliveryError: The server refuses, or the connection fails.
-    """
-    if not session.registration.user:
-        return None
-    login = Login(session)
-    if login.command:
-        return login
-    login.perform()
-    return None
-
-
-def _offered(extensions: Mapping[str, str]) -> list[str]:
-    offered = extensions.get("AUTH", "").split()
-    # Old servers, such as Exchange, write `AUTH=LOGIN` as a keyword of its own.
-    for name, value in extensions.items():
-        if name.startswith("AUTH="):
-            offered += [name[5:], *value.split()]
-    return offered
 
 
 class EarlyConnection:

@@ -17,7 +17,8 @@ from chainloop_smtp.delivery.replies import (
     is_positive,
     status_of_error,
 )
-from chainloop_smtp.delivery.session import Login, LoginError, Session
+from chainloop_smtp.delivery.sasl import Login, LoginError
+from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model.mail import RecipientStatus, Reply, TransactionResult
 
