@@ -6,6 +6,8 @@ The dialogue is that of a delivery up to the recipients; there RSET takes the tr
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
 
 from chainloop_smtp.delivery import envelope
 from chainloop_smtp.delivery.clock import Clock, Deadline
@@ -16,7 +18,7 @@ from chainloop_smtp.delivery.sasl import Login
 from chainloop_smtp.delivery.session import Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.checks import Step, StepState
-from chainloop_smtp.model.mail import Mail
+from chainloop_smtp.model.mail import Mail, Reply
 from chainloop_smtp.model.settings import Registration, Tls, Transport
 
 _USUAL_SIZE = 30_000  # bytes; what SIZE declares, so that a full mailbox shows here
@@ -24,8 +26,6 @@ _SOON = 14  # days
 NOT_TRIED = "not tried"
 _LONGEST_OFFER = 400  # characters
 _CLOCK = Clock()
-
-Finding = tuple[StepState, str]
 
 
 def check(
@@ -58,6 +58,16 @@ def check(
         yield dialogue.ending()
     finally:
         dialogue.close()
+
+
+class _Finding(NamedTuple):
+    """What a step has found, as its `Step` has it."""
+
+    state: StepState
+    detail: str
+    where: str = ""
+    hint: str = ""
+    reply: Reply | None = None
 
 
 class _Dialogue:
@@ -107,14 +117,14 @@ class _Dialogue:
             why, hint = envelope.without_smtputf8(mail)
             if (sender + author).isascii():
                 for recipient in recipients:
-                    yield failed("RCPT", Problem(recipient, why, hint), address=recipient)
+                    yield failed("RCPT", Problem(recipient, why, hint), recipient)
                 return
             self._is_over = True
-            yield failed("MAIL", Problem(sender, why, hint), address=sender)
+            yield failed("MAIL", Problem(sender, why, hint), sender)
         else:
-            yield self._command(Phase.MAIL, mail_from, sender, is_needed=True)
+            yield self._command(Phase.MAIL, mail_from, sender)
         for recipient, command in zip(recipients, rcpt_to, strict=True):
-            yield self._command(Phase.RCPT, command, recipient, is_needed=False)
+            yield self._command(Phase.RCPT, command, recipient)
         yield self._step("RSET", self._reset)
 
     def ending(self) -> Step:
@@ -131,104 +141,87 @@ class _Dialogue:
                 self._session.connection.write(b"QUIT\r\n")
         self._session.close()
 
-    def _step(self, name: str, take: Callable[[], Finding]) -> Step:
+    def _step(self, name: str, take: Callable[[], _Finding], address: str = "") -> Step:
         if self._is_over:
-            return Step(name=name, state=StepState.SKIPPED, detail=NOT_TRIED)
-        started = self._clock.seconds()
-        try:
-            state, detail = take()
-        except DeliveryError as error:
-            self._is_over = True
-            return failed(name, error.problems[0], self._clock.seconds() - started)
-        return Step(name=name, state=state, detail=detail, seconds=self._clock.seconds() - started)
-
-    def _command(self, phase: Phase, command: bytes, address: str, *, is_needed: bool) -> Step:
-        """MAIL or RCPT, where a refusal is about one address.
-
-        Args:
-            is_needed: After a refusal there is nothing more to ask.
-        """
-        name = phase.value.upper()
-        if self._is_over:
-            detail = f"{address}: {NOT_TRIED}"
+            detail = f"{address}: {NOT_TRIED}" if address else NOT_TRIED
             return Step(name=name, state=StepState.SKIPPED, detail=detail, address=address)
         started = self._clock.seconds()
         try:
-            reply = self._session.ask(phase, command)
+            finding = take()
         except DeliveryError as error:
             self._is_over = True
-            return failed(name, error.problems[0], self._clock.seconds() - started, address)
+            (problem, *_) = error.problems
+            finding = _Finding(StepState.FAILED, problem.why, problem.where, problem.hint)
         seconds = self._clock.seconds() - started
-        if is_positive(reply):
-            return Step(
-                name=name, state=StepState.OK, detail=address, address=address, seconds=seconds
-            )
-        self._is_over = is_needed
-        hint, is_temporary = self._session.advice(phase, reply)
-        return Step(
-            name=name,
-            state=StepState.DEFERRED if is_temporary else StepState.FAILED,
-            detail=f"{address}: {reply}",
-            where=address,
-            hint=hint,
-            address=address,
-            reply=reply,
-            seconds=seconds,
-        )
+        return Step(name=name, address=address, seconds=seconds, **finding._asdict())
 
-    def _look_up(self) -> Finding:
+    def _command(self, phase: Phase, command: bytes, address: str) -> Step:
+        """MAIL or RCPT, where a refusal is about one address."""
+        return self._step(phase.value.upper(), partial(self._ask, phase, command, address), address)
+
+    def _ask(self, phase: Phase, command: bytes, address: str) -> _Finding:
+        reply = self._session.ask(phase, command)
+        if is_positive(reply):
+            return _Finding(StepState.OK, address)
+        # Without a sender, there is nothing more to ask.
+        self._is_over = phase is Phase.MAIL
+        hint, is_temporary = self._session.advice(phase, reply)
+        state = StepState.DEFERRED if is_temporary else StepState.FAILED
+        return _Finding(state, f"{address}: {reply}", address, hint, reply)
+
+    def _look_up(self) -> _Finding:
         host = self._registration.host
         if self._transport.proxy:
-            return StepState.SKIPPED, "the proxy resolves the host"
+            return _Finding(StepState.SKIPPED, "the proxy resolves the host")
         found = addresses(host, self._registration.port, self._server, self._deadline)
         ips = ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
-        return StepState.OK, f"{host} is {ips}"
+        return _Finding(StepState.OK, f"{host} is {ips}")
 
-    def _connect(self) -> Finding:
+    def _connect(self) -> _Finding:
         self._session.connect()
         self._is_connected = True
         address = self._session.connection.address
         proxy = self._transport.proxy
         through = f" through the proxy {host_port(proxy.host, proxy.port)}" if proxy else ""
         port = self._registration.port
-        return StepState.OK, f"{address or self._registration.host}, port {port}{through}"
+        return _Finding(StepState.OK, f"{address or self._registration.host}, port {port}{through}")
 
-    def _secure(self) -> Finding:
+    def _secure(self) -> _Finding:
         self._session.secure()
         return self._protection()
 
-    def _greet(self) -> Finding:
+    def _greet(self) -> _Finding:
         self._session.greet()
         lines = self._session.connection.lines
         text = lines[-1].decode("utf-8", "replace")
-        return StepState.OK, self._session.connection.printable(text)[:_LONGEST_OFFER]
+        return _Finding(StepState.OK, self._session.connection.printable(text)[:_LONGEST_OFFER])
 
-    def _upgrade(self) -> Finding:
+    def _upgrade(self) -> _Finding:
         session = self._session
         if session.tls is Tls.NONE:
-            return StepState.WARNING, "none: nothing is encrypted, because tls is none"
+            return _Finding(StepState.WARNING, "none: nothing is encrypted, because tls is none")
         session.hello()
         session.start_tls()
         return self._protection()
 
-    def _protection(self) -> Finding:
+    def _protection(self) -> _Finding:
         """Protocol, cipher, and whose certificate it is, for how long."""
         connection = self._session.connection
         certificate = connection.verified_certificate
         parts = [f"{connection.tls} {connection.cipher}", f"SHA-256 {connection.certificate}"]
         if certificate is None:
             # Python gives no other field of a certificate that it has not verified.
-            return StepState.OK, ", ".join((*parts, "which matches tls-fingerprint"))
+            return _Finding(StepState.OK, ", ".join((*parts, "which matches tls-fingerprint")))
         now = self._clock.now()
         days = (certificate.ends - now).days
         until = f"until {certificate.ends:%d %b %Y} ({days} day{'s' * (days != 1)})"
         words = f"certificate of {certificate.subject}, by {certificate.issuer}, good {until}"
         parts.insert(1, connection.printable(words))
         if days < _SOON:
-            return StepState.WARNING, ", ".join((*parts, "which is soon"))
-        return StepState.OK, ", ".join(parts)
+            return _Finding(StepState.WARNING, ", ".join((*parts, "which is soon")))
+        return _Finding(StepState.OK, ", ".join(parts))
 
-    def _hello(self) -> Finding:
+    def _hello(self) -> _Finding:
         session = self._session
         session.hello()
         offered = ", ".join(_extension(*each) for each in session.extensions.items())
@@ -241,28 +234,28 @@ class _Dialogue:
             trips = "every command waits for its reply"
         warnings = envelope.warnings(session.extensions, self._transport)
         state = StepState.WARNING if warnings else StepState.OK
-        return state, "; ".join((f"{offered}: {trips}", *warnings))
+        return _Finding(state, "; ".join((f"{offered}: {trips}", *warnings)))
 
-    def _log_in(self) -> Finding:
+    def _log_in(self) -> _Finding:
         if not self._registration.user:
-            return StepState.SKIPPED, "no login, because auth is none"
+            return _Finding(StepState.SKIPPED, "no login, because auth is none")
         Login(self._session).perform()
-        return StepState.OK, f"{self._session.mechanism} as {self._registration.user}"
+        return _Finding(StepState.OK, f"{self._session.mechanism} as {self._registration.user}")
 
-    def _reset(self) -> Finding:
+    def _reset(self) -> _Finding:
         # A failure is a warning, since no delivery sends RSET here.
         try:
             (reply,) = self._session.connection.exchange(b"RSET", name="RSET")
         except DeliveryError as error:
             self._is_over = True
-            return StepState.WARNING, error.problems[0].why
+            return _Finding(StepState.WARNING, error.problems[0].why)
         if reply.code != 250:
-            return StepState.WARNING, f"the server refused it: {reply}"
-        return StepState.OK, "reset, nothing was sent"
+            return _Finding(StepState.WARNING, f"the server refused it: {reply}")
+        return _Finding(StepState.OK, "reset, nothing was sent")
 
-    def _quit(self) -> Finding:
+    def _quit(self) -> _Finding:
         self._session.quit(is_sent=False)
-        return StepState.OK, "session closed"
+        return _Finding(StepState.OK, "session closed")
 
 
 def _transactions(recipients: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
@@ -276,7 +269,7 @@ def _transactions(recipients: tuple[str, ...], size: int) -> Iterator[tuple[str,
         yield ()
 
 
-def failed(name: str, problem: Problem, seconds: float = 0.0, address: str = "") -> Step:
+def failed(name: str, problem: Problem, address: str = "") -> Step:
     """Return the step that failed with a problem."""
     return Step(
         name=name,
@@ -285,7 +278,6 @@ def failed(name: str, problem: Problem, seconds: float = 0.0, address: str = "")
         where=problem.where,
         hint=problem.hint,
         address=address,
-        seconds=seconds,
     )
 
 
