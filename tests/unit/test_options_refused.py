@@ -185,6 +185,10 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         {"max-recipients": "1000000"},
         Problem("max-recipients", "'1000000' is not a whole number from 1 to 10000"),
     ),
+    "a number too large behind zeros": (
+        {"max-recipients": "000001234567"},
+        Problem("max-recipients", "'000001234567' is not a whole number from 1 to 10000"),
+    ),
     "no size": (
         {"attach-max-size": "10"},
         Problem(

@@ -35,10 +35,8 @@ from chainloop_smtp.options.inputs import (
     CREDENTIALS,
     GROUPS,
     INPUTS,
-    RECIPIENTS,
     SECRETS,
     Input,
-    Values,
     variable_of,
 )
 from chainloop_smtp.options.registration import (
@@ -53,6 +51,7 @@ from chainloop_smtp.options.transport import (
     proxy_secrets,
     service_account_keys,
 )
+from chainloop_smtp.options.values import RECIPIENTS, Values
 from chainloop_smtp.secrets import private_keys
 
 __all__ = [

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from chainloop_smtp.errors import quoted, quoted_word
 from chainloop_smtp.model.settings import Composition, Enclosures, EnvValues, Header, Thread
-from chainloop_smtp.options.inputs import Values
+from chainloop_smtp.options.values import Values
 
 _EVIDENCE, _REPORT = "attestation", "report"
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)")

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from chainloop_smtp.errors import Problem, quoted, quoted_path
 from chainloop_smtp.model.settings import Attachment, Auth, Mailbox, Registration
 from chainloop_smtp.options import addresses
-from chainloop_smtp.options.inputs import BY_NAME, SECRETS, Values, variable_of
+from chainloop_smtp.options.inputs import BY_NAME, SECRETS, variable_of
 from chainloop_smtp.options.transport import fetches_token
+from chainloop_smtp.options.values import Values
 
 _LOGIN = ("user", "password")
 _NOBODY = Mailbox(addr_spec="")

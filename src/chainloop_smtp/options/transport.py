@@ -16,7 +16,7 @@ from chainloop_smtp.model.settings import (
     Transport,
 )
 from chainloop_smtp.options import addresses
-from chainloop_smtp.options.inputs import Values
+from chainloop_smtp.options.values import Values
 
 _PROXY_HINT = (
     "Write http://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before the host if needed."
