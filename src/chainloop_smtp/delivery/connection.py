@@ -163,7 +163,7 @@ class Connection:
         """
         if not self._parser.is_empty:
             # RFC 3207 section 5: what came in clear must not count as received inside TLS.
-            raise self._error(
+            raise self.error(
                 "the server sent more than its reply to STARTTLS before TLS began",
                 "Somebody between you and the server may be injecting commands.",
             )
@@ -179,7 +179,7 @@ class Connection:
         self._socket = secured
         digest = tls.fingerprint(secured)
         if fingerprint not in ("", digest):
-            raise self._error(
+            raise self.error(
                 f"the server's certificate has the SHA-256 fingerprint {digest}, "
                 "not the pinned one",
                 "If its operator confirms the new certificate, set tls-fingerprint to it.",
@@ -262,6 +262,10 @@ class Connection:
         self._awaited -= 1
         return reply
 
+    def error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
+        """An error about this server."""
+        return DeliveryError(Problem(self.where, why, hint), is_temporary=is_temporary)
+
     def _check_unasked(self) -> None:
         """A server that sends something unasked says goodbye, or is out of step."""
         self._pull()
@@ -270,7 +274,7 @@ class Connection:
         reply = self._parser.take()
         if reply and reply.code == 421:
             raise GoodbyeError(self.where, reply)
-        raise self._error(f"the server sent an unexpected reply: {reply or 'half a line'}")
+        raise self.error(f"the server sent an unexpected reply: {reply or 'half a line'}")
 
     def _wait(self, until: float | None, silence: float | None) -> None:
         """Send and receive what can be; wait where neither can."""
@@ -336,15 +340,12 @@ class Connection:
         if self._broken:
             return self._network_error(self._activity, self._broken)
         if self._parser.starts_with(_ALERT) and not self.tls:
-            return self._error("the server expects TLS from the start", IMPLICIT_HINT)
+            return self.error("the server expects TLS from the start", IMPLICIT_HINT)
         why = "the server closed the connection" + (", sending" if self._outgoing else "")
         hint = "Its log says why; common causes are too many connections and block lists."
         is_greeted = bool(self.lines or self.tls)
         hint = hint if is_greeted else f"{hint} {IMPLICIT_HINT}"
-        return self._error(why, hint, is_temporary=True)
-
-    def _error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
-        return DeliveryError(Problem(self.where, why, hint), is_temporary=is_temporary)
+        return self.error(why, hint, is_temporary=True)
 
     def _network_error(self, during: Activity, error: OSError) -> DeliveryError:
         command = self._command if during is Activity.READING else ""

@@ -76,7 +76,7 @@ class Pipeline:
 
     def interrupt(self) -> Iterator[QueuedMessage]:
         """The messages in flight, after the user has ended delivery."""
-        error = self._session.error("interrupted", is_temporary=True)
+        error = self._session.connection.error("interrupted", is_temporary=True)
         yield from self._confirmed()
         for transaction in self._in_flight:
             transaction.fail(error)
@@ -101,7 +101,7 @@ class Pipeline:
         if self._unconfirmed:
             self._unconfirmed.finish()
             if not is_in_step:
-                error = self._session.error("the server's replies are out of sync")
+                error = self._session.connection.error("the server's replies are out of sync")
                 self._unconfirmed.mark_unknown(error)
 
     def _fill(self) -> Iterator[QueuedMessage]:

@@ -123,14 +123,14 @@ class Login:
     def _choose(self) -> Auth:
         session, connection = self._session, self._connection
         if not connection.tls and not connection.is_loopback:
-            raise session.error(
+            raise connection.error(
                 "the password was not sent, because the connection has no TLS",
                 "Use tls: auto, or auth: none for a relay that needs no login.",
             )
         offered, transport = _offered(session.extensions), session.transport
         mechanism = choose(transport.auth, offered, has_token=transport.has_token)
         if mechanism is None:
-            raise session.error(
+            raise connection.error(
                 "no common authentication mechanism: the server offers "
                 f"{' '.join(offered) or 'none'}, "
                 f"auth is {transport.auth}",
@@ -164,7 +164,7 @@ class Login:
                 registration.port,
             )
         except ValueError as error:
-            raise self._session.error(f"{self._name} failed: {error}") from error
+            raise self._connection.error(f"{self._name} failed: {error}") from error
 
     def _exchange_all(self) -> tuple[Reply, str]:
         """The last reply, and the reason that the server gave before; may be empty."""
@@ -190,12 +190,12 @@ class Login:
                 # RFC 4954 section 4: a lone "*" cancels the exchange.
                 self._connection.exchange(b"*")
                 why = self._connection.printable(str(error))[:_LONGEST_COMPLAINT]
-                raise self._session.error(f"{self._name} failed: {why}") from error
+                raise self._connection.error(f"{self._name} failed: {why}") from error
             initial = None
             self._connection.conceal(exchange.proof)
             reply = self.ask(base64.b64encode(response))
         if reply.code == 235 and not exchange.is_over:
-            raise self._session.error(
+            raise self._connection.error(
                 f"{self._name} failed: the server has not proved that it knows the password",
                 "This may not be the server you expect.",
             )

@@ -15,7 +15,7 @@ from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
 from chainloop_smtp.delivery.dialing import Rotation, dial, host_port
 from chainloop_smtp.delivery.hints import Advice, Credential, Phase
-from chainloop_smtp.errors import DeliveryError, Problem
+from chainloop_smtp.errors import DeliveryError
 from chainloop_smtp.model.mail import Reply, TransactionResult
 from chainloop_smtp.model.settings import Auth, Registration, Tls, Transport
 
@@ -133,7 +133,7 @@ class Session:
     def start_tls(self) -> None:
         """Do STARTTLS and the handshake (RFC 3207 section 4)."""
         if "STARTTLS" not in self.extensions:
-            raise self.error(
+            raise self.connection.error(
                 "the server offers no STARTTLS, so nothing was sent to it",
                 "Port 465 usually needs tls: implicit. Only if the server has no TLS at all, "
                 "set tls: none.",
@@ -244,17 +244,12 @@ class Session:
     def refusal(self, why: str, phase: Phase, reply: Reply) -> DeliveryError:
         """The error that a negative reply makes."""
         hint, is_temporary = self.advice(phase, reply)
-        return self.error(f"{why}: {reply}", hint, is_temporary=is_temporary)
+        return self.connection.error(f"{why}: {reply}", hint, is_temporary=is_temporary)
 
     def goodbye(self, phase: Phase, reply: Reply) -> GoodbyeError:
         """The error that 421 makes."""
         hint, is_temporary = self.advice(phase, reply)
         return GoodbyeError(self.connection.where, reply, hint, is_temporary=is_temporary)
-
-    def error(self, why: str, hint: str = "", *, is_temporary: bool = False) -> DeliveryError:
-        """An error about this server."""
-        problem = Problem(self.connection.where, why, hint)
-        return DeliveryError(problem, is_temporary=is_temporary)
 
     def _greeting(self) -> Reply:
         """Read the greeting; fail early where the server waits for TLS instead."""
@@ -268,7 +263,7 @@ class Session:
                 raise
             if not self.connection.tls and self._is_tls_answered():
                 why = "the server says nothing before TLS begins"
-                raise self.error(why, "Set tls: implicit for this port.") from error
+                raise self.connection.error(why, "Set tls: implicit for this port.") from error
             left = min(timeout - soon, self._deadline.left)
             if left <= 0:
                 raise

@@ -161,7 +161,9 @@ class Transaction:
             # 334: what follows in the group would be taken for the answer.
             if reply.code in (*UNKNOWN_COMMAND, 334):
                 self.broken_extensions = frozenset({"PIPELINING", "CHUNKING"})
-                error = self._session.error(f"the server takes no login ahead of a mail: {reply}")
+                error = self._connection.error(
+                    f"the server takes no login ahead of a mail: {reply}"
+                )
                 raise LoginError(*error.problems, is_temporary=True)
             login.conclude(reply)
         except LoginError as error:
@@ -215,7 +217,7 @@ class Transaction:
         return reply
 
     def _out_of_step(self, reply: Reply) -> OutOfStepError:
-        error = self._session.error(f"the server's replies are out of sync: {reply}")
+        error = self._connection.error(f"the server's replies are out of sync: {reply}")
         return OutOfStepError(*error.problems, is_temporary=True)
 
     # --- what the replies mean -----------------------------------------------------------------
@@ -241,12 +243,12 @@ class Transaction:
                     self._record_decision(decision)
         if is_early:
             early = "the server did not wait for the end of the mail"
-            self.ending = session.error(early, is_temporary=True)
+            self.ending = session.connection.error(early, is_temporary=True)
         elif content and content.code == 421:
             self.ending = session.goodbye(Phase.DATA, content)
             self.is_cut_off = True
         elif "CHUNKING" in self.broken_extensions:
-            self.ending = session.error(why, is_temporary=True)
+            self.ending = session.connection.error(why, is_temporary=True)
         if why and not hint and replies.last_about_all:
             hint = session.advice(*replies.last_about_all).hint
         self.message.add_attempt(self._attempt(why, hint))
