@@ -34,17 +34,8 @@ _SENDER = re.compile(
     r"(?:job (?P<job>\S{1,200}) of )?(?P<workflow>.{1,400}), run (?P<run>[0-9]{1,30})"
 )
 _ROW = re.compile(rf"(?P<result>{'|'.join(JobStatus)})?(?:\b ?at step (?P<step>.+))?", re.DOTALL)
-_SIGNATURE_KEYS = (
-    *(
-        "Signature",
-        "Not covered",
-        "Signed by",
-        "Trusted root",
-        "Signed",
-        "Timestamp",
-        "Key",
-        "Method",
-    ),
+_SIGNATURE_KEYS = re.compile(
+    "Signature|Not covered|Signed by|Trusted root|Signed|Timestamp|Key|Method"
 )
 _SIGNATURE_WORDS = re.compile(r"^(?:verified(?:; )?|INVALID: |not checked: )")
 _STEP = " (as the step says)"
@@ -54,17 +45,6 @@ _BY_REF = re.compile(rf"\] \[(?:{'|'.join(map(re.escape, message.BADGES))})[,\]]
 _NOTES = re.compile(
     r"(?:Sent because it is not known whether it [a-z, ]{1,200}: [^<>]{1,300}\.)? ?"
     r"(?:Redirected: it would have gone to \S{1,320}(?:, \S{1,320}){0,200}\.)?"
-)
-# What the one job of a run may have ended as.
-_ALONE = (
-    None,
-    JobStatus.SUCCESS,
-    JobStatus.FAILURE,
-    JobStatus.CANCELLED,
-    JobStatus.TIMED_OUT,
-    JobStatus.STARTUP_FAILURE,
-    JobStatus.ACTION_REQUIRED,
-    JobStatus.STALE,
 )
 
 
@@ -130,7 +110,7 @@ def read_signature(mail: ReceivedMessage) -> SignatureCheck | None:
     # The section's title, and its first key.
     starts = (at for at, pair in enumerate(pairwise(lines)) if pair == ("Signature", "Signature"))
     rows = iter(lines[next(starts, len(lines)) + 1 :])
-    known = takewhile(lambda row: row[0] in _SIGNATURE_KEYS, zip(rows, rows, strict=False))
+    known = takewhile(lambda row: _SIGNATURE_KEYS.fullmatch(row[0]), zip(rows, rows, strict=False))
     values = dict(known)
     timestamp, _, authority = values.get("Timestamp", "").partition(" UTC, ")
     since = _time(values.get("Signed", "").removeprefix("not before "))
@@ -224,8 +204,8 @@ def _job(
         sha=values.get("CI commit", values.get("Commit", "")),
         actor=actor,
         event=event,
-        chainloop_project=_from_step(values.get("Project", "")),
-        chainloop_workflow=_from_step(values.get("Workflow", "")),
+        chainloop_project=values.get("Project", "").rpartition(_STEP)[0],
+        chainloop_workflow=values.get("Workflow", "").rpartition(_STEP)[0],
     )
     known = _with_results(job, lines, _log_pages(mail, job))
     if known.needs or known.status:
@@ -254,41 +234,38 @@ def _guessed(
     """
     text = "\n".join(lines).lower()
     match = re.search(r"^job (.{1,200}?) [a-z]", text, re.MULTILINE)
-    tries = [replace(job, status=status) for status in _ALONE]
+    tries = [replace(job, status=status) for status in (None, *JobStatus)]
     tries += [
         replace(job, needs=(JobResult(name=name, result=result),))
         for name in (match[1] if match else "", "")
-        for result in _ALONE
-        if result
+        for result in JobStatus
     ]
     claimed = dict(mail.fields).get("x-chainloop-outcome")
-    fitting = []
+    fitting = None
     for each in tries:
         judged = verdict.judge(attested, each, signature)
         if judged.outcome.value == claimed:
             if not judged.reason or f"{judged.reason.lower()}." in text:
                 return each
-            fitting.append(each)
-    # The first that fits is better than none where the reason cannot be found out.
-    return fitting[0] if fitting else job
-
-
-def _from_step(value: str) -> str:
-    return value.removesuffix(_STEP) if value.endswith(_STEP) else ""
+            # The first that fits is better than none where the reason cannot be found out.
+            fitting = fitting or each
+    return fitting or job
 
 
 def _server(mail: ReceivedMessage, path: str) -> str:
     """What stands before the path of the run's page."""
-    source = f"{mail.page.source if mail.page else ''}\n{mail.text}"
-    match = re.search(rf'(https?://[^\s"<>]{{1,300}}?){re.escape(path)}["\s]', source)
+    match = re.search(rf'(https?://[^\s"<>]{{1,300}}?){re.escape(path)}["\s]', _source(mail))
     return match[1] if match else ""
 
 
 def _log_pages(mail: ReceivedMessage, job: Job) -> list[str]:
     """The links to logs of steps, in the order of the mail, each once."""
-    source = f"{mail.page.source if mail.page else ''}\n{mail.text}"
     pages = rf'{re.escape(job.run_url)}/job/[0-9]{{1,20}}#step:[0-9]{{1,6}}:1(?=["\s])'
-    return list(dict.fromkeys(re.findall(pages, source))) if job.run_url else []
+    return list(dict.fromkeys(re.findall(pages, _source(mail)))) if job.run_url else []
+
+
+def _source(mail: ReceivedMessage) -> str:
+    return f"{mail.page.source if mail.page else ''}\n{mail.text}"
 
 
 def _with_results(job: Job, lines: list[str], pages: list[str]) -> Job:
@@ -298,7 +275,7 @@ def _with_results(job: Job, lines: list[str], pages: list[str]) -> Job:
     needs: list[tuple[int, JobResult, list[FailedStep]]] = []
     own_steps: list[FailedStep] = []
     steps: list[FailedStep] = own_steps
-    rest, pages = iter(lines[lines.index("Jobs") + 1 :] if "Jobs" in lines else ()), pages[:]
+    rest = iter(lines[lines.index("Jobs") + 1 :] if "Jobs" in lines else ())
     for key, value in zip(rest, rest, strict=False):
         row = _ROW.fullmatch(value)
         if row is None:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -36,12 +37,6 @@ from chainloop_smtp.source import command
 
 _EVIDENCE = re.compile(r"attestation(-[0-9]+)?\.(json|txt)")
 _EVALUATIONS = re.compile(r"policy-evaluations\.(json|txt)")
-# What the report says of both in camelCase.
-_SENDER = ("name", "workflow", "repository", "run_id", "run_attempt", "event", "url")
-_JOB = (
-    *("name", "workflow", "repository", "server_url", "run_id", "run_attempt", "ref", "head_ref"),
-    *("sha", "actor", "event", "ci", "url", "chainloop_project", "chainloop_workflow"),
-)
 _PATIENCE = 30.0  # seconds for Chainloop's control plane
 _WRONG_MAIL = "The mail does not show what its evidence says"
 _WRONG_SIGNATURE = "The signature does not verify"
@@ -49,9 +44,6 @@ _SIGNED = "The sender of the mail is not checked."
 _UNSIGNED = (
     "The sender of the mail and the signer of the evidence are not checked. To verify the "
     "signature, give --trusted-root or --verification-key."
-)
-_SIGNATURE = (
-    *("reason", "signer", "authority", "method", "key_fingerprint", "timestamp_authority"),
 )
 _MARKS = {CheckResult.OK: "ok     ", CheckResult.WRONG: "WRONG  ", CheckResult.UNKNOWN: "unknown"}
 
@@ -224,37 +216,32 @@ def _claimed_signature(facts: Mapping[str, Any] | None) -> SignatureCheck | None
         status=SignatureStatus(facts["status"]),
         signed_at=signed_at,
         timestamped_at=timestamped_at,
-        **_texts(facts, _SIGNATURE),
+        **_texts(facts, SignatureCheck),
     )
 
 
 def _job(facts: Mapping[str, Any]) -> Job:
-    needs = [
-        JobResult(name=str(each["name"]), result=JobStatus(each["result"]))
-        for each in facts["needs"]
-    ]
     return Job(
         status=JobStatus(facts["status"]) if facts["status"] else None,
-        needs=tuple(needs),
-        sender=Sender(**_texts(facts["sender"], _SENDER)) if facts.get("sender") else None,
+        needs=tuple(
+            JobResult(result=JobStatus(each["result"]), **_texts(each, JobResult))
+            for each in facts["needs"]
+        ),
+        sender=Sender(**_texts(facts["sender"], Sender)) if facts.get("sender") else None,
         failed_steps=tuple(map(_failed_step, facts.get("failedSteps", ()))),
-        **_texts(facts, _JOB),
+        **_texts(facts, Job),
     )
 
 
 def _failed_step(facts: Mapping[str, Any]) -> FailedStep:
     need = facts["need"]
-    return FailedStep(
-        need=None if need is None else int(need), **_texts(facts, ("job", "name", "url"))
-    )
+    return FailedStep(need=None if need is None else int(need), **_texts(facts, FailedStep))
 
 
-def _texts(facts: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: str(facts[_camel(name)]) for name in names}
-
-
-def _camel(name: str) -> str:
-    return re.sub("_(.)", lambda match: match[1].upper(), name)
+def _texts(facts: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """What the report, in camelCase, says for all fields of a record that are text."""
+    names = [each.name for each in fields(kind) if each.type is str]
+    return {name: str(facts[re.sub("_(.)", lambda m: m[1].upper(), name)]) for name in names}
 
 
 def _compare_report(
