@@ -66,13 +66,12 @@ def main(
 
 
 def _say_notes(console: Console, error: BaseException) -> None:
-    """Say what a command has added to an error on its way."""
     for note in getattr(error, "__notes__", ()):
         console.aside(note)
 
 
 def _parse(argv: Sequence[str]) -> SimpleNamespace:
-    # What each step of a workflow says. argparse would take a twentieth of its time.
+    # What every step of a workflow runs; importing argparse would take a twentieth of its time.
     if list(argv) == ["send"]:
         return SimpleNamespace(command=send, output="table")
     from chainloop_smtp.cli import commands

@@ -27,7 +27,7 @@ def add(run: Run) -> int:
     for name in ("workflow", "project"):
         flag = getattr(run.arguments, name)
         if flag is not None and not flag.strip(", "):
-            # What a shell makes of a variable that is not set; in the file it would mean any.
+            # A shell's unset variable; in the file it would mean any.
             problems.append(Problem(name, "is empty", f"Write '*' for any {name}."))
     if problems:
         raise OptionsError(*problems)
@@ -40,10 +40,7 @@ def add(run: Run) -> int:
     entry |= opts | {"created-at": integration.created_at(run)}
     stored = integration.store(file.path, "attachments", entry)
     integration.warn_of_paths(run, opts)
-    if run.console.is_json:
-        run.console.data(json.dumps([_item(stored, stored.attachments[-1])], indent=3))
-    else:
-        _print(run, stored, stored.attachments[-1:])
+    _print(run, stored, stored.attachments[-1:])
     return 0
 
 
@@ -56,9 +53,7 @@ def list_(run: Run) -> int:
         if _meets(run.arguments.workflow, each.conditions.workflows)
         and _meets(run.arguments.project, each.conditions.projects)
     ]
-    if run.console.is_json:
-        run.console.data(json.dumps([_item(file, each) for each in attachments], indent=3))
-    elif attachments:
+    if attachments or run.console.is_json:
         _print(run, file, attachments)
     else:
         which = "such attachments" if file.attachments else "attachments"
@@ -81,8 +76,7 @@ def _without(text: str, path: str, id_: str) -> str:
         hint = f"{there_are} Editing an attachment changes its id."
         why = f"there is no attachment {quoted(id_)} in {path}"
         raise OptionsError(Problem("id", why, hint))
-    positions = [at for at, each in enumerate(ids) if each == id_]
-    return editing.remove(text, path, "attachments", positions)
+    return editing.remove(text, path, "attachments", [ids.index(id_)])
 
 
 def _opts(run: Run, problems: list[Problem]) -> dict[str, editing.Value]:
@@ -153,6 +147,9 @@ def _config(attachment: AttachmentEntry) -> dict[str, str]:
 
 
 def _print(run: Run, file: Configuration, attachments: Sequence[AttachmentEntry]) -> None:
+    if run.console.is_json:
+        run.console.data(json.dumps([_item(file, each) for each in attachments], indent=3))
+        return
     rows = []
     for each in attachments:
         registration = integration.find_registration(file, each.registration)

@@ -328,7 +328,7 @@ def authorised(run: Run, parsed: Options) -> Options:
     """
     if parsed.oauth2 is None:
         return parsed
-    # Imported here: it is dear, and most servers take a password.
+    # Imported here: slow to load, and most servers take a password.
     from chainloop_smtp import token
 
     registration, transport = parsed.registration, parsed.transport

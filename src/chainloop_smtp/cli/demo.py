@@ -127,7 +127,7 @@ def serve(folder: Path, inbox: "list[Envelope]") -> "Controller":
         known = LoginPassword(USER.encode(), PASSWORD.encode())
         return AuthResult(success=data == known, handled=False)
 
-    # aiosmtpd warns of its own use of an attribute that it has given up.
+    # aiosmtpd warns about its own use of a deprecated attribute.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -145,7 +145,7 @@ def serve(folder: Path, inbox: "list[Envelope]") -> "Controller":
 
 
 def _free_port() -> int:
-    """A port that nothing listens on; the controller cannot say which one it got for 0."""
+    """A port that nothing listens on; with port 0, the controller does not say which it got."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as probe:

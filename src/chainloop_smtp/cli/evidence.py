@@ -131,7 +131,7 @@ def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:
             f"the same organization?{blind}",
         )
         return
-    # Imported here: it is slow to load.
+    # Imported here: slow to load.
     from chainloop_smtp.source import command
 
     if command.is_installed(run.environ) and not run.environ.get("CHAINLOOP_TOKEN"):
@@ -147,7 +147,7 @@ def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:
 
 
 def _may_hold_a_document(content: bytes) -> bool:
-    """There is an object in it, or it may be one in base64."""
+    """Whether there is an object in it, or something that may be one in base64."""
     return b"{" in content or content.lstrip().startswith((b"ey", b"ew"))
 
 
@@ -195,7 +195,7 @@ def compare(
 
 
 def _compared(earlier: Attestation, attested: Attestation) -> Changes:
-    # Whether the job went well is not in the evidence, so it counts for neither of the two.
+    # Neither run's job counts: the evidence does not say how the earlier one went.
     before, after = (verdict.judge(each, Job()).outcome for each in (earlier, attested))
     return difference.compare(earlier, attested, before=before, after=after)
 
@@ -219,7 +219,7 @@ def find_previous(
         return Previous(source=_NO_ATTESTATION)
     by_chainloop = _by_chainloop(run, facts.attestation, parsed)
     if by_chainloop.outcome is None and comparing - {Trigger.NEW_VIOLATIONS}:
-        # Imported here: it is dear.
+        # Imported here: slow to load.
         from chainloop_smtp.source import github
 
         transport = parsed.transport
@@ -254,7 +254,7 @@ def _by_chainloop(run: Run, attested: Attestation | None, parsed: Options) -> Pr
 
 
 def _described(run: Run, attested: Attestation, parsed: Options) -> Attestation | None:
-    # Imported here: it is only for those who compare.
+    # Imported here: few compare.
     from chainloop_smtp.source import command
 
     deadline, workflow = parsed.transport.deadline, attested.workflow

@@ -21,8 +21,8 @@ def handle_once() -> None:
 
 
 def ignore() -> None:
-    """Lets signals do nothing from here on."""
-    # Not SIG_IGN: a signal that is already under way would be complained about.
+    """Let signals do nothing from here on."""
+    # Not SIG_IGN: Python complains about a signal that has arrived before and is then ignored.
     _replace(lambda *_: None)
 
 
@@ -67,7 +67,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _replace(handler: Handler | signal.Handlers) -> "dict[signal.Signals, Handler | int | None]":
-    """Sets the handler of each signal, and returns those before.
+    """Set the handler of each signal, and return the previous ones.
 
     A signal that is ignored stays so: `nohup` and a script's background jobs ask for that.
     """

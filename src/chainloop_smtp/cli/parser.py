@@ -89,7 +89,7 @@ class Parser(argparse.ArgumentParser):
         """As argparse's, with the inputs group by group: the usual ones, or all at length."""
         for first in self._inputs if self.is_whole else self._usual_groups:
             group = self.add_argument_group(options.GROUPS[first])
-            # Only shown: the flags themselves are there already.
+            # Only for display: the flags themselves exist already.
             group._group_actions += _help_lines(  # noqa: SLF001
                 self._inputs[first], is_whole=self.is_whole
             )
@@ -182,7 +182,7 @@ class _Formatter(argparse.HelpFormatter):
 
 
 def _stray_words(unknown: Sequence[str]) -> Problem:
-    """Words that belong to no flag, which might be anything: none of them is shown."""
+    """Words that belong to no flag. They might be secrets, so none of them is shown."""
     number = len(unknown)
     word = "one word belongs" if number == 1 else f"{number} words belong"
     return Problem("arguments", f"{word} to no flag", "Put a value with spaces in quotes.")

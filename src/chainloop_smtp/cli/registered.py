@@ -25,7 +25,7 @@ def add(run: Run) -> int:
     try:
         _add(run)
     except BaseException as error:
-        # Said after the cause.
+        # Printed after the cause.
         error.add_note("Nothing is stored.")
         raise
     return 0
@@ -43,7 +43,7 @@ def _add(run: Run) -> None:
         problems.append(Problem("password-env", f"{quoted(variable)} is not a variable name"))
     parsed = run.validated(inputs, *problems)
     entry = _entry(run, name, inputs)
-    # Whether the file can take it is to be known before the mail says so.
+    # Find out that the file can take it before the mail says so.
     editing.add(config_file.read(file.path, is_required=False), file.path, "registrations", entry)
     _prove(run, name, parsed)
     if not parsed.dry_run:
@@ -75,7 +75,7 @@ def describe(run: Run) -> int:
     file = integration.load(run)
     registration = _named(run, file)
     attached = _attached(file, registration.name)
-    variables = sorted({*registration.entry.variables.values()})
+    variables = sorted(set(registration.entry.variables.values()))
     if run.console.is_json:
         item = integration.registration_item(registration)
         more = {"variables": variables, "attachments": attached}

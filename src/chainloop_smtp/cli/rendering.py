@@ -49,7 +49,7 @@ class Renderer:
         run.console.hide(*hidden)
         parsed, intended = addressing.redirect(parsed)
         if intended:
-            # The job summary says it too, where others read it.
+            # The job summary shows this too, where others read it.
             named = ", ".join(each for each in intended if each not in hidden)
             whom = " and ".join(filter(None, (named, f"{len(hidden)} in bcc" if hidden else "")))
             note = f"{note} Redirected: it would have gone to {whom}.".strip()

@@ -77,8 +77,7 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
                 "before you send it again.",
             )
         )
-    # What the attempt as a whole says is not said again for each recipient; an empty reason, which
-    # is a part of any text, is not said at all.
+    # The reason of the whole attempt is not repeated for each recipient; an empty one is left out.
     known = last.why if last else ""
     problems += [
         _problem(each, delivery.attempts)

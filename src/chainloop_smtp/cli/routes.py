@@ -206,7 +206,7 @@ def from_file(
         OptionsError: With every problem of the file.
         MessageError: A template that it names is broken, and the jobs went well.
     """
-    # Imported here: most steps have no file, and PyYAML is dear.
+    # Imported here: most steps have no file, and PyYAML is slow to load.
     from chainloop_smtp.options import configuration
     from chainloop_smtp.options.configuration.resolving import Resolver
 
@@ -314,7 +314,7 @@ def _templates(
 
 
 def warn_templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
-    """Say that the mail about a job that did not go well is all ours, and why."""
+    """Say that the mail about a job that did not go well uses the built-in templates, and why."""
     why = (
         "The job did not succeed, so its mail is sent with the built-in templates instead of yours."
     )

@@ -89,7 +89,7 @@ def read(
     runs, unread = attested_runs(run, parsed, evidence)
     report = partial(_report, run, parsed, (own, job), trust, unread, lookups, token)
     if len(runs) < 2:
-        # With all that was given, and cannot be read.
+        # Attach everything that was given, even what cannot be read.
         return (report(runs[0].attested if runs else None, evidence),)
     return tuple(
         replace(
@@ -211,7 +211,7 @@ def _start_look_up(run: Run, parsed: Options, job: Job, token: str) -> _LookUp |
     """Begin to ask GitHub where the jobs failed; None where all went well, or nobody is to ask."""
     if not (job.has_failed or job.is_stopped) or not (token and job.run_id) or job.ci:
         return None
-    # Imported here: it is dear.
+    # Imported here: slow to load.
     from chainloop_smtp.source import github
 
     transport = parsed.transport
@@ -341,7 +341,7 @@ def _author(run: Run, parsed: Options, facts: RunFacts) -> tuple[list[Person], s
 
 def _git_author(run: Run, job: Job, *revisions: str) -> Person | None:
     """The author of the first of these commits that the workspace has."""
-    # Imported here: few look for somebody, and starting processes is dear to load.
+    # Imported here: slow to load, and few look for authors.
     from chainloop_smtp.source import command
 
     workspace = run.environ.get("GITHUB_WORKSPACE") or "."
@@ -356,7 +356,7 @@ def _contributors(
     run: Run, parsed: Options, facts: RunFacts, token: str
 ) -> tuple[list[Person], str]:
     """Those whom GitHub names; else those of the push, or the author of the commit."""
-    # Imported here: it is dear, and only for those who ask.
+    # Imported here: slow to load, and few look for contributors.
     from chainloop_smtp.source import github
 
     transport = parsed.transport

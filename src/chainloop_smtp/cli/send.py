@@ -306,7 +306,7 @@ class _Step:
         try:
             receipt = outbox.write_receipt(folder, entries, self._run.now())
         except OptionsError as error:
-            # What became of the mails is what counts, and is said below.
+            # What became of the mails matters more, and is said below.
             self._run.console.warning("no receipt", str(error))
         else:
             self.outputs["receipt"] = str(receipt)
