@@ -12,7 +12,7 @@ def main() -> None:
     interrupts.handle_once()
     try:
         code = cli.main(sys.argv[1:], os.environ)
-        # All is done and said: what comes now must not change how it ended.
+        # Everything is done: a signal that comes now must not change how it ended.
         interrupts.ignore()
     except KeyboardInterrupt:
         code = interrupts.INTERRUPTED
