@@ -23,9 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chainloop_smtp.delivery import check_files
-from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
-from chainloop_smtp.delivery.dialing import Rotation, dial
+from chainloop_smtp.delivery.dialing import Deadline, Rotation, dial
 from chainloop_smtp.delivery.tls import context, fingerprint, is_answered, verified_certificate
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted_path
 from chainloop_smtp.model.mail import Delivery, RecipientStatus

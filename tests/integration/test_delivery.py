@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.connection import Connection
-from chainloop_smtp.delivery.dialing import own_name
+from chainloop_smtp.delivery.dialing import Deadline, own_name
 from chainloop_smtp.delivery.tls import context as tls_context
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientResult, RecipientStatus, Reply

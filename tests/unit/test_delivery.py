@@ -3,7 +3,7 @@
 import pytest
 
 from chainloop_smtp.delivery import _backoff
-from chainloop_smtp.delivery.clock import Clock, chance
+from chainloop_smtp.delivery.session import Clock
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_backoffs_double_up_to_half_a_minute_and_differ(
 
 
 def test_chance_is_a_fraction() -> None:
-    drawn = {chance() for _ in range(100)}
+    drawn = {Clock().chance() for _ in range(100)}
     assert len(drawn) > 90
     assert all(0 <= each < 1 for each in drawn)
 

@@ -10,14 +10,19 @@ Expected outcomes are returned, not raised: whatever a server or a network does 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from chainloop_smtp.delivery.clock import Clock, Deadline
-from chainloop_smtp.delivery.dialing import Rotation, UnreachableError, host_port
+from chainloop_smtp.delivery.dialing import Deadline, Rotation, UnreachableError, host_port
 from chainloop_smtp.delivery.hints import provider
 from chainloop_smtp.delivery.pipeline import Pipeline
 from chainloop_smtp.delivery.queue import Queue, QueuedMessage
 from chainloop_smtp.delivery.replies import status_of_error
 from chainloop_smtp.delivery.sasl import LoginError, log_in
-from chainloop_smtp.delivery.session import IMPLICIT_TLS_PORTS, EarlyConnection, Session
+from chainloop_smtp.delivery.session import (
+    IMPLICIT_TLS_PORTS,
+    SYSTEM_CLOCK,
+    Clock,
+    EarlyConnection,
+    Session,
+)
 from chainloop_smtp.delivery.tls import check_files
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.mail import Delivery, Mail, TransactionResult
@@ -35,7 +40,6 @@ __all__ = [
 _ATTEMPTS = 12  # in a row without an accepted recipient; the deadline usually ends them before
 _LONGEST_PAUSE = 30.0  # seconds
 _UNREACHABLE_LIMIT = 20.0  # seconds to keep trying a server that has never taken a connection
-_CLOCK = Clock()
 
 Notify = Callable[[str], None]
 
@@ -46,7 +50,7 @@ def send(
     transport: Transport,
     *,
     attempts: int = _ATTEMPTS,
-    clock: Clock = _CLOCK,
+    clock: Clock = SYSTEM_CLOCK,
     notify: Notify = lambda _: None,
     early: EarlyConnection | None = None,
 ) -> Iterator[Delivery]:

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from chainloop_smtp.delivery import tls
-from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.delivery.dialing import (
     IMPLICIT_HINT,
     Activity,
+    Deadline,
     Rotation,
     dial,
     host_port,

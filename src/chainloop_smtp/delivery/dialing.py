@@ -1,16 +1,15 @@
-"""Host and port -> a connected socket, directly or through a proxy; or why there is none."""
+"""Host and port -> a connected socket, directly or through a proxy, in time; or why not."""
 
 import base64
 import errno
 import socket
 import ssl
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
 from chainloop_smtp.background import BackgroundCall
-from chainloop_smtp.delivery.clock import Deadline
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.settings import Proxy, ProxyKind
 
@@ -90,6 +89,65 @@ class Activity(StrEnum):
     GREETING = "waiting for the greeting"
     SENDING = "sending"
     READING = "waiting for a reply"
+
+
+class Deadline:
+    """Seconds left for everything that touches the network.
+
+    Args:
+        seconds: In all.
+        timeout: Seconds for one step.
+        where: ``host:port``, for the error.
+        clock: Monotonic.
+    """
+
+    def __init__(
+        self, seconds: float, timeout: float, where: str, clock: Callable[[], float]
+    ) -> None:
+        self._ends = clock() + seconds
+        self._seconds = seconds
+        self._timeout = timeout
+        self._where = where
+        self._clock = clock
+
+    @property
+    def left(self) -> float:
+        """Seconds left; negative once it is over."""
+        return self._ends - self._clock()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since it began."""
+        return self._seconds - self.left
+
+    def shorten(self, seconds: float) -> None:
+        """End so many seconds from now, unless it ends before."""
+        self._ends = min(self._ends, self._clock() + seconds)
+
+    def after(self, seconds: float) -> float:
+        """The time so many seconds from now, for `step`."""
+        return self._clock() + seconds
+
+    def step(self, until: float | None = None) -> float:
+        """Return the seconds that the next network step may take.
+
+        Args:
+            until: An earlier end than the deadline, from `after`.
+
+        Raises:
+            DeliveryError: There are none left.
+        """
+        left = (self._ends if until is None else min(self._ends, until)) - self._clock()
+        if left <= 0:
+            raise DeliveryError(
+                Problem(
+                    self._where,
+                    f"the deadline of {self._seconds:g} seconds has passed",
+                    "The server is slow or silent; if it is known to be slow, raise deadline.",
+                ),
+                is_temporary=True,
+            )
+        return min(left, self._timeout)
 
 
 class UnreachableError(DeliveryError):

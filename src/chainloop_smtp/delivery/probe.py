@@ -10,12 +10,11 @@ from functools import partial
 from typing import NamedTuple
 
 from chainloop_smtp.delivery import envelope
-from chainloop_smtp.delivery.clock import Clock, Deadline
-from chainloop_smtp.delivery.dialing import addresses, host_port
+from chainloop_smtp.delivery.dialing import Deadline, addresses, host_port
 from chainloop_smtp.delivery.hints import Phase
 from chainloop_smtp.delivery.replies import is_positive
 from chainloop_smtp.delivery.sasl import Login
-from chainloop_smtp.delivery.session import Session
+from chainloop_smtp.delivery.session import SYSTEM_CLOCK, Clock, Session
 from chainloop_smtp.errors import DeliveryError, Problem
 from chainloop_smtp.model.checks import Step, StepState
 from chainloop_smtp.model.mail import Mail, Reply
@@ -25,7 +24,6 @@ _USUAL_SIZE = 30_000  # bytes; what SIZE declares, so that a full mailbox shows 
 _SOON = 14  # days
 NOT_TRIED = "not tried"
 _LONGEST_OFFER = 400  # characters
-_CLOCK = Clock()
 
 
 def check(
@@ -35,7 +33,7 @@ def check(
     transport: Transport,
     *,
     size: int,
-    clock: Clock = _CLOCK,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Step]:
     """Go through the dialogue once, and yield each step as it ends.
 

@@ -3,19 +3,21 @@
 RFC 5321 sections 3.1 and 3.2 (greeting, EHLO), RFC 3207 (STARTTLS).
 """
 
-from collections.abc import Mapping, Set
+import os
+import time
+from collections.abc import Callable, Mapping, Set
 from contextlib import closing, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from chainloop_smtp.background import BackgroundCall
 from chainloop_smtp.delivery import hints, tls
-from chainloop_smtp.delivery.clock import Clock, Deadline
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
-from chainloop_smtp.delivery.dialing import Rotation, dial, host_port
+from chainloop_smtp.delivery.dialing import Deadline, Rotation, dial, host_port
 from chainloop_smtp.delivery.hints import Advice, Credential, Phase
 from chainloop_smtp.errors import DeliveryError
+from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.mail import Reply, TransactionResult
 from chainloop_smtp.model.settings import Auth, Registration, Tls, Transport
 
@@ -29,6 +31,31 @@ _GREETING_DELAYED_PORTS = (25,)
 _LEAVE_PATIENCE = 5.0  # seconds for QUIT on an early connection that gets no message
 # For tokens, best first. Both providers who want them document XOAUTH2; OAUTHBEARER is standard.
 TOKEN_MECHANISMS = (Auth.XOAUTH2, Auth.OAUTHBEARER)
+
+
+def _chance() -> float:
+    # Importing `random` takes longer than a retry.
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """What delivery needs from the outside besides sockets.
+
+    Attributes:
+        seconds: A monotonic clock.
+        now: Aware, in UTC.
+        sleep: Waits so many seconds.
+        chance: A random number from 0 up to, and not including, 1.
+    """
+
+    seconds: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = _chance
+
+
+SYSTEM_CLOCK = Clock()
 
 
 class Session:
@@ -296,14 +323,13 @@ class EarlyConnection:
     """
 
     def __init__(
-        self, registration: Registration, transport: Transport, clock: Clock | None = None
+        self, registration: Registration, transport: Transport, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         """Start to connect.
 
         Raises:
             OptionsError: A file of the TLS options is not usable.
         """
-        clock = clock or Clock()
         server = host_port(registration.host, registration.port)
         self.deadline = Deadline(transport.deadline, transport.timeout, server, clock.seconds)
         self.is_taken = False
