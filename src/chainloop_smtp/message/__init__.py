@@ -19,12 +19,11 @@ from chainloop_smtp.message.clean import CleanFacts, clean
 from chainloop_smtp.message.guard import body, guard, head
 from chainloop_smtp.message.headers import message_id, random_id
 from chainloop_smtp.message.mime import parts
-from chainloop_smtp.message.renderer import Renderer, check
 from chainloop_smtp.message.report import FILE_NAME as REPORT_NAME
 from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.selection import Selection
-from chainloop_smtp.message.templates import TemplateError, md
+from chainloop_smtp.message.templates import Renderer, TemplateError, check, md
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
 from chainloop_smtp.model.facts import RunFacts
 from chainloop_smtp.model.mail import File, Mail, Part, Templates
