@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from chainloop_smtp.message.budget import FULL, Limits
-from chainloop_smtp.message.comparison import Changed
+from chainloop_smtp.message.comparison import Changed, comparison
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.model.attested import (
@@ -32,8 +32,8 @@ NEW = Breach(
 )
 
 
-def comparison(changes: Changes, limits: Limits = FULL) -> Changed:
-    return Selection(facts_of(None, Job()), limits, "see it").changes(changes)
+def compared(changes: Changes, limits: Limits = FULL) -> Changed:
+    return comparison(changes, Selection(facts_of(None, Job()), limits, "see it"))
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def comparison(changes: Changes, limits: Limits = FULL) -> Changed:
 def test_it_says_since_when(run: Run, since: str) -> None:
     changes = Changes(previous=replace(PREVIOUS, run=run))
 
-    assert comparison(changes).note == f"Nothing changed since {since}."
-    assert comparison(replace(changes, introduced=(NEW,))).title == f"Changed since {since}"
+    assert compared(changes).note == f"Nothing changed since {since}."
+    assert compared(replace(changes, introduced=(NEW,))).title == f"Changed since {since}"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_it_says_since_when(run: Run, since: str) -> None:
 def test_three_lines_say_what_to_look_at(
     changes: Changes, violations: str, materials: str, run: str
 ) -> None:
-    assert comparison(changes).summary == (
+    assert compared(changes).summary == (
         Fact("Violations", violations),
         Fact("Materials", materials),
         Fact("Run", run),
@@ -148,7 +148,7 @@ def test_each_change_has_a_row() -> None:
         signer=Shift(before="e", after="f"),
     )
 
-    assert comparison(changes).details == Section(
+    assert compared(changes).details == Section(
         "Changed since 11 Mar 2026, 09:12:00 UTC",
         (
             Fact("Outcome", "b (before: a)"),
@@ -172,7 +172,7 @@ def test_each_change_has_a_row() -> None:
 def test_only_a_web_page_is_linked(url: str, link: str) -> None:
     changes = Changes(previous=replace(PREVIOUS, view_url=url), introduced=(NEW,))
 
-    assert comparison(changes).details.rows[-1].url == link
+    assert compared(changes).details.rows[-1].url == link
 
 
 def test_a_finding_that_is_new_on_three_materials_is_one() -> None:
@@ -187,12 +187,12 @@ def test_a_finding_that_is_new_on_three_materials_is_one() -> None:
     )
     where = "licenses on cli (-amd64, -arm64) (gate):"
 
-    assert comparison(changes).summary[0] == Fact("Violations", "6 new, 2 resolved")
-    assert comparison(changes).details.rows[:2] == (
+    assert compared(changes).summary[0] == Fact("Violations", "6 new, 2 resolved")
+    assert compared(changes).details.rows[:2] == (
         Fact("New violation", f"{where}\nAGPL\nGPL\nEULA"),
         Fact("Resolved", "licenses on a, b (gate): AGPL"),
     )
-    assert comparison(changes, replace(FULL, messages=1)).details.rows[:2] == (
+    assert compared(changes, replace(FULL, messages=1)).details.rows[:2] == (
         Fact("New violation", f"{where} AGPL"),
         Fact("New violation", "licenses: and 2 more findings: see it"),
     )
@@ -219,7 +219,7 @@ def test_a_policy_of_which_all_is_new_is_not_listed_twice(is_whole: bool, says: 
 
     def row(**changed: tuple[Breach, ...]) -> Fact:
         changes = Changes(previous=PREVIOUS, **changed)  # type: ignore[arg-type]  # by its name
-        return Selection(facts_of(attested, Job())).changes(changes).details.rows[0]
+        return comparison(changes, Selection(facts_of(attested, Job()))).details.rows[0]
 
     assert row(introduced=breaches) == Fact("New violation", says)
     # What is resolved stands nowhere else.
@@ -233,6 +233,29 @@ def test_materials_that_changed_are_cut_as_others_are() -> None:
     )
     changes = Changes(previous=PREVIOUS, replaced=replaced)
 
-    assert comparison(changes, replace(FULL, materials=2)).details.rows[0] == Fact(
+    assert compared(changes, replace(FULL, materials=2)).details.rows[0] == Fact(
         "Changed", "a: 2 (before: 1)\nb: 2 (before: 1)\nand 1 more changed material: see it"
+    )
+
+
+def test_changes_are_cut_as_materials_are() -> None:
+    changes = Changes(
+        previous=replace(PREVIOUS, run=Run(id="1b9d"), digest="", view_url=""),
+        added=tuple(Material(name=each) for each in "abcde"),
+        unchanged=(Aspect.OUTCOME,),
+    )
+
+    assert compared(changes, replace(FULL, materials=4)) == Changed(
+        "Changed since run 1b9d",
+        "",
+        (
+            Fact("Violations", "as before"),
+            Fact("Materials", "5 added"),
+            Fact("Run", "outcome as before"),
+        ),
+        Section(
+            "Changed since run 1b9d",
+            tuple(Fact("Added", each) for each in "abcd"),
+            "and 2 more: see it",
+        ),
     )

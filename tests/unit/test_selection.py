@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from chainloop_smtp.message.budget import FULL, Limits
-from chainloop_smtp.message.comparison import Changed
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.selection import (
     Attention,
@@ -24,11 +23,10 @@ from chainloop_smtp.model.attested import (
     FindingKind,
     Material,
     Policies,
-    Run,
     Strategy,
     Violation,
 )
-from chainloop_smtp.model.facts import Aspect, Changes, Job
+from chainloop_smtp.model.facts import Job
 from states import facts_of
 
 GATE = Evaluation(
@@ -318,29 +316,6 @@ def test_passed_policies_are_counted_in_their_line() -> None:
 
     assert selection(replace(FULL, passed=3), attested).evaluations_more() == (
         "4 passed: licenses (4)",
-    )
-
-
-def test_changes_are_cut_as_materials_are() -> None:
-    changes = Changes(
-        previous=Attestation(shape="a test", is_recorded=True, run=Run(id="1b9d")),
-        added=tuple(Material(name=each) for each in "abcde"),
-        unchanged=(Aspect.OUTCOME,),
-    )
-
-    assert selection(TIGHT).changes(changes) == Changed(
-        "Changed since run 1b9d",
-        "",
-        (
-            Fact("Violations", "as before"),
-            Fact("Materials", "5 added"),
-            Fact("Run", "outcome as before"),
-        ),
-        Section(
-            "Changed since run 1b9d",
-            tuple(Fact("Added", each) for each in "abcd"),
-            "and 2 more: see it",
-        ),
     )
 
 

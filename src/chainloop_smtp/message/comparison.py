@@ -1,12 +1,17 @@
 """Changes -> what the mail says of them: three lines first, then each change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
-from chainloop_smtp.message import formatting
+from chainloop_smtp.message import findings, formatting, grouping
+from chainloop_smtp.message.grouping import Found, Group
 from chainloop_smtp.message.rows import Fact, Section
-from chainloop_smtp.model.attested import Material, Run
+from chainloop_smtp.message.selection import Selection
+from chainloop_smtp.model.attested import Evaluation, Material, Policies, Run
 from chainloop_smtp.model.facts import Aspect, Breach, Changes, Replacement, Shift
+
+_FEW = 3  # findings that may stand in a mail twice
 
 
 class Changed(NamedTuple):
@@ -25,17 +30,11 @@ class Changed(NamedTuple):
     details: Section
 
 
-def comparison(
-    changes: Changes,
-    breached: Callable[[Sequence[Breach], bool], list[str]],
-    cut: Callable[[list[str]], list[str]],
-) -> Changed:
+def comparison(changes: Changes, selection: Selection) -> Changed:
     """The section, from cleaned facts.
 
     Args:
-        breached: Groups violations, which are new or not, by policy and materials; returns a text
-            for each group.
-        cut: Returns as many of the materials as there is room for, and a note on the rest.
+        selection: Of the same run, which says how much there is room for.
     """
     since = _since(changes.previous.run)
     if changes.is_empty:
@@ -47,8 +46,8 @@ def comparison(
         Fact("Run", _run(changes)),
     )
     title = f"Changed since {since}"
-    details = _details(changes, breached, cut)
-    return Changed(title, note="", summary=summary, details=Section(title, details))
+    details = selection.section(title, _details(changes, selection), selection.limits.materials)
+    return Changed(title, note="", summary=summary, details=details)
 
 
 def _since(run: Run) -> str:
@@ -102,27 +101,68 @@ def _shifts(changes: Changes) -> tuple[tuple[str, Shift | None], ...]:
     )
 
 
-def _details(
-    changes: Changes,
-    breached: Callable[[Sequence[Breach], bool], list[str]],
-    cut: Callable[[list[str]], list[str]],
-) -> tuple[Fact, ...]:
+def _details(changes: Changes, selection: Selection) -> tuple[Fact, ...]:
     previous = changes.previous
     rows = [
         *(Fact(key, _shifted(shift)) for key, shift in _shifts(changes) if shift),
-        *(Fact("New violation", each) for each in breached(changes.introduced, True)),
-        *(Fact("Resolved", each) for each in breached(changes.resolved, False)),
+        *(
+            Fact("New violation", each)
+            for each in _breached(changes.introduced, selection, selection.violated)
+        ),
+        *(Fact("Resolved", each) for each in _breached(changes.resolved, selection)),
         *(Fact("Added", _material(each)) for each in changes.added),
         *(Fact("Removed", _material(each)) for each in changes.removed),
-        Fact("Changed", "\n".join(cut(list(map(_replacement, changes.replaced))))),
+        Fact("Changed", _replaced(changes.replaced, selection)),
         Fact("Compared with", previous.run.id, "code"),
-        Fact("Its attestation", previous.digest, "code", _link(previous.view_url)),
+        Fact("Its attestation", previous.digest, "code", formatting.web(previous.view_url)),
     ]
     return tuple(row for row in rows if row.value)
 
 
-def _link(url: str) -> str:
-    return url if formatting.is_web(url) else ""
+def _breached(
+    breaches: Sequence[Breach],
+    selection: Selection,
+    above: Sequence[tuple[Group, tuple[Found, ...]]] = (),
+) -> list[str]:
+    """``vulnerability-gate on sbom (gate): CVE-2026-21441 (critical) in openssl 3.0.14``.
+
+    Of each finding the first line: the whole of a new one needs attention anyway, and has its own
+    section.
+
+    Args:
+        above: The policies that have one; what is new as a whole is not listed twice.
+    """
+    evaluations = tuple(
+        Evaluation(
+            name=each.policy,
+            material=each.material,
+            is_gate=each.is_gate,
+            violations=(each.violation,),
+        )
+        for each in breaches
+    )
+    whole = {(group.name, group.is_gate): group.violation_count for group, _ in above}
+    texts = []
+    for group, found in grouping.violated(Policies(evaluations=evaluations)):
+        gate = " (gate)" if group.is_gate else ""
+        if len(found) > _FEW and whole.get((group.name, group.is_gate)) == group.violation_count:
+            texts.append(f"{group.name}{gate}: all {len(found):,} findings, see above")
+            continue
+        shown = found[: selection.limits.messages]
+        for names, members in groupby(shown, lambda each: each.materials):
+            where = selection.listed(names) if any(names) else "the attestation"
+            lines = [findings.lines(each.violation)[0] for each in members]
+            head = f"{group.name} on {where}{gate}:"
+            texts.append(("\n" if len(lines) > 1 else " ").join((head, *lines)))
+        if more := selection.more(len(found) - len(shown), "more finding"):
+            texts.append(f"{group.name}: {more}")
+    return texts
+
+
+def _replaced(replaced: Sequence[Replacement], selection: Selection) -> str:
+    texts = [_replacement(each) for each in replaced[: selection.limits.materials]]
+    more = selection.more(len(replaced) - len(texts), "more changed material")
+    return "\n".join(filter(None, (*texts, more)))
 
 
 def _counted(number: int, word: str) -> list[str]:

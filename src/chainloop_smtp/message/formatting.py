@@ -116,6 +116,11 @@ def is_web(url: str) -> bool:
     return bool(_WEB.fullmatch(url))
 
 
+def web(url: str) -> str:
+    """The URL where it may be a link, else nothing."""
+    return url if is_web(url) else ""
+
+
 def stretches(text: str) -> tuple[str, ...]:
     """The text in pieces: each is one word or more that may break anywhere, or that need not."""
     return tuple(" ".join(words) for _, words in groupby(text.split(" "), is_unbroken))

@@ -85,8 +85,7 @@ def commit_url(facts: RunFacts) -> str:
     """The commit's page; empty when it is not known."""
     sha = formatting.sha(facts)
     repository = _repository_page(facts, sha)
-    url = f"{repository}/commit/{sha}"
-    return url if repository and sha and formatting.is_web(url) else ""
+    return formatting.web(f"{repository}/commit/{sha}") if repository and sha else ""
 
 
 def _repository_page(facts: RunFacts, sha: str) -> str:
@@ -148,17 +147,21 @@ def run(facts: RunFacts) -> tuple[Fact, ...]:
         )
         if name
     ]
-    url = job.run_url if formatting.is_web(job.run_url) else ""
     attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""
     rows += [
         Fact("CI workflow", " in ".join(filter(None, (job.workflow, job.repository)))),
         Fact("CI job", job.name),
-        Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
+        Fact(
+            "CI run",
+            f"{job.run_id}{attempt}" if job.run_id else "",
+            "",
+            formatting.web(job.run_url),
+        ),
         Fact("CI commit", _other_commit(facts), "code"),
     ]
     if sender := job.sender:
         by = _by(sender.name, sender.workflow)
-        url = sender.url if formatting.is_web(sender.url) else ""
+        url = formatting.web(sender.url)
         rows.append(Fact("Mailed by", f"{by}, run {sender.run_id}", "", url))
     return tuple(row for row in rows if row.value)
 
@@ -246,7 +249,7 @@ def _job(
 ) -> list[Fact]:
     """One job, and its steps: in its row where GitHub calls it by its id, else below."""
     rows = [
-        Fact(each.job, f"at step {each.name}", "", each.url if formatting.is_web(each.url) else "")
+        Fact(each.job, f"at step {each.name}", "", formatting.web(each.url))
         for each in steps
         if each.need == need
     ]

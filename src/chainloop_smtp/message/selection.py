@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 from chainloop_smtp.message import findings, formatting, grouping
 from chainloop_smtp.message.budget import FULL, ROW, Limits
-from chainloop_smtp.message.comparison import Changed, comparison
 from chainloop_smtp.message.grouping import Found, Group, Names
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.wording import Tone
-from chainloop_smtp.model.attested import Evaluation, Material, Policies, Strategy
-from chainloop_smtp.model.facts import Breach, Changes, RunFacts
+from chainloop_smtp.model.attested import Evaluation, Material, Strategy
+from chainloop_smtp.model.facts import RunFacts
 
 
 class Place(NamedTuple):
@@ -129,6 +128,8 @@ class Selection:
     """What the limits leave of one run's facts, and notes on the rest.
 
     Attributes:
+        limits: What is shown at most.
+        violated: The violated policies that are shown, gates first, and their findings.
         note: Says that something is left out; empty when nothing is.
         row_count: How many findings, evaluations and materials are shown.
     """
@@ -139,7 +140,7 @@ class Selection:
         policies = facts.policies
         self._attestation = facts.attestation
         self._is_enforced = policies.strategy is Strategy.ENFORCED
-        self._limits = limits
+        self.limits = limits
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
         self.note = (
             f" Not everything fits in here{self._elsewhere}." if is_cut or limits != FULL else ""
@@ -148,15 +149,15 @@ class Selection:
         violated = grouping.violated(policies)
         gates = [each for each in violated if each[0].is_gate][: limits.gated]
         advisory = [each for each in violated if not each[0].is_gate][: limits.advisory]
-        self._attention = [*gates, *advisory]
-        self._attention_left = len(violated) - len(self._attention)
+        self.violated = [*gates, *advisory]
+        self._attention_left = len(violated) - len(self.violated)
         suppressed = [(each, each.suppressed()) for each in grouping.groups(policies)]
         suppressed = [each for each in suppressed if each[1]]
         self._suppressed = suppressed[: limits.advisory]
         self._suppressed_left = len(suppressed) - len(self._suppressed)
         self._violations = [
             each.violation
-            for _, found in (*self._attention, *self._suppressed)
+            for _, found in (*self.violated, *self._suppressed)
             for each in found[: limits.messages]
         ]
         is_in_a_line = partial(_is_in_a_line, limits)
@@ -174,7 +175,7 @@ class Selection:
 
         Counted rather than timed, so that the same evidence makes the same mail everywhere.
         """
-        limits, attestation = self._limits, self._attestation
+        limits, attestation = self.limits, self._attestation
         texts = [each.message for each in self._violations]
         texts += [each.finding.recommendation for each in self._violations if each.finding]
         rows = self.row_count + sum(text.count("\n") for text in texts)
@@ -185,15 +186,23 @@ class Selection:
             rows += len(attestation.environment[: limits.environment])
         return sum(map(len, texts)) + ROW * rows
 
+    def listed(self, names: Sequence[str]) -> str:
+        """Names of materials."""
+        return self._names.listed(names, self.limits.names)
+
+    def more(self, left: int, noun: str, plural: str = "") -> str:
+        """How many are left out, and where they are; empty: none."""
+        return f"and {formatting.count(left, noun, plural)}{self._elsewhere}" if left > 0 else ""
+
     def attention(self) -> tuple[Attention, ...]:
         """The violated policies, gates first."""
-        return tuple(self._violated(*each) for each in self._attention)
+        return tuple(self._policy(*each) for each in self.violated)
 
     def attention_more(self) -> str:
         """How many of them are left out; empty: none."""
-        return self._more(self._attention_left, "more violated policy", "more violated policies")
+        return self.more(self._attention_left, "more violated policy", "more violated policies")
 
-    def _violated(self, group: Group, found: tuple[Found, ...]) -> Attention:
+    def _policy(self, group: Group, found: tuple[Found, ...]) -> Attention:
         tone, glyph = _VIOLATED[group.is_gate or self._is_enforced]
         places, more = self._places(found)
         return Attention(
@@ -215,7 +224,7 @@ class Selection:
 
     def suppressed_more(self) -> str:
         """How many policies with such findings are left out; empty: none."""
-        return self._more(
+        return self.more(
             self._suppressed_left,
             "more policy with suppressed findings",
             "more policies with suppressed findings",
@@ -227,17 +236,17 @@ class Selection:
 
     def _places(self, found: tuple[Found, ...]) -> tuple[tuple[Place, ...], str]:
         """The findings by their materials, and a note on what is left out."""
-        shown = found[: self._limits.messages]
+        shown = found[: self.limits.messages]
         everywhere = {name for each in found for name in each.materials}
         is_one_place = len({each.materials for each in found}) == 1
         places = []
         for materials, members in groupby(shown, lambda each: each.materials):
-            where = "" if len(everywhere) == 1 else self._listed(materials)
+            where = "" if len(everywhere) == 1 else self.listed(materials)
             if len(materials) == len(everywhere) > 1 and not is_one_place:
                 where = f"all {len(everywhere):,}"
             lines = tuple(self._lines(findings.lines(each.violation)) for each in members)
             places.append(Place(where, lines))
-        more = self._more(len(found) - len(shown), "more finding", "more findings")
+        more = self.more(len(found) - len(shown), "more finding")
         return tuple(places), more
 
     def _where(self, some: Sequence[Evaluation], all_: Sequence[Evaluation]) -> str:
@@ -248,9 +257,6 @@ class Selection:
             return f"{where}, 1 of {total:,} evaluated" if total > 1 else where
         return f"{len(names):,} of {total:,} {'subjects' if '' in names else 'materials'}"
 
-    def _listed(self, names: Sequence[str]) -> str:
-        return self._names.listed(names, self._limits.names)
-
     def evaluations(self) -> tuple[Evaluated, ...]:
         """Those that have a row."""
         return tuple(map(self._evaluated, self._rows))
@@ -258,7 +264,7 @@ class Selection:
     def evaluations_more(self) -> tuple[str, ...]:
         """A line for each kind of evaluation that has no row."""
         lines = (
-            self._more(self._rows_left, "more evaluation", "more evaluations"),
+            self.more(self._rows_left, "more evaluation"),
             self._passed(self._in_a_line) if self._in_a_line else "",
         )
         return tuple(filter(None, lines))
@@ -268,7 +274,7 @@ class Selection:
         tone, glyph = (Tone.IDLE, "–") if first.is_skipped else (Tone.OK, "✓")
         if first.active_violations:
             tone, glyph = _VIOLATED[first.is_gate or self._is_enforced]
-        where = f"{len(names):,}: {self._listed(names)}" if len(names) > 1 else ""
+        where = f"{len(names):,}: {self.listed(names)}" if len(names) > 1 else ""
         return Evaluated(
             name=first.name,
             material=where or self._names.label(names[0]),
@@ -279,10 +285,10 @@ class Selection:
         )
 
     def _passed(self, counts: Counter[str]) -> str:
-        """``62 passed: a (24), b, c and 35 more policies: see the attached report``."""
+        """``62 passed: a (24), b, c and 35 more: see the attached report``."""
         names = [f"{name} ({number:,})" if number > 1 else name for name, number in counts.items()]
-        first = ", ".join(names[: self._limits.passed])
-        left = len(names) - (self._limits.passed or 0)
+        first = ", ".join(names[: self.limits.passed])
+        left = len(names) - (self.limits.passed or 0)
         more = f" and {left:,} more{self._elsewhere}" if left > 0 else ""
         return f"{counts.total():,} passed: {first}{more}"
 
@@ -297,11 +303,11 @@ class Selection:
 
     def materials_more(self) -> str:
         """How many of them are left out; empty: none."""
-        return self._more(self._materials_left, "more material", "more materials")
+        return self.more(self._materials_left, "more material")
 
     def _material(self, members: list[Material], mark: str) -> Shown:
         material = members[0]
-        shown = material.annotations[: self._limits.annotations]
+        shown = material.annotations[: self.limits.annotations]
         left = len(material.annotations) - len(shown)
         tone, glyph = _MARKS.get(mark, (Tone.IDLE, ""))
         return Shown(
@@ -314,7 +320,7 @@ class Selection:
             tone=tone,
             glyph=glyph,
             annotations=tuple(Fact(each.name, each.value or "not set") for each in shown),
-            more=self._more(left, "more annotation", "more annotations"),
+            more=self.more(left, "more annotation"),
             twins=tuple(
                 Twin(each.name, formatting.material_value(each), each.digest)
                 for each in members[1:]
@@ -324,72 +330,19 @@ class Selection:
     def section(self, title: str, facts: tuple[Fact, ...], limit: int | None) -> Section:
         """A table of facts."""
         shown = facts[:limit]
-        return Section(title, shown, self._more(len(facts) - len(shown), "more", "more"))
-
-    def changes(self, changes: Changes) -> Changed:
-        """What differs from an earlier run."""
-        changed = comparison(changes, self._breached, self._changed_materials)
-        title, rows, _ = changed.details
-        return changed._replace(details=self.section(title, rows, self._limits.materials))
-
-    def _breached(self, breaches: Sequence[Breach], are_new: bool) -> list[str]:
-        """``vulnerability-gate on sbom (gate): CVE-2026-21441 (critical) in openssl 3.0.14``.
-
-        Of each finding the first line: the whole of a new one needs attention anyway, and has its
-        own section.
-        """
-        evaluations = tuple(
-            Evaluation(
-                name=each.policy,
-                material=each.material,
-                is_gate=each.is_gate,
-                violations=(each.violation,),
-            )
-            for each in breaches
-        )
-        # What is new as a whole stands above already.
-        current = self._attention if are_new else []
-        whole = {(group.name, group.is_gate): group.violation_count for group, _ in current}
-        texts = []
-        for group, found in grouping.violated(Policies(evaluations=evaluations)):
-            if (
-                len(found) > _FEW
-                and whole.get((group.name, group.is_gate)) == group.violation_count
-            ):
-                gate = " (gate)" if group.is_gate else ""
-                texts.append(f"{group.name}{gate}: all {len(found):,} findings, see above")
-                continue
-            shown = found[: self._limits.messages]
-            for names, members in groupby(shown, lambda each: each.materials):
-                where = self._listed(names) if any(names) else "the attestation"
-                lines = [findings.lines(each.violation)[0] for each in members]
-                head = f"{group.name} on {where}{' (gate)' if group.is_gate else ''}:"
-                texts.append(("\n" if len(lines) > 1 else " ").join((head, *lines)))
-            more = self._more(len(found) - len(shown), "more finding", "more findings")
-            texts += [f"{group.name}: {more}"] if more else []
-        return texts
-
-    def _changed_materials(self, texts: list[str]) -> list[str]:
-        shown = texts[: self._limits.materials]
-        more = self._more(
-            len(texts) - len(shown), "more changed material", "more changed materials"
-        )
-        return [*shown, more] if more else shown
+        return Section(title, shown, self.more(len(facts) - len(shown), "more", "more"))
 
     def commit(self, row: Fact) -> Fact:
         """A row about the commit; of these, only the message is ever cut."""
-        longest = self._limits.commit_message
+        longest = self.limits.commit_message
         if row.key != "Message" or longest is None or len(row.value) <= longest:
             return row
         return row._replace(value=f"{row.value[:longest]}... (cut)")
 
     def _lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
-        left = len(lines) - len(lines[: self._limits.lines])
-        note = self._more(left, "more line", "more lines")
-        return (*lines[: self._limits.lines], note) if note else lines
-
-    def _more(self, left: int, noun: str, plural: str) -> str:
-        return f"and {formatting.count(left, noun, plural)}{self._elsewhere}" if left > 0 else ""
+        left = len(lines) - len(lines[: self.limits.lines])
+        note = self.more(left, "more line")
+        return (*lines[: self.limits.lines], note) if note else lines
 
 
 _MARKS = {
@@ -401,8 +354,6 @@ _MARKS = {
 # By whether a violation stops the pipeline.
 _VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
 _ORDER = {"Violated, gate": 0, "Violated": 1, "Skipped": 2, "Passed": 3}
-
-_FEW = 3  # findings that may stand in a mail twice
 
 
 def _summary(found: tuple[Found, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from chainloop_smtp.message import formatting, lead, rows
 from chainloop_smtp.message.budget import FULL, Limits
-from chainloop_smtp.message.comparison import Changed
+from chainloop_smtp.message.comparison import Changed, comparison
 from chainloop_smtp.message.report import with_env_values
 from chainloop_smtp.message.rows import Fact, Section
 from chainloop_smtp.message.selection import Attention, Evaluated, Selection, Shown, Suppressed
@@ -127,7 +127,7 @@ def facts(
         "attention_more": selection.attention_more(),
         "attestation": attestation and with_env_values(attestation, env_values),
         "byline": _byline(words, rows.commit_url(run), formatting.sha(run)[:7]),
-        "changes": selection.changes(run.changes) if run.changes else None,
+        "changes": comparison(run.changes, selection) if run.changes else None,
         "evaluations": selection.evaluations(),
         "evaluations_more": selection.evaluations_more(),
         "footer": rows.footer(job) + selection.note,
@@ -163,7 +163,7 @@ def facts(
 
 def _log_url(run: RunFacts) -> str:
     urls = [each.url for each in run.job.failed_steps]
-    return urls[0] if run.verdict.where and len(urls) == 1 and formatting.is_web(urls[0]) else ""
+    return formatting.web(urls[0]) if run.verdict.where and len(urls) == 1 else ""
 
 
 _CHAINLOOP = "app.chainloop.dev"
