@@ -98,6 +98,14 @@ def test_a_signer_may_be_named_in_other_bytes_than_text() -> None:
     assert check(signed(signer)).signer == "2.5.4.45=05a0"
 
 
+def test_an_oddity_in_a_certificate_is_accepted() -> None:
+    with pytest.warns(UserWarning, match="length must be"):
+        country = x509.NameAttribute(x509.NameOID.COUNTRY_NAME, "DEU", _validate=False)
+    signer = ROOT.issue_signer(subject=x509.Name([country]))
+
+    assert check(signed(signer)).signer == "C=DEU"
+
+
 def test_names_are_shown_on_one_line_and_not_without_end() -> None:
     """Whoever made the bundle chose them."""
     name = "::error::\x1b[31m\n\u202eharbour"
@@ -188,6 +196,14 @@ def test_an_authority_that_the_bundle_brings_is_not_trusted() -> None:
     assert reason(signed(inner.issue_signer(), inner, other)).startswith(
         "the certificate's chain does not verify: "
     )
+
+
+def test_authorities_that_only_certify_each_other_are_roots() -> None:
+    one, other = signers.root("One"), signers.root("Other")
+    names = {"One": (other, one.key), "Other": (one, other.key)}
+    pair = [issuer.issue_authority(name, key=key) for name, (issuer, key) in names.items()]
+
+    assert check(signed(one.issue_signer(), *pair), trusted(*pair)).authority == "CN=One"
 
 
 def test_a_signer_that_signed_itself_fails() -> None:
@@ -362,6 +378,14 @@ def test_a_signature_may_be_encoded_twice() -> None:
     entry["sig"] = signers.base64_of(entry["sig"].encode())
 
     assert check(document) == check(signed())
+
+
+def test_a_signature_encoded_twice_has_nothing_but_base64_in_it() -> None:
+    document = signed()
+    (entry,) = document["dsseEnvelope"]["signatures"]
+    entry["sig"] = signers.base64_of(f"{entry['sig'][:8]}!{entry['sig'][8:]}".encode())
+
+    assert reason(document) == CHANGED
 
 
 def test_every_one_of_two_signatures_has_to_verify() -> None:

@@ -61,7 +61,7 @@ def verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
 def _verify(envelope: Envelope, trust: Trust) -> SignatureCheck:
     leaf: x509.Certificate | None = None
     key: PublicKeyTypes
-    if envelope.certificates and (trust.roots or not trust.key):
+    if envelope.certificates and trust.roots:
         try:
             leaf = _load(envelope.certificates[0])
             key = leaf.public_key()
@@ -105,12 +105,12 @@ def _find_signature(key: SigningKey, envelope: Envelope) -> tuple[str, bytes]:
         UntrustedError: One does not verify.
     """
     message = _encode(envelope)
-    verified = []
-    for signature in envelope.signatures:
-        for candidate in _list_readings(signature):
-            if method := _find_method(key, candidate, message):
-                verified.append((method, candidate))
-                break
+    verified = [
+        (method, reading)
+        for signature in envelope.signatures
+        for reading in _list_readings(signature)
+        if (method := _find_method(key, reading, message))
+    ]
     if len(verified) < len(envelope.signatures):
         count = len(envelope.signatures)
         which = f"one of the {count} signatures does" if verified else "the signature does"

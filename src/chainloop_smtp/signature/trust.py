@@ -96,6 +96,8 @@ def _read_authorities(given: str) -> Trust:
     above = _list_above(stampers, authorities)
     signing = [each for each in authorities if each not in above]
     inner = [each for each in signing if _has_issuer(each, signing)]
+    # Where authorities only certify each other, each of them is trusted as a root is.
+    roots = [each for each in signing if each not in inner] or inner
     for each in (*stampers, *above):
         # Verified with OpenSSL, whose chains end with a certificate that is its own issuer.
         if each.subject != each.issuer and not _has_issuer(each, above):
@@ -106,7 +108,7 @@ def _read_authorities(given: str) -> Trust:
                 "Add that certificate, and all above it.",
             )
     return Trust(
-        roots=_encode(each for each in signing if each not in inner),
+        roots=_encode(roots),
         intermediates=_encode(inner),
         timestamp_authorities=_encode(stampers),
         timestamp_issuers=_encode([*above, *(s for s in stampers if s.subject == s.issuer)]),
