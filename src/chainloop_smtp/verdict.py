@@ -27,8 +27,8 @@ _OUTCOMES: dict[PolicyStatus | None, Outcome] = {
     PolicyStatus.SKIPPED: Outcome.PASSED,
     PolicyStatus.PASSED: Outcome.PASSED,
 }
-# Events whose workflow may well report on another run than its own.
-_ABOUT_OTHERS = ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
+# Events by which a workflow may be asked to report on a run of which it gets the id.
+_ASKING = ("workflow_dispatch", "repository_dispatch", "schedule")
 # How one job ended, and how several did. The first also stands for a mixture.
 _FAILURES = {
     JobStatus.FAILURE: ("failed", "failed"),
@@ -46,7 +46,11 @@ _NAMED_JOBS = 3
 
 
 def judge(
-    attestation: Attestation | None, job: Job, signature: SignatureCheck | None = None
+    attestation: Attestation | None,
+    job: Job,
+    signature: SignatureCheck | None = None,
+    *,
+    is_by_id: bool = False,
 ) -> Verdict:
     """Judge a run.
 
@@ -60,13 +64,14 @@ def judge(
     Args:
         attestation: None when no evidence was handed over.
         signature: None when it was not to be verified.
+        is_by_id: The user asked for the run by its id, and gave no file.
     """
     if signature and signature.status is SignatureStatus.FAILED:
         reasons = (WRONG_SIGNATURE, _jobs(job, _FAILURES) or _jobs(job, _CANCELLATIONS))
         return Verdict(
             outcome=Outcome.FAILED,
             reason=", ".join(filter(None, reasons)),
-            doubt=doubt(attestation, job),
+            doubt=doubt(attestation, job, is_by_id=is_by_id),
         )
     status = _policy_status(attestation, job) if attestation else None
     missing = _missing(attestation.materials) if attestation else ()
@@ -87,7 +92,7 @@ def judge(
         where=_where(job, outcome) if reason == _jobs(job, _ENDS.get(outcome, {})) else "",
         policy_status=status,
         missing=missing,
-        doubt=doubt(attestation, job),
+        doubt=doubt(attestation, job, is_by_id=is_by_id),
     )
 
 
@@ -111,11 +116,14 @@ def _gate(attestation: Attestation, job: Job) -> str:
     return f"gate violated; the {'run' if job.sender else 'job'} went on"
 
 
-def doubt(attestation: Attestation | None, job: Job) -> str:
+def doubt(attestation: Attestation | None, job: Job, *, is_by_id: bool = False) -> str:
     """Say why the evidence may be another run's or untrue, in sentences; empty: it looks right."""
     if is_of_other_ci(attestation, job):
         return _mismatch(attestation)
-    doubts = (_leftover(attestation, job), _mismatch(attestation), _elsewhere(attestation, job))
+    # GitHub itself names the run that one of workflow_run follows.
+    is_expected = job.event == "workflow_run" or (is_by_id and job.event in _ASKING)
+    leftover = "" if is_expected and not job.sender else _leftover(attestation, job)
+    doubts = (leftover, _mismatch(attestation), _elsewhere(attestation, job))
     return " ".join(filter(None, doubts))
 
 
@@ -145,8 +153,7 @@ def _leftover(attestation: Attestation | None, job: Job) -> str:
     A file that an earlier run left on the runner is easily taken for this one's, and so is one that
     was downloaded from another repository.
     """
-    is_reporting = not job.sender and job.event in _ABOUT_OTHERS
-    if is_reporting or not is_other_run(attestation, job):
+    if not is_other_run(attestation, job):
         return ""
     repository, run_id = attested_run(attestation)
     theirs = f"CI run {run_id}" if run_id else "a CI run"

@@ -99,7 +99,7 @@ def test_evidence_of_this_run_does_not_say_where_the_run_is_and_what_for(
     assert f"View workflow run: {OWN} " in text
     assert f'href="{OWN}"' in mail.html
     assert f'href="https://github.com/{REPOSITORY}/commit/{"a" * 40}"' in mail.html
-    assert mail.subject.endswith("main@aaaaaaa (3 materials, no policies)")
+    assert mail.subject.endswith("main@aaaaaaa (evidence in doubt)")
     assert "Triggered by: ada (push)" in text
     for part in (mail.text, mail.html, mail.summary):
         assert "mallory" not in part

@@ -396,7 +396,7 @@ def test_that_the_evidence_places_this_run_elsewhere_is_a_doubt(
 
 def test_evidence_of_a_third_run_is_doubted_whatever_started_the_run_that_is_reported() -> None:
     job = replace(JOB, event="schedule")
-    assert doubt(attested(EARLIER), job) == ""
+    assert doubt(attested(EARLIER), job, is_by_id=True) == ""
     reported = replace(job, sender=Sender(run_id="77", event="workflow_run"))
     assert doubt(attested(EARLIER), reported) == (
         "The evidence is from CI run 41, but this mail is about CI run 42."

@@ -578,15 +578,25 @@ def test_that_this_job_went_well_says_nothing_of_the_gate_of_another_run() -> No
         (of_run("41", "lakeside/pier"), replace(HERE, repository="")),
         (of_run("41"), replace(HERE, run_id="")),
         (of_run("41", ""), replace(HERE, repository="")),
-        *(
-            (of_run("41", repository), replace(HERE, event=event))
-            for event in ("workflow_run", "workflow_dispatch", "repository_dispatch", "schedule")
-            for repository in ("lakeside/harbour", "lakeside/pier")
-        ),
+        (of_run("41"), replace(HERE, event="workflow_run")),
+        (of_run("41", "lakeside/pier"), replace(HERE, event="workflow_run")),
     ],
 )
 def test_other_evidence_is_not_doubted(attestation: Attestation | None, job: Job) -> None:
     assert judge(attestation, job).doubt == ""
+
+
+@pytest.mark.parametrize("event", ["workflow_dispatch", "repository_dispatch", "schedule"])
+@pytest.mark.parametrize("repository", ["lakeside/harbour", "lakeside/pier"])
+def test_who_is_asked_for_another_run_by_its_id_does_not_doubt_it(
+    event: str, repository: str
+) -> None:
+    evidence, here = of_run("41", repository), replace(HERE, event=event)
+
+    assert judge(evidence, here, is_by_id=True).doubt == ""
+    # A file may be left over, whatever started the run.
+    assert judge(evidence, here).doubt != ""
+    assert judge(evidence, HERE, is_by_id=True).doubt != ""
 
 
 def test_a_bundle_that_is_not_the_one_of_the_digest_is_doubted() -> None:

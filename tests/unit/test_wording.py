@@ -67,6 +67,17 @@ def words(
     return wording.word(facts_of(attestation, job, verdict))
 
 
+def test_doubtful_evidence_is_never_green() -> None:
+    policies = Policies(evaluation_count=7, passed_count=7)
+    verdict = Verdict(outcome=Outcome.PASSED, doubt="The evidence is from CI run 41.")
+    worded = wording.word(facts_of(replace(RECORDED, policies=policies), NOBODY, verdict))
+
+    assert worded.tone is wording.Tone.WARN
+    assert worded.subject.endswith("Passed: release main@9c1d4e7 (evidence in doubt)")
+    assert worded.lead == "All 7 policies passed and the attestation was recorded."
+    assert worded.doubt == "The evidence is from CI run 41."
+
+
 @pytest.mark.parametrize(
     ("outcome", "policies", "reason", "subject", "headline", "lead"),
     [

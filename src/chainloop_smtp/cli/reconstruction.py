@@ -73,7 +73,7 @@ def reconstruct(
     enclosed = message.parts(mail.files)
 
     def render(job: Job, note: str = "") -> message.Forms:
-        judged = verdict.judge(attested, job, signature)
+        judged = verdict.judge(attested, job, signature, is_by_id=is_by_id(mail))
         if UNREAD in " ".join(mail.text.split()):
             judged = replace(judged, doubt=" ".join(filter(None, (judged.doubt, UNREAD))))
         options = Options(registration=_NOBODY, composition=composition)
@@ -99,6 +99,11 @@ def reconstruct(
         bare_text=bare.text,
         bare_html=bare.html,
     )
+
+
+def is_by_id(mail: ReceivedMessage) -> bool:
+    """Whether the mail takes it that the user asked for another run by its id."""
+    return "The evidence is from" not in " ".join(mail.text.split())
 
 
 def read_signature(mail: ReceivedMessage) -> SignatureCheck | None:

@@ -124,7 +124,7 @@ def _report(
         job = own
     job = _named(run, job, parsed, attested)
     checked = check_signature(attested, trust) if trust else None
-    judged = verdict.judge(attested, job, checked)
+    judged = verdict.judge(attested, job, checked, is_by_id=bool(parsed.workflow_run_ids))
     if evidence.is_searched and judged.reason == NO_EVIDENCE:
         judged = replace(judged, reason=NOT_FOUND)
     facts = RunFacts(

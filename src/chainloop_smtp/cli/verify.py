@@ -9,7 +9,7 @@ from typing import Any
 
 from chainloop_smtp import __version__, attestation, message, received, source, verdict
 from chainloop_smtp.cli.evidence import UNREAD, named_error
-from chainloop_smtp.cli.reconstruction import read_signature, reconstruct
+from chainloop_smtp.cli.reconstruction import is_by_id, read_signature, reconstruct
 from chainloop_smtp.cli.run import TRUST, Run, read_trust
 from chainloop_smtp.cli.run_facts import check_signature
 from chainloop_smtp.errors import AttestationError, Problem, quoted
@@ -74,7 +74,7 @@ def verify(run: Run) -> int:
         signature,
         *received.check_claims(mail, cleaned, by_evidence, message.BADGES, by_job, fingerprint),
         *comparison,
-        *_compare_report(run, attested, job, claimed, report),
+        *_compare_report(run, attested, job, claimed, report, is_by_id=is_by_id(mail)),
     ]
     doubts = [
         each for each in comparison if each.result is not CheckResult.OK and each.name != "sender"
@@ -250,6 +250,8 @@ def _compare_report(
     job: Job | None,
     claimed: SignatureCheck | None,
     report: Mapping[str, Any] | None,
+    *,
+    is_by_id: bool,
 ) -> Iterator[Check]:
     """The attached report against the one that the evidence makes."""
     if report is None:
@@ -264,7 +266,7 @@ def _compare_report(
         detail = f"made by version {version}, which this version cannot compose again"
         yield Check(name="report", result=CheckResult.UNKNOWN, detail=detail)
         return
-    judged = verdict.judge(attested, job, claimed)
+    judged = verdict.judge(attested, job, claimed, is_by_id=is_by_id)
     env_values = EnvValues(report["envValues"])
     facts = RunFacts(job=job, verdict=judged, attestation=attested, now=run.now())
     expected = json.loads(message.report(facts, env_values))

@@ -29,7 +29,8 @@ def sentences(facts: RunFacts) -> str:
         case Outcome.ATTESTED if is_unchecked(policies):
             return f"{passed(policies)}, so nothing was checked. The attestation was recorded."
         case Outcome.PASSED if attestation:
-            rest = "" if is_signature_missed(facts) else " Nothing to do."
+            is_doubted = facts.verdict.doubt or is_signature_missed(facts)
+            rest = "" if is_doubted else " Nothing to do."
             return f"{passed(policies)} and the attestation was recorded.{rest}"
         case Outcome.ATTESTED if attestation:
             # An attestation may hold just the digest of its evaluations.

@@ -100,7 +100,7 @@ def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     outcome = facts.verdict.outcome
     is_idle = outcome is Outcome.ATTESTED and lead.is_unchecked(facts.policies)
     tone = Tone.IDLE if is_idle else _TONES[outcome]
-    if tone is Tone.OK and lead.signature_doubt(facts):
+    if tone is Tone.OK and lead.doubt(facts):
         tone = Tone.WARN
     badge = _badge(facts)
     subject = _subject_by_ref if thread is Thread.REF else _subject_by_outcome
@@ -282,10 +282,11 @@ def _outcome_detail(facts: RunFacts) -> str:
     attestation, policies = facts.attestation, facts.policies
     if facts.has_wrong_signature:
         return lead.jobs_reason(facts.verdict)
-    if facts.verdict.outcome in (Outcome.PASSED, Outcome.ATTESTED) and lead.is_signature_missed(
-        facts
-    ):
-        return "signature not checked"
+    if facts.verdict.outcome in (Outcome.PASSED, Outcome.ATTESTED):
+        if facts.verdict.doubt:
+            return "evidence in doubt"
+        if lead.is_signature_missed(facts):
+            return "signature not checked"
     match facts.verdict.outcome:
         case Outcome.ATTESTED | Outcome.VIOLATIONS if not lead.is_retrieved(attestation):
             return "not retrieved"
