@@ -15,7 +15,14 @@ from chainloop_smtp.message.clean import clean
 from chainloop_smtp.model.attested import Attestation, Run, Workflow
 from chainloop_smtp.model.checks import SignatureCheck, SignatureStatus
 from chainloop_smtp.model.facts import Job, Outcome, PolicyStatus, Verdict
-from chainloop_smtp.model.settings import Composition, Header, Mailbox, Options, Registration
+from chainloop_smtp.model.settings import (
+    Composition,
+    Header,
+    Mailbox,
+    Options,
+    Registration,
+    Thread,
+)
 from states import facts_of
 
 OPTIONS = Options(
@@ -123,12 +130,14 @@ def test_no_responder_answers_a_program() -> None:
 
 
 def test_a_thread_is_the_answer_to_a_mail_that_nobody_sent() -> None:
-    root = "<thread-1@example.test>"
-    assert fields(headers.threading("thread-1@example.test")) == {
-        "In-Reply-To": root,
-        "References": root,
-    }
-    assert headers.threading("") == []
+    facts = facts_of(None, JOB, PASSED)
+    found = fields(headers.threading(facts, OPTIONS))
+
+    assert list(found) == ["In-Reply-To", "References"]
+    assert found["In-Reply-To"] == found["References"]
+    assert re.fullmatch(r"<thread-[0-9a-f]{32}@[a-z.]+>", found["References"])
+    alone = replace(OPTIONS, composition=Composition(thread=Thread.NONE))
+    assert headers.threading(facts, alone) == []
 
 
 # --- list ids ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ the time and the Message-ID.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -27,7 +27,7 @@ from chainloop_smtp.message.templates import Renderer, TemplateError, check, md
 from chainloop_smtp.message.wording import BADGES, Tone, Wording
 from chainloop_smtp.model.facts import RunFacts
 from chainloop_smtp.model.mail import File, Mail, Part, Templates
-from chainloop_smtp.model.settings import Options, Plugin, unique
+from chainloop_smtp.model.settings import Composition, Options, Plugin, unique
 
 __all__ = [
     "BADGES",
@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 _BUILT_IN = Templates()
+_HTML, _TEXT, _SUMMARY = "mail.html.j2", "mail.txt.j2", "summary.md.j2"
 _SUBJECT = 200  # characters; the built-in one has 78 at most, and no mail program lists more
 # Where to find what does not fit.
 _ATTACHED = "see the attached report"
@@ -73,7 +74,7 @@ class Forms(NamedTuple):
 class _Contents(NamedTuple):
     """What is attached, and where the rest is: for the message and for the job summary."""
 
-    enclosed: tuple[Part, ...] = ()
+    enclosed: tuple[Part, ...]
     is_cut: bool = False
     in_message: str = _ATTACHED
     in_summary: str = _MAILED
@@ -115,36 +116,13 @@ def render(
             of the options.
     """
     composition = options.composition
-    env_values = composition.env_values
-    digest = headers.content_digest(
-        facts_digest(facts.raw, env_values), note, enclosed, composition, templates
-    )
+    said = facts_digest(facts.raw, composition.env_values)
+    digest = headers.content_digest(said, note, enclosed, composition, templates)
     words = wording.word(facts.whole, composition.thread)
     words = replace(words, lead=" ".join(filter(None, (words.lead, clean(note)))))
-
-    @cache
-    def with_report() -> _Contents:
-        if any(part.name == REPORT_NAME for part in enclosed):
-            return _Contents(enclosed, is_cut=True)
-        content = report(facts.raw, env_values)
-        others = sum(len(each.content) for each in enclosed)
-        if len(content) + others > composition.enclosures.max_size:
-            return _Contents(enclosed, True, _TOO_LARGE, _TOO_LARGE)
-        return _Contents(enclosed + parts([File(name=REPORT_NAME, content=content)]), is_cut=True)
-
-    def contents(limits: Limits) -> _Contents:
-        return with_report() if facts.is_cut or limits is not FULL else _Contents(enclosed)
-
-    # HTML, text and job summary are mostly made of the same.
-    @cache
-    def shown(limits: Limits, enclosed: tuple[Part, ...], elsewhere: str) -> view.Facts:
-        return view.facts(
-            facts.within(limits), words, env_values, enclosed, limits, elsewhere, facts.is_cut
-        )
-
     with Renderer(templates) as renderer:
-        forms, attached = _forms(shown, contents, renderer, _levels(facts, templates))
-    _guard(forms, attached, options)
+        forms, attached = _forms(facts, words, composition, enclosed, renderer)
+    guard(body(forms.subject, forms.text, forms.html, forms.summary, attached), options.secrets)
     return RenderedParts(facts.whole, forms, attached, digest)
 
 
@@ -158,8 +136,7 @@ def compose(rendered: RenderedParts, options: Options, *, message_id: str) -> Ma
         MessageError: The header would hold a secret of the options.
     """
     facts = rendered.facts
-    thread = headers.threading(headers.thread(facts, options))
-    fields = [*thread, *headers.about(facts, options)]
+    fields = [*headers.threading(facts, options), *headers.about(facts, options)]
     mail = _mail(rendered.forms, fields, options, facts.now, message_id, rendered.enclosed)
     return replace(mail, signature=facts.signature.status.value) if facts.signature else mail
 
@@ -195,76 +172,87 @@ def compose_registration(
         Fact("To", ", ".join(map(str, registration.to))),
     )
     facts = view.registration(words, tuple(row for row in registered if row.value), now)
-    forms, _ = _forms(lambda *_: facts, lambda _: _Contents(), Renderer(_BUILT_IN), _Levels())
-    _guard(forms, (), options)
+    renderer = Renderer(_BUILT_IN)
+    subject = _subject(facts, renderer)
+    html, text, summary = (
+        _form(name, facts, subject, renderer) for name in (_HTML, _TEXT, _SUMMARY)
+    )
+    guard(body(subject, text, html, summary, ()), options.secrets)
+    forms = Forms(subject, html, text, summary, is_cut=False)
     return _mail(forms, [], options, now, message_id)
 
 
-def _guard(forms: Forms, enclosed: tuple[Part, ...], options: Options) -> None:
-    guard(body(forms.subject, forms.text, forms.html, forms.summary, enclosed), options.secrets)
-
-
-class _Levels(NamedTuple):
-    """The levels of the budget to be tried."""
-
-    message: Sequence[Limits] = (FULL,)
-    summary: Sequence[Limits] = (FULL,)
-
-
-def _levels(facts: CleanFacts, templates: Templates) -> _Levels:
-    """All levels but those that could not fit, or would take too long to write."""
-    levels = budget.possible(
-        LEVELS, lambda each: Selection(facts.within(each), each).size() <= budget.CHARACTERS
-    )
-    # How much a template of the user's writes for a row is not known.
-    row = 0 if templates.files else budget.HTML_ROW
-    message = budget.possible(
-        levels, lambda each: row * Selection(facts.whole, each).row_count <= budget.HTML_BYTES
-    )
-    return _Levels(message, levels)
-
-
 def _forms(
-    shown: Callable[[Limits, tuple[Part, ...], str], view.Facts],
-    contents: Callable[[Limits], _Contents],
+    facts: CleanFacts,
+    words: Wording,
+    composition: Composition,
+    enclosed: tuple[Part, ...],
     renderer: Renderer,
-    levels: _Levels,
 ) -> tuple[Forms, tuple[Part, ...]]:
-    """Each form within its size, and what is attached.
+    """Each form within its size, and what is attached."""
 
-    Args:
-        shown: Takes limits, attachments, and where the rest is in words; returns what a template
-            may use.
-        contents: What is attached where the limits are these.
-    """
+    @cache
+    def with_report() -> _Contents:
+        if any(part.name == REPORT_NAME for part in enclosed):
+            return _Contents(enclosed, is_cut=True)
+        content = report(facts.raw, composition.env_values)
+        others = sum(len(each.content) for each in enclosed)
+        if len(content) + others > composition.enclosures.max_size:
+            return _Contents(enclosed, True, _TOO_LARGE, _TOO_LARGE)
+        return _Contents(enclosed + parts([File(name=REPORT_NAME, content=content)]), is_cut=True)
 
-    def facts(limits: Limits) -> view.Facts:
+    def contents(limits: Limits) -> _Contents:
+        return with_report() if facts.is_cut or limits is not FULL else _Contents(enclosed)
+
+    # HTML, text and job summary are mostly made of the same.
+    @cache
+    def shown(limits: Limits, enclosed: tuple[Part, ...], elsewhere: str) -> view.Facts:
+        run, env_values = facts.within(limits), composition.env_values
+        return view.facts(run, words, env_values, enclosed, limits, elsewhere, facts.is_cut)
+
+    def in_message(limits: Limits) -> view.Facts:
         there = contents(limits)
         return shown(limits, there.enclosed, there.in_message)
 
-    subject = _subject(facts(levels.summary[0]), renderer)
-
-    def form(template: str, facts: view.Facts) -> str:
-        facts = facts.copy()
-        # The HTML repeats the subject, which may be the user's.
-        facts["wording"] = replace(facts["wording"], subject=subject)
-        text = renderer.render(template, facts)
-        return text if template == "mail.html.j2" else _blank_lines_once(text)
+    summary_levels = _levels(facts)
+    # How much a template of the user's writes for a row is not known.
+    row = 0 if renderer.own.files else budget.HTML_ROW
+    levels = budget.possible(
+        summary_levels,
+        lambda each: row * Selection(facts.whole, each).row_count <= budget.HTML_BYTES,
+    )
+    subject = _subject(in_message(summary_levels[0]), renderer)
 
     def message(limits: Limits) -> Iterator[tuple[str, int]]:
-        yield form("mail.html.j2", facts(limits)), budget.HTML_BYTES
-        yield form("mail.txt.j2", facts(limits)), budget.TEXT_BYTES
+        yield _form(_HTML, in_message(limits), subject, renderer), budget.HTML_BYTES
+        yield _form(_TEXT, in_message(limits), subject, renderer), budget.TEXT_BYTES
 
-    (html, text), limits = fitted(message, levels.message)
+    (html, text), limits = fitted(message, levels)
     there = contents(limits)
 
     def job_summary(limits: Limits) -> Iterator[tuple[str, int]]:
         # At its fullest it leaves out nothing, and shares the facts of the message.
         elsewhere = there.in_message if limits is FULL else contents(limits).in_summary
-        yield form("summary.md.j2", shown(limits, there.enclosed, elsewhere)), budget.SUMMARY_BYTES
+        said = shown(limits, there.enclosed, elsewhere)
+        yield _form(_SUMMARY, said, subject, renderer), budget.SUMMARY_BYTES
 
-    (summary,), _ = fitted(job_summary, levels.summary)
+    (summary,), _ = fitted(job_summary, summary_levels)
     return Forms(subject, html, text, summary, there.is_cut), there.enclosed
+
+
+def _levels(facts: CleanFacts) -> tuple[Limits, ...]:
+    """All levels but those that could not fit, or would take too long to write."""
+    return budget.possible(
+        LEVELS, lambda each: Selection(facts.within(each), each).size() <= budget.CHARACTERS
+    )
+
+
+def _form(name: str, facts: view.Facts, subject: str, renderer: Renderer) -> str:
+    facts = facts.copy()
+    # The HTML repeats the subject, which may be the user's.
+    facts["wording"] = replace(facts["wording"], subject=subject)
+    text = renderer.render(name, facts)
+    return text if name == _HTML else _blank_lines_once(text)
 
 
 def _mail(

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from chainloop_smtp.message import findings
@@ -109,11 +110,9 @@ def distinct_names(evaluations: Iterable[Evaluation]) -> tuple[str, ...]:
 
 def severities(found: Iterable[Found]) -> dict[str, int]:
     """How many findings have each severity, the worst first; empty where none says it."""
-    return dict(Counter(each.severity for each in sorted(found, key=_rank) if each.severity))
-
-
-def _rank(found: Found) -> tuple[int, float]:
-    return found.rank
+    return dict(
+        Counter(each.severity for each in sorted(found, key=attrgetter("rank")) if each.severity)
+    )
 
 
 def _distinct(

@@ -32,15 +32,13 @@ def automatic() -> list[bytes]:
     ]
 
 
-def threading(root: str) -> list[bytes]:
-    """Fields that put a message into a thread; none without a root.
+def threading(facts: RunFacts, options: Options) -> list[bytes]:
+    """Fields that put a message into a thread; none without one.
 
     Every message of the thread, the first one too, replies to the same root, which was never sent:
     submission services replace Message-IDs, so a reply to an earlier message could point nowhere.
-
-    Args:
-        root: From `thread`, without angle brackets.
     """
+    root = _thread(facts, options)
     if not root:
         return []
     return [
@@ -189,8 +187,8 @@ def random_id(domain: str, entropy: bytes) -> str:
     return f"{(entropy or bytes(16)).hex()[:32]}@{domain}"
 
 
-def thread(facts: RunFacts, options: Options) -> str:
-    """Id of the root that all messages of a thread reply to; empty without a thread.
+def _thread(facts: RunFacts, options: Options) -> str:
+    """Id of the root of a thread, without angle brackets; empty without a thread.
 
     ``run``: made of the CI run whatever its attempts attest, since an attempt that fails early
     attests nothing; without a CI run, of the attested run. ``ref``: made of organisation, project,

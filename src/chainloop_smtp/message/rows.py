@@ -147,22 +147,17 @@ def run(facts: RunFacts) -> tuple[Fact, ...]:
         )
         if name
     ]
+    url = formatting.web(job.run_url)
     attempt = f", attempt {job.run_attempt}" if job.run_attempt else ""
     rows += [
         Fact("CI workflow", " in ".join(filter(None, (job.workflow, job.repository)))),
         Fact("CI job", job.name),
-        Fact(
-            "CI run",
-            f"{job.run_id}{attempt}" if job.run_id else "",
-            "",
-            formatting.web(job.run_url),
-        ),
+        Fact("CI run", f"{job.run_id}{attempt}" if job.run_id else "", "", url),
         Fact("CI commit", _other_commit(facts), "code"),
     ]
     if sender := job.sender:
         by = _by(sender.name, sender.workflow)
-        url = formatting.web(sender.url)
-        rows.append(Fact("Mailed by", f"{by}, run {sender.run_id}", "", url))
+        rows.append(Fact("Mailed by", f"{by}, run {sender.run_id}", "", formatting.web(sender.url)))
     return tuple(row for row in rows if row.value)
 
 

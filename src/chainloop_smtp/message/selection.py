@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -160,9 +159,11 @@ class Selection:
             for _, found in (*self.violated, *self._suppressed)
             for each in found[: limits.messages]
         ]
-        is_in_a_line = partial(_is_in_a_line, limits)
-        self._in_a_line = Counter(each.name for each in policies.evaluations if is_in_a_line(each))
-        rows = _rows(each for each in policies.evaluations if not is_in_a_line(each))
+        # The passed ones may have one line in place of their rows.
+        in_a_line = "" if limits.passed is None else _PASSED
+        words = [(each, _word(each)) for each in policies.evaluations]
+        self._in_a_line = Counter(each.name for each, word in words if word == in_a_line)
+        rows = _rows(each for each, word in words if word != in_a_line)
         self._rows = rows[: limits.rows]
         self._rows_left = sum(map(len, rows[len(self._rows) :]))
         materials = _marked(facts, limits.materials)
@@ -353,7 +354,8 @@ _MARKS = {
 }
 # By whether a violation stops the pipeline.
 _VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
-_ORDER = {"Violated, gate": 0, "Violated": 1, "Skipped": 2, "Passed": 3}
+_PASSED = "Passed"
+_ORDER = ("Violated, gate", "Violated", "Skipped", _PASSED)
 
 
 def _summary(found: tuple[Found, ...]) -> str:
@@ -378,18 +380,13 @@ def _rows(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
     for each in evaluations:
         key = (each.name, each.is_gate, _word(each), each.skip_reasons)
         rows.setdefault(key, []).append(each)
-    return sorted(rows.values(), key=lambda each: _ORDER[_word(each[0])])
+    return sorted(rows.values(), key=lambda each: _ORDER.index(_word(each[0])))
 
 
 def _word(each: Evaluation) -> str:
     if each.active_violations:
         return "Violated, gate" if each.is_gate else "Violated"
-    return "Skipped" if each.is_skipped else "Passed"
-
-
-def _is_in_a_line(limits: Limits, each: Evaluation) -> bool:
-    """It passed, and the passed ones have one line in place of their rows."""
-    return limits.passed is not None and not each.active_violations and not each.is_skipped
+    return "Skipped" if each.is_skipped else _PASSED
 
 
 def _marked(facts: RunFacts, longest: int | None) -> list[tuple[Material, str]]:

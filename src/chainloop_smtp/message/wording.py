@@ -143,7 +143,8 @@ def _headline(facts: RunFacts) -> str:
                 return f"{what} is blocked by policy"
             others = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
             return f"{blockers[0]}{others} {'block' if others else 'blocks'} {what}"
-        case Outcome.VIOLATIONS if _is_undecided(facts):
+        case Outcome.VIOLATIONS if facts.policies.has_gated_violations:
+            # Whether the gate blocked the run is not known.
             gates = _blockers(facts.policies) or ["a gate"]
             others = f" and {len(gates) - 1} more" if len(gates) > 1 else ""
             return f"{what} violates {gates[0]}{others}"
@@ -167,12 +168,6 @@ def _headline(facts: RunFacts) -> str:
         case _:
             is_open = lead.is_open(attestation)
             return f"{what} is not attested yet" if is_open else f"{what} was not attested"
-
-
-def _is_undecided(facts: RunFacts) -> bool:
-    """A gate is violated, and whether that blocked the run is not known."""
-    is_violation = facts.verdict.outcome is Outcome.VIOLATIONS
-    return is_violation and facts.policies.has_gated_violations
 
 
 def _bypass(policies: Policies) -> str:
