@@ -49,11 +49,11 @@ DOORS = {
     "requests": {"https.py"},
     "cryptography": {
         "signature/chain.py",
-        "signature/envelopes.py",
+        "signature/dsse.py",
         "signature/trust.py",
         "token/google.py",
     },
-    "rfc3161_client": {"signature/envelopes.py"},
+    "rfc3161_client": {"signature/dsse.py"},
     # Programs that the user names; and ourselves, to render the user's templates apart. `message`
     # stays pure in spite of it: what comes back depends on nothing but facts and templates.
     "subprocess": {"source/command.py", "message/child.py"},

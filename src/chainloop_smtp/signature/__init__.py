@@ -58,9 +58,9 @@ def verify(attestation: Attestation, trust: Trust) -> SignatureCheck:
     elif not (trust.key or envelope.certificates):
         why = _explain(attestation, envelope)
     else:
-        from chainloop_smtp.signature import envelopes
+        from chainloop_smtp.signature import dsse
 
-        return envelopes.verify(envelope, trust)
+        return dsse.verify(envelope, trust)
     return SignatureCheck(status=SignatureStatus.UNCHECKED, reason=why)
 
 

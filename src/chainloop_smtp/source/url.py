@@ -31,12 +31,10 @@ def fetch(
     try:
         return call.result(deadline)
     except TimeoutError as error:
-        raise AttestationError(
-            Problem(
-                f"{option} {quoted(strip_secrets(url))}",
-                f"the deadline of {deadline:g} seconds has passed",
-                "The server is slow; if it is known to be, raise deadline.",
-            )
+        raise _error(
+            f"{option} {quoted(strip_secrets(url))}",
+            f"the deadline of {deadline:g} seconds has passed",
+            "The server is slow; if it is known to be, raise deadline.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Envelope, Trust -> SignatureCheck, where something that is trusted applies."""
+"""DSSE envelope, Trust -> SignatureCheck, where something that is trusted applies."""
 
 import hashlib
 import warnings
