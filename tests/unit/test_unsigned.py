@@ -65,6 +65,10 @@ SIGNED = joined(stored_bundle(STATEMENT))
             {"materials": tuple(map(added, "abcde"))},
             ("material a", "material b", "material c", "2 more materials"),
         ),
+        (
+            {"materials": tuple(map(added, "abcd"))},
+            ("material a", "material b", "material c", "1 more material"),
+        ),
         ({"materials": (Material(name="a", is_set=False),)}, ()),
         (
             {"materials": tuple(replace(each, digest="sha256:x") for each in SIGNED.materials[:1])},
@@ -140,6 +144,13 @@ def test_evaluations_that_nobody_compared_with_the_digest_are_not_covered() -> N
 
     assert find_unsigned(joined(printed)) == ("policy evaluations (only their digest)",)
     assert find_unsigned(attestation.with_evaluations(joined(printed), STORED)) == ()
+
+
+def test_evaluations_that_differ_from_those_with_the_digest_are_not_covered() -> None:
+    forged = [*EVALUATIONS, evaluation("forged", violations=["one", "two"])]
+    printed = joined(encoded(cli_describe(REFERRING, evaluations=forged)))
+
+    assert find_unsigned(attestation.with_evaluations(printed, STORED)) == ("policy evaluations",)
 
 
 def test_evaluations_that_only_another_document_names_are_not_covered() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from chainloop_smtp.attestation import predicate
 from chainloop_smtp.attestation.decoding import decode_text, parse_document
 from chainloop_smtp.attestation.fields import Node
-from chainloop_smtp.model.attested import Attestation, Evaluation, Material, Policies
+from chainloop_smtp.model.attested import Attestation, Envelope, Evaluation, Material, Policies
 
 _MOST_NAMES = 3
 
@@ -18,17 +18,19 @@ _MOST_NAMES = 3
 def find_unsigned(attestation: Attestation) -> tuple[str, ...]:
     """Name what a mail shows of the run and the statement does not say, or says otherwise.
 
-    Run state, links and the times of the control plane are never in a statement, and not named.
+    Whatever the statement says, the attestation says too, unless another document overrules it. Run
+    state, links and the times of the control plane are never in a statement, and not named.
 
     Returns:
         Such as ``material image`` or ``details of policy evaluations``; empty when all is covered,
         or there is no envelope.
     """
-    if attestation.envelope is None:
+    envelope = attestation.envelope
+    if envelope is None:
         return ()
     root = Node(None)
-    payload = decode_text(attestation.envelope.payload, root)
-    signed = predicate.read_statement(parse_document(payload, root), "")
+    payload = decode_text(envelope.payload, root)
+    signed = predicate.read_statement(parse_document(payload, root), attestation.shape)
     return (
         *_materials(attestation, signed),
         *(
@@ -42,27 +44,20 @@ def find_unsigned(attestation: Attestation) -> tuple[str, ...]:
                 ("annotations", attestation.annotations, signed.annotations),
                 ("environment variables", attestation.environment, signed.environment),
             )
-            if one and one != other
+            if one != other
         ),
-        *_policies(attestation, signed.policies),
+        *_policies(attestation.policies, signed.policies, envelope),
     )
 
 
-def _policies(attestation: Attestation, signed: Policies) -> Iterator[str]:
+def _policies(shown: Policies, signed: Policies, envelope: Envelope) -> Iterator[str]:
     """What decides the verdict, and what is shown of it."""
-    shown = attestation.policies
-    flags = (
-        (shown.is_blocked, signed.is_blocked),
-        (shown.is_bypassed, signed.is_bypassed),
-        (shown.has_violations or None, signed.has_violations or None),
-        (shown.has_gated_violations or None, signed.has_gated_violations or None),
-    )
-    if any(one is not None and one != other for one, other in flags):
+    if _status(shown) != _status(signed):
         yield "policy status"
     known = signed.evaluations
-    if attestation.envelope and signed.reference and signed.reference == shown.reference:
+    if signed.reference == shown.reference:
         # Those that hash to the digest that the statement names, where they were given.
-        known = known or attestation.envelope.evaluations
+        known = known or envelope.evaluations
     if shown.evaluations in ((), known):
         return
     # A statement leaves out findings and suppressed violations.
@@ -73,6 +68,15 @@ def _policies(attestation: Attestation, signed: Policies) -> Iterator[str]:
         yield "policy evaluations (only their digest)"
     else:
         yield "policy evaluations"
+
+
+def _status(policies: Policies) -> tuple[bool | None, ...]:
+    return (
+        policies.is_blocked,
+        policies.is_bypassed,
+        policies.has_violations,
+        policies.has_gated_violations,
+    )
 
 
 def _essence(evaluation: Evaluation) -> tuple[object, ...]:
@@ -86,7 +90,7 @@ def _materials(attestation: Attestation, signed: Attestation) -> tuple[str, ...]
     others = [each for each in attestation.materials if _is_other(each, known)]
     names = [f"material {each.name}" for each in others[:_MOST_NAMES]]
     more = len(others) - len(names)
-    return (*names, *([f"{more} more materials"] if more > 0 else []))
+    return (*names, *([f"{more} more material{'s' if more > 1 else ''}"] if more else []))
 
 
 def _is_other(material: Material, known: set[tuple[str, str]]) -> bool:
