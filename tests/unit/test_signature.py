@@ -89,6 +89,12 @@ def test_a_signer_may_have_alternative_names(names: list[x509.GeneralName], subj
     assert check(signed(ROOT.issue_signer(subject, names=names))).signer == expected
 
 
+def test_alternative_names_of_other_kinds_are_not_shown() -> None:
+    signer = ROOT.issue_signer("a1c5", names=[x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))])
+
+    assert check(signed(signer)).signer == "CN=a1c5"
+
+
 def test_a_signer_may_be_named_in_other_bytes_than_text() -> None:
     name = x509.NameAttribute(
         x509.NameOID.X500_UNIQUE_IDENTIFIER, b"\x05\xa0", _type=_ASN1Type.BitString
@@ -109,7 +115,8 @@ def test_an_oddity_in_a_certificate_is_accepted() -> None:
 def test_names_are_shown_on_one_line_and_not_without_end() -> None:
     """Whoever made the bundle chose them."""
     name = "::error::\x1b[31m\n\u202eharbour"
-    names = [x509.RFC822Name(f"{'a' * 400}@harbour.example")]
+    domain = "@harbour.example"
+    names = [x509.RFC822Name(f"{'a' * 400}{domain}")]
     other = signers.root(name).issue_signer()
 
     assert reason(signed(other)).startswith(
@@ -117,6 +124,9 @@ def test_names_are_shown_on_one_line_and_not_without_end() -> None:
     )
     checked = check(signed(ROOT.issue_signer(name, names=names)))
     assert checked.signer == f"CN=::error:: [31m  harbour ({'a' * 297}...)"
+    longest = f"{'a' * (300 - len(domain))}{domain}"
+    checked = check(signed(ROOT.issue_signer("", names=[x509.RFC822Name(longest)])))
+    assert checked.signer == longest
 
 
 @pytest.mark.parametrize("where", ["in the bundle", "trusted"])
