@@ -4,7 +4,14 @@ import pytest
 
 import builders
 from chainloop_smtp import attestation
-from chainloop_smtp.model.attested import Attestation, Finding, FindingKind, Strategy
+from chainloop_smtp.model.attested import (
+    Attestation,
+    Evaluation,
+    Finding,
+    FindingKind,
+    Strategy,
+    Violation,
+)
 from chainloop_smtp.model.facts import Job, PolicyStatus
 from chainloop_smtp.verdict import judge
 
@@ -24,17 +31,24 @@ VULNERABILITY = {
     "assessment": {"effectiveStatus": "ASSESSMENT_STATUS_NOT_AFFECTED"},
 }
 SAST = {
+    "message": "assert in production",
     "ruleId": "S101",
     "severity": "LOW",
     "severityScore": 2,
     "location": "pier/lamp.py",
     "lineNumber": 12,
+    "recommendation": "Raise",
+    "assessment": {"effectiveStatus": "ASSESSMENT_STATUS_AFFECTED"},
 }
 LICENSE = {
+    "message": "banned",
     "componentName": "mooring",
     "componentVersion": "3",
     "licenseId": "AGPL-3.0-only",
-    "packagePurl": "pkg:pypi/mooring@2",
+    "licenseName": "GNU Affero",
+    "packagePurl": "pkg:pypi/berth@2",
+    "recommendation": "Replace",
+    "assessment": {"effectiveStatus": "ASSESSMENT_STATUS_FIXED"},
 }
 EVALUATIONS = [
     builders.evaluation("passed"),
@@ -59,63 +73,136 @@ EVALUATIONS = [
 STATEMENT = builders.statement(evaluations=EVALUATIONS)
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        builders.cli_push(STATEMENT, evaluations=EVALUATIONS),
-        builders.cli_describe(STATEMENT, evaluations=EVALUATIONS),
-    ],
-    ids=["push", "describe"],
+STORED = builders.stored_evaluations(EVALUATIONS)
+EVALUATED = (
+    Evaluation(
+        name="gate",
+        material="image",
+        is_gate=True,
+        violations=(Violation(subject="gate", message="shut"),),
+    ),
+    Evaluation(
+        name="violated",
+        material="sbom",
+        description="Looks at the SBOM.",
+        violations=(
+            Violation(
+                subject="violated",
+                message="v",
+                finding=Finding(
+                    kind=FindingKind.VULNERABILITY,
+                    id="CVE-2026-0001",
+                    message="in crypto",
+                    severity="CRITICAL",
+                    score=9.1,
+                    component="crypto",
+                    component_version="v0.1.0+wet",
+                    fixed_version="0.2.0",
+                    recommendation="Upgrade",
+                    assessment="NOT_AFFECTED",
+                ),
+            ),
+            Violation(
+                subject="violated",
+                message="s",
+                finding=Finding(
+                    kind=FindingKind.SAST,
+                    id="S101",
+                    message="assert in production",
+                    severity="LOW",
+                    score=2.0,
+                    location="pier/lamp.py:12",
+                    recommendation="Raise",
+                    assessment="AFFECTED",
+                ),
+            ),
+            Violation(
+                subject="violated",
+                message="l",
+                finding=Finding(
+                    kind=FindingKind.LICENSE,
+                    id="AGPL-3.0-only",
+                    message="banned",
+                    component="mooring",
+                    component_version="3",
+                    recommendation="Replace",
+                    assessment="FIXED",
+                ),
+            ),
+            Violation(subject="violated", message="plain"),
+            Violation(subject="violated", message="forgiven", is_suppressed=True),
+        ),
+    ),
+    Evaluation(name="skipped", is_skipped=True, skip_reasons=("not today", "nor tomorrow")),
+    Evaluation(
+        name="forgiving",
+        is_gate=True,
+        violations=(Violation(subject="forgiving", message="x", is_suppressed=True),),
+    ),
+    Evaluation(name="passed"),
 )
-def test_policies_are_told_in_full_and_what_shut_the_gate_comes_first(
-    document: builders.JSON,
-) -> None:
-    told = read(document).policies
 
-    assert [one.name for one in told.evaluations] == [
-        "gate",
-        "violated",
-        "skipped",
-        "forgiving",
-        "passed",
-    ]
-    assert [one.material for one in told.evaluations] == ["image", "sbom", "", "", ""]
-    assert (told.evaluation_count, told.violation_count, told.suppressed_count) == (5, 5, 2)
-    assert (told.passed_count, told.skipped_count) == (2, 1)
-    assert told.has_violations
-    assert told.has_gated_violations
-    assert told.strategy is Strategy.ADVISORY
-    assert told.evaluations[2].skip_reasons == ("not today", "nor tomorrow")
-    assert told.evaluations[1].description == "Looks at the SBOM."
-    assert [one.finding for one in told.evaluations[1].violations] == [
-        Finding(
-            kind=FindingKind.VULNERABILITY,
-            id="CVE-2026-0001",
-            message="in crypto",
-            severity="CRITICAL",
-            score=9.1,
-            component="crypto",
-            component_version="v0.1.0+wet",
-            fixed_version="0.2.0",
-            recommendation="Upgrade",
-            assessment="NOT_AFFECTED",
-        ),
-        Finding(
-            kind=FindingKind.SAST,
-            id="S101",
-            severity="LOW",
-            score=2.0,
-            location="pier/lamp.py:12",
-        ),
-        Finding(
-            kind=FindingKind.LICENSE,
-            id="AGPL-3.0-only",
-            component="mooring",
-            component_version="3",
-        ),
-        None,
-        None,
-    ]
+
+@pytest.mark.parametrize(
+    "attested",
+    [
+        read(builders.cli_push(STATEMENT, evaluations=EVALUATIONS)),
+        read(builders.cli_describe(STATEMENT, evaluations=EVALUATIONS)),
+        attestation.with_evaluations(read(builders.referring(STATEMENT, STORED)), STORED),
+    ],
+    ids=["push", "describe", "stored"],
+)
+def test_policies_are_read_in_full_and_what_shut_the_gate_comes_first(
+    attested: Attestation,
+) -> None:
+    policies = attested.policies
+
+    assert policies.evaluations == EVALUATED
+    assert (policies.evaluation_count, policies.violation_count) == (5, 5)
+    assert (policies.passed_count, policies.skipped_count, policies.suppressed_count) == (2, 1, 2)
+    assert policies.has_violations
+    assert policies.has_gated_violations
+    assert policies.strategy is Strategy.ADVISORY
+
+
+def test_a_violation_of_a_policy_that_is_no_gate_shuts_none() -> None:
+    policies = read(builders.statement(evaluations=EVALUATIONS[:3])).policies
+
+    assert policies.has_violations
+    assert not policies.has_gated_violations
+    assert [each.name for each in policies.evaluations] == ["violated", "skipped", "passed"]
+
+
+def test_runs_of_one_policy_on_one_material_are_sorted_by_their_messages() -> None:
+    runs = [builders.evaluation("a", violations=[message]) for message in "cab"]
+
+    policies = read(builders.cli_push(STATEMENT, evaluations=runs)).policies
+
+    messages = [violation.message for each in policies.evaluations for violation in each.violations]
+    assert messages == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("purl", "component"),
+    [
+        ("pkg:npm/%40lakeside/quay@1.2", ("quay", "1.2")),
+        ("pkg:generic/quay", ("quay", "")),
+        ("quay@1", ("quay", "1")),
+        ("pkg:deb/debian/quay@1:2?arch=all#a/b", ("quay", "1:2")),
+        ("", ("", "")),
+    ],
+)
+def test_a_component_is_named_as_its_package_url_ends(
+    purl: str, component: tuple[str, str]
+) -> None:
+    violation = builders.violation("y", vulnerability={"externalId": "1", "packagePurl": purl})
+    evaluation = builders.evaluation("x", violations=[violation])
+
+    policies = read(builders.cli_push(STATEMENT, evaluations=[evaluation])).policies
+
+    finding = policies.evaluations[0].violations[0].finding
+    assert finding is not None
+    assert (finding.component, finding.component_version) == component
 
 
 @pytest.mark.parametrize("is_stored", [True, False], ids=["lineNumber", "line_number"])
