@@ -230,6 +230,7 @@ def test_the_line_is_read_in_either_spelling(is_stored: bool) -> None:
         ({"lineNumber": 3}, ""),
         ({"location": "a", "lineNumber": 0}, "a"),
         ({"location": "a", "lineNumber": -1}, "a"),
+        ({"location": "a", "lineNumber": 1}, "a:1"),
         ({"location": "a", "lineNumber": "12"}, "a:12"),
     ],
 )
