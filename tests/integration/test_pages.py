@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import pages
 from chainloop_smtp import cli
+from program import Post, Program
 
 ROOT = pages.ROOT
 COMMANDS = list(pages.commands())
@@ -127,3 +129,30 @@ def test_actionlint_has_nothing_to_say_of_what_is_shown(tmp_path: Path) -> None:
     actionlint = Path(sys.executable).with_name("actionlint")
     ended = subprocess.run([actionlint, *files], check=False, capture_output=True, text=True)
     assert (ended.stdout, ended.returncode) == ("", 0)
+
+
+def test_the_configuration_files_shown_mail_a_run_that_failed_early(
+    program: Program, tmp_path: Path
+) -> None:
+    page = pages.PAGES["docs/configuration.md"]
+    file, step = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[:2]
+    (shown,) = yaml.safe_load(step)
+    example = (ROOT / "examples/chainloop-smtp.yml").read_text("utf-8")
+    for text, given, recipients in (
+        (file, shown["with"], {"security@example.com"}),
+        (example, {"project": "ledger-api"}, {"security@example.com", "ledger-team@example.com"}),
+    ):
+        (tmp_path / "chainloop-smtp.yml").write_text(text, "utf-8")
+        post = Post()
+        flags = [f"--{name}={value}" for name, value in given.items()]
+        # On the command line, where `port` has no default.
+        ended = program(
+            "send",
+            "--job-status=failure",
+            *flags,
+            environ={"SMTP_PASSWORD": "secret-of-the-server"},
+            post=post,
+            is_actions=False,
+        )
+        assert ended.code == 0, ended.stderr
+        assert {each for mail in post.mails for each in mail.recipients} == recipients

@@ -38,6 +38,20 @@ def test_every_block_is_a_step_whose_inputs_are_right(step: dict[str, Any]) -> N
     assert _parsed(step).registration.host == step["with"]["host"]
 
 
+def test_every_block_can_replace_the_step_of_the_readmes_workflow() -> None:
+    (replaced,) = (
+        step
+        for step in next(pages.workflows())[2]["jobs"]["release"]["steps"]
+        if step.get("uses", "").startswith(pages.OWN)
+    )
+    for step in STEPS:
+        assert {key: step[key] for key in ("uses", "if", "env")} == {
+            key: replaced[key] for key in ("uses", "if", "env")
+        }
+        # The workflow writes no files of evidence.
+        assert "attestation" not in step["with"]
+
+
 def test_no_secret_is_written_out() -> None:
     written = [
         step["with"][name] for step in STEPS for name in options.SECRETS if name in step["with"]
