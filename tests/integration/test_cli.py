@@ -12,11 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from builders import RUN_URL, cli_push, encoded, evaluation, statement
+from builders import RUN_URL, bundle, cli_push, encoded, evaluation, statement
 from chainloop_smtp import __version__, cli, message, options
 from chainloop_smtp.errors import MessageError, Problem
 from chainloop_smtp.model.mail import Mail
-from program import INPUTS, NOTHING, PASSWORD, PUSH, PUSHED, Post, Program, flags, never, refusal
+from program import (
+    INPUTS,
+    NOTHING,
+    PASSWORD,
+    PUSH,
+    PUSHED,
+    Post,
+    Program,
+    flags,
+    never,
+    parsed,
+    refusal,
+)
 from runner import commands
 
 # --- every exit code ---------------------------------------------------------------------------
@@ -446,6 +458,36 @@ def test_flags_alone_are_enough(program: Program) -> None:
     assert ended.code == 0
     assert post.registrations[0].to[0].name == "Security"
     assert commands(ended.stdout + ended.stderr) == []
+
+
+def test_a_list_may_be_given_in_several_flags(program: Program, tmp_path: Path) -> None:
+    policies = [evaluation("tide-gate", violations=["too low"])]
+    for name, document in (
+        ("push.json", cli_push(statement(evaluations=policies))),
+        ("bundle.json", bundle(statement(evaluations=policies))),
+    ):
+        (tmp_path / name).write_bytes(encoded(document))
+    argv = (
+        *("--to", "second@example.com"),
+        *("--attestation", str(tmp_path / "push.json")),
+        *("--attestation", str(tmp_path / "bundle.json")),
+        *("--attach", "attestation", "--attach", "report"),
+    )
+    post = Post()
+    secret = {"CHAINLOOP_SMTP_PASSWORD": PASSWORD}
+    ended = program("send", *flags(INPUTS), *argv, environ=secret, post=post, is_actions=False)
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert mail.recipients == ("security@example.com", "second@example.com")
+    attached = [part.get_filename() for part in parsed(mail.content).iter_attachments()]
+    assert attached == ["attestation.json", "attestation-2.json", message.REPORT_NAME]
+
+
+@pytest.mark.parametrize("flag", ["--host", "--subject", "--dry-run"])
+def test_all_else_may_be_given_once(program: Program, flag: str) -> None:
+    ended = program("send", flag, "true", flag, "true", post=never)
+    assert ended.code == 2
+    assert ended.failure == f"{WRONG}  {flag}: is given twice\n    Keep one of them."
 
 
 @pytest.mark.parametrize(

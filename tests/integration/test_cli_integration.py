@@ -142,14 +142,21 @@ def test_a_registration_as_json_shows_no_password(program: Program) -> None:
     assert ended.annotations == []
 
 
-def test_an_option_is_split_at_its_first_equals_sign_and_the_last_one_counts(
-    program: Program,
-) -> None:
+def test_an_option_is_split_at_its_first_equals_sign(program: Program) -> None:
     post = Post()
-    more = ("--opt", "password=a=b,c=d", "--opt", "user=first", "--opt", "user=last")
-    assert program(*ADD, *opts(INPUTS), *more, post=post).code == 0
+    given = INPUTS | {"password": "a=b,c=d"}
+    assert program(*ADD, *opts(given), post=post).code == 0
     assert post.registrations[0].password == "a=b,c=d"
-    assert post.registrations[0].user == "last"
+
+
+def test_a_list_may_be_given_in_several_options_and_all_else_once(program: Program) -> None:
+    post = Post()
+    ended = program(*ADD, *opts(INPUTS), "--opt", "to=team@example.com", post=post)
+    assert ended.code == 0
+    assert post.mails[0].recipients == ("security@example.com", "team@example.com")
+    ended = program(*ADD, *opts(INPUTS), "--opt", "user=last", post=never, is_actions=False)
+    assert ended.code == 2
+    assert "  opt: user is given twice\n    Keep one of them.\n" in ended.stderr
 
 
 def test_a_password_of_the_environment_serves_a_registration_too(program: Program) -> None:

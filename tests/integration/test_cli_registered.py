@@ -175,7 +175,8 @@ def test_a_name_is_a_dns_label_as_chainloop_wants_it(program: Program, name: str
 
 
 def test_an_ipv6_address_is_no_name(program: Program) -> None:
-    ended = program(*ADD, *OPTS, "--opt", "host=::1", post=never)
+    opts = ["host=::1" if word.startswith("host=") else word for word in OPTS]
+    ended = program(*ADD, *opts, post=never)
     assert ended.code == 2
     assert ended.failure == not_stored(
         "name: is missing\n  An IPv6 address cannot be a name: set --name."
@@ -211,8 +212,7 @@ def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:
     [
         (
             ("--opt", "port=x"),
-            "port: 'x' is not a port number from 1 to 65535\n"
-            "  Usual ports: 587 (STARTTLS) and 465 (implicit TLS).",
+            "opt: port is given twice\n  Keep one of them.",
         ),
         (
             ("--name", "Ses!"),
@@ -234,7 +234,8 @@ def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:
 def test_whatever_goes_wrong_it_is_said_that_nothing_is_stored(
     program: Program, more: tuple[str, str], problem: str
 ) -> None:
-    ended = program(*ADD, "--name", "ses", *OPTS, *more, post=never, is_actions=False)
+    name = () if "--name" in more else ("--name", "ses")
+    ended = program(*ADD, *name, *OPTS, *more, post=never, is_actions=False)
     assert ended.code == 2
     assert ended.failure == not_stored(problem)
     assert not FILE.exists()

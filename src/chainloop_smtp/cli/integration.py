@@ -70,7 +70,7 @@ def unavailable(identifier: str) -> list[Problem]:
 def pairs(
     opts: Iterable[str], known: Collection[str], kind: str, problems: list[Problem]
 ) -> dict[str, str]:
-    """What ``--opt key=value`` says, split at the first ``=``; the last of the same key wins.
+    """What ``--opt key=value`` says, split at the first ``=``; a list may be given in several.
 
     Args:
         kind: What these are inputs of.
@@ -85,8 +85,12 @@ def pairs(
         elif key not in known:
             why = f"{quoted(key)} is not one of the {kind} inputs"
             problems.append(Problem("opt", why, nearest_hint(key, known)))
-        else:
+        elif key not in values:
             values[key] = value
+        elif key in options.BY_NAME and options.BY_NAME[key].is_list:
+            values[key] += f"\n{value}"
+        else:
+            problems.append(Problem("opt", f"{key} is given twice", "Keep one of them."))
     return values
 
 

@@ -23,7 +23,7 @@ _USUAL = {
     "to": ("ADDRESSES", "recipients, separated by commas"),
     "cc": ("ADDRESSES", "further recipients, shown in the mail"),
     "bcc": ("ADDRESSES", "more recipients, not shown in the mail"),
-    "attestation": ("FILE", "what chainloop printed; - is standard input"),
+    "attestation": ("FILE", "what chainloop printed (repeatable); - is stdin"),
     "workflow-run-id": ("ID", "or the id of a Chainloop run"),
     "trusted-root": ("FILE", "trusted signers: CA certificates, in PEM"),
     "previous-attestation": ("FILE", "an earlier one, to compare with"),
@@ -55,6 +55,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **more)
+        self.register("action", None, _Value)
         self._words: Sequence[str] = ()
         self.is_whole = False
         self._usual_groups: Collection[str] = ()
@@ -151,6 +152,19 @@ class Parser(argparse.ArgumentParser):
         why = "every process on the machine can see a secret on a command line"
         by_stdin = ", or use --password-stdin" if meant == "--password" else ""
         return Problem(flag, why, f"Set {options.variable_of(meant[2:])}{by_stdin}.")
+
+
+class _Value(argparse.Action):
+    """Store a value; those of a list that is given again are its lines."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, flag: str | None = None) -> None:
+        before = getattr(namespace, self.dest)
+        if before is not parser.get_default(self.dest):
+            name = self.dest.replace("_", "-")
+            if name not in options.BY_NAME or not options.BY_NAME[name].is_list:
+                raise OptionsError(Problem(str(flag), "is given twice", "Keep one of them."))
+            value = f"{before}\n{value}"
+        setattr(namespace, self.dest, value)
 
 
 class _HelpAll(argparse.Action):

@@ -41,6 +41,7 @@ class Input:
         default: What an empty value means; empty when empty means nothing.
         action_default: What `action.yml` fills in where that differs from ``default``.
         choices: All the words allowed; empty when the value is free.
+        is_list: It takes several values, one per line; as a flag, it may be repeated.
         is_secret: Never a flag, never shown.
     """
 
@@ -50,6 +51,7 @@ class Input:
     action_default: str | None = None
     choices: tuple[str, ...] = ()
     scope: Scope = Scope.MAIL
+    is_list: bool = False
     is_secret: bool = False
 
     @property
@@ -95,13 +97,17 @@ INPUTS = (
         help="Recipients: one or more addresses (comma, semicolon or newline), such as "
         "`security@example.com`; `file:PATH` reads them from a file; `author` and "
         "`contributors` are the people who wrote the code.",
+        is_list=True,
     ),
-    Input(name="cc", help="More recipients, shown in the mail. They really receive it."),
-    Input(name="bcc", help="More recipients, not shown in the mail."),
+    Input(
+        name="cc", help="More recipients, shown in the mail. They really receive it.", is_list=True
+    ),
+    Input(name="bcc", help="More recipients, not shown in the mail.", is_list=True),
     Input(
         name="allowed-domains",
         help="Domains that every recipient must be in, such as `example.com` or `*.example.com`. "
         "Empty: any domain.",
+        is_list=True,
     ),
     Input(
         name="redirect-to",
@@ -119,6 +125,7 @@ INPUTS = (
         "only), an `https://` URL, or the JSON text itself. One per line: those of the same "
         "Chainloop run are joined, those of different runs are mailed one by one.",
         scope=Scope.STEP,
+        is_list=True,
     ),
     Input(
         name="workflow-run-id",
@@ -129,6 +136,7 @@ INPUTS = (
         "`chainloop` command is on PATH and the step has `CHAINLOOP_TOKEN`; otherwise the "
         "mail says that no evidence was given.",
         scope=Scope.STEP,
+        is_list=True,
     ),
     Input(
         name="state-file",
@@ -142,6 +150,7 @@ INPUTS = (
         help="An earlier attestation of the same workflow, in any form that `attestation` takes: "
         "the mail says what changed. If there is none yet, nothing is compared.",
         scope=Scope.STEP,
+        is_list=True,
     ),
     Input(
         name="policy-evaluations",
@@ -223,12 +232,13 @@ INPUTS = (
         default="run",
         choices=tuple(Thread),
     ),
-    Input(name="headers", help="More header fields, one per line: `Name: value`."),
+    Input(name="headers", help="More header fields, one per line: `Name: value`.", is_list=True),
     Input(
         name="attach",
         help="Attachments, one per line: `attestation` (the evidence exactly as given), `report` "
         "(all facts as JSON), or files of the workspace (`dist/*.json`; `**` for any "
         "folders).",
+        is_list=True,
     ),
     Input(
         name="attach-max-size",
@@ -368,6 +378,7 @@ INPUTS = (
         "`passed`, `failed`, `cancelled`, `violated`, `blocked`, `bypassed`, `not-attested`, "
         "`changed`, `fixed`, `new-violations`, `unverified`.",
         default="always",
+        is_list=True,
     ),
     Input(
         name="config",
