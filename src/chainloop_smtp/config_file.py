@@ -14,9 +14,9 @@ _TIMEOUT = 10.0  # seconds
 _PAUSE = 0.02  # seconds
 
 
-def find(given: str) -> str:
-    """Return the given path, else that of the first default file that exists, else an empty one."""
-    return given or next((path for path in DEFAULTS if Path(path).is_file()), "")
+def find(path: str) -> str:
+    """Return the path, else that of the first default file that exists, else an empty one."""
+    return path or next((each for each in DEFAULTS if Path(each).is_file()), "")
 
 
 def read(path: str, *, is_required: bool = True) -> str:

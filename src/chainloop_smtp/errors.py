@@ -30,7 +30,7 @@ _WORD = re.compile(r"[A-Za-z _-]{1,20}|.{0,3}|[+-]?[0-9][0-9.,:]{0,15} ?[A-Za-z]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, told to the person who can mend it.
+    """One thing that is wrong, in the words of the person who can fix it.
 
     Attributes:
         where: In the reader's own words: an input's name, a JSON path, ``host:port``.

@@ -171,8 +171,8 @@ class _Dialogue:
         host = self._registration.host
         if self._transport.proxy:
             return _Finding(StepState.SKIPPED, "the proxy resolves the host")
-        found = addresses(host, self._registration.port, self._server, self._deadline)
-        ips = ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
+        entries = addresses(host, self._registration.port, self._server, self._deadline)
+        ips = ", ".join(dict.fromkeys(str(address[0]) for *_, address in entries))
         return _Finding(StepState.OK, f"{host} is {ips}")
 
     def _connect(self) -> _Finding:

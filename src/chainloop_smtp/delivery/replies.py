@@ -10,7 +10,7 @@ from chainloop_smtp.model.mail import RecipientStatus, Reply
 
 # What a server answers to a command that it offered and does not know, or does not take in a group.
 UNKNOWN_COMMAND = (500, 502, 503, 504)
-# RFC 5321 section 4.5.3.1.5 says 512 octets a line; servers with long names or links write more.
+# RFC 5321 section 4.5.3.1.5 says 512 bytes a line; servers with long names or links write more.
 _LONGEST_LINE = 4096
 _LONGEST_REPLY = 64 * 1024
 # RFC 3463 section 2.

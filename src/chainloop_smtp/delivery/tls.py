@@ -188,16 +188,16 @@ def _load_client_certificate(cert: str, key: str, ssl_context: ssl.SSLContext) -
 
 
 @contextmanager
-def _as_file(option: str, given: str) -> Iterator[str]:
+def _as_file(option: str, value: str) -> Iterator[str]:
     """A path for OpenSSL, which reads nothing else; PEM text goes into a private temporary file.
 
     Raises:
         OptionsError: It is the path of a file that cannot be read.
     """
-    text = as_pem(given)
+    text = as_pem(value)
     if not text:
-        _check_readable(option, given)
-        yield given
+        _check_readable(option, value)
+        yield value
         return
     # Imported here, since few options hold PEM text.
     import tempfile
@@ -221,5 +221,5 @@ def _check_readable(option: str, path: str) -> None:
         raise OptionsError(Problem(option, f"{quoted_path(path)} {why}", hint)) from error
 
 
-def _named(given: str) -> str:
-    return "the PEM text" if as_pem(given) else quoted_path(given)
+def _named(value: str) -> str:
+    return "the PEM text" if as_pem(value) else quoted_path(value)

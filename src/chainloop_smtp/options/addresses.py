@@ -126,7 +126,7 @@ def _plain(addr_spec: str) -> str:
     return f"{local}@{domain}" if is_plain else ""
 
 
-_LONGEST_LOCAL = 64  # octets (RFC 5321 section 4.5.3.1.1)
+_LONGEST_LOCAL = 64  # bytes (RFC 5321 section 4.5.3.1.1)
 # RFC 5322 section 3.2.3, without the upper case, which some local parts lose (RFC 2142).
 _ATEXT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~")
 # RFC 6761, RFC 7686 and the like: no mail goes there.

@@ -22,7 +22,7 @@ _UNITS = {
 _LARGEST = 1000**3  # bytes
 
 _MOST_HEADERS = 50
-_LONGEST_LINE = 998  # octets without its CRLF (RFC 5322 section 2.1.1)
+_LONGEST_LINE = 998  # bytes without its CRLF (RFC 5322 section 2.1.1)
 _LONGEST_NAME = 76
 # ftext: printable ASCII but the colon (RFC 5322 section 2.2).
 _NAME = re.compile(r"[!-9;-~]+")

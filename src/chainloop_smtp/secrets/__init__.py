@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from chainloop_smtp.secrets import readings
 
 REDACTED = "***"
-SHORTEST = 4  # octets; anything shorter is found in every text
+SHORTEST = 4  # bytes; anything shorter is in every text
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{8,}")
-_PIECE = 6  # octets of a secret that are enough to recognize it
+_PIECE = 6  # bytes of a secret that are enough to recognize it
 _PIECES = 32  # of each secret; every reply is searched for all of them
 
 # PEM (RFC 7468), which some options take in place of a path.
@@ -53,7 +53,7 @@ class Redactor:
 
     def _holds_piece(self, run: str) -> bool:
         decoded = readings.decoded(run.encode())
-        return any(piece in octets for octets in decoded for piece in self._pieces)
+        return any(piece in data for data in decoded for piece in self._pieces)
 
 
 def masks(user: str, secret: str) -> list[str]:
@@ -69,14 +69,14 @@ def masks(user: str, secret: str) -> list[str]:
     if not secret:
         return []
     # Options refuse what is not UTF-8, but masks are needed before that.
-    octets, plain = (text.encode(errors="replace") for text in (secret, f"\0{user}\0{secret}"))
+    encoded, plain = (text.encode(errors="replace") for text in (secret, f"\0{user}\0{secret}"))
     forms = [
         secret,
         *secret.splitlines(),
-        base64.b64encode(octets).decode("ascii"),
+        base64.b64encode(encoded).decode("ascii"),
         base64.b64encode(plain).decode("ascii"),
-        *_inside_base64(octets),
-        *_spellings(octets),
+        *_inside_base64(encoded),
+        *_spellings(encoded),
     ]
     return list(dict.fromkeys(form for form in forms if len(form.strip()) >= SHORTEST))
 
@@ -122,8 +122,8 @@ def _spellings(secret: bytes) -> Iterator[str]:
     yield escaped.replace('"', "&quot;")
     yield escaped.replace('"', "&quot;").replace("'", "&#x27;")
     for safe in (b"-._~", b"-._~/"):
-        kept = {octet for octet in range(128) if chr(octet).isalnum() or octet in safe}
-        yield "".join(chr(octet) if octet in kept else f"%{octet:02X}" for octet in secret)
+        kept = {each for each in range(128) if chr(each).isalnum() or each in safe}
+        yield "".join(chr(each) if each in kept else f"%{each:02X}" for each in secret)
 
 
 def _pieces(secret: bytes) -> Iterator[bytes]:
@@ -134,17 +134,17 @@ def _pieces(secret: bytes) -> Iterator[bytes]:
             yield secret[start : start + _PIECE]
 
 
-def _inside_base64(octets: bytes) -> list[str]:
-    """What base64 of a longer text contains, wherever in that text the octets begin.
+def _inside_base64(secret: bytes) -> list[str]:
+    """What base64 of a longer text contains, wherever in that text the secret begins.
 
-    Three octets become four characters; those at the ends depend on the neighbours too.
+    Three bytes become four characters; those at the ends depend on the neighbours too.
     """
-    found = []
+    forms = []
     for before in range(3):
-        text = base64.b64encode(bytes(before) + octets).decode("ascii")
-        whole = (before + len(octets)) * 8 // 6
-        found.append(text[(0, 2, 3)[before] : whole])
-    return found
+        text = base64.b64encode(bytes(before) + secret).decode("ascii")
+        whole = (before + len(secret)) * 8 // 6
+        forms.append(text[(0, 2, 3)[before] : whole])
+    return forms
 
 
 def _pem_block(label: str, body: str) -> str:

@@ -15,13 +15,13 @@ from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Secret
 
 SHORTEST = 4  # characters; a shorter one is in every mail
-_SHORTEST_PACKED = 8  # octets of what is looked for without its blanks and quotes
+_SHORTEST_PACKED = 8  # bytes of what is looked for without its blanks and quotes
 _SHORTEST_LINE = 16  # characters of a line that is a secret by itself, such as one of a key
 
 _LEVELS = 5  # encodings inside each other, apart from escapes
 _ROUNDS = 8  # escapes inside each other, such as JSON in JSON
-_MOST = 8  # octets of what is made of a part, for each one of it
-_ALWAYS = 100_000  # octets of what is made of any part
+_MOST = 8  # bytes of what is made of a part, for each one of it
+_ALWAYS = 100_000  # bytes of what is made of any part
 
 # What may stand in the middle of a secret where a line breaks, or where a shell or JSON quotes it.
 _PACKED = b"\0 \t\r\n\\'\""
@@ -35,7 +35,7 @@ _ESCAPE = re.compile(
     # Without its semicolon none before an equals sign, which may be a line's end (RFC 2045).
     rb"|(?<=&)(?P<entity>#[0-9]{1,9}+|#[xX][0-9A-Fa-f]{1,8}+|[A-Za-z][A-Za-z0-9]{1,31}+)(?:;|(?!=))"
     rb"|(?<=\\)(?:"
-    rb"x(?P<octet>[0-9A-Fa-f]{2})"
+    rb"x(?P<byte>[0-9A-Fa-f]{2})"
     rb"|(?P<octal>[0-3][0-7]{2})"
     rb"|u(?P<pair>[dD][89ABab][0-9A-Fa-f]{2}\\u[dD][C-Fc-f][0-9A-Fa-f]{2})"
     rb"|u(?P<unit>[0-9A-Fa-f]{4})"
@@ -53,7 +53,7 @@ _TAG = re.compile(rb"<[^<>]*>")
 _ENCODED_WORD = re.compile(
     rb"=\?[\w.*-]{1,60}\?([bq])\?([^?]*)\?=(?:[\s+]+(?==\?))?", re.IGNORECASE
 )
-# RFC 2045 section 6.7. A single octet in small letters is more likely to be an attribute's value.
+# RFC 2045 section 6.7. A single byte in small letters is more likely to be an attribute's value.
 _QUOTED_PRINTABLE = re.compile(rb"=(?:[2-9A-F][0-9A-F]|[0-9a-f]{2}=[0-9a-f]{2}|\r?\n)")
 
 # RFC 4648 sections 4 and 5. Anything else becomes a zero, so that places stay what they are.
@@ -72,13 +72,13 @@ _BASE32_CASES = tuple(
 _HEX_DIGITS = b"0123456789ABCDEFabcdef"
 _HEX = bytes(each if each in _HEX_DIGITS else ord("0") for each in range(256))
 _HEX_JOINTS = b" \t\r\n:-,;+"
-# A list of octets, as Go and JavaScript print them.
+# A list of bytes, as Go and JavaScript print them.
 _DECIMAL = re.compile(rb"\[\s{0,40}((?:\d{1,3}[,\s+]{1,40}){3,}\d{1,3})")
 # What is decoded further; the rest came about by chance.
 _TEXT = re.compile(rb"[\t\r\n -~\x80-\xff]{16,}")
 _SHORT_TEXT = re.compile(rb"[\t\r\n -~\x80-\xff]{4,}")
-_SHORT_READING = 512  # octets of one in which short texts count too
-_ASCII_TEXT = 16  # octets in a row that are hardly there by chance
+_SHORT_READING = 512  # bytes of one in which short texts count too
+_ASCII_TEXT = 16  # bytes in a row that are hardly there by chance
 _TEXT_MASK = bytes(
     ord("t" if each in b"\t\r\n" or 32 <= each < 127 else "-") for each in range(256)
 )
@@ -102,17 +102,17 @@ class _Wanted:
 @lru_cache(maxsize=2)
 def _wanted(secrets: tuple[Secret, ...]) -> tuple[_Wanted, ...]:
     """What is looked for; the same for all mails of a run."""
-    found = []
+    wanted = []
     for each in secrets:
         if len(each.value) >= SHORTEST:
             forms = dict.fromkeys(_forms(each.value))
             bare = {form: form.translate(None, _PACKED) for form in forms}
             packed = [each for each in bare.values() if len(each) >= _SHORTEST_PACKED]
             whole = [form for form in forms if len(bare[form]) < _SHORTEST_PACKED]
-            found.append(
+            wanted.append(
                 _Wanted(name=each.name, whole=tuple(whole), packed=tuple(dict.fromkeys(packed)))
             )
-    return tuple(found)
+    return tuple(wanted)
 
 
 def _forms(secret: str) -> Iterator[bytes]:
@@ -125,10 +125,10 @@ def _forms(secret: str) -> Iterator[bytes]:
         # In the data of a form (HTML 4.01 section 17.13.4) a plus stands for a blank.
         for spelling in dict.fromkeys((text, text.replace(" ", "+"))):
             for encoding in ("utf-8", "latin-1"):
-                octets = spelling.encode(encoding, "replace")
-                for form in (octets, *_unescaped(octets.replace(b"\0", b""))):
+                encoded = spelling.encode(encoding, "replace")
+                for form in (encoded, *_unescaped(encoded.replace(b"\0", b""))):
                     # What next to nothing is left of would be found in every mail.
-                    if len(form) >= SHORTEST and 2 * len(form) > len(octets):
+                    if len(form) >= SHORTEST and 2 * len(form) > len(encoded):
                         yield form
 
 
@@ -201,11 +201,11 @@ def _unescaped(text: bytes) -> Iterator[bytes]:
 
 
 def _character(escape: re.Match[bytes]) -> bytes:
-    """The octets that an escape stands for."""
+    """The bytes that an escape stands for."""
     kind = escape.lastgroup or ""
     text = escape[kind]
     match kind:
-        case "percent" | "octet":
+        case "percent" | "byte":
             return unhexlify(text)
         case "entity":
             return _entity(text) or escape[0]
@@ -237,7 +237,7 @@ def _encoded(code: int) -> bytes:
 
 
 def _texts(blob: bytes, *, is_short: bool) -> bytes:
-    """What looks like text in decoded octets, and may be encoded further; empty when nothing."""
+    """What looks like text in decoded bytes, and may be encoded further; empty when nothing."""
     # A search in the mask is many times faster than one for the pattern.
     if not is_short and b"t" * _ASCII_TEXT not in blob.translate(_TEXT_MASK):
         return b""
@@ -252,12 +252,12 @@ def _decoded_word(word: re.Match[bytes]) -> bytes:
     if word[1] in b"qQ":
         return a2b_qp(word[2], header=True)
     digits = word[2].rstrip(b"=").translate(_BASE64)
-    # One digit more than a whole group stands for no octet.
+    # One digit more than a whole group stands for no byte.
     return a2b_base64(digits[: len(digits) - (len(digits) % 4 == 1)] + b"==")
 
 
 def decoded(text: bytes) -> Iterator[bytes]:
-    """Decode a text as base64, base32, hexadecimal and lists of decimal octets.
+    """Decode a text as base64, base32, hexadecimal and lists of decimal bytes.
 
     Where in the text an encoding begins is unknown, so it is decoded from each offset at which a
     whole group of digits may begin.
