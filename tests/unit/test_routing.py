@@ -219,6 +219,9 @@ def test_a_suppressed_violation_routes_nothing() -> None:
         (None, Job(ref="refs/tags/v1"), ("", "v1")),
         (None, Job(ref="refs/pull/7/merge", head_ref="topic"), ("topic", "")),
         (None, Job(), ("", "")),
+        (None, Job(ref="main", head_ref="topic"), ("topic", "")),
+        (attested(ref="refs/pull/7/merge"), Job(), ("", "")),
+        (attested(ref="main"), Job(), ("main", "main")),
         (attested(ref="refs/tags/v2"), Job(ref="refs/heads/main"), ("", "v2")),
         (attested(ref="refs/pull/7/merge", GITHUB_HEAD_REF="mine"), Job(), ("mine", "")),
     ],
@@ -374,6 +377,12 @@ def test_violations_are_new_when_the_run_before_did_not_have_them() -> None:
             UNKNOWN,
             "Sent because it is not known whether it fixed what was wrong: nothing to compare "
             "with.",
+        ),
+        (
+            (Trigger.FIXED, Trigger.CHANGED),
+            UNKNOWN,
+            "Sent because it is not known whether it fixed what was wrong or changed the outcome: "
+            "nothing to compare with.",
         ),
         (
             (Trigger.FIXED, Trigger.NEW_VIOLATIONS),
