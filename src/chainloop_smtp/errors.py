@@ -1,9 +1,9 @@
 """What can go wrong that is not our own bug: one root, four kinds, one exit code each.
 
-| exit code | class | whose turn it is |
+| exit code | class | who has to act |
 | --- | --- | --- |
-| 0 | none | done, or skipped on purpose |
-| 1 | none: a bug of ours | ours: the traceback says where to report it |
+| 0 | none | nobody: done, or skipped on purpose |
+| 1 | none: a bug in this program | we: the traceback says where to report it |
 | 2 | `OptionsError` | whoever wrote the workflow or typed the command |
 | 3 | `AttestationError` | whoever produced the evidence |
 | 4 | `MessageError` | whoever wrote the template or the headers |
@@ -137,8 +137,8 @@ def nearest_hint(word: str, known: Collection[str], otherwise: str = "") -> str:
 def quoted(value: str) -> str:
     """A value as an error shows it: in quotes, printable, on one line, at most 80 characters.
 
-    Of a URL without the login, whatever else is wrong with it. What is certainly a key or a token
-    is not shown.
+    A URL is shown without its login, whatever else is wrong with it; what is certainly a key or a
+    token is not shown at all.
     """
     if _SECRET.search(value):
         return _HIDDEN

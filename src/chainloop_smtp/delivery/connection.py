@@ -196,7 +196,7 @@ class Connection:
 
         Args:
             commands: Without their line ends. More than one only if the server offers PIPELINING.
-            name: Of the command, for errors; empty: unknown.
+            name: The command's, for errors; empty: unknown.
 
         Raises:
             GoodbyeError: One of the replies is 421.
@@ -208,7 +208,7 @@ class Connection:
         """Read one reply.
 
         Args:
-            name: Of the command, for errors; empty: unknown.
+            name: The command's, for errors; empty: unknown.
 
         Raises:
             GoodbyeError: It is 421.
@@ -249,7 +249,7 @@ class Connection:
         Args:
             patience: Seconds to wait for the whole of it, if less than the deadline.
             silence: Seconds to wait for anything at all, if less than a step's timeout.
-            name: Of the command, for errors; empty: unknown.
+            name: The command's, for errors; empty: unknown.
 
         Raises:
             DeliveryError: The connection broke, a deadline passed, or it is not an SMTP reply.

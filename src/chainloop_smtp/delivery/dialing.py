@@ -207,7 +207,7 @@ def dial(
     """Connect to the host.
 
     Args:
-        rotation: Of the host's addresses, or of the proxy's where there is one. Addresses that do
+        rotation: The host's addresses, or the proxy's if there is one. Addresses that do
             not accept the connection are recorded in it.
 
     Raises:

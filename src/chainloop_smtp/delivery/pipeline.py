@@ -22,7 +22,7 @@ class Pipeline:
 
     Attributes:
         has_accepted: The server accepted a message.
-        has_lost: Of a message at least, nobody knows whether the server accepted it.
+        has_lost: Nobody knows whether the server accepted some message.
         failure: What ended the session before its time; None when it ended as it should.
         login_failure: The server refused the login that preceded the first message, which it may
             still have accepted.

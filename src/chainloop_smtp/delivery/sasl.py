@@ -260,7 +260,7 @@ def exchange(mechanism: Auth, user: str, password: str, host: str, port: int) ->
 
     Args:
         password: Or an access token, where the mechanism wants one.
-        host: Of the server, for OAUTHBEARER.
+        host: The server's, for OAUTHBEARER.
 
     Raises:
         ValueError: User or password holds what the mechanism cannot carry.

@@ -244,7 +244,7 @@ class Session:
 
         Args:
             command: Without its line end; None when it is sent already.
-            name: Of the command, for errors; empty: the phase's.
+            name: The command's, for errors; empty: the phase's.
 
         Raises:
             GoodbyeError: The reply is 421; with the hint for this phase.
@@ -317,7 +317,7 @@ class EarlyConnection:
     what went wrong with connecting.
 
     Attributes:
-        deadline: Of the whole delivery; it counts from here.
+        deadline: The whole delivery's; it counts from here.
         is_taken: Whoever took the session closes it.
         rotation: What is known of the host's addresses.
     """

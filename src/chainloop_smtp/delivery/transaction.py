@@ -57,7 +57,7 @@ class Transaction:
 
         Args:
             login: Its command goes ahead in the same group; None: there is none to go.
-            is_first: Of the session; the time since connecting began counts as this message's.
+            is_first: The session's first; the time since connecting began counts as this message's.
             resets: RSET goes ahead.
         """
         self.message = message

@@ -70,7 +70,7 @@ def check_claims(
         verdict: By the evidence alone.
         badges: The words for each outcome.
         by_job: The outcome in the header, where it is so by the job and not by the evidence alone.
-        fingerprint: Of the key that signed, as the mail has it; empty: it has none.
+        fingerprint: The signing key's, as the mail shows it; empty: it shows none.
     """
     fields = dict(mail.fields)
     # A push does not say whether a gate was bypassed; that its job failed does.

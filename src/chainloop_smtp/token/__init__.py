@@ -31,7 +31,7 @@ def fetch(
 
     Args:
         user: The mailbox. Google issues a token for it; others know it from their own settings.
-        environ: Of a GitHub job, for its identity.
+        environ: A GitHub job's variables, for its identity.
         timeout: Seconds for one step.
         deadline: Seconds for all of them.
 

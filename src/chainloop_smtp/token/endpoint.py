@@ -211,9 +211,9 @@ def explain_refusal(
     """Say why there is no token, and what to do.
 
     Args:
-        status: Of HTTP.
+        status: The HTTP status.
         answer: The decoded JSON; None where it was none.
-        subject: Of the job's own token; empty where that plays no part.
+        subject: What the job's own token names; empty if there is no such token.
         redact: Takes our secrets out, before anything is cut.
     """
     error, description = _read_refusal(answer, redact)
