@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from builders import cli_push, encoded, evaluation, statement
 from chainloop_smtp import attestation as parser
 from chainloop_smtp import received
-from chainloop_smtp.errors import AttestationError
+from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.message import BADGES, clean, parts
 from chainloop_smtp.model.attested import Attestation, Policies
-from chainloop_smtp.model.checks import CheckResult, ReceivedMessage
+from chainloop_smtp.model.checks import CheckResult, Expected, ReceivedMessage
 from chainloop_smtp.model.facts import Job, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import Mailbox, Options, Registration, Thread
@@ -409,21 +409,123 @@ def test_figures_are_read_as_they_are_written(policies: Policies) -> None:
 # --- mails that are none -----------------------------------------------------------------------
 
 
+LEVEL = b"Content-Type: multipart/mixed; boundary=a\n\n--a\n"
+NO_MAIL, TOO_DEEP = "is not a mail: it has no header", "has parts in more than 20 levels"
+
+
+def in_parts(number: int) -> bytes:
+    """A mail of so many parts, itself included."""
+    return b"X: y\n" + LEVEL[:-4] + b"--a\n\nx\n" * (number - 1) + b"--a--\n"
+
+
 @pytest.mark.parametrize(
-    "octets",
+    ("octets", "why"),
     [
-        b"",
-        b"\n\nhello",
-        b"X: y\n" + b"Content-Type: multipart/mixed; boundary=a\n\n--a\n" * 30,
-        b"X: y\n" + b"Content-Type: message/rfc822\n\n" * 5000,
-        b"X: y\n" + b"Content-Type:\n message/x\n\n" * 5000,
-        b"X: y\nContent-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\nx\n" * 1200 + b"--a--\n",
+        (b"", NO_MAIL),
+        (b"\n\nhello", NO_MAIL),
+        (b"X: y\n" + LEVEL * 21, TOO_DEEP),
+        (b"X: y\n" + b"Content-Type: message/rfc822\n\n" * 5000, TOO_DEEP),
+        (b"X: y\n" + b"Content-Type:\n message/x\n\n" * 5000, TOO_DEEP),
+        (in_parts(1001), "has more than 1000 parts"),
     ],
     ids=["nothing", "no header", "many levels", "mails in mails", "others", "many parts"],
 )
-def test_what_is_no_mail_or_too_much_of_one_is_an_error(octets: bytes) -> None:
-    with pytest.raises(AttestationError):
+def test_what_is_no_mail_or_too_much_of_one_is_an_error(octets: bytes, why: str) -> None:
+    with pytest.raises(AttestationError) as caught:
         received.read(octets)
+    assert caught.value.problems == (Problem("mail", why),)
+
+
+@pytest.mark.parametrize("octets", [b"X: y\n" + LEVEL * 20, in_parts(1000)])
+def test_as_much_of_a_mail_as_may_be_is_read(octets: bytes) -> None:
+    assert received.read(octets).subject == ""
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "raw-unicode-escape", "utf-7", "x"])
+def test_a_text_in_a_charset_that_is_none_of_a_mail_is_read_as_utf_8(charset: str) -> None:
+    content = f"X: y\nContent-Type: text/plain; charset={charset}\n\né \\u00e9 a-\n".encode()
+    mail = received.read(content)
+    assert mail.plain is not None
+    assert (mail.plain.source, mail.plain.charset) == ("é \\u00e9 a-\n", "utf-8")
+
+
+def test_every_text_and_page_of_a_mail_is_read_and_those_after_the_first_are_others() -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"] = "A  subject", "a@example.test"
+    message.make_mixed()
+    for kind, content in (("plain", "one"), ("html", "<p>two</p>"), ("plain", "three")):
+        part = EmailMessage()
+        part.set_content(content, subtype=kind)
+        message.attach(part)
+    page = EmailMessage()
+    page.set_content("<p>four</p><p>five</p>", subtype="html")
+    message.attach(page)
+    file = EmailMessage()
+    file.set_content(b"6", maintype="application", subtype="x-six", filename="six.bin")
+    del file["Content-Disposition"]
+    message.attach(file)
+    named = EmailMessage()
+    named.set_content(b"7", maintype="application", subtype="x-seven", filename="seven.bin")
+    named.replace_header("Content-Disposition", "inline; filename=seven.bin")
+    message.attach(named)
+    mail = received.read(message.as_bytes())
+
+    assert (mail.subject, mail.sender) == ("A subject", "a@example.test")
+    assert (mail.text, mail.html) == ("one\n\nthree\n", "two\nfour\nfive")
+    assert mail.plain
+    assert mail.page
+    assert (mail.plain.source, mail.page.source) == ("one\n", "<p>two</p>\n")
+    assert mail.others == (
+        ("another text part", "three\n"),
+        ("another HTML part", "four\nfive"),
+        ("another part", "application/x-six"),
+        ("another part", "application/x-seven seven.bin"),
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["From", "To", "Cc", "Subject", "Date", "Reply-To", "Sender", "Content-Type"]
+)
+def test_a_field_that_a_mail_may_have_once_is_a_fault_if_it_comes_again(name: str) -> None:
+    field = f"{name}: text/plain\n".encode()
+    assert received.read(field + b"X: y\n\nz\n").faults == ()
+    assert received.read(field * 3 + b"X: y\n\nz\n").faults == (f"has 3 fields {name}",)
+
+
+def test_a_mail_inside_of_another_is_not_part_of_it() -> None:
+    inner, outer = EmailMessage(), EmailMessage()
+    inner["Subject"] = "Inside"
+    inner.set_content("inner\n")
+    inner.add_attachment("a file", filename="a.txt")
+    outer["Subject"] = "Outside"
+    outer.set_content("outer\n")
+    outer.add_attachment(inner)
+    mail = received.read(outer.as_bytes())
+    assert (mail.subject, mail.text, mail.files) == ("Outside", "outer\n", ())
+    assert mail.others == (("another mail", "Inside\ninner\n"),)
+
+
+def test_what_this_program_writes_into_the_header_is_not_foreign() -> None:
+    mail = received.read(sent())
+    names = [name for name, _ in mail.fields]
+    assert sorted(names) == [
+        "x-chainloop-digest",
+        "x-chainloop-organization",
+        "x-chainloop-outcome",
+        "x-chainloop-policy-status",
+        "x-chainloop-project",
+        "x-chainloop-run-id",
+        "x-chainloop-workflow",
+    ]
+    found = received.compare(
+        replace(
+            mail, fields=(*mail.fields, ("x-chainloop-signature", "s"), ("x-chainloop-x", "y"))
+        ),
+        Expected(subject="", text="", html="", bare_text="", bare_html=""),
+        frozenset({Outcome.VIOLATIONS}),
+        parser.parse(EVIDENCE).policies,
+    )
+    assert [each.name for each in found if "header" in each.name] == ["X-Chainloop-X in the header"]
 
 
 PIECES = [

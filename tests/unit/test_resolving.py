@@ -60,6 +60,26 @@ def test_variables_that_are_not_set_are_told_and_are_no_error() -> None:
     assert resolved("to: a@b.de", WORD="w", NAME="jane").missing == ()
 
 
+@pytest.mark.parametrize("name", ["host", "port", "user", "password", "from", "to"])
+def test_whatever_of_the_registration_is_not_set_is_missing_and_no_error(name: str) -> None:
+    entries = STEP | {"password": "{env: PASSWORD}"} | {name: "{env: UNSET}"}
+    text = "registrations:\n  - name: a\n"
+    text += "".join(f"    {key}: {value}\n" for key, value in entries.items())
+    parsed = configuration.parse(f"{text}attachments:\n  - registration: a\n", "f")
+    resolved = Resolver({}, {"PASSWORD": "s3cret"}).resolve(
+        parsed.registrations[0], parsed.attachments[0]
+    )
+    line = 3 + list(STEP).index(name)
+    assert resolved.missing == (unset(f"f:{line}:5", "UNSET", name),)
+
+
+def test_a_host_that_is_not_set_does_not_ask_for_credentials_of_its_own() -> None:
+    text = "registrations: [{name: a, host: {env: HOST}}]\nattachments: [{registration: a}]\n"
+    parsed = configuration.parse(text, "f")
+    resolved = Resolver(STEP, {}).resolve(parsed.registrations[0], parsed.attachments[0])
+    assert resolved.missing == (unset("f:1:27", "HOST", "host"),)
+
+
 def test_what_is_wrong_besides_is_told_all_the_same() -> None:
     with pytest.raises(OptionsError) as caught:
         resolved("cc: nobody", WORD="w")
