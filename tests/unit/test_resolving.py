@@ -234,6 +234,19 @@ def test_without_a_host_of_its_own_the_step_gives_no_credential_away() -> None:
         of("host: smtp.example.com", without)
 
 
+def test_what_is_no_secret_is_missing_for_no_reason_of_the_steps_host() -> None:
+    without = {name: text for name, text in STEP.items() if name != "from"}
+    with pytest.raises(OptionsError) as caught:
+        of("host: evil.test, password: {env: OWN}", without | {"tls-client-key": "key.pem"})
+    assert caught.value.problems == (
+        Problem(
+            "f:1:17 registration 'a'",
+            "from is missing",
+            "Sender: one address, such as ci@example.com or Attestation reports <ci@example.com>.",
+        ),
+    )
+
+
 def test_no_other_credential_leaves_the_steps_host() -> None:
     inputs = STEP | {
         "tls-client-cert": "cert.pem",
