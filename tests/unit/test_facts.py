@@ -6,6 +6,7 @@ import pytest
 
 from chainloop_smtp.message import formatting, rows, view, wording
 from chainloop_smtp.message.rows import Fact, Section
+from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -292,7 +293,7 @@ def test_the_page_of_an_attestation_names_its_host_too(url: str, words: str) -> 
 
 def shown(evidence: Attestation | None, job: Job) -> view.Facts:
     facts = facts_of(evidence, job)
-    return view.facts(facts, wording.word(facts), EnvValues.SHOW)
+    return view.facts(Selection(facts), wording.word(facts), EnvValues.SHOW)
 
 
 def test_a_template_finds_each_name_that_it_is_promised() -> None:

@@ -16,6 +16,7 @@ from jinja2 import Environment, nodes
 
 from chainloop_smtp.errors import MessageError
 from chainloop_smtp.message import check, view, wording
+from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.model.attested import (
     Annotation,
     Attestation,
@@ -467,7 +468,7 @@ def everything_in(value: object, seen: set[int]) -> Iterator[object]:
 
 def test_no_option_and_no_secret_is_among_the_facts() -> None:
     run = facts_of(ATTESTATION, JOB, BLOCKED)
-    facts = view.facts(run, wording.word(run), EnvValues.SHOW)
+    facts = view.facts(Selection(run), wording.word(run), EnvValues.SHOW)
     found = list(everything_in(facts, set()))
 
     options = (Options, Registration, Mailbox, Composition, Templates)

@@ -207,8 +207,8 @@ def _forms(
     # HTML, text and job summary are mostly made of the same.
     @cache
     def shown(limits: Limits, enclosed: tuple[Part, ...], elsewhere: str) -> view.Facts:
-        run, env_values = facts.within(limits), composition.env_values
-        return view.facts(run, words, env_values, enclosed, limits, elsewhere, facts.is_cut)
+        selection = Selection(facts.within(limits), limits, elsewhere, facts.is_cut)
+        return view.facts(selection, words, composition.env_values, enclosed)
 
     def in_message(limits: Limits) -> view.Facts:
         there = contents(limits)

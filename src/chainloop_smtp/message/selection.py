@@ -127,6 +127,7 @@ class Selection:
     """What the limits leave of one run's facts, and notes on the rest.
 
     Attributes:
+        facts: Cleaned, and cut by the limits.
         limits: What is shown at most.
         violated: The violated policies that are shown, gates first, and their findings.
         note: Says that something is left out; empty when nothing is.
@@ -136,8 +137,14 @@ class Selection:
     def __init__(
         self, facts: RunFacts, limits: Limits = FULL, elsewhere: str = "", is_cut: bool = False
     ) -> None:
+        """Selects.
+
+        Args:
+            elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
+            is_cut: Values are cut whatever the limits.
+        """
         policies = facts.policies
-        self._attestation = facts.attestation
+        self.facts = facts
         self._is_enforced = policies.strategy is Strategy.ENFORCED
         self.limits = limits
         self._elsewhere = f": {elsewhere}" if elsewhere else ""
@@ -176,7 +183,7 @@ class Selection:
 
         Counted rather than timed, so that the same evidence makes the same mail everywhere.
         """
-        limits, attestation = self.limits, self._attestation
+        limits, attestation = self.limits, self.facts.attestation
         texts = [each.message for each in self._violations]
         texts += [each.finding.recommendation for each in self._violations if each.finding]
         rows = self.row_count + sum(text.count("\n") for text in texts)

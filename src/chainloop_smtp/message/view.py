@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TypedDict
 
 from chainloop_smtp.message import formatting, lead, rows
-from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.comparison import Changed, comparison
 from chainloop_smtp.message.report import with_env_values
 from chainloop_smtp.message.rows import Fact, Section
@@ -94,23 +93,11 @@ class Facts(TypedDict):
 
 
 def facts(
-    run: RunFacts,
-    words: Wording,
-    env_values: EnvValues,
-    enclosed: tuple[Part, ...] = (),
-    limits: Limits = FULL,
-    elsewhere: str = "",
-    is_cut: bool = False,
+    selection: Selection, words: Wording, env_values: EnvValues, enclosed: tuple[Part, ...] = ()
 ) -> Facts:
-    """The context of the templates.
-
-    Args:
-        run: Cleaned, and cut by the limits.
-        elsewhere: Where to find what the limits leave out, such as ``see the attached report``.
-        is_cut: Values are cut whatever the limits.
-    """
+    """The context of the templates."""
+    run, limits = selection.facts, selection.limits
     attestation, job, policies = run.attestation, run.job, run.policies
-    selection = Selection(run, limits, elsewhere, is_cut)
     run_url, view_url = run_page(attestation, job), attestation.view_url if attestation else ""
     sections = (
         Section("Commit", tuple(selection.commit(row) for row in rows.commit(run))),
@@ -178,7 +165,7 @@ def _link(words: str, url: str, home: str) -> str:
 def registration(words: Wording, registered: tuple[Fact, ...], now: datetime) -> Facts:
     """The context for the mail about a registration, under the same names."""
     no_run = RunFacts(job=Job(), verdict=Verdict(outcome=Outcome.NOT_ATTESTED), now=now)
-    shown = facts(no_run, words, EnvValues.HIDE)
+    shown = facts(Selection(no_run), words, EnvValues.HIDE)
     shown["sections"] = (Section("Registration", registered),)
     shown["footer"] = "Sent by chainloop-smtp, because this address was registered with it."
     return shown
