@@ -24,7 +24,7 @@ from chainloop_smtp.message.report import facts_digest, report
 from chainloop_smtp.message.rows import Fact
 from chainloop_smtp.message.selection import Selection
 from chainloop_smtp.message.templates import Renderer, TemplateError, check, md
-from chainloop_smtp.message.wording import BADGES, Tone, Wording
+from chainloop_smtp.message.wording import BADGES, GLYPHS, Tone, Wording
 from chainloop_smtp.model.facts import RunFacts
 from chainloop_smtp.model.mail import File, Mail, Part, Templates
 from chainloop_smtp.model.settings import Composition, Options, Plugin, unique
@@ -154,7 +154,7 @@ def compose_registration(
     registration, name = clean(options.registration), clean(name)
     words = Wording(
         tone=Tone.OK,
-        glyph="✓",
+        glyph=GLYPHS[Tone.OK],
         badge="Registered",
         subject=f"[{plugin.id}] Registered: {name}",
         headline=f"{name} is registered",

@@ -9,7 +9,7 @@ from chainloop_smtp.message import findings, formatting, grouping
 from chainloop_smtp.message.budget import FULL, ROW, Limits
 from chainloop_smtp.message.grouping import Found, Group, Names
 from chainloop_smtp.message.rows import Fact, Section
-from chainloop_smtp.message.wording import Tone
+from chainloop_smtp.message.wording import GLYPHS, Tone
 from chainloop_smtp.model.attested import Evaluation, Material, Strategy
 from chainloop_smtp.model.facts import RunFacts
 
@@ -211,7 +211,7 @@ class Selection:
         return self.more(self._attention_left, "more violated policy", "more violated policies")
 
     def _policy(self, group: Group, found: tuple[Found, ...]) -> Attention:
-        tone, glyph = _VIOLATED[group.is_gate or self._is_enforced]
+        tone = self._tone(is_gate=group.is_gate)
         places, more = self._places(found)
         return Attention(
             name=group.name,
@@ -223,8 +223,12 @@ class Selection:
             more=more,
             standing="Gate" if group.is_gate else "Enforced" if self._is_enforced else "Advisory",
             tone=tone,
-            glyph=glyph,
+            glyph=GLYPHS[tone],
         )
+
+    def _tone(self, *, is_gate: bool) -> Tone:
+        """Of a violation, by whether it stops the pipeline."""
+        return Tone.DANGER if is_gate or self._is_enforced else Tone.WARN
 
     def suppressed(self) -> tuple[Suppressed, ...]:
         """The findings that do not count, by policy."""
@@ -279,15 +283,15 @@ class Selection:
 
     def _evaluated(self, members: list[Evaluation]) -> Evaluated:
         first, names = members[0], grouping.distinct_names(members)
-        tone, glyph = (Tone.IDLE, "–") if first.is_skipped else (Tone.OK, "✓")
+        tone = Tone.IDLE if first.is_skipped else Tone.OK
         if first.active_violations:
-            tone, glyph = _VIOLATED[first.is_gate or self._is_enforced]
+            tone = self._tone(is_gate=first.is_gate)
         where = f"{len(names):,}: {self.listed(names)}" if len(names) > 1 else ""
         return Evaluated(
             name=first.name,
             material=where or self._names.label(names[0]),
             tone=tone,
-            glyph=glyph,
+            glyph=GLYPHS[tone],
             word=_word(first),
             reasons=self._lines(first.skip_reasons),
         )
@@ -317,7 +321,7 @@ class Selection:
         material = members[0]
         shown = material.annotations[: self.limits.annotations]
         left = len(material.annotations) - len(shown)
-        tone, glyph = _MARKS.get(mark, (Tone.IDLE, ""))
+        tone = _MARKS[mark]
         return Shown(
             name=material.name,
             type=material.type,
@@ -326,7 +330,7 @@ class Selection:
             is_output=bool(material.is_output),
             mark=mark,
             tone=tone,
-            glyph=glyph,
+            glyph=GLYPHS[tone] if mark else "",
             annotations=tuple(Fact(each.name, each.value or "not set") for each in shown),
             more=self.more(left, "more annotation"),
             twins=tuple(
@@ -354,13 +358,12 @@ class Selection:
 
 
 _MARKS = {
-    "missing": (Tone.WARN, "!"),
-    "not added": (Tone.IDLE, "–"),
-    "violation": (Tone.WARN, "!"),
-    "gate violated": (Tone.DANGER, "✕"),
+    "missing": Tone.WARN,
+    "not added": Tone.IDLE,
+    "violation": Tone.WARN,
+    "gate violated": Tone.DANGER,
+    "": Tone.IDLE,
 }
-# By whether a violation stops the pipeline.
-_VIOLATED = {True: (Tone.DANGER, "✕"), False: (Tone.WARN, "!")}
 _PASSED = "Passed"
 _ORDER = ("Violated, gate", "Violated", "Skipped", _PASSED)
 

@@ -40,7 +40,7 @@ _TONES = {
     Outcome.FAILED: Tone.DANGER,
     Outcome.CANCELLED: Tone.IDLE,
 }
-_GLYPHS = {Tone.OK: "✓", Tone.WARN: "!", Tone.DANGER: "✕", Tone.IDLE: "–"}
+GLYPHS = {Tone.OK: "✓", Tone.WARN: "!", Tone.DANGER: "✕", Tone.IDLE: "–"}
 _BADGES = {
     Outcome.PASSED: "Passed",
     Outcome.ATTESTED: "Attested",
@@ -106,7 +106,7 @@ def word(facts: RunFacts, thread: Thread = Thread.RUN) -> Wording:
     subject = _subject_by_ref if thread is Thread.REF else _subject_by_outcome
     return Wording(
         tone=tone,
-        glyph=_GLYPHS[tone],
+        glyph=GLYPHS[tone],
         badge=badge,
         subject=subject(facts, badge),
         headline=formatting.cut(_headline(facts), _HEADLINE),
