@@ -7,7 +7,7 @@ the words stay.
 import re
 from bisect import bisect_left
 
-from chainloop_smtp.model.attested import Evaluation, Finding, FindingKind, Policies, Violation
+from chainloop_smtp.model.attested import Finding, FindingKind, Violation
 
 # CommonMark 0.31: fences (4.5), headings (4.2), quotes (5.1), bullets (5.2), rules (4.1).
 _FENCE = re.compile(r"^\s*(?:```|~~~)[^`]*$")
@@ -29,11 +29,6 @@ _FILLING = frozenset(
     {"a", "an", "and", "at", "cvss", "fixed", "in", "is", "of", "the", "to", "which"}
     | {"update", "upgrade"}
 )
-
-
-def violated(policies: Policies) -> list[Evaluation]:
-    """The evaluations with a violation that counts."""
-    return [each for each in policies.evaluations if each.active_violations]
 
 
 def lines(violation: Violation) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chainloop_smtp.message import findings, formatting
+from chainloop_smtp.message import formatting
 from chainloop_smtp.model.attested import Attestation, Evaluation, Policies, RunState, Strategy
 from chainloop_smtp.model.facts import (
     NO_EVIDENCE,
@@ -224,7 +224,7 @@ def _violations(policies: Policies) -> str:
 
 
 def _gated(policies: Policies) -> list[Evaluation]:
-    return [each for each in findings.violated(policies) if each.is_gate]
+    return [each for each in policies.evaluations if each.is_gate and each.active_violations]
 
 
 def _violation_count(evaluations: Iterable[Evaluation]) -> int:

@@ -401,7 +401,7 @@ def _word(each: Evaluation) -> str:
 
 def _marked(facts: RunFacts, longest: int | None) -> list[tuple[Material, str]]:
     """The materials with their marks: missing ones first, then, where not all fit, marked ones."""
-    violated = findings.violated(facts.policies)
+    violated = [each for each in facts.policies.evaluations if each.active_violations]
     gated = {each.material for each in violated if each.is_gate}
     advisory = {each.material for each in violated}
 
