@@ -5,6 +5,7 @@ bundles of the content addressable storage camelCase ones; predicates of 2024 mi
 """
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from chainloop_smtp.attestation.fields import Node
 from chainloop_smtp.model.attested import (
@@ -145,10 +146,6 @@ def _read_assessment(node: Node) -> str:
 
 def _parse_purl(purl: str) -> tuple[str, str]:
     """Split a package URL into name and version, as Chainloop's command shortens it."""
-    if not purl:
-        return "", ""
-    from urllib.parse import unquote
-
     path = purl.removeprefix("pkg:").partition("?")[0].partition("#")[0]
     name, _, version = path.rpartition("/")[2].partition("@")
     return unquote(name), unquote(version)

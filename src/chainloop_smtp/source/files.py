@@ -161,8 +161,7 @@ class Workspace:
             raise _RefusedError("leads into .git")
         with os.fdopen(self._open(real), "rb") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise _RefusedError(_describe_kind(status.st_mode))
+            self._check_file(status.st_mode)
             if not self._has_descriptors and not (
                 os.path.samestat(status, real.lstat()) and _resolve(real) == real
             ):
