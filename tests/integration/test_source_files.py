@@ -363,10 +363,18 @@ def test_no_folder_on_the_way_stays_open(workspace: Path) -> None:
 def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.mkfifo(workspace / "pipe")
-    monkeypatch.setattr(Workspace, "_check_file", lambda *_: None)
+    file, opened = workspace / "a.json", os.open
 
-    assert refused(workspace, "pipe") == ["attach 'pipe': is a device, pipe or socket"]
+    def swapping(path: str, flags: int, *, dir_fd: int | None = None) -> int:
+        if path == file.name:
+            file.unlink()
+            os.mkfifo(file)
+        return opened(path, flags, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", swapping)
+
+    with pytest.raises(Exception, match=r"^is a device, pipe or socket$"):
+        Workspace(str(workspace)).read(file.name, LIMIT)
 
 
 # --- how much ----------------------------------------------------------------------------------

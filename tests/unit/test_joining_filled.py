@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -174,6 +175,78 @@ def test_a_bundle_without_anything_to_compare_ties_nothing() -> None:
     for first, second in ((named, bundle), (bundle, named)):
         with pytest.raises(AttestationError):
             attestation.join(first, second)
+
+
+CLAIM, BUNDLE, RUN = ({"digest": DIGEST}, {"signing": Signing(bundle_digests=(DIGEST,))}, ONE.run)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_tied"),
+    [
+        ({"run": RUN}, {"run": RUN}, True),
+        (CLAIM, CLAIM, True),
+        (CLAIM, BUNDLE, True),
+        ({"run": RUN}, {}, False),
+        (CLAIM, {}, False),
+        (BUNDLE, {}, False),
+        (BUNDLE, BUNDLE, False),
+        ({}, {}, False),
+        ({"run": RUN}, CLAIM, False),
+    ],
+)
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_two_workflows_are_an_error_where_neither_run_nor_digest_ties_them(
+    one: dict[str, Any], other: dict[str, Any], is_tied: bool, is_swapped: bool
+) -> None:
+    first, second = (
+        Attestation(shape=name, is_recorded=True, workflow=Workflow(name=name), **said)
+        for name, said in (("one", one), ("other", other))
+    )
+    if is_swapped:
+        first, second = second, first
+
+    if is_tied:
+        assert attestation.join(first, second).workflow.name == first.workflow.name
+    else:
+        assert error_of(lambda: attestation.join(first, second), AttestationError) == (
+            "workflow",
+            f"`{first.shape}` says '{first.shape}', `{second.shape}` says '{second.shape}': "
+            "these are not the same run",
+            "Give two documents of the same run.",
+        )
+
+
+def test_what_only_one_says_of_the_workflow_contradicts_nothing() -> None:
+    named = Attestation(shape="x", is_recorded=True, workflow=ONE.workflow)
+    silent = Attestation(shape="x", is_recorded=True)
+
+    for pair in ((named, silent), (silent, named)):
+        assert attestation.join(*pair) == named
+
+
+def test_of_two_envelopes_the_first_counts() -> None:
+    first, second = (
+        attestation.parse(json.dumps(builders.dsse(builders.statement(annotations=said))).encode())
+        for said in ({"a": "1"}, {"a": "2"})
+    )
+
+    assert attestation.join(first, second) == first
+    assert attestation.join(second, first) == second
+
+
+def test_what_was_never_recorded_need_not_be_retrieved() -> None:
+    status = Attestation(shape="x", is_recorded=False)
+    lost = Attestation(shape="x", is_recorded=True, is_retrieved=False)
+
+    assert attestation.join(status, status).is_retrieved
+    assert not attestation.join(status, lost).is_retrieved
+    assert attestation.join(ONE, lost).is_retrieved
+
+
+def test_a_bundle_without_a_claim_is_neither_the_right_one_nor_a_wrong_one() -> None:
+    bundle = Attestation(shape="x", is_recorded=True, signing=Signing(bundle_digests=(DIGEST,)))
+
+    assert attestation.join(bundle, bundle).signing.is_digest_verified is None
 
 
 def test_a_document_that_names_no_run_is_of_its_attestations() -> None:

@@ -51,22 +51,19 @@ def join(first: Attestation, second: Attestation) -> Attestation:
             if one and other and one != other:
                 raise _disagreement(what, first, excerpt(one, 80), second, excerpt(other, 80))
     is_second_signed = second.envelope is not None and first.envelope is None
-    joined = merge(second, first) if is_second_signed else merge(first, second)
-    if is_second_signed:
-        joined = replace(joined, materials=_sort_as(first.materials, joined.materials))
-    if joined.digest and joined.signing.bundle_digests:
-        joined = verify_digest(joined)
+    joined = verify_digest(merge(second, first) if is_second_signed else merge(first, second))
     shape = first.shape if first.shape == second.shape else f"{first.shape} and {second.shape}"
-    return replace(joined, shape=shape)
+    return replace(joined, shape=shape, materials=_sort_as(first.materials, joined.materials))
 
 
 def _are_tied(first: Attestation, second: Attestation) -> bool:
     """Whether both name the run, or the attestation; in a dry run, neither does."""
-    digests = (first.digest and second.digest) or (
-        (first.digest and second.signing.bundle_digests)
-        or (second.digest and first.signing.bundle_digests)
+    both = (first, second)
+    have_digests = all(each.digest or each.signing.bundle_digests for each in both)
+    return all(each.run.id for each in both) or (
+        # A claimed digest has been compared with the other; the bytes of two bundles have not.
+        have_digests and any(each.digest for each in both)
     )
-    return bool((first.run.id and second.run.id) or digests)
 
 
 def _disagreement(
