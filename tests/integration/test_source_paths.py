@@ -7,7 +7,7 @@ import pytest
 
 from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted_path
 from chainloop_smtp.model.mail import TemplateFile, Templates
-from chainloop_smtp.source.paths import expand_list, read_templates
+from chainloop_smtp.source.paths import expand_list, read_names_file, read_templates
 from refusal import error_of
 
 
@@ -56,26 +56,27 @@ def test_a_folder_is_relative_to_where_the_program_runs(
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "why", "hint"),
     [
-        ("missing", "no such file or directory"),
-        ("file", "not a directory"),
-        ("nul\0l", "not a path"),
-        ("circle", "too many levels of symbolic links"),
+        ("missing", "no such file or directory", "Did you mean 'a'?"),
+        ("file", "not a directory", ""),
+        ("nul\0l", "not a path", ""),
+        ("circle", "too many levels of symbolic links", ""),
     ],
 )
 def test_what_is_no_folder_is_an_options_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str, hint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x")
+    written(tmp_path / "a", mail_txt_j2="")
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(OptionsError) as caught:
         read_templates(str(tmp_path / name), "")
 
     shown = quoted_path(str(tmp_path / name))
     assert caught.value.problems == (
-        Problem("template-dir", f"{shown} is not a readable folder: {why}"),
+        Problem("template-dir", f"{shown} is not a readable folder: {why}", hint),
     )
 
 
@@ -325,3 +326,43 @@ def test_the_workspace_may_be_a_link_itself(workspace: str, tmp_path: Path) -> N
         )
     linked = str(tmp_path / "linked")
     assert error_of(lambda: expand_list("to", f"file:{path}", linked), OptionsError) == said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_list_that_is_a_pipe_is_not_waited_for(workspace: str) -> None:
+    os.mkfifo(Path(workspace, "pipe"))
+
+    assert error_of(lambda: expand_list("to", "file:pipe", workspace), OptionsError) == (
+        "to 'file:pipe'",
+        "is a pipe, not a file",
+        "Write its contents to a file first, and give that file.",
+    )
+
+
+# --- .chainloop.yml ----------------------------------------------------------------------------
+
+NAMES_FILE = ".chainloop.yml"
+
+
+def test_without_a_names_file_there_is_neither_name_nor_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "repository" / "service"
+    folder.mkdir(parents=True)
+    written(folder.parent, **{NAMES_FILE: "projectName: above\n"})
+    monkeypatch.chdir(folder)
+
+    assert read_names_file("") == read_names_file(str(folder)) == ("", "")
+    (folder.parent / ".git").mkdir()
+    assert read_names_file("") == (NAMES_FILE, "projectName: above\n")
+
+
+def test_a_names_file_may_be_as_large_as_the_limit_and_in_any_encoding(tmp_path: Path) -> None:
+    largest = "projectName: quay\n".ljust(64 * 1024)
+    written(tmp_path, **{NAMES_FILE: largest})
+    assert read_names_file(str(tmp_path)) == (NAMES_FILE, largest)
+    written(tmp_path, **{NAMES_FILE: f"{largest} "})
+    problem = Problem(NAMES_FILE, "is larger than 64 KiB")
+    assert read_names_file(str(tmp_path)) == (NAMES_FILE, problem)
+    written(tmp_path, **{NAMES_FILE: b"\xef\xbb\xbfprojectName: qu\xe4y\n"})
+    assert read_names_file(str(tmp_path)) == (NAMES_FILE, "projectName: qu\ufffdy\n")

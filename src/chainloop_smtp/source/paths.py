@@ -123,7 +123,7 @@ def read_names_file(workspace: str) -> tuple[str, str | Problem]:
     Returns:
         Its name, and its text or why it cannot be read; the name is empty where there is none.
     """
-    for path in _candidates(Path(workspace or ".").absolute()):
+    for path in _candidates(Path(workspace).absolute()):
         try:
             content = read(str(path), workspace, _MAX_NAMES_FILE_BYTES)
             return path.name, content.decode("utf-8-sig", "replace")
@@ -155,7 +155,7 @@ def read_templates(folder: str, subject: str) -> Templates:
     if not folder:
         return Templates(subject=subject)
     try:
-        home = Path(os.path.realpath(folder, strict=True))
+        home = Path(os.path.realpath(folder))
         with os.scandir(home) as entries:
             limited = zip(entries, range(_MAX_ENTRIES), strict=False)
             names = sorted(entry.name for entry, _ in limited)
