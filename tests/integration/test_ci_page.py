@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import pages
+from builders import statement, stored_bundle
 from civariables import AZURE, CIRCLE, GITLAB, JENKINS, SHA, TEAMCITY
 from program import PUSHED, Post, Program, parsed, text_of
 
@@ -62,12 +63,16 @@ def test_every_recipe_mails_by_the_branch_of_its_ci(
         post = Post()
         variable = "CHAINLOOP_SMTP_PASSWORD" if has_server else "SMTP_PASSWORD"
         environ = RECIPES[section] | {variable: "secret-of-the-server"}
-        # Without the file, as after a failure, and with it.
-        for evidence in ("", PUSHED):
-            (tmp_path / "attestation.json").write_text(evidence, "utf-8")
+        # Without the files, as after a failure, and with them.
+        for push, signed in ((b"", b""), (PUSHED.encode(), stored_bundle(statement()))):
+            (tmp_path / "attestation.json").write_bytes(push)
+            (tmp_path / "bundle.json").unlink(missing_ok=True)
+            if signed:
+                (tmp_path / "bundle.json").write_bytes(signed)
             ended = program(*words, environ=environ, post=post, is_actions=False)
             assert ended.code == 0, ended.stderr
-        unattested, _ = post.mails
+        unattested, attested = post.mails
+        assert "X-Chainloop-Digest" in parsed(attested.content)
         assert unattested.recipients == ("security@example.com",)
         text = text_of(unattested.content)
         assert SHA in text
@@ -117,10 +122,20 @@ def test_the_recipes_of_gitlab_azure_and_circleci_are_yaml_with_shell_in_it() ->
     runs = [step["run"] for step in circle["jobs"]["attest"]["steps"] if "run" in step]
     scripts += [run["command"] if isinstance(run, dict) else run for run in runs]
     scripts += [text for section in SECTIONS for text in blocks(section, "sh")]
-    assert len(scripts) == 14
+    assert len(scripts) == 15
     for script in scripts:
         ended = subprocess.run(["bash", "-n", "-c", script], check=False, capture_output=True)
         assert (ended.stderr, ended.returncode) == (b"", 0), script
+
+
+@pytest.mark.parametrize("section", RECIPES)
+def test_every_file_that_a_recipe_pushes_is_mailed(section: str) -> None:
+    pushed = ["attestation.json"]
+    # Dagger's module returns no bundle.
+    pushed += ["bundle.json"] if "push -o json --bundle" in SECTIONS[section] else []
+    for words in sends(section):
+        assert [words[at + 1] for at, word in enumerate(words) if word == "--attestation"] == pushed
+    assert (pushed[1:] == []) == (section == "Dagger")
 
 
 def test_every_variable_that_is_read_is_in_the_table() -> None:

@@ -122,8 +122,8 @@ INPUTS = (
     Input(
         name="attestation",
         help="What a Chainloop command printed: a file path, `-` for standard input (command "
-        "only), an `https://` URL, or the JSON text itself. One per line: those of the same "
-        "Chainloop run are joined, those of different runs are mailed one by one.",
+        "only), an `https://` URL, or the JSON text itself. One per line; one mail per "
+        "Chainloop run.",
         scope=Scope.STEP,
         is_list=True,
     ),
@@ -160,15 +160,15 @@ INPUTS = (
     ),
     Input(
         name="trusted-root",
-        help="Whose signature counts: a PEM file with the certificate authorities of Chainloop's "
-        "signers, and timestamp authorities, or the PEM text itself. The signature of the "
-        "evidence is then verified, and the mail says who signed.",
+        help="The certificate authorities that you trust to sign evidence, and their timestamp "
+        "authorities: a PEM file, or the PEM text itself. The signature of the evidence is then "
+        "verified, and the mail says who signed.",
         scope=Scope.STEP,
     ),
     Input(
         name="verification-key",
-        help="Whose signature counts, if the evidence is signed with a key: a PEM file with the "
-        "public key, or the PEM text itself.",
+        help="The public key that you trust, if the evidence is signed with a key: a PEM file, or "
+        "the PEM text itself.",
         scope=Scope.STEP,
     ),
     Input(
@@ -280,7 +280,7 @@ INPUTS = (
     Input(
         name="auth",
         help="`auto`, `plain`, `login`, `cram-md5`, `scram-sha-256`, `xoauth2`, `oauthbearer` or "
-        "`none`. No credential is sent without TLS, except to the machine itself.",
+        "`none`. No credential is sent without TLS, except to localhost.",
         default="auto",
         choices=tuple(Auth),
         scope=Scope.REGISTRATION,
