@@ -179,11 +179,10 @@ def parse(content: bytes, path: str) -> State:
             done={_checked(_UUID, id_): _parse_time(at) for id_, at in document["done"].items()},
             owed={_checked(_UUID, id_): _owed(each) for id_, each in document["owed"].items()},
         )
-        is_whole = document == _document(state)
+        if document != _document(state):
+            raise ValueError(path)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _error(path, "is damaged", _ANEW) from error
-    if not is_whole:
-        raise _error(path, "is damaged", _ANEW)
     return state
 
 
