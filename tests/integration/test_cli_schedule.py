@@ -533,7 +533,10 @@ def test_a_schedule_that_is_killed_between_two_mails_goes_on_where_it_was(
         ) as started:
             ends = time.monotonic() + 60
             while not (
-                STATE.exists() and any(each["reached"] for each in state()["owed"].values())
+                STATE.exists()
+                and any(each["reached"] for each in state()["owed"].values())
+                and server.sessions[0].count(b"MAIL FROM") == 2
+                and len(server.taken) == taken
             ):
                 assert time.monotonic() < ends
                 time.sleep(0.02)
