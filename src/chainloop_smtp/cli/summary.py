@@ -90,7 +90,7 @@ def log_progress(run: Run, result: RouteResult, number: int, total: int) -> None
     """Log one line for each mail as long as there are few, and some progress otherwise."""
     if total <= _SHOWN or (result.failure and number <= _SHOWN):
         run.console.say(f"{result.planned.title}: {_words(result)}")
-    elif number % max(total // 10, 1) == 0 or number == total:
+    elif number % (total // 10) == 0 or number == total:
         run.console.aside(f"{number} of {total} mails")
 
 
