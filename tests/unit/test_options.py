@@ -253,6 +253,12 @@ def test_a_relay_without_login_needs_no_user_and_no_password() -> None:
     assert (parsed.registration.user, parsed.registration.password) == ("", "")
 
 
+def test_what_a_configuration_file_completes_stays_empty() -> None:
+    registration = options.parse({"from": "a@example.com"}, is_whole=False).registration
+    assert (registration.user, registration.password, registration.host) == ("", "", "")
+    assert (registration.port, registration.to) == (0, ())
+
+
 def test_without_login_user_and_password_are_not_kept() -> None:
     parsed = options.parse(raw(auth="none"))
     assert (parsed.registration.user, parsed.registration.password) == ("", "")

@@ -325,10 +325,11 @@ CASES: dict[str, tuple[dict[str, str], Problem]] = {
         ),
     ),
     "an address that servers route by": (
-        {"allowed-domains": "example.com", "cc": "a%evil.test@example.com"},
+        {"allowed-domains": "example.com", "cc": "a%evil.test@example.com, a!b@example.com"},
         Problem(
             "cc",
-            "a%evil.test@example.com: some mail servers route by the part before the @",
+            "a%evil.test@example.com, a!b@example.com: some mail servers route by the part "
+            "before the @",
             "With allowed-domains, write an address without %, ! and the like.",
         ),
     ),

@@ -43,7 +43,6 @@ from chainloop_smtp.options.registration import (
     parse_allowed_domains,
     parse_attachment,
     parse_registration,
-    read_schema,
 )
 from chainloop_smtp.options.transport import (
     parse_oauth2,
@@ -303,9 +302,18 @@ def plugin() -> Plugin:
         id="smtp",
         version="1.0",
         description="Send emails with information about a received attestation",
-        registration_schema=read_schema("registration"),
-        attachment_schema=read_schema("attachment"),
+        registration_schema=_schema("registration"),
+        attachment_schema=_schema("attachment"),
     )
+
+
+def _schema(name: str) -> Mapping[str, object]:
+    # Imported here: it is slow, and hardly any run has to look into a schema.
+    from importlib.resources import files
+
+    text = files("chainloop_smtp").joinpath(f"schemas/{name}.json").read_text(encoding="utf-8")
+    schema: Mapping[str, object] = json.loads(text)
+    return schema
 
 
 def _text(value: object) -> str:

@@ -1,13 +1,11 @@
 """Inputs -> Registration, Attachment and recipients.
 
-Values are checked against Chainloop's two schemas first, then by our own, stricter rules. The
-schemas say so little that `check` is shorter than a call of jsonschema, which brings five packages,
-one of them compiled. A test holds that both say the same of every document.
+Whatever is accepted here, Chainloop's two schemas accept too, each recipient on its own; a test
+holds that. Some of the rules are stricter than the schemas.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from chainloop_smtp.errors import Problem, quoted, quoted_path
 from chainloop_smtp.model.settings import Attachment, Auth, Mailbox, Registration
@@ -19,13 +17,7 @@ from chainloop_smtp.options.values import Values
 _LOGIN = ("user", "password")
 _NOBODY = Mailbox(addr_spec="")
 _DOMAIN = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-# By schema: its keys and the required ones, both in its order; and the keys of format email.
-_KEYS = {
-    "registration": ("to", "from", "user", "password", "host", "port"),
-    "attachment": ("cc",),
-}
-_REQUIRED = {"registration": _KEYS["registration"], "attachment": ()}
-_EMAILS = ("to", "from", "cc")
+_REQUIRED = ("to", "from", "user", "password", "host", "port")
 
 
 def parse_registration(values: Values, *, is_whole: bool = True) -> Registration:
@@ -34,7 +26,8 @@ def parse_registration(values: Values, *, is_whole: bool = True) -> Registration
     Args:
         is_whole: False where none of them is required.
     """
-    _check_registration(values, is_whole=is_whole)
+    if is_whole:
+        _check_required(values)
     _check_login(values)
     has_login = values.text("auth") != Auth.NONE
     sender = values.mailbox("from") or _NOBODY
@@ -52,34 +45,17 @@ def parse_registration(values: Values, *, is_whole: bool = True) -> Registration
 
 def parse_attachment(values: Values) -> Attachment:
     """Validate the one key of the attachment schema."""
-    for addr_spec in _addr_specs(values, "cc"):
-        values.problems += [problem for _, problem in check("attachment", {"cc": addr_spec})]
     return Attachment(cc=values.mailboxes("cc"))
 
 
-def _check_registration(values: Values, *, is_whole: bool) -> None:
-    """Check the registration against its schema, each recipient on its own."""
-    document = {name: values.text(name) for name in ("host", "port", *_LOGIN) if name in values}
-    recipients = _addr_specs(values, "to")
-    for name, specs in (("from", _addr_specs(values, "from")), ("to", recipients)):
-        if specs:
-            document[name] = specs[0]
-    # The schema knows no relay without login, and no token that is yet to be fetched.
-    needs_login = values.text("auth") != Auth.NONE and not fetches_token(values)
-    # What an invalid word would have needed is not known either.
-    needs_login = needs_login and not values.is_reported("auth")
-    for name, problem in check("registration", document):
-        is_required = is_whole and (needs_login or name not in _LOGIN)
-        # An input that contains no address is reported as such, and not as missing.
-        if name in document or (is_required and name not in values):
-            values.problems.append(problem)
-    for recipient in recipients[1:]:
-        problems = check("registration", document | {"to": recipient})
-        values.problems += [problem for name, problem in problems if name == "to"]
-
-
-def _addr_specs(values: Values, name: str) -> list[str]:
-    return [addr_spec for _, addr_spec in values.members(name)]
+def _check_required(values: Values) -> None:
+    # The schema knows no relay without login, and no token that is yet to be fetched. What an
+    # invalid word would have needed is not known either.
+    has_no_login = values.text("auth") == Auth.NONE or fetches_token(values)
+    is_login_optional = has_no_login or values.is_reported("auth")
+    for name in _REQUIRED:
+        if name not in values and not (is_login_optional and name in _LOGIN):
+            values.problems.append(_missing(name))
 
 
 def _check_login(values: Values) -> None:
@@ -163,44 +139,6 @@ def _ascii_domain(domain: str) -> str:
         return addresses.ascii_name(domain).lower()
     except ValueError:
         return domain
-
-
-def check(schema: str, document: Mapping[str, object]) -> Iterator[tuple[str, Problem]]:
-    """Check a document against Chainloop's schema, ``registration`` or ``attachment``.
-
-    Returns:
-        Each violation as (option, problem).
-    """
-    for name in _KEYS[schema]:
-        if name in document and (problem := _violation(name, document[name])):
-            yield name, problem
-    for name in _REQUIRED[schema]:
-        if name not in document:
-            yield name, _missing(name)
-
-
-def _violation(name: str, value: object) -> Problem | None:
-    if not isinstance(value, str):
-        is_secret = name in SECRETS
-        return Problem(name, "is not valid" if is_secret else f"{value!r} is not of type 'string'")
-    if name == "user" and not value:
-        return Problem(name, "'' should be non-empty")
-    try:
-        if name in _EMAILS:
-            addresses.check(value)
-    except ValueError as error:
-        return addresses.problem(name, quoted(value), str(error))
-    return None
-
-
-def read_schema(name: str) -> Mapping[str, object]:
-    """Read Chainloop's schema, ``registration`` or ``attachment``."""
-    # Imported here: it is slow, and hardly any run has to look into a schema.
-    from importlib.resources import files
-
-    text = files("chainloop_smtp").joinpath(f"schemas/{name}.json").read_text(encoding="utf-8")
-    schema: Mapping[str, object] = json.loads(text)
-    return schema
 
 
 def _missing(name: str) -> Problem:

@@ -73,19 +73,15 @@ class Values:
         words = addresses.split(self.text(name)) if name in RECIPIENTS else ()
         return tuple(dict.fromkeys(Lookup(word) for word in words if word in tuple(Lookup)))
 
-    def members(self, name: str) -> list[tuple[str, str]]:
-        """Split a list of addresses into display names and addr-specs, without lookups."""
-        lookups = self.lookups(name)
-        members = (member for member in addresses.split(self.text(name)) if member not in lookups)
-        return list(map(addresses.name_and_addr_spec, members))
-
     def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
-        """Parse a list of addresses into mailboxes, each once; invalid ones are left out."""
-        members = self.members(name)
-        if not members and name in self and not self.lookups(name):
+        """Parse a list of addresses, each once; lookups and invalid ones are left out."""
+        lookups = self.lookups(name)
+        members = [each for each in addresses.split(self.text(name)) if each not in lookups]
+        if not members and name in self and not lookups:
             self.report(name, f"{quoted(self.text(name))} contains no address")
         mailboxes = []
-        for number, (display_name, addr_spec) in enumerate(members, 1):
+        for number, member in enumerate(members, 1):
+            display_name, addr_spec = addresses.name_and_addr_spec(member)
             try:
                 mailboxes.append(addresses.mailbox(display_name, addr_spec))
             except ValueError as error:
@@ -96,14 +92,14 @@ class Values:
 
     def mailbox(self, name: str) -> Mailbox | None:
         """Parse the one address of an input; None when there is none."""
-        members = addresses.split(self.text(name))
-        if len(members) > 1:
+        mailboxes = self.mailboxes(name)
+        if (number := len(addresses.split(self.text(name)))) > 1:
             self.report(
                 name,
-                f"{len(members)} addresses are given, but only one is allowed",
+                f"{number} addresses are given, but only one is allowed",
                 'Put a display name with a comma in quotes: "Doe, Jane" <jane@example.com>.',
             )
-        return next(iter(self.mailboxes(name)), None)
+        return next(iter(mailboxes), None)
 
     def report(self, name: str, why: str, hint: str = "") -> None:
         """Add a problem of one input."""
