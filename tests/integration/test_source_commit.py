@@ -46,6 +46,14 @@ def test_a_tag_is_its_commit(tmp_path: Path, commits: tuple[str, str]) -> None:
     del commits
 
 
+def test_a_hash_may_be_of_sha_256(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--object-format=sha256")
+    sha = commit(tmp_path, "Kim <kim@example.com>")
+
+    assert len(sha) == 64
+    assert author(sha, tmp_path) == KIM
+
+
 def test_a_shallow_clone_is_enough(tmp_path: Path, commits: tuple[str, str]) -> None:
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{tmp_path}", str(tmp_path / "clone"))
     assert author(commits[1], tmp_path / "clone") == KIM

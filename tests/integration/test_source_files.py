@@ -185,6 +185,12 @@ def test_a_pattern_never_leads_out(workspace: Path, pattern: str, why: str) -> N
     assert refused(workspace, pattern) == [f"attach {quoted(pattern)}: {why}"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a colon comes after a drive's letter")
+def test_a_name_may_have_a_colon(workspace: Path) -> None:
+    (workspace / "a:b.json").write_bytes(b"x")
+    assert found(workspace, "a:b.json") == ["a:b.json"]
+
+
 def test_a_sibling_whose_name_begins_alike_is_outside(workspace: Path) -> None:
     (sibling := workspace.with_name("workspace-of-others")).mkdir()
     (sibling / "x.json").write_bytes(SECRET)

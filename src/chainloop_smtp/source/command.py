@@ -32,7 +32,6 @@ _GIT = {
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",
 }
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The command logs "--next CURSOR" after every page but the last; a cursor is base64.
