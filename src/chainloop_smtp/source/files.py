@@ -235,8 +235,7 @@ class Workspace:
                     yield from self._walk((*folder, entry.name), components)
             return
         # As for the whole: a folder of this very name comes first, if what is meant lies in it.
-        is_there = rest and os.path.lexists(self._root.joinpath(*folder, first))
-        literal = list(self._descend(folder, first, rest)) if is_there else []
+        literal = list(self._descend(folder, first, rest)) if rest else []
         yield from literal or (
             each
             for name in self._match_names(folder, first)
