@@ -243,6 +243,17 @@ def test_pages_that_take_longer_than_the_deadline_are_an_error(folder: Path) -> 
     )
 
 
+def test_a_later_page_may_fail_for_other_reasons(folder: Path) -> None:
+    script = (
+        "if len(sys.argv) > 7: sys.exit('ERR connection lost')\n"
+        "print('[]'); print('INF --next more', file=sys.stderr)"
+    )
+    assert list_failure(stand_in(folder, script)) == (
+        "chainloop ended with exit code 1: ERR connection lost",
+        "Is the run in this organization, and may CHAINLOOP_TOKEN read its runs?",
+    )
+
+
 @pytest.mark.parametrize(
     ("printed", "why"),
     [
@@ -331,6 +342,20 @@ def test_a_recorded_run_without_its_attestation_is_described_again(
     document = command.describe(RUN_ID, counting(folder, *answers), 60)
 
     assert (document.decode().strip(), calls(folder)) == (printed, number)
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_one_deadline_holds_for_all_descriptions(folder: Path) -> None:
+    hanging = f"if os.path.exists({str(folder / 'calls')!r}): time.sleep(60)"
+    environ = counting(folder, RECORDED)
+    script = (folder / "chainloop").read_text().partition("time\n")[2]
+    stand_in(folder, f"{hanging}\n{script}")
+    started = time.monotonic()
+
+    document = command.describe(RUN_ID, environ, 3)
+
+    assert document.decode().strip() == RECORDED
+    assert time.monotonic() - started < 30
 
 
 def test_it_is_not_described_again_where_the_pause_would_outlast_the_deadline(
