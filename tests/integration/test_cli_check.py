@@ -491,8 +491,8 @@ def test_a_server_without_starttls_is_told_no_secret(program: Program, tls: Cert
     assert ended.failure == failed(
         server.port,
         "127.0.0.1:PORT: the server offers no STARTTLS, so nothing was sent to it\n"
-        "  Port 465 usually needs tls: implicit. Only if the server has no TLS at all, set tls: "
-        "none.",
+        "  Use a port with TLS, usually 587 or 465. Only for a relay that has no TLS at all: tls: "
+        "none, and auth: none.",
     )
     assert b"AUTH" not in server.received
 

@@ -324,7 +324,7 @@ def test_the_files_of_each_mail_are_named_after_subject_and_registration(program
     )
     text = text.replace("name: legal", "name: security-2").replace("legal, cc", "security-2, cc")
     names = [
-        f"harbour-Attested-ship-main-4f2d9c8-3-materials-no-policies-{label}.eml"
+        f"harbour-Attested-ship-main-4f2d9c8-evidence-in-doubt-{label}.eml"
         for label in ("security-2", "security", "security-3")
     ]
     for _ in range(2):
@@ -440,7 +440,7 @@ def test_a_variable_that_is_not_set_fails_only_the_mails_that_need_it(program: P
         "for password is not set\n"
         "  In a workflow, give the step env: OTHER_PASSWORD: ${{ secrets.OTHER_PASSWORD }} (is "
         "that secret set for this repository?).",
-        title="1 of 2 mails did not reach all recipients.",
+        title="1 of 2 mails not sent: invalid options.",
     )
     unused = text.replace("  - {registration: elsewhere}\n", "")
     assert sent(program, unused, post=post).code == 0
@@ -956,7 +956,7 @@ def test_a_mail_that_cannot_be_made_stops_no_other(program: Program) -> None:
         "security (chainloop-smtp.yml:14): attach 'none-*.txt': matches no file\n"
         "  Paths are relative to the workspace: does a step before this one check it out? To match "
         "a hidden name, write its leading dot.",
-        title="1 of 2 mails did not reach all recipients.",
+        title="1 of 2 mails not sent: invalid options.",
     )
 
 

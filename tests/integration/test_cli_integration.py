@@ -196,7 +196,9 @@ def test_every_problem_of_a_registration_is_told_at_once(program: Program) -> No
 def test_a_problem_of_the_arguments_alone_stops_a_registration(program: Program) -> None:
     ended = program(*ADD, *opts(INPUTS), "--opt", "cc=team@example.com", post=never)
     assert ended.code == 2
-    assert "opt: 'cc' is not one of the registration inputs" in ended.stderr
+    assert (
+        "opt: 'cc' is not one of the registration inputs\n    Set it by its flag, --cc."
+    ) in ended.stderr
     assert "is missing" not in ended.stderr
 
 

@@ -591,7 +591,7 @@ def test_auth_in_the_old_style_is_understood(line: str) -> None:
             Tls.NONE,
             Auth.AUTO,
             "none, auth is auto",
-            "The server may offer a login only over TLS: set tls: auto.",
+            "For a relay that needs no login, set auth: none.",
         ),
         (
             "",
@@ -630,6 +630,16 @@ def test_no_common_mechanism_sends_no_password(
     )
     assert server.received.startswith(b"EHLO")
     assert b"AUTH" not in server.received
+
+
+def test_a_server_that_may_offer_a_login_after_starttls_is_asked_for_it() -> None:
+    with Scripted(until(script(extensions=("STARTTLS",)), "ehlo")) as server:
+        said = refusal_of(lambda: submit(server, user=USER, auth=Auth.AUTO, tls=Tls.NONE, ca=None))
+
+    assert said == (
+        f"127.0.0.1:{server.port}: no common authentication mechanism: the server offers none, "
+        "auth is auto\n  The server may offer a login only over TLS: set tls: auto."
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from proxies import Tunnel
 from website import Answer, Site, answer, serve
 
 MIB = 1 << 20
+AWAY = "Is the URL right, and can this machine reach its host?"
 ELSEWHERE = "Download it in a step before, or give its URL at that host, if you trust it."
 NOT_HTTPS = "Evidence is not read over plain http."
 
@@ -55,8 +56,8 @@ def failure(
 
 
 def where(site: Site, path: str) -> str:
-    """As an error names it: without the port, which is the test's own."""
-    return f"attestation 'https://{site.base.removeprefix('https://').partition(':')[0]}{path}'"
+    """As an error names it."""
+    return f"attestation '{site.base}{path}'"
 
 
 def test_the_body_comes_as_it_was_sent(site: Site) -> None:
@@ -203,7 +204,7 @@ def test_a_redirect_after_a_redirect_is_held_to_the_same_host(site: Site) -> Non
 def test_a_redirect_to_plain_http_is_not_followed(site: Site, plain_site: Site) -> None:
     plain_site.answers["/a"] = answer(b"{}")
     site.answers["/old"] = answer(b"", 307, Location=f"{plain_site.base}/a")
-    shown = "attestation 'http://127.0.0.1/a'"
+    shown = f"attestation '{plain_site.base}/a'"
     assert failure(f"{site.base}/old") == (shown, "is not https", NOT_HTTPS)
     assert plain_site.asked == []
 
@@ -222,7 +223,7 @@ def test_five_redirects_are_followed_and_not_a_sixth(site: Site) -> None:
 
 
 def test_plain_http_is_not_even_asked(plain_site: Site) -> None:
-    shown = "attestation 'http://127.0.0.1/a'"
+    shown = f"attestation '{plain_site.base}/a'"
     assert failure(f"{plain_site.base}/a?token=x") == (shown, "is not https", NOT_HTTPS)
     assert plain_site.asked == []
 
@@ -353,7 +354,7 @@ def test_a_silent_server_is_left_at_the_timeout(site: Site) -> None:
     site.answers["/a"] = keep_silent
     found = failure(f"{site.base}/a", timeout=1)
     is_over.set()
-    assert found == (where(site, "/a"), "cannot be fetched: no answer in time", "")
+    assert found == (where(site, "/a"), "cannot be fetched: no answer in time", AWAY)
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(
@@ -368,7 +369,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
 def test_a_host_that_does_not_exist_is_an_error() -> None:
     shown = "attestation 'https://nowhere.invalid/a'"
     found = failure("https://nowhere.invalid/a?token=s3cr3t")
-    assert found == (shown, "cannot be fetched: no connection", "")
+    assert found == (shown, "cannot be fetched: no connection", AWAY)
 
 
 def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

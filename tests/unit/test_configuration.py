@@ -252,6 +252,22 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
             ("3:3", "'hots' is not a key of a registration", "Did you mean host?"),
         ),
         (
+            "registrations:\n- name: a\n  password: ${{ secrets.SMTP_PASSWORD }}\n",
+            (
+                "3:13",
+                "password is a workflow expression, and none is evaluated in this file",
+                "Write password: {env: NAME}, and the expression into env of the step.",
+            ),
+        ),
+        (
+            "registrations:\n- name: a\n  host: ${{vars.HOST}}\n",
+            (
+                "3:9",
+                "host is a workflow expression, and none is evaluated in this file",
+                "Write host: {env: NAME}, and the expression into env of the step.",
+            ),
+        ),
+        (
             "registrations:\n- name: a\n  password: hunter2\n",
             (
                 "3:13",

@@ -37,6 +37,8 @@ LOOK = (
     "It was sent but not confirmed. Look for it in the mailbox or in the server's log before you "
     "send it again."
 )
+ENOUGH = "Set require: any if this is enough."
+LATER = "Run the job again later, or set require: any if this is enough."
 MEND = "Correct the addresses, or set require: any if this is enough."
 UNKNOWN = "It is not known whether the mail was delivered"
 NOT_ALL = "The mail did not reach all recipients"
@@ -151,7 +153,7 @@ BROKEN = replace(TRIED, why="the connection was lost", hint="Is it up?")
                     "b@example.com is not known",
                     LOOK,
                 ),
-                Problem("delivery", "the mail went to the other recipient", MEND),
+                Problem("delivery", "the mail went to the other recipient", ENOUGH),
             ),
         ),
         (
@@ -175,6 +177,18 @@ BROKEN = replace(TRIED, why="the connection was lost", hint="Is it up?")
             ),
         ),
         (
+            delivered(*took(A), deferred(B)),
+            NOT_ALL,
+            (
+                Problem(
+                    B,
+                    "the server deferred this recipient: 451 busy",
+                    "It was tried once. Run the job again later, or raise deadline.",
+                ),
+                Problem("delivery", "the mail went to the other recipient", LATER),
+            ),
+        ),
+        (
             Delivery(mail=MAIL, results=(RecipientResult(recipient=A),)),
             NOT_DELIVERED,
             (Problem("delivery", "there was no time to try it"),),
@@ -195,6 +209,7 @@ BROKEN = replace(TRIED, why="the connection was lost", hint="Is it up?")
         "the attempt",
         "not known",
         "some not known",
+        "one deferred",
         "no server",
         "not known why",
         "no time",

@@ -84,7 +84,10 @@ def pairs(
             problems.append(Problem("opt", "an option has no '='", "Write --opt key=value."))
         elif key not in known:
             why = f"{quoted(key)} is not one of the {kind} inputs"
-            problems.append(Problem("opt", why, nearest_hint(key, known)))
+            flags = options.BY_NAME.keys() - options.ABOUT_THE_RUN - set(options.SECRETS)
+            is_flag = kind == "registration" and key in flags
+            hint = f"Set it by its flag, --{key}." if is_flag else nearest_hint(key, known)
+            problems.append(Problem("opt", why, hint))
         elif key not in values:
             values[key] = value
         elif key in options.BY_NAME and options.BY_NAME[key].is_list:

@@ -87,7 +87,11 @@ def failure_of(delivery: Delivery, require: Require) -> DeliveryError | None:
     if delivery.accepted:
         number = len(delivery.accepted)
         others = "the other recipient" if number == 1 else f"the other {number} recipients"
-        hint = "Correct the addresses, or set require: any if this is enough."
+        hint = "Set require: any if this is enough."
+        if delivery.with_status(RecipientStatus.REFUSED):
+            hint = "Correct the addresses, or set require: any if this is enough."
+        elif not unknown:
+            hint = "Run the job again later, or set require: any if this is enough."
         problems.append(Problem("delivery", f"the mail went to {others}", hint))
     title = ""
     if delivery.accepted:

@@ -189,7 +189,8 @@ def own_options(run: Run, inputs: Mapping[str, str]) -> Options:
                 "A configuration file can give host and to. In a workflow, check it out first: "
                 "actions/checkout.",
             )
-        raise OptionsError(*error.problems, absence) from error
+        # Most of the others follow from it.
+        raise OptionsError(absence, *error.problems) from error
 
 
 def from_file(

@@ -132,11 +132,12 @@ def failure_of_many(failed: Sequence[RouteResult], total: int) -> Failure:
     if len(problems) > _SHOWN:
         why = f"{len(problems) - _SHOWN} more problems are in the receipt and the job summary"
         problems[_SHOWN:] = [Problem("and", why)]
-    title = f"{len(failed)} of {total} mails did not reach all recipients"
-    for kind in (DeliveryError, MessageError):
-        if any(isinstance(each.failure, kind) for each in failed):
-            return kind(*problems, title=title)
-    return OptionsError(*problems, title=title)
+    of = f"{len(failed)} of {total}"
+    if all(isinstance(each.failure, OptionsError) for each in failed):
+        return OptionsError(*problems, title=f"{of} mails not sent: invalid options")
+    title = f"{of} mails did not reach all recipients"
+    is_delivery = any(isinstance(each.failure, DeliveryError) for each in failed)
+    return (DeliveryError if is_delivery else MessageError)(*problems, title=title)
 
 
 # --- decisions ---------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ class Login:
                 f"{' '.join(offered) or 'none'}, "
                 f"auth is {transport.auth}",
                 "The server may offer a login only over TLS: set tls: auto."
-                if not offered and not connection.tls
+                if not offered and "STARTTLS" in session.extensions
                 else "For a relay that needs no login, set auth: none."
                 if not offered
                 else "Set auth to one of the mechanisms that the server offers.",

@@ -162,8 +162,8 @@ class Session:
         if "STARTTLS" not in self.extensions:
             raise self.connection.error(
                 "the server offers no STARTTLS, so nothing was sent to it",
-                "Port 465 usually needs tls: implicit. Only if the server has no TLS at all, "
-                "set tls: none.",
+                "Use a port with TLS, usually 587 or 465. Only for a relay that has no TLS at all: "
+                "tls: none, and auth: none.",
             )
         reply = self.ask(Phase.STARTTLS, b"STARTTLS")
         if reply.code != 220:

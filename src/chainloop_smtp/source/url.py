@@ -56,7 +56,9 @@ def _fetch(option: str, url: str, timeout: float, limit: int, token: str) -> byt
                 else:
                     return body
         except https.HttpsError as error:
-            raise _error(where, f"cannot be fetched: {error.failure}") from error
+            is_away = error.failure in (https.Failure.CONNECTION, https.Failure.TIMEOUT)
+            hint = "Is the URL right, and can this machine reach its host?" if is_away else ""
+            raise _error(where, f"cannot be fetched: {error.failure}", hint) from error
         except ValueError as error:
             raise _error(where, f"cannot be fetched: {https.Failure.URL}") from error
     raise _error(f"{option} {quoted(strip_secrets(url))}", f"more than {_REDIRECTS} redirects")
@@ -92,7 +94,7 @@ def strip_secrets(url: str) -> str:
     try:
         parts = urlsplit(url)
         # An invalid port is part of a password with a slash in it, whose rest would be the path.
-        _ = parts.port
-        return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+        port = f":{parts.port}" if parts.port is not None else ""
+        return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
     except ValueError:
         return url.partition("://")[0] + "://"

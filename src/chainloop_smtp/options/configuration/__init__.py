@@ -46,6 +46,10 @@ ATTACHMENT_KEYS = tuple(
 _LISTS = ("registrations", "attachments")
 _FREE_TEXTS = ("description",)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What GitHub would replace in a workflow; not what a subject's Jinja2 looks like.
+_EXPRESSION = re.compile(
+    r"\$\{\{\s*(secrets|vars|env|github|inputs|needs|job|steps|matrix|runner)\b"
+)
 # A label as in RFC 1123, with lower case only, as Chainloop and Kubernetes want a name to be.
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -223,12 +227,22 @@ class _Reader:
 
     def _secret(self, name: str, value: Node) -> None:
         what = "the proxy's password" if name == "proxy" else name
+        if isinstance(value, Scalar) and _EXPRESSION.search(value.text or ""):
+            self._expression(name, value)
+            return
         variable = f"SMTP_{name.upper().replace('-', '_')}"
         self._report(
             value,
             f"{what} is in the file itself, where everybody can read it",
             f"Change it at the server, then write {name}: {{env: {variable}}} and give the step "
             f"env: {variable}: ${{{{ secrets.{variable} }}}}.",
+        )
+
+    def _expression(self, name: str, value: Node) -> None:
+        self._report(
+            value,
+            f"{name} is a workflow expression, and none is evaluated in this file",
+            f"Write {name}: {{env: NAME}}, and the expression into env of the step.",
         )
 
     def _texts(self, name: str, value: Node) -> tuple[str, ...]:
@@ -240,6 +254,8 @@ class _Reader:
         for each in value.items if isinstance(value, Sequence) else (value,):
             if not isinstance(each, Scalar):
                 self._report(each, f"{name} contains something other than text")
+            elif _EXPRESSION.search(each.text or ""):
+                self._expression(name, each)
             elif each.text is not None and each.text.strip():
                 texts.append(each.text.strip())
         return tuple(texts)
