@@ -303,6 +303,26 @@ def test_findings_of_other_materials_say_which() -> None:
     assert places(*many, limits=replace(FULL, names=2)) == ("7 of 7 materials", ["a, b and 5 more"])
 
 
+def test_a_policy_says_how_many_of_its_findings_are_how_severe() -> None:
+    violations = tuple(
+        Violation(finding=Finding(kind=FindingKind.SAST, id=f"rule-{number}", severity=severity))
+        for number, severity in enumerate(("HIGH", "CRITICAL", "high", ""))
+    )
+    attested = replace(
+        ATTESTATION, policies=Policies(evaluations=(replace(GATE, violations=violations),))
+    )
+
+    (block,) = selection(attestation=attested).attention()
+    assert block.summary == "4 violations: 1 critical, 2 high"
+
+
+def test_it_is_said_that_a_value_is_cut_whatever_the_limits() -> None:
+    facts = facts_of(ATTESTATION, Job())
+
+    assert Selection(facts, is_cut=True).note == " Not everything fits in here."
+    assert Selection(facts).note == ""
+
+
 def test_suppressed_findings_are_grouped_alike() -> None:
     (one,) = selection(attestation=on_each("vex", TWINS, "CVE-1", is_suppressed=True)).suppressed()
 
