@@ -14,8 +14,9 @@ from chainloop_smtp.model.attested import (
     Evaluation,
     Policies,
     Runner,
+    Violation,
 )
-from chainloop_smtp.model.facts import Job, Sender
+from chainloop_smtp.model.facts import FailedStep, Job, Outcome, Sender, Verdict
 from chainloop_smtp.model.runners import ci_run, run_page, url_host
 from chainloop_smtp.model.settings import EnvValues
 from chainloop_smtp.routing import ref
@@ -291,8 +292,51 @@ def test_the_page_of_an_attestation_names_its_host_too(url: str, words: str) -> 
     assert shown(replace(attested(OWN), view_url=url), JOB)["view_link"] == words
 
 
-def shown(evidence: Attestation | None, job: Job) -> view.Facts:
-    facts = facts_of(evidence, job)
+def test_without_a_page_no_host_is_named() -> None:
+    context = shown(attested({}), Job())
+
+    assert (context["run_link"], context["view_link"]) == ("View workflow run", "View attestation")
+
+
+LOG = f"{OURS}/lakeside/harbour/actions/runs/7/job/8#step:3:1"
+
+
+@pytest.mark.parametrize(
+    ("logs", "where", "url"),
+    [
+        ((LOG,), "at step Push", LOG),
+        # The jobs went well, or so the verdict says.
+        ((LOG,), "", ""),
+        ((LOG, LOG), "at step Push", ""),
+        (("javascript:x",), "at step Push", ""),
+        ((), "at job attest", ""),
+    ],
+)
+def test_the_log_of_the_only_step_that_failed_is_linked(
+    logs: tuple[str, ...], where: str, url: str
+) -> None:
+    steps = tuple(FailedStep(job="attest", name="Push", url=each) for each in logs)
+    verdict = Verdict(outcome=Outcome.FAILED, where=where)
+    context = shown(None, replace(JOB, failed_steps=steps), verdict)
+
+    assert (context["log_url"], context["log_link"]) == (url, "View step log")
+
+
+def test_materials_that_cannot_be_read_and_suppressed_findings_are_counted() -> None:
+    suppressed = Violation(message="old", is_suppressed=True)
+    evaluation = Evaluation(name="a", violations=(suppressed,) * 1_200)
+    evidence = replace(
+        attested({}), bad_material_count=2, policies=Policies(evaluations=(evaluation,))
+    )
+    context = shown(evidence, Job())
+
+    assert context["materials_title"] == "Materials (0, 2 unreadable)"
+    assert context["suppressed_title"] == "Suppressed findings (1,200)"
+    assert shown(None, Job())["suppressed_title"] == ""
+
+
+def shown(evidence: Attestation | None, job: Job, verdict: Verdict | None = None) -> view.Facts:
+    facts = facts_of(evidence, job, verdict)
     return view.facts(Selection(facts), wording.word(facts), EnvValues.SHOW)
 
 
