@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainloop_smtp.message import budget, clean
+from chainloop_smtp.message import CleanFacts, budget, clean, view, wording
 from chainloop_smtp.message.budget import (
     FULL,
     LEVELS,
@@ -33,7 +33,8 @@ from chainloop_smtp.model.attested import (
     Violation,
 )
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus
-from chainloop_smtp.model.settings import Composition, Enclosures
+from chainloop_smtp.model.mail import TemplateFile, Templates
+from chainloop_smtp.model.settings import Composition, Enclosures, EnvValues
 from states import OPTIONS, RECORDED, Html, facts_of, written
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -476,3 +477,115 @@ def test_gates_are_cut_last_and_never_under_five_at_any_level() -> None:
     for level in (MINIMAL, SHORT_WORDS):
         assert level.gated is not None
         assert level.gated >= 5
+
+
+def much_of_everything() -> Attestation:
+    """40 of each kind, but 12 violated gates, 12 other violated policies and 12 passed ones."""
+    forty = tuple(Annotation(name=f"note {each}", value="v") for each in range(40))
+    lines = "\n".join(f"line {each}" for each in range(40))
+    findings = tuple(Violation(message=f"{each}:\n{lines}") for each in range(40))
+    places = tuple(
+        Evaluation(name="a", material=f"file {each}.txt", is_gate=True, violations=findings)
+        for each in range(40)
+    )
+    others = tuple(
+        Evaluation(name=f"{kind} {each}", is_gate=kind == "gate", violations=violations)
+        for kind, violations in (("gate", findings), ("no gate", findings), ("passed", ()))
+        for each in range(12)
+    )
+    return replace(
+        RECORDED,
+        digest="Z" * 1_000,
+        builder="Q" * 1_000,
+        commit=RECORDED.commit and replace(RECORDED.commit, message="W" * 200),
+        policies=policies(*places, *others[1:]),
+        materials=tuple(Material(name=f"material {each}", annotations=forty) for each in range(40)),
+        annotations=forty,
+        environment=forty,
+    )
+
+
+# By level. Where lines are left out, one more says so.
+SHOWN = {
+    "gates": (12, 12, 12, 8, 5),
+    "other violated policies": (12, 12, 12, 3, 1),
+    "findings": (40, 20, 5, 2, 1),
+    "lines": (41, 21, 21, 11, 2),
+    "materials in a list": (40, 12, 6, 3, 1),
+    "evaluations": (36, 36, 24, 10, 3),
+    "names of passed": (0, 0, 3, 3, 3),
+    "materials": (40, 40, 30, 10, 2),
+    "annotations of a material": (40, 3, 3, 2, 1),
+    "annotations": (40, 40, 40, 10, 3),
+    "variables": (40, 20, 20, 10, 2),
+    "characters of the commit message": (200, 200, 200, 120, 40),
+    "characters of a value": (500, 300, 300, 120, 24),
+    "characters of an id": (900, 900, 900, 900, 140),
+}
+
+
+@pytest.mark.parametrize("level", range(5), ids=["full", "trimmed", "short", "minimal", "words"])
+def test_each_level_shows_so_much(level: int) -> None:
+    limits = LEVELS[level]
+    run = CleanFacts(facts_of(much_of_everything())).within(limits)
+    facts = view.facts(Selection(run, limits), wording.word(run), EnvValues.SHOW)
+    attention, evaluations = facts["attention"], facts["evaluations"]
+    rows = {each.title: each.rows for each in facts["sections"]}
+
+    assert {
+        "gates": sum(each.is_gate for each in attention),
+        "other violated policies": sum(not each.is_gate for each in attention),
+        "findings": len(attention[0].findings),
+        "lines": len(attention[0].findings[0]),
+        "materials in a list": evaluations[0].material.count("file "),
+        "evaluations": len(evaluations),
+        "names of passed": " ".join(facts["evaluations_more"]).count("passed "),
+        "materials": len(facts["materials"]),
+        "annotations of a material": len(facts["materials"][0].annotations),
+        "annotations": len(rows["Annotations"]),
+        "variables": len(rows["Environment variables"]),
+        "characters of the commit message": str(rows["Commit"]).count("W"),
+        "characters of a value": str(rows["Signature"]).count("Q"),
+        "characters of an id": str(rows["Run"]).count("Z"),
+    } == {kind: numbers[level] for kind, numbers in SHOWN.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("mail.html.j2", 92_160), ("mail.txt.j2", 200_000), ("summary.md.j2", 1_000_000)],
+)
+def test_a_form_may_have_so_many_bytes(name: str, size: int) -> None:
+    """The template writes so many bytes, the last of which is the number of materials."""
+    attestation = replace(RECORDED, materials=tuple(map(material, range(9))))
+
+    def shown(filler: int) -> str:
+        text = "x" * filler + "{{ materials|length }}"
+        own = Templates(folder="mail", files=(TemplateFile(name=name, text=text),))
+        mail = written(attestation, templates=own)
+        form = {"html": mail.html, "txt": mail.text, "md": mail.summary}[name.split(".")[1]]
+        return form.strip()[-1]
+
+    line_end = name != "mail.html.j2"
+    assert shown(size - 1 - line_end) == "9"
+    assert shown(size - line_end) == "2"
+
+
+def test_more_than_two_million_characters_are_not_tried() -> None:
+    """A row counts for a hundred, and the templates write next to nothing."""
+    text = "{{ attention[0].findings|length }}"
+    names = ("mail.html.j2", "mail.txt.j2", "summary.md.j2")
+    files = tuple(TemplateFile(name=name, text=text) for name in names)
+    messages = [f"{number:03} ".ljust(4_900, "x") for number in range(399)]
+
+    def shown(last: int) -> str:
+        """With so many characters in the last finding; the policy has a row, too."""
+        violations = tuple(Violation(message=each) for each in (*messages, "y" * last))
+        evaluation = Evaluation(name="p", violations=violations)
+        attestation = replace(
+            RECORDED, environment=(), materials=(), annotations=(), policies=policies(evaluation)
+        )
+        own = Templates(folder="mail", files=files)
+        return written(attestation, templates=own).summary
+
+    assert shown(4_800) == "400\n"
+    assert shown(4_801) == "20\n"
