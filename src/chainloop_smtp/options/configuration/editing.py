@@ -19,7 +19,7 @@ from chainloop_smtp.model.entries import (
 from chainloop_smtp.options import configuration
 from chainloop_smtp.options.configuration.document import Node, Sequence, Span, Table, compose
 
-_HEADER = "# Where Chainloop SMTP mails each run to. Commands edit this file; so may you.\n"
+_HEADER = "# Who gets which mail from Chainloop SMTP. Edited by its commands and by hand.\n"
 # What every YAML parser, old or new, takes for this very text, or for a plain number.
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9 ._@<>/+=-]*[A-Za-z0-9._@>/+=-])?|0|[1-9][0-9]*")
 _NOT_PLAIN = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
