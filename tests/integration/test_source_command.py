@@ -243,6 +243,17 @@ def test_pages_that_take_longer_than_the_deadline_are_an_error(folder: Path) -> 
     )
 
 
+def test_the_deadline_holds_for_all_pages_together(folder: Path) -> None:
+    script = """
+number = next((int(a.partition('=')[2]) for a in sys.argv if a.startswith('--next=')), 0)
+time.sleep(1)
+print('[]')
+if number < 20: print(f'INF --next {number + 1}', file=sys.stderr)
+"""
+    why, _ = list_failure(stand_in(folder, script), deadline=4)
+    assert why == "chainloop workflow run list: 4 seconds are not enough for its pages"
+
+
 def test_a_later_page_may_fail_for_other_reasons(folder: Path) -> None:
     script = (
         "if len(sys.argv) > 7: sys.exit('ERR connection lost')\n"
