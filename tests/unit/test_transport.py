@@ -204,6 +204,8 @@ def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
         ("http://u:secret@❤.test:80", "is not a URL"),
         ("socks5://u:s%C3%A9cret@proxy.test:80", LOGIN),
         (f"socks5://u:{'secret' * 50}@proxy.test:80", LOGIN),
+        (f"socks5://{'u' * 256}:secret@proxy.test:80", LOGIN),
+        (f"socks5://u:{'p' * 256}@proxy.test:80", LOGIN),
         ("http://proxy.test:80/secret", "there is text after its port"),
     ],
 )
@@ -442,6 +444,10 @@ def test_the_login_in_a_token_endpoint_is_refused_and_not_shown() -> None:
         (
             GOOGLE | {"oauth2-refresh-token": "r3fresh"},
             ["oauth2-client-id", "oauth2-client-secret"],
+        ),
+        (
+            GOOGLE | {"oauth2-federated": "true", "oauth2-tenant": POOL},
+            ["oauth2-client-id"],
         ),
         (
             GOOGLE | {"oauth2-federated": "true", "oauth2-client-id": "f0e1"},
