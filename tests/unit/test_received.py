@@ -492,6 +492,60 @@ def test_a_field_that_a_mail_may_have_once_is_a_fault_if_it_comes_again(name: st
     assert received.read(field * 3 + b"X: y\n\nz\n").faults == (f"has 3 fields {name}",)
 
 
+PLAIN, HTML, OTHER = "Content-Type: text/plain", "Content-Type: text/html", "Content-Type: a/b"
+FILE = 'Content-Disposition: inline; filename="x.txt"'
+
+
+def alternatives(*headers: str) -> bytes:
+    """A mail with a text before the alternatives, each of which has a header and its number."""
+    parts = [f"--b\n{header}\n\n{number}\n" for number, header in enumerate(headers)]
+    inner = "Content-Type: multipart/alternative; boundary=b\n\n" + "".join(parts) + "--b--\n"
+    head = "X: y\nContent-Type: multipart/mixed; boundary=a\n\n"
+    return f"{head}--a\n\nbefore\n--a\n{inner}--a--\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "faults"),
+    [
+        ((PLAIN, HTML), ()),
+        ((PLAIN,), ()),
+        ((OTHER, HTML), ()),
+        ((PLAIN, OTHER), ()),
+        ((HTML, PLAIN), ("shows text/plain in place of the HTML",)),
+        ((PLAIN, HTML, OTHER), ("shows a/b in place of the HTML",)),
+        ((PLAIN, HTML, HTML), ("offers text/plain, text/html, text/html as one and the same",)),
+        ((PLAIN, PLAIN, HTML), ("offers text/plain, text/plain, text/html as one and the same",)),
+        ((f"{PLAIN}\n{FILE}", HTML), ("shows a file in place of the text",)),
+    ],
+)
+def test_the_best_alternative_is_the_html_and_no_file(
+    headers: tuple[str, ...], faults: tuple[str, ...]
+) -> None:
+    assert received.read(alternatives(*headers)).faults == faults
+
+
+def test_the_alternatives_are_read_before_what_stands_before_them() -> None:
+    mail = received.read(alternatives(PLAIN, HTML))
+    assert mail.plain is not None
+    assert (mail.plain.source, mail.text, mail.html) == ("0", "0\nbefore", "1")
+    assert mail.others == (("another text part", "before"),)
+
+
+def test_an_attachment_without_a_name_counts_as_shown_and_one_with_a_name_does_not() -> None:
+    attached = "Content-Disposition: attachment"
+    mail = received.read(alternatives(PLAIN, f"{HTML}\n{attached}"))
+    assert mail.html == "1"
+    mail = received.read(alternatives(PLAIN, f"{HTML}\n{attached}; filename=x.html"))
+    assert (mail.html, mail.page) == ("", None)
+    assert [(each.name, each.content) for each in mail.files] == [("x.html", b"1")]
+
+
+def test_of_a_report_about_a_mail_one_part_is_another_mail() -> None:
+    head = b"X: y\nContent-Type: message/delivery-status\n\n"
+    mail = received.read(head + b"Reporting-MTA: dns; a\n\nAction: failed\n\nAction: b\n")
+    assert mail.others == (("another mail", "\n"),)
+
+
 def test_a_mail_inside_of_another_is_not_part_of_it() -> None:
     inner, outer = EmailMessage(), EmailMessage()
     inner["Subject"] = "Inside"

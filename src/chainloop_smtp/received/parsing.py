@@ -24,7 +24,7 @@ _MOST_PARTS = 1000
 _MOST_LEVELS = 20  # a forwarded mail inside a forwarded mail
 _BOUNDARY = re.compile(rb"boundary\s*\*?(?:0\*?)?\s*=|content-type:\s*message/", re.IGNORECASE)
 # Codecs that Python has for other things than mails; some take quadratic time.
-_NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7")
+_NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7")
 # RFC 5322 section 3.6: no more than one of each. Mail programs differ in which they show.
 _ONCE = ("from", "to", "cc", "subject", "date", "reply-to", "sender", "content-type")
 
