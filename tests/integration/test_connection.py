@@ -150,7 +150,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "folded": lambda text: text.replace("\n", " "),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "wrapped base64": lambda text: base64.encodebytes(text.encode()).decode(),
-    "with text around it": lambda text: f"Bag Attributes: ü\n{text}",
+    "with text around it": lambda text: f"Bag Attributes: ü\udcff\n{text}",
 }
 
 
