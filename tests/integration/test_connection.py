@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import select
 import socket
 import ssl
 import subprocess
@@ -1192,6 +1193,16 @@ def test_a_certificate_is_described_by_its_first_name_and_its_issuer(
             assert verified_certificate(secured) == ("a.test", named, ends)
             der = certificate.public_bytes(serialization.Encoding.DER)
             assert fingerprint(secured) == hashlib.sha256(der).hexdigest()
+
+
+def test_a_reset_before_the_handshake_is_an_end_and_closes_the_socket() -> None:
+    with (
+        Scripted({"tls": Step(then=Then.RESET)}) as server,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connected,
+    ):
+        assert select.select([connected], [], [], PATIENCE)[0] == [connected]
+        with pytest.raises(ssl.SSLEOFError, match="reset before the handshake"):
+            context(Transport()).wrap_socket(connected, server_hostname="localhost")
 
 
 @pytest.mark.parametrize("speaks", [True, False])

@@ -87,7 +87,7 @@ class _Dialogue:
         """From the host's name to the login."""
         yield self._step("DNS", self._look_up)
         yield self._step("TCP", self._connect)
-        is_implicit = self._is_connected and self._session.tls is Tls.IMPLICIT
+        is_implicit = self._session.tls is Tls.IMPLICIT
         if is_implicit:
             yield self._step("TLS", self._secure)
         yield self._step("greeting", self._greet)
