@@ -663,7 +663,7 @@ def test_json_is_one_document_and_the_checklist_goes_beside_it(program: Program)
     assert (checked["host"], checked["port"]) == ("127.0.0.1", server.port)
     assert checked["provider"] is None
     (rcpt,) = (each for each in checked["steps"] if each["name"] == "RCPT")
-    assert rcpt.pop("seconds") >= 0
+    assert 0 <= rcpt.pop("seconds") < 60
     assert rcpt == {
         "name": "RCPT",
         "state": "failed",
