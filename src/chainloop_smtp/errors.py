@@ -107,7 +107,7 @@ def missing_library(where: str, name: str) -> Problem:
     return Problem(
         where,
         f"needs the Python library {name}, which is not installed",
-        "Install the extra beside chainloop-smtp: pip install cryptography rfc3161-client",
+        "Install it: pip install cryptography rfc3161-client",
     )
 
 

@@ -51,7 +51,7 @@ def decide(
         words = " or ".join(unknown)
         return Decision(note=f"Sent because it is not known whether it {words}: {previous.source}.")
     words = ", ".join(triggers)
-    return Decision(reason=f"send-on is {words}, and the run is {facts.verdict.outcome}")
+    return Decision(reason=f"send-on is {words}, and the outcome is {facts.verdict.outcome}")
 
 
 def _unmet_name(conditions: Conditions, facts: RunFacts) -> str:
@@ -113,7 +113,7 @@ def _unmet_finding(conditions: Conditions, facts: RunFacts) -> str:
     violations = (each for one in evaluations for each in one.active_violations)
     kinds = {each.finding.kind for each in violations if each.finding}
     if kinds.isdisjoint(conditions.findings):
-        return f"no violation is a finding of {' or '.join(conditions.findings)}"
+        return f"no finding is of kind {' or '.join(conditions.findings)}"
     return ""
 
 

@@ -132,7 +132,7 @@ def test_a_dry_run_under_act_prints_the_table(
     assert record.succeeded, record.messages()
     log = "\n".join(record.lines())
     assert "ATTACHMENT" in log
-    assert "not sent: send-on is passed, and the run is violations" in log
-    assert "not sent: no violation is a finding of vulnerability" in log
+    assert "not sent: send-on is passed, and the outcome is violations" in log
+    assert "not sent: no finding is of kind vulnerability" in log
     assert mail_server.mailbox("security@example.test", count=0) == []
     assert record.json("step.json")["outputs"]["skipped"] == "dry run"

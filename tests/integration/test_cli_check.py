@@ -181,13 +181,13 @@ def test_what_is_said_is_what_a_delivery_says_up_to_the_content(program: Program
 def test_a_server_without_extensions_is_shown_as_one(program: Program) -> None:
     with Scripted(rehearsed(extensions=())) as server:
         ended = program("check", inputs=inputs(server.port, **PLAIN))
-    assert said(ended, "EHLO") == "no extensions: every command waits for its reply"
+    assert said(ended, "EHLO") == "no extensions: no pipelining, so every command is a round trip"
 
 
 def test_a_size_without_a_number_is_shown_as_it_came(program: Program) -> None:
     with Scripted(rehearsed(extensions=("SIZE 0", "DSN"))) as server:
         ended = program("check", inputs=inputs(server.port, **PLAIN))
-    assert said(ended, "EHLO") == "SIZE, DSN: every command waits for its reply"
+    assert said(ended, "EHLO") == "SIZE, DSN: no pipelining, so every command is a round trip"
 
 
 def test_implicit_tls_comes_before_the_greeting(program: Program, tls: Certificates) -> None:
@@ -328,7 +328,10 @@ def test_what_a_server_says_of_itself_is_cut(program: Program) -> None:
     with Scripted(steps) as server:
         ended = program("check", inputs=inputs(server.port, **PLAIN))
     assert said(ended, "greeting") == "g" * 400
-    assert said(ended, "EHLO") == f"{'X' * 300}, {'Y' * 98}: every command waits for its reply"
+    assert (
+        said(ended, "EHLO")
+        == f"{'X' * 300}, {'Y' * 98}: no pipelining, so every command is a round trip"
+    )
 
 
 @pytest.mark.parametrize(
@@ -430,7 +433,7 @@ REFUSALS: dict[str, tuple[Script, str, str]] = {
         "- skipped  RSET      not tried\n"
         "- skipped  QUIT      not tried\n"
         "A mail through 127.0.0.1:PORT would not be delivered yet. Nothing was sent.",
-        "reports@example.com: the server puts MAIL off for now: 452 4.3.1 full\n"
+        "reports@example.com: the server deferred MAIL: 452 4.3.1 full\n"
         "  The server's mail system has a fault: raise deadline so that it is tried again if it "
         "passes, else set host to another server. A send would retry until its deadline of "
         "120 s, and may succeed.",
@@ -559,10 +562,10 @@ def test_a_recipient_put_off_would_be_tried_again(program: Program) -> None:
     )
     assert ended.failure == failed(
         server.port,
-        "security@example.com: the server puts RCPT off for now: 450 4.2.0 Greylisted\n"
-        "  The server puts off senders whom it does not know yet, often for five minutes: raise "
-        "deadline so that it is tried again, or set user and password. A send would retry until "
-        "its deadline of 9 s, and may succeed.",
+        "security@example.com: the server deferred RCPT: 450 4.2.0 Greylisted\n"
+        "  The server greylists unknown senders, often for five minutes: raise deadline so that "
+        "the mail is tried again, or set user and password. A send would retry until its deadline "
+        "of 9 s, and may succeed.",
     )
 
 

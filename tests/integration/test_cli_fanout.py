@@ -645,7 +645,7 @@ def test_where_nothing_applies_nothing_is_sent_and_the_log_says_why(program: Pro
     assert ended.annotations == [("notice", "no mail is sent")]
     (notice,) = (each for each in commands(ended.stdout) if each.name == "notice")
     assert notice.data == (
-        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. This run "
+        "The one attachment in chainloop-smtp.yml does not apply; the log says why. This run "
         "belongs to "
         "workflow ship and project harbour."
     )
@@ -722,7 +722,7 @@ def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -
     ]
     *_, last = (each for each in commands(ended.stdout) if each.name == "warning")
     assert last.data == (
-        "None of the 1 attachments in chainloop-smtp.yml applies; the log says why. To get mail "
+        "The one attachment in chainloop-smtp.yml does not apply; the log says why. To get mail "
         "about runs without an attestation, add an attachment without workflow and project, or set "
         "both in the step."
     )
@@ -845,7 +845,7 @@ def test_a_mail_that_is_not_asked_for_is_skipped_with_its_reason(program: Progra
     inputs = RELAY | {"attestation": PUSHED}
     ended = program("send", inputs=inputs | {"send-on": "failed, blocked"}, post=never)
     assert ended.code == 0
-    assert ended.outputs["skipped"] == "send-on is failed, blocked, and the run is attested"
+    assert ended.outputs["skipped"] == "send-on is failed, blocked, and the outcome is attested"
     assert ended.annotations == [("notice", "skipped")]
     post = Post()
     ended = program("send", inputs=inputs | {"send-on": "failed passed"}, post=post)

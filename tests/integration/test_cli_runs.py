@@ -512,7 +512,7 @@ def test_where_no_route_applies_to_any_run_it_is_said_once(
     assert ended.code == 0
     assert ended.annotations == [("notice", "no mail is sent")]
     assert (
-        "None of the 2 attachments in chainloop-smtp.yml applies to any of 2 runs; the log says "
+        "None of the 2 attachments in chainloop-smtp.yml apply to any of 2 runs; the log says "
         "why.\n" in ended.stdout
     )
 
@@ -522,7 +522,7 @@ def test_a_dry_run_shows_every_run(program: Program, tmp_path: Path) -> None:
     ended = sent(program, environ, never, dry_run="true", send_on="violated")
     assert ended.code == 0
     assert f"harbour / gate {FIRST[:8]}" in ended.stdout
-    assert "not sent: send-on is violated, and the run is attested" in ended.stdout
+    assert "not sent: send-on is violated, and the outcome is attested" in ended.stdout
     assert len(ended.outputs["eml"].splitlines()) == 1
     assert "| run | to | decision |" in ended.summary
 
@@ -532,7 +532,8 @@ def test_where_send_on_fits_no_run_nothing_is_sent(program: Program, tmp_path: P
     ended = sent(program, environ, never, send_on="blocked")
     assert ended.code == 0
     assert ended.outputs["skipped"] == (
-        "send-on is blocked, and the run is attested; send-on is blocked, and the run is violations"
+        "send-on is blocked, and the outcome is attested; "
+        "send-on is blocked, and the outcome is violations"
     )
 
 

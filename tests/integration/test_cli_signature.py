@@ -310,7 +310,7 @@ def test_a_signature_that_is_required_fails_the_step_without_any_mail_too(
 ) -> None:
     ended = sent(program, never, forged(), send_on="cancelled", require_signature="true")
     assert ended.code == 3
-    assert ended.outputs["skipped"] == "send-on is cancelled, and the run is failed"
+    assert ended.outputs["skipped"] == "send-on is cancelled, and the outcome is failed"
 
 
 WHOM = "Set one of them in the step, to say whose signatures to trust."
@@ -408,7 +408,7 @@ def test_a_mail_with_a_timestamp_is_as_its_evidence_makes_it(program: Program, t
     # Whoever verifies it need not know the clock.
     ended = verified(program, path, *AT_ROOT)
     assert ended.code == 0, ended.log
-    assert "ok      HTML: as the evidence makes it" in ended.stdout
+    assert "ok      HTML: matches the evidence" in ended.stdout
 
 
 def test_what_a_mail_says_of_its_signature_is_not_confirmed_without_keys(program: Program) -> None:
@@ -445,7 +445,7 @@ def test_a_mail_about_a_wrong_signature_says_what_its_evidence_is_worth(program:
         title="The signature does not verify.",
     )
     assert "ok      outcome in the header: failed" in ended.stdout
-    assert "ok      HTML: as the evidence makes it" in ended.stdout
+    assert "ok      HTML: matches the evidence" in ended.stdout
     # Without the keys, it is still the mail that such evidence makes.
     assert verified(program, path, environ=NOWHERE).code == 0
 

@@ -91,8 +91,8 @@ def test_what_the_evidence_says_of_its_ci_run_agrees(
 
     assert row in " ".join(text_of(path.read_bytes()).split())
     assert ended.code == 0, ended.stderr
-    assert "ok      text: as the evidence makes it" in ended.stdout
-    assert "ok      HTML: as the evidence makes it" in ended.stdout
+    assert "ok      text: matches the evidence" in ended.stdout
+    assert "ok      HTML: matches the evidence" in ended.stdout
 
 
 def test_a_program_reads_the_same(program: Program, tmp_path: Path) -> None:

@@ -354,7 +354,7 @@ def test_a_key_without_the_library_says_what_to_install(
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
     assert refusal_of(GOOGLE_KEY) == (
         "oauth2-client-secret: needs the Python library cryptography, which is not installed\n"
-        "  Install the extra beside chainloop-smtp: pip install cryptography rfc3161-client"
+        "  Install it: pip install cryptography rfc3161-client"
     )
     assert web.asked == []
 

@@ -128,7 +128,7 @@ def test_a_mail_is_composed_anew_of_its_evidence(
     assert json.loads(ended.stdout)["ok"] is True
     found = results(ended)
     for name in ("subject", "text", "HTML"):
-        assert found[name] == ("ok", "as the evidence makes it")
+        assert found[name] == ("ok", "matches the evidence")
 
 
 AROUND = {
@@ -572,6 +572,6 @@ def test_a_mail_that_has_lost_its_html_is_not_confirmed(
     ended = verified(program, message.as_bytes())
     found = results(ended)
     assert found["HTML"] == ("unknown", "the mail has none")
-    assert found["text"] == ("ok", "as the evidence makes it")
+    assert found["text"] == ("ok", "matches the evidence")
     assert ended.code == 0
     assert json.loads(ended.stdout)["ok"] is False

@@ -396,7 +396,7 @@ def test_a_pre_authentication_encoding_that_was_cut_short_is_refused() -> None:
             (
                 "$",
                 (
-                    "is not JSON that can be read: it is cut short: the end of a string, "
+                    "is not JSON that can be read: the end of a string, "
                     "array or object is missing (line 1, column 12)"
                 ),
                 ANEW,

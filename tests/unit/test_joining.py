@@ -287,7 +287,7 @@ NO_BUNDLE = (
             STORED[:-5],
             (
                 "policy-evaluations: $",
-                "is not JSON that can be read: it is cut short: the end of a string, array or "
+                "is not JSON that can be read: the end of a string, array or "
                 f"object is missing (line 1, column {len(STORED) - 4})",
                 "It is damaged or was cut short. Write it again, with nothing else in it.",
             ),

@@ -123,7 +123,7 @@ def test_what_matches_applies(conditions: Conditions) -> None:
         (Conditions(policies=("cve",)), "violated policy licenses is not cve"),
         (
             Conditions(findings=(FindingKind.VULNERABILITY, FindingKind.SAST)),
-            "no violation is a finding of vulnerability or sast",
+            "no finding is of kind vulnerability or sast",
         ),
     ],
 )
@@ -169,7 +169,7 @@ def test_every_annotation_of_a_filter_has_to_be_carried_exactly(
         (Conditions(workflows=("*",), projects=("*",)), ""),
         (Conditions(branches=("main",)), "it did not run on a branch"),
         (Conditions(policies=("x",)), "no policy is violated"),
-        (Conditions(findings=(FindingKind.SAST,)), "no violation is a finding of sast"),
+        (Conditions(findings=(FindingKind.SAST,)), "no finding is of kind sast"),
     ],
 )
 def test_without_an_attestation_only_what_asks_for_nothing_of_it_applies(
@@ -258,7 +258,7 @@ VIOLATED = attested(violation())
 def test_a_trigger_holds_by_the_outcome(trigger: Trigger, outcome: Outcome, holds: bool) -> None:
     decision = decided(Conditions(), trigger, attestation=attested(), outcome=outcome)
     assert decision.applies is holds
-    assert holds or decision.reason == f"send-on is {trigger}, and the run is {outcome}"
+    assert holds or decision.reason == f"send-on is {trigger}, and the outcome is {outcome}"
 
 
 def test_a_blocked_run_whose_job_failed_counts_as_failed_too() -> None:
@@ -294,7 +294,7 @@ def test_without_a_status_the_earlier_jobs_say_whether_the_run_succeeded() -> No
         outcome=Outcome.BLOCKED,
         previous=before(has_succeeded=True),
     )
-    assert decision == Decision(reason="send-on is changed, and the run is blocked")
+    assert decision == Decision(reason="send-on is changed, and the outcome is blocked")
 
 
 def test_a_bypass_counts_whatever_became_of_the_job() -> None:

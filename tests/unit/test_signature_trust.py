@@ -269,5 +269,5 @@ def test_without_the_library_there_is_one_clear_error(
 
     assert refusal(*given) == (
         f"{name}: needs the Python library cryptography, which is not installed\n"
-        "  Install the extra beside chainloop-smtp: pip install cryptography rfc3161-client"
+        "  Install it: pip install cryptography rfc3161-client"
     )

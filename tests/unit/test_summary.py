@@ -371,7 +371,10 @@ def test_all_failures_are_one_error_of_the_gravest_kind() -> None:
     ):
         failure: Failure = summary.failure_of_many(failed, 7)
         assert type(failure) is kind
-        assert failure.title == f"{len(failed)} of 7 mails did not reach all recipients"
+        why = (
+            "not sent: invalid options" if kind is OptionsError else "did not reach all recipients"
+        )
+        assert failure.title == f"{len(failed)} of 7 mails {why}"
     failure = summary.failure_of_many([options, message, delivery], 7)
     assert failure.problems == (
         Problem("x: to", "is empty"),
@@ -455,7 +458,7 @@ def test_the_decisions_on_runs_are_a_table_without_places() -> None:
     assert summary.of_decisions(every).startswith("| run | to | decision |\n")
 
 
-NONE_OF_TWO = f"None of the 2 attachments in {FILE} applies"
+NONE_OF_TWO = f"None of the 2 attachments in {FILE} apply"
 
 
 def attested(name: str = "", project: str = "") -> Attestation:
@@ -506,7 +509,7 @@ def test_where_the_only_attachment_does_not_apply_the_log_says_so() -> None:
     one = report(attested=attested("ship"))
     summary.warn_none_applies(log.run, [planned("x", line=3, of=one, reason="no")], FILE)
     assert log.stdout.splitlines()[-1] == (
-        f"no mail is sent: None of the 1 attachments in {FILE} applies; the log says why. This "
+        f"no mail is sent: The one attachment in {FILE} does not apply; the log says why. This "
         "run belongs to workflow ship."
     )
 

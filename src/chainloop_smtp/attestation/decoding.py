@@ -175,9 +175,7 @@ def _find_end(text: str, begin: int) -> int:
             if depth == 0:
                 return end
         elif mark != ",":
-            raise _DamageError(
-                len(text), "it is cut short: the end of a string, array or object is missing"
-            )
+            raise _DamageError(len(text), "the end of a string, array or object is missing")
     raise _DamageError(end, f"it contains more than {MAX_VALUES:,} values")
 
 

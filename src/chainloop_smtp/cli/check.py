@@ -217,7 +217,7 @@ def _problem(step: Step, parsed: Options) -> Problem:
     if step.state is StepState.DEFERRED:
         seconds = parsed.transport.deadline
         again = f"A send would retry until its deadline of {seconds:g} s, and may succeed."
-        why = f"the server puts {step.name} off for now: {step.reply}"
+        why = f"the server deferred {step.name}: {step.reply}"
         return Problem(step.where, why, f"{step.hint} {again}".strip())
     if step.reply:
         who = "sender" if step.name == "MAIL" else "recipient"

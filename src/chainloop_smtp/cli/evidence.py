@@ -122,7 +122,9 @@ def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:
             "exit code.",
         )
         return
-    blind = "" if parsed.needs else " Set needs too: without it, a failed job goes unnoticed."
+    # Only GitHub has needs; elsewhere, the job itself says how it went.
+    is_blind = run.console.is_actions and not parsed.needs
+    blind = " Set needs too: without it, a failed job goes unnoticed." if is_blind else ""
     if evidence.is_searched:
         run.console.warning(
             "no Chainloop run found",

@@ -169,7 +169,9 @@ def warn_none_applies(run: Run, every: Planned, path: str) -> None:
     reports = {each.report.number: each.report for each in every}
     number = len(every) // len(reports)
     to_what = f" to any of {len(reports)} runs" if len(reports) > 1 else ""
-    text = f"None of the {number} attachments in {path} applies{to_what}; the log says why."
+    none = f"None of the {number} attachments in {path} apply"
+    none = f"The one attachment in {path} does not apply" if number == 1 else none
+    text = f"{none}{to_what}; the log says why."
     attestation = every[0].report.facts.attestation
     if attestation is None:
         hint = (

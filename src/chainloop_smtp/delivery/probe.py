@@ -229,7 +229,7 @@ class _Dialogue:
         elif session.is_pipelined:
             trips = "a mail takes 2 round trips"
         else:
-            trips = "every command waits for its reply"
+            trips = "no pipelining, so every command is a round trip"
         warnings = envelope.warnings(session.extensions, self._transport)
         state = StepState.WARNING if warnings else StepState.OK
         return _Finding(state, "; ".join((f"{offered}: {trips}", *warnings)))

@@ -275,7 +275,7 @@ def _sender(sender: str, facts: _Facts) -> Check:
 
 def _subject(subject: str, expected: str, facts: _Facts) -> Check:
     if subject == expected:
-        return _ok("subject", "as the evidence makes it")
+        return _ok("subject", "matches the evidence")
     detail = f"{_quoted(subject)}, and not {_quoted(expected)}"
     if subject.endswith(expected):
         subject = subject.removesuffix(expected)
@@ -299,7 +299,7 @@ def _part(name: str, body: Body | None, expected: str, bare: str, facts: _Facts)
         return _unknown(name, "the mail has none")
     expected, bare = _carried(expected, body.charset), _carried(bare, body.charset)
     if _normal(body.source) == _normal(expected):
-        return _ok(name, "as the evidence makes it")
+        return _ok(name, "matches the evidence")
     look = visible if name == "HTML" else _plain
     return _differing(name, look(body.source), look(expected), look(bare), facts)
 
