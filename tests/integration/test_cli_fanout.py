@@ -38,7 +38,7 @@ from submission import send_one
 
 FILE = Path("chainloop-smtp.yml")
 RUN = {
-    "GITHUB_RUN_ID": "7",
+    "GITHUB_RUN_ID": "9000000042",
     "GITHUB_RUN_ATTEMPT": "1",
     "GITHUB_REPOSITORY": "lakeside/harbour",
     "GITHUB_SERVER_URL": "https://github.com",
