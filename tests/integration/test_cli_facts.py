@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from builders import COMMIT, cli_describe, cli_push, encoded, statement
+from builders import COMMIT, cli_describe, cli_push, encoded, statement, stored_bundle
 from gitrepository import commit, git
 from inputs import RELAY
 from program import Ended, Post, Program, never, parsed, text_of
@@ -441,6 +441,7 @@ def test_the_shipped_example_mails_the_run_that_has_ended(
     if conclusion == "success":
         Path("evidence").mkdir()
         Path("evidence/attestation.json").write_text(push())
+        Path("evidence/bundle.json").write_bytes(stored_bundle(statement()))
     # As action.yml has it.
     inputs = {"job-status": "success", "port": "587"} | step["with"]
     post = Post()
