@@ -324,7 +324,7 @@ def test_the_files_of_each_mail_are_named_after_subject_and_registration(program
     )
     text = text.replace("name: legal", "name: security-2").replace("legal, cc", "security-2, cc")
     names = [
-        f"harbour-Attested-ship-main-4f2d9c8-evidence-in-doubt-{label}.eml"
+        f"harbour-Attested-ship-main-4f2d9c8-3-materials-no-policies-{label}.eml"
         for label in ("security-2", "security", "security-3")
     ]
     for _ in range(2):
