@@ -4,14 +4,14 @@ import json
 import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from chainloop_smtp.errors import AttestationError
 from chainloop_smtp.model.checks import Check, CheckResult
-from chainloop_smtp.model.facts import ListedRun
+from chainloop_smtp.model.facts import Job, ListedRun
 from chainloop_smtp.source import command
 
 RUN_ID = "2b1f3c0e-7a55-4d7e-9f64-0c8f5f1a9d21"
@@ -198,6 +198,12 @@ def test_what_a_list_does_not_say_is_unknown(folder: Path, time: object) -> None
     )
 
 
+def test_the_first_second_of_1970_is_a_time(folder: Path) -> None:
+    item = {"id": "a", "createdAt": "1970-01-01T00:00:01Z"}
+    (run,) = listed(stand_in(folder, f"json.dump([{item!r}], sys.stdout)"))
+    assert run.created == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
 def test_a_time_without_a_zone_is_utc(folder: Path) -> None:
     item = {"id": "a", "createdAt": "2026-08-21T11:02:03"}
     (run,) = listed(stand_in(folder, f"json.dump([{item!r}], sys.stdout)"))
@@ -224,6 +230,39 @@ def test_every_page_is_read_and_no_page_before_it_is_wanted(folder: Path) -> Non
     assert asked.read_text() == "\nYQ==\n"
     assert [[each.id for each in page] for page in pages] == [[], ["c"]]
     assert asked.read_text() == "\nYQ==\nb-_+/\nc\n"
+
+
+@pytest.mark.parametrize(
+    ("age", "number", "pages"),
+    [
+        # Seven hours are longer than a job may take, but another run of GitHub may be longer.
+        ({"hours": 6, "minutes": 59}, 41, 2),
+        ({"hours": 7, "minutes": 1}, 41, 1),
+        ({"hours": 7, "minutes": 1}, 42, 2),
+        ({"days": 34, "hours": 23}, 43, 2),
+        ({"days": 35, "hours": 1}, 43, 1),
+    ],
+)
+def test_runs_are_looked_for_as_long_as_a_run_of_github_may_be_going_on(
+    folder: Path, age: dict[str, int], number: int, pages: int
+) -> None:
+    address = "https://github.com/lakeside/harbour/actions/runs"
+    job = Job(
+        server_url="https://github.com", repository="lakeside/harbour", run_id="42", event="push"
+    )
+    created = (datetime.now(UTC) - timedelta(**age)).isoformat()
+    first = [{"id": "other", "createdAt": created, "runURL": f"{address}/{number}"}]
+    second = [{"id": name, "createdAt": created, "runURL": f"{address}/42"} for name in "ab"]
+    script = f"""
+is_first = not any(each.startswith('--next=') for each in sys.argv)
+json.dump({first!r} if is_first else {second!r}, sys.stdout)
+if is_first: print('INF --next more', file=sys.stderr)
+"""
+
+    ids = command.find_runs(job, stand_in(folder, script), 30)
+
+    own = ("other",) if number == 42 else ()
+    assert ids == ((("b", "a") if pages == 2 else ()) + own)
 
 
 def test_pages_that_go_round_in_a_circle_are_an_error(folder: Path) -> None:

@@ -46,6 +46,14 @@ def test_a_tag_is_its_commit(tmp_path: Path, commits: tuple[str, str]) -> None:
     del commits
 
 
+def test_a_name_in_another_encoding_is_decoded(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "config", "i18n.commitEncoding", "ISO-8859-1")
+    sha = commit(tmp_path, "J\udcfcrgen <j@example.com>")
+
+    assert author(sha, tmp_path) == ("Jürgen", "j@example.com")
+
+
 def test_a_hash_may_be_of_sha_256(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--object-format=sha256")
     sha = commit(tmp_path, "Kim <kim@example.com>")
@@ -100,6 +108,7 @@ def test_a_repository_that_somebody_else_owns_is_read(
     [
         ("https://github.com/lakeside/harbour", True),
         ("https://github.com/Lakeside/Harbour.git", True),
+        ("https://github.com/lakeside/harbour/", True),
         ("git@github.com:lakeside/harbour.git", True),
         ("https://github.com/lakeside/mail", False),
         ("https://github.com/lakeside/not-harbour/", False),

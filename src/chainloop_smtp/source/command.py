@@ -322,7 +322,7 @@ def find_author(
     """
     folder = Path(workspace, ".git")
     is_hash = _HASH.fullmatch(revision)
-    if not (is_hash or revision == "HEAD") or not folder.exists():
+    if not (is_hash or revision == "HEAD"):
         return None
     if not is_hash:
         # As data: an explicit file, whose includes are not followed.
@@ -375,7 +375,7 @@ def _run(
 def _find_program(name: str, environ: Mapping[str, str]) -> str | None:
     # An empty or relative element of PATH means the workspace, whose files are not ours to run.
     folders = filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
-    return shutil.which(name, path=os.pathsep.join(folders) or os.devnull)
+    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def _error(why: str, hint: str = "") -> AttestationError:
