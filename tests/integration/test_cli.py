@@ -342,7 +342,7 @@ def test_without_any_evidence_the_mail_says_that_none_was_given(
     for part in (mail.text, mail.html, mail.summary):
         said = " ".join(part.split())
         assert "No evidence was given for harbour" in said
-        assert "Whether an attestation was recorded is not known." in said
+        assert "It is not known whether an attestation was recorded." in said
         assert "not pushed" not in said
         assert "No attestation" not in said
         assert "was not attested" not in said
@@ -356,7 +356,7 @@ def test_no_evidence_is_expected_of_a_job_that_was_skipped(program: Program) -> 
     assert ended.outputs["outcome"] == "not-attested"
     (mail,) = post.mails
     assert mail.subject == "[harbour] Not attested: the run (job was skipped)"
-    assert "Job was skipped. Whether an attestation was recorded is not" in mail.text
+    assert "Job was skipped. It is not known whether an attestation" in mail.text
 
 
 REPOSITORY = {"GITHUB_REPOSITORY": "lakeside/harbour"}

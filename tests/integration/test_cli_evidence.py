@@ -292,7 +292,7 @@ def test_evidence_that_cannot_be_read_does_not_keep_the_mail_about_a_failed_job_
     assert ended.code == 0, ended.stderr
     assert ended.annotations == [("warning", "The attestation cannot be read")]
     text = " ".join(text_of(post.mails[0].content).split())
-    assert "Whether an attestation was recorded is not known." in text
+    assert "It is not known whether an attestation was recorded." in text
     assert "The evidence of this run cannot be read; see the log" in text
     assert program("send", inputs=inputs | {"job-status": "success"}, post=never).code == 3
 

@@ -593,7 +593,7 @@ def test_a_subject_is_short_and_never_loses_project_outcome_or_commit(
     check_characters(subject)
     assert sha[:7] in subject
     assert subject.startswith("[")
-    named = clean(project) or clean(workflow) or "the run"
+    named = clean(project) or clean(workflow) or "chainloop-smtp"
     beginning = named[:21] if len(named) > 24 else named
     assert packed(subject).startswith("[" + packed(beginning))
     badges = "Passed|Attested|Policy violations|Not attested|Failed|Cancelled"

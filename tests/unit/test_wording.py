@@ -135,7 +135,7 @@ def test_doubtful_evidence_is_never_green() -> None:
             "",
             "Policy violations: release main@9c1d4e7 (2 violations)",
             "harbour 2.14.0 has 2 policy violations",
-            "No gate is violated, so the pipeline goes on. The attestation was recorded.",
+            "No gate is violated, so the pipeline continues. The attestation was recorded.",
         ),
         (
             Outcome.VIOLATIONS,
@@ -143,7 +143,7 @@ def test_doubtful_evidence_is_never_green() -> None:
             "",
             "Policy violations: release main@9c1d4e7",
             "harbour 2.14.0 has policy violations",
-            "The attestation was recorded; the pipeline goes on.",
+            "The attestation was recorded; the pipeline continues.",
         ),
         (
             Outcome.BLOCKED,
@@ -200,9 +200,9 @@ def test_doubtful_evidence_is_never_green() -> None:
             Policies(violation_count=1),
             "",
             "Policy bypassed: release main@9c1d4e7 (1 violation)",
-            "harbour 2.14.0 went past a policy by exception",
-            "1 policy violation. The policy check was bypassed by exception, so the "
-            "pipeline goes on; the attestation was recorded and says so.",
+            "harbour 2.14.0 bypassed a policy",
+            "1 policy violation. The policy check was bypassed, so the "
+            "pipeline continues; the bypass is recorded in the attestation.",
         ),
         (
             Outcome.BYPASSED,
@@ -210,17 +210,17 @@ def test_doubtful_evidence_is_never_green() -> None:
             "",
             "Policy bypassed: release main@9c1d4e7",
             "harbour 2.14.0 is attested, its policy check bypassed",
-            "No policy is violated. The policy check was bypassed by exception; the "
-            "attestation was recorded and says so.",
+            "No policy is violated. The policy check was bypassed; the "
+            "bypass is recorded in the attestation.",
         ),
         (
             Outcome.BYPASSED,
             Policies(evaluations=(GATE,), violation_count=1, has_gated_violations=True),
             "",
             "Gate bypassed: release main@9c1d4e7 (1 violation)",
-            "harbour 2.14.0 went past a gate by exception",
-            "1 policy violation in a gate. The policy check was bypassed by exception, so the "
-            "pipeline goes on; the attestation was recorded and says so.",
+            "harbour 2.14.0 bypassed a gate",
+            "1 policy violation in a gate. The policy check was bypassed, so the "
+            "pipeline continues; the bypass is recorded in the attestation.",
         ),
         (
             Outcome.FAILED,
@@ -261,7 +261,7 @@ def test_doubtful_evidence_is_never_green() -> None:
             "",
             "Policy violations: release main@9c1d4e7 (1,204 violations)",
             "harbour 2.14.0 has 1,204 policy violations",
-            "No gate is violated, so the pipeline goes on. The attestation was recorded.",
+            "No gate is violated, so the pipeline continues. The attestation was recorded.",
         ),
         (
             Outcome.BLOCKED,
@@ -305,9 +305,9 @@ def test_doubtful_evidence_is_never_green() -> None:
             Policies(has_violations=True),
             "",
             "Policy bypassed: release main@9c1d4e7",
-            "harbour 2.14.0 went past a policy by exception",
-            "There are policy violations. The policy check was bypassed by exception, so the "
-            "pipeline goes on; the attestation was recorded and says so.",
+            "harbour 2.14.0 bypassed a policy",
+            "There are policy violations. The policy check was bypassed, so the "
+            "pipeline continues; the bypass is recorded in the attestation.",
         ),
         (
             Outcome.FAILED,
@@ -386,20 +386,20 @@ def test_a_run_without_an_attestation_says_what_is_missing(
             Outcome.NOT_ATTESTED,
             NO_EVIDENCE,
             "No evidence was given for the run",
-            "Whether an attestation was recorded is not known.",
+            "It is not known whether an attestation was recorded.",
         ),
         (
             Outcome.NOT_ATTESTED,
             "job mail was skipped",
             "No evidence was given for the run",
-            "Job mail was skipped. Whether an attestation was recorded is not known.",
+            "Job mail was skipped. It is not known whether an attestation was recorded.",
         ),
         (
             Outcome.FAILED,
             "job mail failed",
             "the run failed",
-            "Job mail failed. No evidence was given, so whether an attestation was recorded is "
-            "not known.",
+            "Job mail failed. No evidence was given, so it is not known whether an attestation "
+            "was recorded.",
         ),
     ],
 )
@@ -423,7 +423,7 @@ def test_evidence_that_cannot_be_read_is_not_said_to_be_missing(
     verdict = Verdict(outcome=outcome, reason="job was skipped", doubt="It cannot be read.")
     said = wording.word(facts_of(None, NOBODY, verdict))
     assert said.headline == headline
-    assert said.lead == "Job was skipped. Whether an attestation was recorded is not known."
+    assert said.lead == "Job was skipped. It is not known whether an attestation was recorded."
     assert said.doubt == "It cannot be read."
 
 
@@ -438,7 +438,7 @@ def test_a_run_that_ended_early_says_that_nothing_was_recorded(outcome: Outcome)
 def test_every_outcome_has_words_without_an_attestation_too(outcome: Outcome) -> None:
     said = words(outcome, None)
 
-    assert said.subject.startswith("[the run] ")
+    assert said.subject.startswith("[chainloop-smtp] ")
     assert said.headline
     assert said.lead
     assert said.byline == said.describe == ""
@@ -840,7 +840,7 @@ def test_a_failed_run_says_that_its_policy_check_was_bypassed() -> None:
 
     assert wording.word(facts_of(attestation, NOBODY, verdict)).lead == (
         "Job build failed. The attestation was recorded with 1 policy violation in a gate; the "
-        "policy check was bypassed by exception."
+        "policy check was bypassed."
     )
 
 

@@ -159,7 +159,7 @@ def compose_registration(
         subject=f"[{plugin.id}] Registered: {name}",
         headline=f"{name} is registered",
         finding="",
-        lead="This mail proves that mails about Chainloop runs reach you. Nothing to do.",
+        lead="Mail about Chainloop runs reaches you at this address. Nothing to do.",
         byline="",
         describe="",
     )

@@ -48,18 +48,18 @@ def sentences(facts: RunFacts) -> str:
                 "recorded; this evidence does not say whether the policy check was bypassed."
             )
         case Outcome.VIOLATIONS if policies.evaluations:
-            return "No gate is violated, so the pipeline goes on. The attestation was recorded."
+            return "No gate is violated, so the pipeline continues. The attestation was recorded."
         case Outcome.VIOLATIONS:
-            return "The attestation was recorded; the pipeline goes on."
+            return "The attestation was recorded; the pipeline continues."
         case Outcome.BYPASSED if policies.violation_count or policies.has_violations:
             return (
-                f"{_violations(policies)}. {_bypass(attestation)}, so the pipeline goes on; the "
-                "attestation was recorded and says so."
+                f"{_violations(policies)}. {_bypass(attestation)}, so the pipeline continues; the "
+                "bypass is recorded in the attestation."
             )
         case Outcome.BYPASSED:
             return (
-                f"No policy is violated. {_bypass(attestation)}; the attestation was recorded and "
-                "says so."
+                f"No policy is violated. {_bypass(attestation)}; the bypass is recorded in the "
+                "attestation."
             )
         case Outcome.BLOCKED:
             return f"{_violations(policies)}. {_block(facts)}"
@@ -79,7 +79,7 @@ def sentences(facts: RunFacts) -> str:
                 return f"{reason}{_NOT_RETRIEVED}."
             status = f" with {_violations(policies)}" if policies.violation_count else ""
             is_bypassed = verdict.policy_status is PolicyStatus.BYPASSED
-            bypass = "; the policy check was bypassed by exception" if is_bypassed else ""
+            bypass = "; the policy check was bypassed" if is_bypassed else ""
             return f"{reason}The attestation was recorded{status}{bypass}."
         case _ if verdict.reason == NOT_FOUND:
             return "Chainloop has no run for this workflow run."
@@ -124,7 +124,7 @@ def jobs_reason(verdict: Verdict) -> str:
 
 _WHERE = 120  # characters; GitHub names a step after its first line where it has no name
 _NOT_RETRIEVED = "The attestation was recorded, but it could not be retrieved just now"
-_UNKNOWN = "whether an attestation was recorded is not known"
+_UNKNOWN = "it is not known whether an attestation was recorded"
 
 
 def _block(facts: RunFacts) -> str:
@@ -192,7 +192,7 @@ def is_open(attestation: Attestation | None) -> bool:
 def _bypass(attestation: Attestation | None) -> str:
     """Say that the check was bypassed, and who asked for it where the evidence says so."""
     by = attestation.attested_by if attestation else ""
-    return "The policy check was bypassed by exception" + (f" (attested by {by})" if by else "")
+    return "The policy check was bypassed" + (f" (attested by {by})" if by else "")
 
 
 def is_retrieved(attestation: Attestation | None) -> bool:

@@ -173,9 +173,9 @@ def _headline(facts: RunFacts) -> str:
 def _bypass(policies: Policies) -> str:
     """What was bypassed. The flag may be set where nothing would have blocked the run."""
     if policies.has_gated_violations:
-        return "went past a gate by exception"
+        return "bypassed a gate"
     if policies.violation_count or policies.has_violations:
-        return "went past a policy by exception"
+        return "bypassed a policy"
     return "is attested, its policy check bypassed"
 
 
@@ -223,7 +223,7 @@ def _describe(attestation: Attestation | None) -> str:
 
 def _subject_by_outcome(facts: RunFacts, badge: str) -> str:
     """``[project] Outcome: workflow ref@sha7 (detail)``, cut from its end backwards to fit."""
-    head = f"[{formatting.cut(formatting.project_name(facts), _PROJECT)}] {badge}: "
+    head = f"[{_project(facts)}] {badge}: "
     workflow, branch = formatting.workflow_name(facts), formatting.ref(facts)
     commit = formatting.sha(facts)[:7]
     commit = f"@{commit}" if branch and commit else commit
@@ -238,13 +238,18 @@ def _subject_by_outcome(facts: RunFacts, badge: str) -> str:
     return " ".join(f"{head}{workflow}{tail}".split())
 
 
+def _project(facts: RunFacts) -> str:
+    name = formatting.known_project(facts) or formatting.known_workflow(facts)
+    return formatting.cut(name or "chainloop-smtp", _PROJECT)
+
+
 def _subject_by_ref(facts: RunFacts, badge: str) -> str:
     """``[project] [Outcome, sha7, detail] workflow ref``: what changes stands in brackets.
 
     Mail programs that look at subjects before they join a thread leave out leading brackets (RFC
     5256 section 2.1, and Gmail), so ``workflow ref`` is cut by what all mails of a thread share.
     """
-    project = _unbracketed(formatting.cut(formatting.project_name(facts), _PROJECT))
+    project = _unbracketed(_project(facts))
     head = f"[{project}] "
     room = _LONGEST - len(head) - len(f"[{_LONGEST_BADGE}, {'f' * 7}] ")
     workflow, branch = _unbracketed(formatting.workflow_name(facts)), formatting.ref(facts)
