@@ -3,6 +3,7 @@
 import base64
 import email
 import email.policy
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,7 @@ from chainloop_smtp import received
 from chainloop_smtp.errors import AttestationError, Problem
 from chainloop_smtp.message import BADGES, clean, parts
 from chainloop_smtp.model.attested import Attestation, Policies
-from chainloop_smtp.model.checks import CheckResult, Expected, ReceivedMessage
+from chainloop_smtp.model.checks import Body, CheckResult, Expected, ReceivedMessage
 from chainloop_smtp.model.facts import Job, JobStatus, Outcome, Verdict
 from chainloop_smtp.model.mail import File
 from chainloop_smtp.model.settings import Mailbox, Options, Registration, Thread
@@ -617,3 +618,250 @@ def test_no_mail_whatever_is_anything_but_read_or_refused(lines: list[bytes]) ->
         return
     for check in received.check_claims(mail, attested, judge(attested, Job()), BADGES):
         assert check.name
+
+
+# --- everything that is shown, against the mail that the evidence makes -------------------------
+
+LINES = ("one", "two", "three", "four")
+HALF_GOOD = Policies(evaluation_count=2, passed_count=1, violation_count=2)
+
+
+def compared(
+    mail: ReceivedMessage,
+    policies: Policies = HALF_GOOD,
+    outcome: Outcome = Outcome.VIOLATIONS,
+    bare: str = "\n".join(LINES),
+) -> dict[str, tuple[str, str]]:
+    text = "\n".join(LINES)
+    page = "".join(f"<p>{line}</p>" for line in LINES)
+    expected = Expected(subject="S", text=text, html=page, bare_text=bare, bare_html=page)
+    found = received.compare(mail, expected, frozenset({outcome}), policies)
+    return {each.name: (each.result.value, each.detail) for each in found}
+
+
+def of_text(*lines: str, charset: str = "utf-8") -> ReceivedMessage:
+    return ReceivedMessage(plain=Body(source="\n".join(lines), charset=charset))
+
+
+def of_page(source: str) -> ReceivedMessage:
+    return ReceivedMessage(page=Body(source=source, charset="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "result", "detail"),
+    [
+        ("S", "ok", "as the evidence makes it"),
+        ("Fwd: S", "unknown", "'Fwd:' stands in front, which may be a custom template"),
+        ("T", "unknown", "'T', and not 'S', which may be a custom template"),
+        (
+            "All policies passed: S",
+            "wrong",
+            "'All policies passed:' stands in front: 'all policies passed' is not what the "
+            "evidence says",
+        ),
+        (
+            "3 of 3 policies passed",
+            "wrong",
+            "'3 of 3 policies passed', and not 'S': '3 of 3 policies passed' is not what the "
+            "evidence says",
+        ),
+        (
+            "1 of 2 passed",
+            "unknown",
+            "'1 of 2 passed', and not 'S', which may be a custom template",
+        ),
+        ("T" * 100, "unknown", f"'{'T' * 100}', and not 'S', which may be a custom template"),
+        ("T" * 101, "unknown", f"'{'T' * 97}...', and not 'S', which may be a custom template"),
+    ],
+)
+def test_a_subject_is_the_one_of_the_evidence_or_is_quoted(
+    subject: str, result: str, detail: str
+) -> None:
+    assert compared(ReceivedMessage(subject=subject))["subject"] == (result, detail)
+
+
+@pytest.mark.parametrize(
+    ("policies", "result"),
+    [
+        (Policies(evaluation_count=1, passed_count=1), "unknown"),
+        (Policies(evaluation_count=1, passed_count=1, violation_count=1), "wrong"),
+        (Policies(evaluation_count=1, passed_count=1, has_violations=True), "wrong"),
+    ],
+)
+def test_no_violations_is_wrong_where_there_is_one(policies: Policies, result: str) -> None:
+    mail = ReceivedMessage(subject="No violations")
+    assert compared(mail, policies, Outcome.ATTESTED)["subject"][0] == result
+
+
+def test_all_passed_is_no_contradiction_where_all_did() -> None:
+    policies = Policies(evaluation_count=2, passed_count=2)
+    mail = ReceivedMessage(subject="All 2 policies passed")
+    assert compared(mail, policies, Outcome.PASSED)["subject"][0] == "unknown"
+    assert compared(mail, HALF_GOOD, Outcome.PASSED)["subject"][0] == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("lines", "result", "detail"),
+    [
+        (LINES, "ok", "as the evidence makes it"),
+        (("> one", *LINES[1:]), "unknown", "shows what the evidence says, in a different form"),
+        (LINES[:2], "wrong", "does not show 'three', which the evidence says"),
+        (
+            ("x", "", "one"),
+            "unknown",
+            "not what this version and its templates make of the evidence, so it cannot be "
+            "compared; the text begins: 'x'",
+        ),
+        (
+            ("no", "violations"),
+            "wrong",
+            "not what this version and its templates make of the evidence, so it cannot be "
+            "compared; the text begins: 'no'; 'no violations' is not what the evidence says",
+        ),
+        (("two", "one", *LINES[2:]), "wrong", "shows what the evidence says in another order"),
+        ((*LINES, "one"), "unknown", "shows what the evidence does not say: 'one'"),
+        (
+            (*LINES, "five", "All policies passed"),
+            "wrong",
+            "shows what the evidence does not say: 'five'; 'all policies passed' is not what the "
+            "evidence says",
+        ),
+        (
+            (*LINES, "Changed since run 1", "it passed"),
+            "unknown",
+            "compares with an earlier run, whose evidence is not attached",
+        ),
+        (
+            (*LINES[:3], "Changed since run 1", "four", "six"),
+            "unknown",
+            "shows what the evidence does not say: 'six'",
+        ),
+    ],
+)
+def test_a_text_is_the_one_of_the_evidence_or_the_first_difference_is_named(
+    lines: tuple[str, ...], result: str, detail: str
+) -> None:
+    found = compared(of_text(*lines))
+    assert found["text"] == (result, detail)
+    assert found["HTML"] == ("unknown", "the mail has none")
+
+
+def test_a_line_of_the_job_may_be_missing_and_in_any_place() -> None:
+    found = compared(of_text("four", "one", "two"), bare="one\ntwo")
+    assert found["text"] == ("unknown", "shows what the evidence says, in a different form")
+
+
+def test_what_a_charset_cannot_carry_is_not_held_against_a_text() -> None:
+    expected = Expected(subject="", text="é\n", html="", bare_text="é\n", bare_html="")
+    for source, result in (("?", "ok"), ("e", "unknown")):
+        found = received.compare(
+            of_text(source, charset="us-ascii"), expected, frozenset(), Policies()
+        )
+        assert {each.name: each.result.value for each in found}["text"] == result
+
+
+@pytest.mark.parametrize(
+    ("page", "result", "detail"),
+    [
+        ("<p>one</p><p>two</p><p>three</p><p>four</p>\n", "ok", "as the evidence makes it"),
+        (
+            "<p>one</p><p hidden>two</p><p>three</p><p>four</p>",
+            "wrong",
+            "hides 'two', which the evidence says",
+        ),
+        (
+            "<p>one</p><p>two</p><p>three</p><p style='position:fixed'>four</p>",
+            "wrong",
+            "can cover or change what it shows, by 'position: fixed'",
+        ),
+        (
+            "<a>one</a><p>two</p>three<p>four",
+            "unknown",
+            "shows what the evidence says, in a different form",
+        ),
+    ],
+)
+def test_a_page_is_the_one_of_the_evidence_or_the_first_difference_is_named(
+    page: str, result: str, detail: str
+) -> None:
+    assert compared(of_page(page))["HTML"] == (result, detail)
+
+
+def test_whatever_else_is_shown_is_named() -> None:
+    found = compared(
+        ReceivedMessage(
+            sender="Passed <a@b.de>",
+            fields=(("x-chainloop-note", "ok"),),
+            others=(("another part", ""), ("another mail", "\n\nall policies passed")),
+            faults=("has 2 fields To",),
+        )
+    )
+    assert found["form"] == ("wrong", "the mail has 2 fields To")
+    assert found["sender"] == ("wrong", "From says 'Passed <a@b.de>', which is not in the evidence")
+    assert found["X-Chainloop-Note in the header"] == (
+        "unknown",
+        "no field that this program writes: 'ok'",
+    )
+    assert found["another part"] == (
+        "unknown",
+        "the mail shows another part, which is not in its evidence: ''",
+    )
+    assert found["another mail"] == (
+        "wrong",
+        "the mail shows another mail, which is not in its evidence: 'all policies passed'; 'all "
+        "policies passed' is not what the evidence says",
+    )
+    assert compared(ReceivedMessage(sender="a@b.de"))["sender"] == (
+        "unknown",
+        "'a@b.de': the evidence cannot tell who wrote the mail",
+    )
+
+
+# --- what a check of a claim says ---------------------------------------------------------------
+
+
+def test_each_claim_says_what_was_compared() -> None:
+    mail = received.read(sent())
+    attested = clean(parser.parse(EVIDENCE))
+    text = f"attestation.json: 5 bytes, sha256:{'0' * 64}\n  3 violations\n"
+    found = {
+        each.name: each.detail
+        for each in received.check_claims(
+            replace(mail, text=text, html=""), attested, judge(attested, Job()), BADGES
+        )
+    }
+    (file,) = mail.files
+    digest = f"sha256:{hashlib.sha256(EVIDENCE).hexdigest()}"
+    assert file.content == EVIDENCE
+    assert found["attached attestation.json"] == (
+        f"is {digest} of {len(EVIDENCE):,} bytes, listed as sha256:{'0' * 64}"
+    )
+    assert found["HTML"] == "the mail has none"
+    assert found["digest in the text"] == f"does not show {attested.digest}"
+    assert found["violations in the text"] == "the mail says 3, the evidence 2"
+    assert found["policies in the text"] == ("nothing is shown; the evidence says 1 of 2 passed")
+    assert found["digests in the text"] == (
+        f"the mail shows sha256:{'0' * 64}, which the evidence does not say"
+    )
+
+
+def test_digests_in_a_mail_are_those_of_the_evidence_or_the_first_other_is_named() -> None:
+    attested = clean(parser.parse(EVIDENCE))
+    one, other = (f"sha256:{digit * 64}" for digit in "01")
+    for text, detail in (
+        (attested.digest, "all are in the evidence"),
+        (f"{one} {other}", f"the mail shows {one} and others, which the evidence does not say"),
+        ("none", "none is shown"),
+    ):
+        found = received.check_claims(
+            ReceivedMessage(text=text), attested, judge(attested, Job()), BADGES
+        )
+        assert {each.name: each.detail for each in found}["digests in the text"] == detail
+
+
+def test_a_gate_that_failed_the_job_blocked_the_run() -> None:
+    attested = clean(parser.parse(EVIDENCE))
+    mail = ReceivedMessage(fields=(("x-chainloop-policy-status", "BLOCKED"),))
+    for by_job, result in ((Outcome.BLOCKED, "ok"), (None, "wrong")):
+        found = received.check_claims(mail, attested, judge(attested, Job()), BADGES, by_job)
+        assert {each.name: each.result for each in found}["policy status in the header"] == result
