@@ -185,9 +185,24 @@ def test_a_server_without_extensions_is_shown_as_one(program: Program) -> None:
 
 
 def test_a_size_without_a_number_is_shown_as_it_came(program: Program) -> None:
-    with Scripted(rehearsed(extensions=("SIZE 0", "DSN"))) as server:
+    with Scripted(rehearsed(extensions=("SIZE 0", "X 10000000", "DSN"))) as server:
         ended = program("check", inputs=inputs(server.port, **PLAIN))
-    assert said(ended, "EHLO") == "SIZE, DSN: no pipelining, so every command is a round trip"
+    assert said(ended, "EHLO") == "SIZE, X 10000000, DSN: no pipelining, so every command is a round trip"
+
+
+def test_a_greeting_that_is_not_utf_8_is_shown_all_the_same(program: Program) -> None:
+    steps = changed(rehearsed(), greeting=Step(reply=b"220 mail \xff ready\r\n"))
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN))
+    assert said(ended, "greeting") == "mail \ufffd ready"
+
+
+def test_a_reset_without_a_reply_is_a_warning(program: Program) -> None:
+    steps = until(changed(rehearsed(), rset=Step(then=Then.SILENCE)), "rset")
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN, timeout="0.5"))
+    assert ended.code == 0
+    assert said(ended, "RSET") == "no answer in time, waiting for the reply to RSET"
 
 
 def test_implicit_tls_comes_before_the_greeting(program: Program, tls: Certificates) -> None:

@@ -577,6 +577,10 @@ def test_each_step_at_google_says_what_to_set_up(
             "  Check oauth2-token-url.",
         ),
         (
+            redirecting("mailto:jane"),
+            "redirects to 'nowhere', and no secret follows it there\n  Check oauth2-token-url.",
+        ),
+        (
             redirecting("https://jane:hunter2@other.test/x?code=y"),
             "redirects to 'other.test', and no secret follows it there\n  Check oauth2-token-url.",
         ),

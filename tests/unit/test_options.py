@@ -253,6 +253,15 @@ def test_a_relay_without_login_needs_no_user_and_no_password() -> None:
     assert (parsed.registration.user, parsed.registration.password) == ("", "")
 
 
+@pytest.mark.parametrize(
+    "inputs", [{"auth": "none"}, {"oauth2-provider": "google"}], ids=["no login", "a token"]
+)
+def test_without_a_password_everything_else_is_still_needed(inputs: dict[str, str]) -> None:
+    missing = {each.where for each in problems(inputs) if each.why == "is missing"}
+    assert missing >= {"host", "port", "from", "to"}
+    assert missing.isdisjoint({"user", "password"})
+
+
 def test_what_a_configuration_file_completes_stays_empty() -> None:
     registration = options.parse({"from": "a@example.com"}, is_whole=False).registration
     assert (registration.user, registration.password, registration.host) == ("", "", "")

@@ -106,7 +106,7 @@ class Client:
     def ask(
         self,
         url: str,
-        authorization: str = "",
+        authorization: str,
         *,
         form: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
