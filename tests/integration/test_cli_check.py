@@ -187,7 +187,10 @@ def test_a_server_without_extensions_is_shown_as_one(program: Program) -> None:
 def test_a_size_without_a_number_is_shown_as_it_came(program: Program) -> None:
     with Scripted(rehearsed(extensions=("SIZE 0", "X 10000000", "DSN"))) as server:
         ended = program("check", inputs=inputs(server.port, **PLAIN))
-    assert said(ended, "EHLO") == "SIZE, X 10000000, DSN: no pipelining, so every command is a round trip"
+    assert (
+        said(ended, "EHLO")
+        == "SIZE, X 10000000, DSN: no pipelining, so every command is a round trip"
+    )
 
 
 def test_a_greeting_that_is_not_utf_8_is_shown_all_the_same(program: Program) -> None:

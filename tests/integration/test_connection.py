@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from chainloop_smtp.delivery import check_files
 from chainloop_smtp.delivery.connection import Connection, GoodbyeError
-from chainloop_smtp.delivery.dialing import Deadline, Rotation, dial
+from chainloop_smtp.delivery.dialing import Deadline, Rotation, UnreachableError, dial
 from chainloop_smtp.delivery.tls import context, fingerprint, is_answered, verified_certificate
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem, quoted_path
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
@@ -959,6 +959,31 @@ def test_what_is_no_http_proxy_is_told(answer: bytes) -> None:
     with tunnel.http():
         said = refusal_of(lambda: submit(Mailboxes(port=25), proxy=_proxy(tunnel, ProxyKind.HTTP)))
     assert said == f"proxy 127.0.0.1:{tunnel.port}: it does not answer like an HTTP proxy"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "is_temporary"),
+    [
+        (1, DeliveryError, True),
+        (2, DeliveryError, False),
+        (3, UnreachableError, True),
+        (4, UnreachableError, True),
+        (5, UnreachableError, True),
+        (6, DeliveryError, True),
+        (7, DeliveryError, False),
+        (8, DeliveryError, False),
+    ],
+)
+def test_a_socks_proxys_code_says_whether_trying_again_may_help(
+    code: int, kind: type[DeliveryError], is_temporary: bool
+) -> None:
+    tunnel = Tunnel(answer=b"\x05\x00\x05" + bytes([code]) + b"\0\1" + bytes(6))
+    deadline = Deadline(PATIENCE, PATIENCE, "here", time.monotonic)
+    with tunnel.socks5():
+        proxy = _proxy(tunnel, ProxyKind.SOCKS5, ("", ""))
+        with pytest.raises(DeliveryError) as caught:
+            dial("mail.example.test", 25, proxy, deadline, Rotation())
+    assert (type(caught.value), caught.value.is_temporary) == (kind, is_temporary)
 
 
 def test_what_is_no_socks_proxy_is_told() -> None:
