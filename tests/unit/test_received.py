@@ -650,7 +650,7 @@ def of_page(source: str) -> ReceivedMessage:
 @pytest.mark.parametrize(
     ("subject", "result", "detail"),
     [
-        ("S", "ok", "as the evidence makes it"),
+        ("S", "ok", "matches the evidence"),
         ("Fwd: S", "unknown", "'Fwd:' stands in front, which may be a custom template"),
         ("T", "unknown", "'T', and not 'S', which may be a custom template"),
         (
@@ -703,7 +703,7 @@ def test_all_passed_is_no_contradiction_where_all_did() -> None:
 @pytest.mark.parametrize(
     ("lines", "result", "detail"),
     [
-        (LINES, "ok", "as the evidence makes it"),
+        (LINES, "ok", "matches the evidence"),
         (("> one", *LINES[1:]), "unknown", "shows what the evidence says, in a different form"),
         (LINES[:2], "wrong", "does not show 'three', which the evidence says"),
         (
@@ -763,7 +763,7 @@ def test_what_a_charset_cannot_carry_is_not_held_against_a_text() -> None:
 @pytest.mark.parametrize(
     ("page", "result", "detail"),
     [
-        ("<p>one</p><p>two</p><p>three</p><p>four</p>\n", "ok", "as the evidence makes it"),
+        ("<p>one</p><p>two</p><p>three</p><p>four</p>\n", "ok", "matches the evidence"),
         (
             "<p>one</p><p hidden>two</p><p>three</p><p>four</p>",
             "wrong",
