@@ -462,6 +462,16 @@ def test_the_fewest_cuts_with_which_all_forms_fit_are_made(
     assert fitted(render, LEVELS) == (forms(level), level)
 
 
+@pytest.mark.parametrize(
+    ("first", "tried"),
+    [(FULL, LEVELS), (SHORTENED, LEVELS[2:]), (MINIMAL, LEVELS[3:]), (None, (SHORT_WORDS,))],
+)
+def test_levels_are_tried_from_the_first_possible_one_on(
+    first: Limits | None, tried: tuple[Limits, ...]
+) -> None:
+    assert budget.possible(LEVELS, lambda each: each is first) == tried
+
+
 @pytest.mark.parametrize("level", range(1, len(LEVELS)))
 def test_each_level_cuts_more(level: int) -> None:
     before, after = LEVELS[level - 1], LEVELS[level]
