@@ -302,7 +302,7 @@ def test_html_and_text_leave_out_the_same_and_the_summary_less() -> None:
     assert left[0] in html
     assert "Not everything fits in here: see the attached report." in text
     assert len(mail.summary.encode()) <= budget.SUMMARY_BYTES
-    assert "and 2,470 more materials: see the report in the mail" in mail.summary
+    assert "\nand 2,470 more materials: see the report in the mail\n" in mail.summary
 
 
 def test_a_long_commit_message_is_cut_late() -> None:

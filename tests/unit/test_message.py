@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import states
+from chainloop_smtp.errors import MessageError
 from chainloop_smtp.message import templates
 from chainloop_smtp.message.budget import FULL, Limits
 from chainloop_smtp.message.clean import CleanFacts, clean
@@ -55,7 +56,14 @@ from chainloop_smtp.model.facts import (
     Verdict,
 )
 from chainloop_smtp.model.mail import Mail
-from chainloop_smtp.model.settings import Attachment, Composition, EnvValues, Mailbox
+from chainloop_smtp.model.settings import (
+    Attachment,
+    Composition,
+    EnvValues,
+    Header,
+    Mailbox,
+    Secret,
+)
 from chainloop_smtp.received.visible import visible
 from chainloop_smtp.verdict import judge
 from states import (
@@ -272,6 +280,42 @@ def test_no_password_reaches_a_mail() -> None:
         for secret in (PASSWORD, b64encode(PASSWORD.encode()).decode()):
             for form in (mail.text, mail.html, mail.summary, mail.subject, mail.content.decode()):
                 assert secret not in form
+
+
+SECRET = Secret(name="password", value=PASSWORD, user="ci")
+GUARDED = replace(OPTIONS, secrets=(SECRET,))
+LEAKING = replace(RECORDED, annotations=(Annotation(name="a", value=PASSWORD),))
+HEADERS = Composition(headers=(Header(name="X-Note", value=PASSWORD),))
+
+
+@pytest.mark.parametrize(
+    ("write", "where"),
+    [
+        (lambda: written(LEAKING, options=GUARDED), ["text", "html", "summary"]),
+        (lambda: registration_mail(PASSWORD, GUARDED), ["subject", "text", "html", "summary"]),
+        (lambda: written(RECORDED, options=replace(GUARDED, composition=HEADERS)), ["headers"]),
+    ],
+    ids=["evidence", "registration", "header"],
+)
+def test_no_mail_is_made_of_what_holds_the_password(
+    write: Callable[[], Mail], where: list[str]
+) -> None:
+    with pytest.raises(MessageError) as caught:
+        write()
+
+    assert [(each.where, each.why) for each in caught.value.problems] == [
+        (each, "contains the value of password, so nothing is sent") for each in where
+    ]
+
+
+def test_a_note_stands_behind_the_lead() -> None:
+    lead, note = written(RECORDED), written(RECORDED, note="Sent because\x00 of you.")
+
+    for before, after in ((lead.text, note.text), (lead.summary, note.summary)):
+        words = " ".join(before.split())
+        end = "and the attestation was recorded. Nothing to do."
+        assert end in words
+        assert " ".join(after.split()) == words.replace(end, f"{end} Sent because of you.")
 
 
 # --- what the user may choose ------------------------------------------------------------------
