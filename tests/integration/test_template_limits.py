@@ -163,14 +163,21 @@ def test_a_template_that_is_nested_too_deeply_is_told(text: str) -> None:
 # --- the process --------------------------------------------------------------------------------
 
 
-def test_the_process_has_facts_and_nothing_else(started: list["subprocess.Popen[bytes]"]) -> None:
+def test_the_process_has_facts_and_nothing_else(
+    started: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Python may need to start, on some system.
+    needed = {"SYSTEMROOT": "/a", "LD_LIBRARY_PATH": "/b", "DYLD_LIBRARY_PATH": "/c"}
+    for name, value in needed.items():
+        monkeypatch.setenv(name, value)
     inherited = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(inherited, True)
     one = child.Child(own("{{ job.name }}"))
     try:
         assert one.render("mail.txt.j2", {"job": JOB}) == JOB.name
         home = Path("/proc", str(started[0].pid))
-        assert (home / "environ").read_bytes() == b""
+        environment = "".join(f"{name}={value}\0" for name, value in needed.items())
+        assert (home / "environ").read_text() == environment
         assert (home / "cwd").readlink() == Path("/")
         assert {each.name for each in (home / "fd").iterdir()} == {"0", "1", "2"}
         limits = (home / "limits").read_text()
@@ -181,6 +188,40 @@ def test_the_process_has_facts_and_nothing_else(started: list["subprocess.Popen[
     finally:
         one.close()
         os.close(inherited)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "writes", "flags"),
+    [
+        (None, True, []),
+        ("/tmp/p", True, ["-Xpycache_prefix=/tmp/p"]),
+        ("/tmp/p", False, ["-Xpycache_prefix=/tmp/p", "-B"]),
+    ],
+)
+def test_the_process_compiles_where_this_one_does(
+    prefix: str | None,
+    writes: bool,
+    flags: list[str],
+    started: list["subprocess.Popen[bytes]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", prefix)
+    monkeypatch.setattr(sys, "dont_write_bytecode", not writes)
+    one = child.Child(own("a"))
+    try:
+        assert one.render("mail.txt.j2", {}) == "a"
+        command = Path("/proc", str(started[0].pid), "cmdline").read_text().split("\0")
+        assert command[: command.index("-c")] == [sys.executable, "-I", "-S", *flags]
+    finally:
+        one.close()
+
+
+def test_characters_that_take_many_bytes_are_as_good_as_others() -> None:
+    one = child.Child(own("{{ '🔑' * 600000 }}"))
+    try:
+        assert one.render("mail.txt.j2", {}) == "🔑" * 600_000
+    finally:
+        one.close()
 
 
 def test_one_process_renders_a_whole_mail(started: list["subprocess.Popen[bytes]"]) -> None:

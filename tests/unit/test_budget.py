@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainloop_smtp.message import CleanFacts, budget, clean, view, wording
+from chainloop_smtp.message import CleanFacts, budget, clean, parts, view, wording
 from chainloop_smtp.message.budget import (
     FULL,
     LEVELS,
@@ -33,7 +33,7 @@ from chainloop_smtp.model.attested import (
     Violation,
 )
 from chainloop_smtp.model.facts import Job, JobResult, JobStatus
-from chainloop_smtp.model.mail import TemplateFile, Templates
+from chainloop_smtp.model.mail import File, TemplateFile, Templates
 from chainloop_smtp.model.settings import Composition, Enclosures, EnvValues
 from states import OPTIONS, RECORDED, Html, facts_of, written
 
@@ -225,6 +225,28 @@ def test_a_report_that_is_too_large_to_attach_does_not_keep_the_mail() -> None:
     assert "Not everything fits in here: the report is too large to attach." in html
     assert "and 50 more: the report is too large to attach" in html
     assert "attached report" not in html + mail.summary
+
+
+def test_a_report_counts_with_the_other_attachments() -> None:
+    """It has about 100,000 bytes."""
+    file = parts([File(name="a.bin", content=b"x" * 200_000)])
+
+    def attached(max_size: int) -> list[str]:
+        options = replace(
+            OPTIONS, composition=Composition(enclosures=Enclosures(max_size=max_size))
+        )
+        return [each.name for each in written(stressed(), options=options, enclosed=file).parts]
+
+    assert attached(250_000) == ["a.bin"]
+    assert attached(400_000) == ["a.bin", "chainloop-report.json"]
+
+
+def test_a_report_that_is_attached_anyway_is_attached_once() -> None:
+    report = parts([File(name="chainloop-report.json", content=b"{}")])
+    mail = written(stressed(), enclosed=report)
+
+    assert mail.is_cut
+    assert mail.parts == report
 
 
 def test_reasons_for_skipping_are_cut_as_lines_are() -> None:
@@ -578,6 +600,17 @@ def test_a_form_may_have_so_many_bytes(name: str, size: int) -> None:
     line_end = name != "mail.html.j2"
     assert shown(size - 1 - line_end) == "9"
     assert shown(size - line_end) == "2"
+
+
+def test_templates_that_write_little_show_more_than_ours_have_room_for() -> None:
+    many = replace(RECORDED, materials=tuple(map(material, range(600))))
+    text = "{{ materials|length }}"
+    files = tuple(TemplateFile(name=f"mail.{each}.j2", text=text) for each in ("html", "txt"))
+
+    assert written(many, templates=Templates(folder="mail", files=files)).html == "600"
+    assert "\nand 570 more materials: see the attached report\n" in written(many).text
+    short = Templates(subject="{{ materials[0].annotations|length }}")
+    assert written(many, templates=short).subject == "5"
 
 
 def test_more_than_two_million_characters_are_not_tried() -> None:

@@ -318,6 +318,15 @@ def test_a_note_stands_behind_the_lead() -> None:
         assert " ".join(after.split()) == words.replace(end, f"{end} Sent because of you.")
 
 
+def test_the_mail_about_a_registration_names_everybody_and_is_whole() -> None:
+    both = (Mailbox(addr_spec="a@example.test"), Mailbox(addr_spec="b@example.test"))
+    registration = replace(OPTIONS.registration, to=both)
+    mail = registration_mail(options=replace(OPTIONS, registration=registration))
+
+    assert "\n  To:              a@example.test, b@example.test\n" in mail.text
+    assert not mail.is_cut
+
+
 # --- what the user may choose ------------------------------------------------------------------
 
 
