@@ -191,6 +191,8 @@ def test_runs_of_one_policy_on_one_material_are_sorted_by_their_messages() -> No
         ("pkg:npm/%40lakeside/quay@1.2", ("quay", "1.2")),
         ("pkg:generic/quay", ("quay", "")),
         ("quay@1", ("quay", "1")),
+        ("pkg:quay@1", ("quay", "1")),
+        ("pkg:golang/lakeside/quay@1#sub/folder", ("quay", "1")),
         ("pkg:deb/debian/quay@1:2?arch=all#a/b", ("quay", "1:2")),
         ("", ("", "")),
     ],
@@ -247,16 +249,19 @@ def test_a_location_has_a_line_only_where_it_has_one(sast: builders.JSON, locati
     assert finding.location == location
 
 
-def test_a_licence_finding_may_name_its_component_by_package_only() -> None:
+@pytest.mark.parametrize("is_stored", [True, False], ids=["camelCase", "snake_case"])
+def test_a_licence_finding_may_name_its_component_by_package_only(is_stored: bool) -> None:
     violation = builders.violation(
         "y", license_violation={"licenseName": "Own", "packagePurl": "pkg:pypi/mooring@2"}
     )
+    evaluations = [builders.evaluation("x", violations=[violation])]
+    if is_stored:
+        stored = builders.stored_evaluations(evaluations)
+        attested = attestation.with_evaluations(read(builders.referring(STATEMENT, stored)), stored)
+    else:
+        attested = read(builders.cli_push(STATEMENT, evaluations=evaluations))
 
-    told = read(
-        builders.cli_push(STATEMENT, evaluations=[builders.evaluation("x", violations=[violation])])
-    )
-
-    finding = told.policies.evaluations[0].violations[0].finding
+    finding = attested.policies.evaluations[0].violations[0].finding
     assert finding is not None
     assert (finding.id, finding.component, finding.component_version) == ("Own", "mooring", "2")
 
@@ -278,7 +283,7 @@ def test_evaluations_of_2024_have_snake_case_names_and_numbers_for_types() -> No
     statement = builders.statement()
     statement["predicate"] |= {
         "policy_evaluations": {
-            "sbom": [
+            "another key": [
                 {
                     "name": "old",
                     "material_name": "sbom",

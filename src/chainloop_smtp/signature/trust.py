@@ -38,11 +38,13 @@ def read(trusted_root: str, verification_key: str) -> Trust:
     problems: list[Problem] = []
     key, roots = b"", Trust()
     try:
-        key = _read_key(verification_key) if verification_key else b""
+        if verification_key:
+            key = _read_key(verification_key)
     except OptionsError as error:
         problems += error.problems
     try:
-        roots = _read_authorities(trusted_root) if trusted_root else Trust()
+        if trusted_root:
+            roots = _read_authorities(trusted_root)
         if roots.timestamp_authorities and not roots.roots and not verification_key:
             raise _error(
                 _ROOT,
