@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 import signers
 from chainloop_smtp import signature
-from chainloop_smtp.errors import OptionsError
+from chainloop_smtp.errors import OptionsError, quoted_path
 from chainloop_smtp.model.checks import Trust
 
 ROOT = signers.root("Harbour authority")
@@ -105,6 +105,17 @@ def test_both_are_read_from_files(tmp_path: Path) -> None:
     trust = signature.read_trust(str(tmp_path / "root.pem"), str(tmp_path / "key.pem"))
 
     assert trust == Trust(roots=(ROOT.der,), key=der_of(SIGNER.key))
+
+
+def test_a_file_may_be_as_large_as_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "root.pem"
+    path.write_bytes(ROOT.pem.encode().ljust(1024 * 1024, b"\n"))
+    assert signature.read_trust(str(path), "").roots == (ROOT.der,)
+    path.write_bytes(ROOT.pem.encode().ljust(1024 * 1024 + 1, b"\n"))
+    assert refusal(str(path)) == (
+        f"trusted-root: {quoted_path(str(path))} is larger than 1 MiB\n"
+        "  The PEM text itself can be given too."
+    )
 
 
 @pytest.mark.parametrize(
