@@ -49,6 +49,7 @@ def test_a_tag_is_its_commit(tmp_path: Path, commits: tuple[str, str]) -> None:
 def test_a_name_in_another_encoding_is_decoded(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "config", "i18n.commitEncoding", "ISO-8859-1")
+    git(tmp_path, "config", "i18n.logOutputEncoding", "ISO-8859-1")
     sha = commit(tmp_path, "J\udcfcrgen <j@example.com>")
 
     assert author(sha, tmp_path) == ("Jürgen", "j@example.com")
