@@ -131,12 +131,25 @@ def test_text_that_lost_its_line_breaks_is_read(text: str) -> None:
     assert signature.read_trust(text, "").roots == (ROOT.der,)
 
 
-def test_a_missing_file_is_named() -> None:
-    said = refusal("ca.pem", "key.pem")
+def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hint = (
+        "  Paths are relative to the workspace: does a step before this one check it out? The PEM "
+        "text itself can be given too."
+    )
 
-    assert "verification-key: 'key.pem' cannot be read: no such file\n" in said
-    assert "trusted-root: 'ca.pem' cannot be read: no such file\n" in said
-    assert said.count("The PEM text itself can be given too.") == 2
+    monkeypatch.chdir(tmp_path)
+
+    assert refusal("ca.pem", "key.pem") == (
+        f"verification-key: 'key.pem' cannot be read: no such file\n{hint}\n"
+        f"trusted-root: 'ca.pem' cannot be read: no such file\n{hint}"
+    )
+
+
+def test_a_folder_is_not_taken_for_a_missing_file(tmp_path: Path) -> None:
+    assert refusal(str(tmp_path)) == (
+        f"trusted-root: {quoted_path(str(tmp_path))} cannot be read: is a directory\n"
+        "  Name the file in it. The PEM text itself can be given too."
+    )
 
 
 @pytest.mark.parametrize("content", [b"", SIGNER.der, b"\xff{}", b"-----BEGIN-----"])
@@ -218,12 +231,12 @@ def test_an_authority_with_a_weak_key_is_refused() -> None:
     "party", [SIGNER, signers.certify("Pier"), signers.certify("Pier", is_authority=False)]
 )
 def test_a_certificate_of_nobody_who_certifies_is_refused(party: signers.Party) -> None:
-    said = refusal(ROOT.pem + party.pem)
+    name = party.certificate.subject.rfc4514_string()
 
-    assert said.endswith(
-        ", which is not a certificate authority\n  Give its issuer's certificate. If it is the "
-        "only "
-        "trusted signer, give it as verification-key."
+    assert refusal(ROOT.pem + party.pem) == (
+        f"trusted-root: contains {name}, which is not a certificate authority\n"
+        "  Give its issuer's certificate. If it is the only trusted signer, give it as "
+        "verification-key."
     )
 
 
