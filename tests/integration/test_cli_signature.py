@@ -441,7 +441,7 @@ def test_a_mail_about_a_wrong_signature_says_what_its_evidence_is_worth(program:
     ended = verified(program, path, *AT_ROOT)
     assert ended.code == 3
     assert ended.failure == failure(
-        f"signature: the mail says failed; failed: {INVALID}",
+        f"signature: as the mail says, failed: {INVALID}",
         title="The signature does not verify.",
     )
     assert "ok      outcome in the header: failed" in ended.stdout
@@ -489,10 +489,12 @@ def test_a_signature_that_is_asked_for_and_cannot_be_checked_is_an_error(program
     path = mailed(program, cli_push(STATEMENT))
     ended = verified(program, path, *AT_ROOT)
     assert ended.code == 3
-    assert ended.failure.startswith("The signature cannot be checked.\n  signature: the mail says")
+    assert ended.failure.startswith(
+        "The signature cannot be checked.\n  signature: as the mail says, "
+    )
     # That it could not be checked is said already.
     assert ended.stdout.splitlines()[-1] == "The sender of the mail is not checked."
-    assert "unknown signature: the mail says unchecked; unchecked: " in ended.stdout
+    assert "unknown signature: as the mail says, unchecked: " in ended.stdout
 
 
 # --- by Chainloop's command --------------------------------------------------------------------

@@ -123,6 +123,8 @@ def _signature(
             result = CheckResult.WRONG
             shown = claimed.signer or claimed.key_fingerprint if claimed else ""
             says = f"{says.removesuffix('; ')}, signed by {shown}; " if shown else says
+        if claimed and claimed.status is check.status is not SignatureStatus.VERIFIED:
+            says = "as the mail says, "
         detail = f"{check.status.value}: {detail}" if detail else check.status.value
         return Check(
             name="signature",

@@ -283,7 +283,9 @@ class Selection:
 
     def _evaluated(self, members: list[Evaluation]) -> Evaluated:
         first, names = members[0], grouping.distinct_names(members)
-        tone = Tone.IDLE if first.is_skipped else Tone.OK
+        # Nothing is green that rests on a signature that does not verify.
+        is_idle = first.is_skipped or self.facts.has_wrong_signature
+        tone = Tone.IDLE if is_idle else Tone.OK
         if first.active_violations:
             tone = self._tone(is_gate=first.is_gate)
         where = f"{len(names):,}: {self.listed(names)}" if len(names) > 1 else ""
