@@ -558,12 +558,12 @@ def test_attachments_are_listed_with_both_configurations_in_one(program: Program
 
 def test_only_those_are_listed_that_a_workflow_would_meet(program: Program) -> None:
     added(program)
-    for workflow, project in (("build-*", "harbour"), ("release", "*")):
-        argv = ("--workflow", workflow, "--project", project, "--integration", "ses")
-        assert program(*ATTACH, *argv).code == 0
-    assert len(attached(program, "list")) == 2
+    for more in (("build-*", "--project", "harbour"), ("release", "--project", "*"), ("sign",)):
+        assert program(*ATTACH, "--integration", "ses", "--workflow", *more).code == 0
+    assert len(attached(program, "list")) == 3
     assert len(attached(program, "list", "--workflow", "build-1")) == 1
-    assert len(attached(program, "list", "--project", "quay")) == 1
+    # Where no project is given, any will do.
+    assert len(attached(program, "list", "--project", "quay")) == 2
     ended = program("integration", "attached", "list", "--workflow", "x")
     assert ended.stdout == f"There are no such attachments in {FILE}.\n"
     ended = program("integration", "attached", "list", "--config", "none.yml")
@@ -573,19 +573,25 @@ def test_only_those_are_listed_that_a_workflow_would_meet(program: Program) -> N
 @pytest.mark.parametrize("word", ["delete", "detach"])
 def test_an_attachment_is_deleted_by_its_id(program: Program, word: str) -> None:
     added(program)
-    for workflow in ("build", "release"):
-        assert program(*ATTACH, "--workflow", workflow, "--integration", "ses").code == 0
-    first, second = attached(program, "list")
+    # Only the new one is printed.
+    first, second, third = (
+        item
+        for workflow in ("build", "release", "sign")
+        for item in attached(program, "add", "--workflow", workflow, "--integration", "ses")
+    )
+    assert attached(program, "list") == [first, second, third]
     ended = program("integration", "attached", word, "--id", str(first["id"]))
     assert (ended.code, ended.stdout, ended.stderr) == (0, "", "integration detached!\n")
-    assert attached(program, "list") == [second]
+    assert attached(program, "list") == [second, third]
     command = ("integration", "attached", word, "--id")
     why = f"  id: there is no attachment '{first['id']}' in {FILE}\n"
     more = "Editing an attachment changes its id.\n"
     ended = program(*command, str(first["id"]), is_actions=False)
     assert ended.code == 2
-    assert ended.stderr.partition("\n")[2] == f"{why}    Available: {second['id']}. {more}"
-    assert program(*command, str(second["id"])).code == 0
+    available = f"{second['id']}, {third['id']}"
+    assert ended.stderr.partition("\n")[2] == f"{why}    Available: {available}. {more}"
+    for each in (third, second):
+        assert program(*command, str(each["id"])).code == 0
     ended = program(*command, str(first["id"]), is_actions=False)
     assert ended.stderr.partition("\n")[2] == f"{why}    There are none. {more}"
 
