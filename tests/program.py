@@ -160,6 +160,12 @@ class Ended:
             if command.name != "add-mask"
         ]
 
+    def annotation(self, title: str) -> str:
+        """The text of the one annotation with this title."""
+        found = commands(self.stdout) + commands(self.stderr)
+        (text,) = {each.data for each in found if each.title == f"Chainloop SMTP: {title}"}
+        return text
+
     @property
     def log(self) -> str:
         """Both streams as a reader of the log sees them: a runner shows no mask command."""

@@ -218,13 +218,14 @@ def test_a_dry_run_does_all_but_connect(program: Program, tmp_path: Path) -> Non
         ".txt",
     ]
     assert f"Dry run: nothing was sent. The mail: {outputs['eml']}" in ended.stdout
-    assert "Dry run: no mail was sent." in ended.summary
+    assert ended.summary.endswith("\n_Dry run: no mail was sent._\n\n")
 
 
 def test_a_mail_in_clear_is_warned_of(program: Program) -> None:
     ended = program("send", inputs=INPUTS | {"attestation": PUSHED, "tls": "none"})
     assert ended.code == 0
     assert ended.annotations == [("warning", "no TLS")]
+    assert ended.annotation("no TLS") == "The mail is sent without encryption, because tls is none."
 
 
 # --- evidence, and the lack of it --------------------------------------------------------------
@@ -316,6 +317,11 @@ def test_an_empty_attestation_of_a_good_job_is_mailed_with_a_warning(
     assert ended.code == 0
     assert ended.outputs["outcome"] == "not-attested"
     assert ended.annotations == [("warning", "the attestation is empty")]
+    assert ended.annotation("the attestation is empty") == (
+        "The Chainloop command printed nothing, so the mail cannot say whether the run was "
+        "attested; see the log of the step that ran it. Put `chainloop attestation push -o json > "
+        "attestation.json` on a line of its own: in a pipe or $(…), bash hides its exit code."
+    )
 
 
 @pytest.mark.parametrize(
@@ -336,7 +342,13 @@ def test_without_any_evidence_the_mail_says_that_none_was_given(
     assert ended.code == 0
     assert ended.outputs["outcome"] == "not-attested"
     assert ended.annotations == [("warning", "no evidence is given")]
-    assert ("needs too: without it, a failed job" in ended.log) is ("needs" not in given)
+    blind = "" if "needs" in given else " Set needs too: without it, a failed job goes unnoticed."
+    assert ended.annotation("no evidence is given") == (
+        "attestation and workflow-run-id are both empty, so the mail cannot say whether the run "
+        "was attested. Install the chainloop command and give this step CHAINLOOP_TOKEN: it then "
+        "finds the attestations of this CI run by itself. Or set attestation to the file with the "
+        f"output of the push.{blind}"
+    )
     (mail,) = post.mails
     assert mail.subject == "[harbour] Not attested: the run (no evidence given)"
     for part in (mail.text, mail.html, mail.summary):
@@ -363,7 +375,12 @@ REPOSITORY = {"GITHUB_REPOSITORY": "lakeside/harbour"}
 
 
 def test_nothing_given_and_no_configuration_file_is_told(program: Program) -> None:
-    told = "  config: is empty, and there is neither .github/chainloop-smtp.yml nor chainloop-smtp"
+    told = (
+        "  config: is empty, and there is neither .github/chainloop-smtp.yml nor "
+        "chainloop-smtp.yml\n"
+        "    A configuration file can give host and to. In a workflow, check it out first: "
+        "actions/checkout.\n"
+    )
     for command in ("send", "check"):
         assert told in program(command, inputs={"port": "587"}, post=never).stderr
     assert "config:" not in program("send", inputs={"host": "a.example"}, post=never).stderr

@@ -306,6 +306,8 @@ def test_a_dry_run_prints_why_each_attachment_applies_or_does_not(program: Progr
         ["chainloop-smtp.yml:16", "elsewhere", "other@example.com", "would be sent"],
     ]
     assert ended.outputs["skipped"] == "dry run"
+    folder = Path(ended.outputs["receipt"]).parent
+    assert f"Dry run: nothing was sent. The mails: {folder}" in ended.stdout.splitlines()
     assert len(list(ended.folder.rglob("*.eml"))) == 2
     assert len(list(ended.folder.rglob("summary.md"))) == 1
     assert {each["recipients"][0]["state"] for each in receipt(ended)} == {"untried"}
@@ -684,7 +686,12 @@ def test_where_the_attestation_says_another_name_that_one_counts(program: Progra
     assert mail.recipients == ("legal@example.com",)
     assert "build-api" not in mail.text
     assert ended.annotations == [("notice", "another project"), ("notice", "another workflow")]
-    assert "workflow is build-api, but the attestation says ship, which is" in ended.stdout
+    for kind, given, attested in (
+        ("project", "quay", "harbour"),
+        ("workflow", "build-api", "ship"),
+    ):
+        told = f"{kind} is {given}, but the attestation says {attested}, which is used."
+        assert ended.annotation(f"another {kind}") == told
     same = ("--workflow", "ship", "--project", "harbour")
     plain, named = (sent(program, NAMED, *more, post=post) for more in ((), same))
     assert plain.annotations == named.annotations == []
@@ -983,6 +990,8 @@ def test_mails_in_clear_are_warned_of_once(program: Program) -> None:
     text = many(3).replace("name: security,", "name: security, tls: none, auth: none,")
     ended = sent(program, text, post=Post())
     assert ended.annotations == [("warning", "no TLS")]
+    told = "Mails to smtp.example.com are sent without encryption: tls is none."
+    assert ended.annotation("no TLS") == told
 
 
 def test_a_receipt_that_cannot_be_written_is_a_warning(program: Program) -> None:

@@ -253,6 +253,12 @@ def test_a_password_at_microsoft_365_gets_a_notice(
     assert ended.code == 0
     assert (("notice", "Microsoft 365 requires OAuth") in ended.annotations) == is_told
     assert ("oauth2-provider: microsoft" in ended.log) == is_told
+    if is_told:
+        assert ended.annotation("Microsoft 365 requires OAuth") == (
+            "From the end of December 2026, Microsoft 365 refuses passwords for SMTP unless an "
+            "administrator allows them again. Set oauth2-provider: microsoft, with oauth2-tenant, "
+            "oauth2-client-id and oauth2-federated: true; see docs/providers.md for the setup."
+        )
     assert PASSWORD not in ended.log
 
 

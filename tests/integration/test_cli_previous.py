@@ -146,7 +146,8 @@ def test_without_an_attestation_there_is_nothing_to_compare(program: Program, fo
     post = Post()
     ended = run(program, folder, post, attestation="")
 
-    assert ("warning", "nothing is compared") in ended.annotations
+    why = "previous-attestation: there is no evidence of this run."
+    assert ended.annotation("nothing is compared") == why
     assert "since" not in text(post)
 
 
