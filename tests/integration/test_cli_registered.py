@@ -543,16 +543,28 @@ def test_a_workflow_that_is_attached_by_its_id_is_printed_with_it(program: Progr
 
 def test_attachments_are_listed_with_both_configurations_in_one(program: Program) -> None:
     added(program)
-    argv = (*ATTACH, "--workflow", "build-*", "--integration", "ses")
-    opts = ("to=team@example.com", "branch=main", "filter=environment=prod,team=security")
+    globs = ("--workflow", "build-*, ship", "--project", "harbour, quay-*")
+    argv = (*ATTACH, *globs, "--integration", "ses")
+    opts = (
+        *("to=team@example.com", "branch=main", "tag=v*", "event=push,schedule"),
+        *("outcome=blocked,failed", "policy=sbom-*", "findings=vulnerability"),
+        "filter=environment=prod,team=security",
+    )
     ended = program(*argv, *(word for opt in opts for word in ("--opt", opt)))
     table = rows(ended.stdout)
     assert table[0] == ["ID", "KIND", "CONFIG", "WORKFLOW", "ATTACHED AT"]
-    assert table[1][1:4] == ["smtp", "integration: ses", "*/build-*"]
+    assert table[1][1:4] == ["smtp", "integration: ses", "harbour, quay-*/build-*, ship"]
     config = [row[2] for row in table]
-    assert {"to: team@example.com", "branch: main", "filter: environment=prod, team=security"} <= {
-        *config
-    }
+    assert "to: team@example.com" in config
+    assert config[-7:] == [
+        "branch: main",
+        "tag: v*",
+        "event: push, schedule",
+        "outcome: blocked, failed",
+        "policy: sbom-*",
+        "findings: vulnerability",
+        "filter: environment=prod, team=security",
+    ]
     assert program("integration", "attached", "ls").stdout == ended.stdout
 
 
