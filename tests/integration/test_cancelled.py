@@ -136,7 +136,7 @@ def test_a_step_that_is_cancelled_before_its_mail_has_outputs_too(
             "--workflow-run-id=0190f3c2-6a1b-7c3d-8e4f-5a6b7c8d9e0f",
         )
     assert code == 130
-    assert "Interrupted." in log
+    assert "Interrupted. If the mail was being sent, it may have been delivered.\n" in log
     assert (outputs["sent"], outputs["receipt"]) == ("false", "")
     assert server.sessions == []
     assert time.monotonic() - started < PATIENCE

@@ -128,7 +128,10 @@ def test_a_bug_is_1_with_a_traceback_and_without_the_password(program: Program) 
     assert ended.code == 1
     assert "Traceback (most recent call last)" in ended.stderr
     assert "RuntimeError: what is ***?" in ended.stderr
-    assert "This is a bug in Chainloop SMTP. Please report it" in ended.stderr
+    assert ended.stderr.endswith(
+        "\nThis is a bug in Chainloop SMTP. Please report it with the lines above.\n"
+    )
+    assert "::error::A bug in Chainloop SMTP: the log says where.\n" in ended.stdout
     assert [kind for kind, _ in ended.annotations] == ["error"]
     # As far as the story got.
     assert Path(ended.outputs["eml"]).exists()
@@ -178,6 +181,9 @@ def test_a_forks_pull_request_without_secrets_is_skipped(
     assert ended.code == 0
     assert ended.outputs == NOTHING | {"skipped": "no secrets in a pull request from a fork"}
     assert ended.annotations == [("notice", "skipped")]
+    assert ended.annotation("skipped") == (
+        "A fork's pull request and Dependabot get no secrets; no mail is sent."
+    )
     assert ended.stderr == ""
 
 

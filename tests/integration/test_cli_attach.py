@@ -147,6 +147,7 @@ def test_the_mail_about_a_failed_job_does_not_wait_for_its_files(
         "notice",
         "warning",
     ]
+    assert "::There is no attestation to attach.\n" in ended.stdout
     (mail,) = post.mails
     assert parsed(mail.content).get_content_type() == "multipart/alternative"
 

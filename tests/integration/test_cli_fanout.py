@@ -994,6 +994,14 @@ def test_mails_in_clear_are_warned_of_once(program: Program) -> None:
     assert ended.annotation("no TLS") == told
 
 
+def test_a_password_at_microsoft_365_in_a_file_gets_a_notice_for_each_server(
+    program: Program,
+) -> None:
+    text = many(3).replace("host: smtp.example.com", "host: smtp.office365.com")
+    ended = sent(program, text, post=Post())
+    assert ended.annotations == [("notice", "Microsoft 365 requires OAuth")]
+
+
 def test_a_receipt_that_cannot_be_written_is_a_warning(program: Program) -> None:
     Path("chainloop-smtp/receipt.json").mkdir(parents=True)
     ended = sent(program, post=Post())

@@ -207,7 +207,8 @@ def test_a_dry_registration_sends_nothing(program: Program, more: Sequence[str])
     ended = program(*ADD, *opts(INPUTS), "--dry-run", *more, post=never)
     assert ended.code == 0
     (eml,) = ended.folder.rglob("*.eml")
-    assert f"The mail: {eml}" in (ended.stderr if more else ended.stdout)
+    told = f"Dry run: nothing was sent or stored. The mail: {eml}"
+    assert told in (ended.stderr if more else ended.stdout).splitlines()
     if more:
         assert json.loads(ended.stdout)["name"] == "smtp.example.com"
 

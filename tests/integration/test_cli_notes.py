@@ -53,6 +53,17 @@ def test_reports_that_the_server_does_not_offer_are_told_to_fail_to_come(program
     assert attempt["problem"] is None
 
 
+def test_a_mail_alone_goes_over_one_connection_in_however_many_parts(program: Program) -> None:
+    everyone = ", ".join(f"a{number}@example.test" for number in range(101))
+    with Sink() as server:
+        ended = program(
+            "send", inputs=inputs(server, to=everyone, max_recipients="1"), post=send_one
+        )
+    assert ended.code == 0, ended.stderr
+    assert len(server.taken) == 101
+    assert len(server.sessions) == 1
+
+
 def test_reports_that_the_server_offers_are_asked_for_and_nothing_is_said(program: Program) -> None:
     with Sink(extensions=(*FULL, "DSN")) as server:
         ended = program("send", inputs=inputs(server, dsn="success,delay"), post=send_one)

@@ -395,7 +395,10 @@ def test_a_proxys_password_is_stored_by_its_variable_too(program: Program) -> No
     ended = program(*ADD, "--name", "ses", *OPTS, "--proxy", proxy)
     assert ended.code == 0
     assert "proxy: {env: CHAINLOOP_SMTP_PROXY_SES}" in FILE.read_text("utf-8")
-    assert "Its proxy is not stored: give it to `send` in the variable" in ended.stdout
+    assert (
+        "Its proxy is not stored: give it to `send` in the variable CHAINLOOP_SMTP_PROXY_SES. In a "
+        "workflow: env: CHAINLOOP_SMTP_PROXY_SES: ${{ secrets.CHAINLOOP_SMTP_PROXY_SES }}\n"
+    ) in ended.stdout
     assert "proxy: ${CHAINLOOP_SMTP_PROXY_SES}" in program(*LIST).stdout
     assert b"hunter2" not in ended.everything()
     open_one = "http://proxy.example.com:8080"

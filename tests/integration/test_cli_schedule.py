@@ -225,6 +225,7 @@ def test_a_failed_delivery_is_tried_again_for_those_alone_who_did_not_get_it(
         ("workflow-2", "b@example.com"): 1,
         ("workflow-2", "c@example.com"): 1,
     }
+    assert "): not sent: already sent, according to the state file\n" in ended.stdout
     assert scheduled(never, TWO).code == 0
 
 

@@ -229,9 +229,7 @@ class Server:
             for delivery in self._run.deliver(
                 batch, registration, transport, notify=self._run.console.say, early=early
             ):
-                is_alive |= any(result.reply for result in delivery.results) or bool(
-                    delivery.accepted
-                )
+                is_alive |= any(result.reply for result in delivery.results)
                 self._stop.is_set |= delivery.is_interrupted
                 self._record(delivery)
                 yield from self._drained()
