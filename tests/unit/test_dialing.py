@@ -8,6 +8,7 @@ import pytest
 
 from chainloop_smtp.delivery.dialing import (
     Activity,
+    Deadline,
     Rotation,
     UnreachableError,
     network_error,
@@ -197,6 +198,8 @@ def test_an_error_without_a_number_is_told_as_it_is() -> None:
         ("runner", "[192.0.2.7]"),
         ("", "[192.0.2.7]"),
         ("10.0.0.1", "[192.0.2.7]"),
+        ("runner.7", "[192.0.2.7]"),
+        ("runner.7.com", "runner.7.com"),
         ("host.docker.internal", "[192.0.2.7]"),
         ("build.corp", "[192.0.2.7]"),
         ("runner.example.com.", "[192.0.2.7]"),
@@ -258,3 +261,28 @@ def test_the_latest_failure_comes_last() -> None:
     # The next look-up finds another one.
     assert rotation.ordered("ad") == ["d", "a"]
     assert (rotation.has_untried, rotation.is_hopeful) == (True, True)
+
+
+def test_a_step_takes_its_timeout_at_most_and_no_more_than_is_left() -> None:
+    now = [100.0]
+    deadline = Deadline(20, 8, WHERE, lambda: now[0])
+    assert (deadline.step(), deadline.left, deadline.spent) == (8, 20, 0)
+    assert deadline.step(deadline.after(3)) == 3
+    now[0] += 15
+    assert (deadline.step(), deadline.left, deadline.spent) == (5, 5, 15)
+    assert deadline.step(deadline.after(6)) == 5
+    deadline.shorten(9)
+    assert deadline.left == 5
+    deadline.shorten(2)
+    assert deadline.left == 2
+    now[0] += 2
+    with pytest.raises(DeliveryError) as caught:
+        deadline.step()
+    assert caught.value.is_temporary
+    assert caught.value.problems == (
+        Problem(
+            WHERE,
+            "the deadline of 20 seconds has passed",
+            "The server is slow or silent; if it is known to be slow, raise deadline.",
+        ),
+    )

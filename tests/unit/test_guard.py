@@ -494,3 +494,23 @@ def test_every_secret_given_is_known_used_or_not() -> None:
         ("proxy", "pass word"),
     }
     assert "password-value" not in repr(parsed)
+
+
+@pytest.mark.parametrize(
+    ("secret", "written"),
+    [
+        ("a&b<c>d12", "a&amp;b&lt;c&gt;d12"),
+        ('it\'s"7"x', "it&apos;s&quot;7&quot;x"),
+        ("two words", "two&nbsp;words"),
+        ("ab\u00e9\u20ac1", "ab&eacute;&euro;1"),
+    ],
+)
+def test_a_secret_is_found_in_entities_by_name(secret: str, written: str) -> None:
+    with pytest.raises(MessageError):
+        guarded(a_mail(html=f"<p>{written}</p>"), ("password", secret))
+
+
+def test_a_secret_of_eight_bytes_is_found_across_a_line_and_a_shorter_one_is_not() -> None:
+    with pytest.raises(MessageError):
+        guarded(a_mail(text="abcd\n efgh\n"), ("password", "abcdefgh"))
+    guarded(a_mail(text="abcd\n efg\n"), ("password", "abcdefg"))
