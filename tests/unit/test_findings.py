@@ -56,6 +56,8 @@ OPENSSL = Finding(
         ("\\*a*", ["\\*a*"]),
         ("*a", ["*a"]),
         ("*ab* c*", ["ab c*"]),
+        (")*(b)*", [")(b)"]),
+        ("*a _b_ c* _d_", ["a _b_ c d"]),
     ],
 )
 def test_the_marks_go_and_the_words_stay(text: str, plain: list[str]) -> None:
@@ -98,6 +100,12 @@ def test_a_finding_that_adds_nothing_to_the_message_is_left_out() -> None:
     message = "ledgerd 1.8.2 is AGPL-3.0-only, which is not on the list"
 
     assert lines(Violation(message=message, finding=finding)) == (message,)
+
+
+def test_a_message_with_the_bare_score_says_it_too() -> None:
+    message = "openssl 3.0.14-r0: CVE-2026-21441 is critical (9.8), 3.0.16-r0 has a patch"
+
+    assert lines(Violation(message=message, finding=OPENSSL)) == (message,)
 
 
 def test_where_both_say_something_both_are_said() -> None:

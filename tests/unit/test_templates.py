@@ -116,6 +116,12 @@ def test_a_subject_is_one_line_over_the_same_facts() -> None:
     assert mailed(own(subject_txt=source)).subject == mail.subject
 
 
+def test_blanks_at_an_end_go_but_for_the_breaks_of_markdown_and_the_signature() -> None:
+    source = "\n \n\na \n\n \n\nb  \n\n-- \nc\n\n"
+
+    assert text_of(source) == "a\n\nb  \n\n-- \nc"
+
+
 def test_a_subject_may_add_to_ours() -> None:
     ours = mailed(own()).subject
 
