@@ -46,6 +46,20 @@ def test_the_worst_finding_stands_first() -> None:
     ) == ["critical", "higher", "high", "medium", "none", "odd", "plain", "low", "note"]
 
 
+def test_the_words_of_every_scanner_have_their_place() -> None:
+    words = ["note", "none", "negligible", "informational", "info", "low", "", "odd"]
+    words += ("warning", "moderate", "medium", "error", "high", "critical")
+
+    assert found(*(finding(each or "unsaid", each) for each in words)) == [
+        "critical",
+        *("error", "high"),
+        *("warning", "moderate", "medium"),
+        *("unsaid", "odd"),
+        "low",
+        *("note", "none", "negligible", "informational", "info"),
+    ]
+
+
 def test_gates_stand_first_then_the_policy_with_the_worst_finding() -> None:
     policies = Policies(
         evaluations=(
@@ -164,6 +178,17 @@ ALL = tuple(each.name for each in MATERIALS if each.is_set)
 )
 def test_materials_are_named_briefly(names: tuple[str, ...], limit: int | None, text: str) -> None:
     assert Names(MATERIALS).listed(names, limit) == text
+
+
+def test_three_names_are_read_at_a_glance_however_many_materials_they_stand_for() -> None:
+    names = ("cli", "cli-amd64", "cli-arm64", "x", "y")
+    materials = tuple(Material(name=each, type="ARTIFACT") for each in names)
+
+    assert Names(materials).listed(names) == "cli (also -amd64, -arm64), x, y"
+
+
+def test_types_of_which_there_are_few_hide_no_others() -> None:
+    assert Names(MATERIALS[::-1]).listed((*ALL[:8], "log")) == "every SBOM, log"
 
 
 def test_a_material_that_is_not_there_is_none_of_its_type() -> None:

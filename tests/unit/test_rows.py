@@ -427,3 +427,7 @@ def test_the_footer_says_who_sent_the_mail(job: Job, who: str) -> None:
 )
 def test_a_long_key_makes_a_table_wide(keys: tuple[str, ...], is_wide: bool) -> None:
     assert Section("x", tuple(Fact(key, "") for key in keys)).is_wide is is_wide
+
+
+def test_without_a_commit_nothing_is_said_of_its_branch() -> None:
+    assert rows.commit(facts_of(None, Job(ref="refs/heads/main", actor="ada"))) == ()
