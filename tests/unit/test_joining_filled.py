@@ -139,13 +139,18 @@ def test_of_two_words_the_first_counts() -> None:
     assert attestation.join(other, ONE).annotations[0].value == "9"
 
 
-@pytest.mark.parametrize("what", ["run", "digest"])
+@pytest.mark.parametrize("what", ["run id", "digest", "workflow"])
 def test_a_long_name_in_a_contradiction_is_cut(what: str) -> None:
     long, short = "a" * 81, "b" * 80
 
     def made(name: str, text: str) -> Attestation:
         bare = Attestation(shape=name, is_recorded=True)
-        return replace(bare, run=Run(id=text)) if what == "run" else replace(bare, digest=text)
+        match what:
+            case "run id":
+                return replace(bare, run=Run(id=text))
+            case "digest":
+                return replace(bare, digest=text)
+        return replace(bare, workflow=Workflow(name=text))
 
     for one, other in ((long, short), (short, long)):
         before, after = (
@@ -155,8 +160,23 @@ def test_a_long_name_in_a_contradiction_is_cut(what: str) -> None:
             lambda one=one, other=other: attestation.join(made("x", one), made("y", other)),  # type: ignore[misc]
             AttestationError,
         )
-        assert where == ("run id" if what == "run" else "digest")
+        assert where == what
         assert why == f"`x` says {before}, `y` says {after}: these are not the same run"
+
+
+def test_a_long_id_in_a_document_of_two_runs_is_cut() -> None:
+    for outer, inner in (("a" * 81, "b" * 80), ("a" * 80, "b" * 81)):
+        described = builders.cli_describe(builders.statement(run_id=inner))
+        described["workflowRun"]["id"] = outer
+        cut = [f"{each[:80]!r}{'...' if len(each) > 80 else ''}" for each in (outer, inner)]
+
+        with pytest.raises(AttestationError) as caught:
+            attestation.parse(json.dumps(described).encode())
+
+        assert str(caught.value) == (
+            f"$.workflowRun.id: is {cut[0]}, but the attestation in this document is of run "
+            f"{cut[1]}\n  The document mixes two runs. Print it again."
+        )
 
 
 def test_twins_are_joined_in_their_order_where_nothing_tells_them_apart() -> None:
@@ -239,6 +259,7 @@ def test_what_was_never_recorded_need_not_be_retrieved() -> None:
     lost = Attestation(shape="x", is_recorded=True, is_retrieved=False)
 
     assert attestation.join(status, status).is_retrieved
+    assert attestation.join(status, status).run.state is None
     assert not attestation.join(status, lost).is_retrieved
     assert attestation.join(ONE, lost).is_retrieved
 
