@@ -312,11 +312,15 @@ def test_something_else_than_stored_evaluations_is_refused(bundle: bytes, said: 
             "policy 'a' on the attestation has 0 active violations, they say so and it does not",
         ),
         (
+            [*EVALUATIONS, builders.evaluation("z")],
+            "policy 'z' on the attestation has 0 active violations, they say so and it does not",
+        ),
+        (
             [*EVALUATIONS, *EVALUATIONS],
             "policy 'cve' on 'sbom' has 1 active violation, it says so and they do not",
         ),
     ],
-    ids=["passed there", "none", "more of them", "twice"],
+    ids=["passed there", "none", "more of them", "one more", "twice"],
 )
 @pytest.mark.parametrize("attested", [STATEMENT, builders.cli_push(STATEMENT)], ids=["s", "push"])
 def test_stored_evaluations_that_nothing_refers_to_have_to_be_those_at_hand(

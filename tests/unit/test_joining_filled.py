@@ -139,6 +139,14 @@ def test_of_two_words_the_first_counts() -> None:
     assert attestation.join(other, ONE).annotations[0].value == "9"
 
 
+def test_of_two_lists_of_evaluations_that_hold_as_much_the_first_counts() -> None:
+    said = (replace(VIOLATED, violations=(Violation(message="yes"),)),)
+    other = replace(ONE, policies=replace(ONE.policies, evaluations=said))
+
+    assert attestation.join(ONE, other).policies.evaluations == (VIOLATED,)
+    assert attestation.join(other, ONE).policies.evaluations == said
+
+
 @pytest.mark.parametrize("what", ["run id", "digest", "workflow"])
 def test_a_long_name_in_a_contradiction_is_cut(what: str) -> None:
     long, short = "a" * 81, "b" * 80
