@@ -972,3 +972,13 @@ def test_what_a_signature_does_not_cover_is_said(unsigned: tuple[str, ...], doub
 
     assert said.doubt == doubt
     assert said.tone is (wording.Tone.WARN if doubt else wording.Tone.OK)
+
+
+def test_of_a_failed_run_whose_attestation_could_not_be_fetched_just_that_is_said() -> None:
+    attestation = Attestation(shape="a test", is_recorded=True, is_retrieved=False)
+    verdict = Verdict(outcome=Outcome.FAILED, reason="job attest failed", where="at step Push")
+
+    assert wording.word(facts_of(attestation, Job(), verdict)).lead == (
+        "Job attest failed at step Push. The attestation was recorded, but it could not be "
+        "retrieved just now."
+    )
