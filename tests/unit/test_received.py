@@ -442,7 +442,10 @@ def test_as_much_of_a_mail_as_may_be_is_read(octets: bytes) -> None:
     assert received.read(octets).subject == ""
 
 
-@pytest.mark.parametrize("charset", ["punycode", "undefined", "raw-unicode-escape", "utf-7", "x"])
+@pytest.mark.parametrize(
+    "charset",
+    ["punycode", "undefined", "raw-unicode-escape", "unicode-escape", "idna", "utf-7", "x"],
+)
 def test_a_text_in_a_charset_that_is_none_of_a_mail_is_read_as_utf_8(charset: str) -> None:
     content = f"X: y\nContent-Type: text/plain; charset={charset}\n\né \\u00e9 a-\n".encode()
     mail = received.read(content)
@@ -744,6 +747,42 @@ def test_a_text_is_the_one_of_the_evidence_or_the_first_difference_is_named(
     found = compared(of_text(*lines))
     assert found["text"] == (result, detail)
     assert found["HTML"] == ("unknown", "the mail has none")
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome", "result"),
+    [
+        ("Blocked", Outcome.VIOLATIONS, "wrong"),
+        ("Blocked", Outcome.BLOCKED, "unknown"),
+        ("Approved by exception", Outcome.BYPASSED, "unknown"),
+        ("Timed out", Outcome.PASSED, "wrong"),
+        ("Cancelled", Outcome.CANCELLED, "unknown"),
+        ("Successful", Outcome.ATTESTED, "unknown"),
+        ("Successful", Outcome.VIOLATIONS, "wrong"),
+        ("Not attested", Outcome.FAILED, "wrong"),
+    ],
+)
+def test_another_outcome_than_the_evidences_is_wrong(
+    word: str, outcome: Outcome, result: str
+) -> None:
+    found = compared(ReceivedMessage(subject=word), Policies(), outcome)
+    detail = f"{word!r}, and not 'S'"
+    assert found["subject"] == (
+        result,
+        f"{detail}: {word.lower()!r} is not what the evidence says"
+        if result == "wrong"
+        else f"{detail}, which may be a custom template",
+    )
+
+
+def test_less_than_half_of_the_lines_cannot_be_compared() -> None:
+    expected = Expected(subject="", text="a\nb\nc", html="", bare_text="a\nb\nc", bare_html="")
+    for lines, detail in (
+        (("a", "x"), "cannot be compared; the text begins: 'a'"),
+        (("a", "b", "x"), "does not show 'c', which the evidence says"),
+    ):
+        found = received.compare(of_text(*lines), expected, frozenset(), Policies())
+        assert {each.name: each.detail for each in found}["text"].endswith(detail)
 
 
 def test_a_line_of_the_job_may_be_missing_and_in_any_place() -> None:
