@@ -493,7 +493,9 @@ def test_every_text_and_page_of_a_mail_is_read_and_those_after_the_first_are_oth
 def test_a_field_that_a_mail_may_have_once_is_a_fault_if_it_comes_again(name: str) -> None:
     field = f"{name}: text/plain\n".encode()
     assert received.read(field + b"X: y\n\nz\n").faults == ()
-    assert received.read(field * 3 + b"X: y\n\nz\n").faults == (f"has 3 fields {name}",)
+    for number in (2, 3):
+        again = received.read(field * number + b"X: y\n\nz\n")
+        assert again.faults == (f"has {number} fields {name}",)
 
 
 PLAIN, HTML, OTHER = "Content-Type: text/plain", "Content-Type: text/html", "Content-Type: a/b"
@@ -557,7 +559,7 @@ def test_a_mail_inside_of_another_is_not_part_of_it() -> None:
     inner.add_attachment("a file", filename="a.txt")
     outer["Subject"] = "Outside"
     outer.set_content("outer\n")
-    outer.add_attachment(inner)
+    outer.add_attachment(inner, filename="inside.eml")
     mail = received.read(outer.as_bytes())
     assert (mail.subject, mail.text, mail.files) == ("Outside", "outer\n", ())
     assert mail.others == (("another mail", "Inside\ninner\n"),)
