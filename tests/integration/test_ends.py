@@ -246,7 +246,7 @@ def test_a_refused_rset_casts_doubt_on_what_was_accepted_before_it(
             key=lambda each: each.mail.message_id,
         )
     assert state(first) is RecipientStatus.UNKNOWN
-    assert "out of sync" in first.transactions[-1].why
+    assert first.transactions[-1].why == "the server's replies are out of sync: 550 5.5.1 no"
     assert server.times(b"Subject: mail 0.\r\n") == 1
     for each in others:
         times = server.times(each.mail.content[:18])
@@ -255,6 +255,14 @@ def test_a_refused_rset_casts_doubt_on_what_was_accepted_before_it(
             1,
             RecipientStatus.ACCEPTED,
         )
+
+
+def test_a_second_reply_to_quit_casts_doubt_on_what_was_accepted_before_it() -> None:
+    fault = Fault(answers=[(b"QUIT", b"250 2.0.0 ok\r\n221 2.0.0 bye\r\n")])
+    with Sink(always=fault) as server:
+        delivery = submit(server, timeout=2, attempts=1)
+    assert state(delivery) is RecipientStatus.UNKNOWN
+    assert delivery.transactions[-1].why == "the server's replies are out of sync"
 
 
 def test_a_refused_sender_is_known_even_if_nothing_follows() -> None:
