@@ -157,7 +157,14 @@ def test_every_step_is_shown_and_nothing_is_sent(
     assert mailboxes.logins == [("PLAIN", "jane")]
     assert mailboxes.mails == []
     assert PASSWORD not in ended.log
-    assert "| ✓ ok | AUTH | PLAIN as jane |" in ended.summary
+    sentence = f"A mail through {server} would go to 3 recipients. Nothing was sent."
+    assert ended.summary.startswith(
+        f"### Check\n\n{sentence}\n\n"
+        "| | step | what was found |\n"
+        "| --- | --- | --- |\n"
+        "| ✓ ok | DNS | 127.0.0.1 is 127.0.0.1 |\n"
+    )
+    assert "| ✓ ok | AUTH | PLAIN as jane |\n" in ended.summary
 
 
 def test_what_is_said_is_what_a_delivery_says_up_to_the_content(program: Program) -> None:
