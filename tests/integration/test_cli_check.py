@@ -127,7 +127,7 @@ def test_every_step_is_shown_and_nothing_is_sent(
         mailboxes.port, tls, cc="Audit <audit@example.com>", bcc="hidden@example.com"
     )
     ended = program("check", inputs=given, post=never)
-    assert ended.code == 0
+    assert (ended.code, ended.annotations) == (0, [])
     assert states(ended) == (
         "DNS ok, TCP ok, greeting ok, TLS ok, EHLO ok, AUTH ok, MAIL ok, "
         "RCPT ok, RCPT ok, RCPT ok, RSET ok, QUIT ok"
@@ -792,8 +792,11 @@ def test_each_registration_of_the_configuration_file_is_checked_once(
         "audit@example.com",
         "release@example.com",
     ]
-    assert "### Check of security" in ended.summary
-    assert "### Check of release" in ended.summary
+    # A registration's name stands alone above its steps.
+    named = [line for line in ended.stdout.splitlines() if line in ("security", "release")]
+    assert named == ["security", "release"]
+    assert "### Check of security\n" in ended.summary
+    assert "### Check of release\n" in ended.summary
     assert PASSWORD not in ended.log
 
 
@@ -831,7 +834,8 @@ def test_a_registration_that_nothing_is_attached_to_is_checked_too(
         ("unnamed", False, True),
     ]
     assert ended.annotations == [("warning", "nothing is attached")]
-    assert "There are no attachments in mails.yml, so nothing is sent." in ended.stderr
+    told = "There are no attachments in mails.yml, so nothing is sent."
+    assert ended.annotation("nothing is attached") == told
 
 
 def test_who_is_in_bcc_is_told_in_json_alone(program: Program, tls: Certificates) -> None:
@@ -861,12 +865,33 @@ def test_who_is_in_bcc_is_told_in_json_alone(program: Program, tls: Certificates
     ]
     assert "  bcc recipient 1: the server refuses this recipient: 550 5.1.1\n" in ended.stderr
     assert "| ✗ failed | RCPT | bcc recipient 1: 550 5.1.1 |" in ended.summary
-    steps = json.loads(as_json.stdout)["checks"][0]["steps"]
+    refusal = "\n- bcc recipient 1: the server refuses this recipient: 550 5.1.1\n"
+    assert refusal in ended.summary
+    document = json.loads(as_json.stdout)
+    assert document["skipped"] is None
+    steps = document["checks"][0]["steps"]
     assert [each["address"] for each in steps if each["name"] == "RCPT"] == [
         "security@example.com",
         "hidden@example.com",
         "Later@example.com",
     ]
+
+
+def test_a_registration_without_attachment_beside_one_that_has_some_is_checked_too(
+    program: Program, tmp_path: Path
+) -> None:
+    with Scripted(rehearsed()) as named, Scripted(rehearsed()) as other:
+        relay = "host: 127.0.0.1, auth: none, tls: none, from: reports@example.com"
+        (tmp_path / "mails.yml").write_text(
+            "registrations:\n"
+            f"- {{name: named, {relay}, port: {named.port}, to: security@example.com}}\n"
+            f"- {{name: other, {relay}, port: {other.port}, to: security@example.com}}\n"
+            "attachments: [{registration: named}]\n"
+        )
+        ended = program("check", inputs={"config": "mails.yml"})
+    assert (ended.code, ended.annotations) == (0, [])
+    assert "other (nothing is attached to it, so nothing is sent)" in ended.stdout.splitlines()
+    assert "Nothing is attached in" not in ended.log
 
 
 def test_a_file_without_registrations_says_that_there_is_nothing_to_check(
@@ -907,6 +932,7 @@ def test_a_forks_pull_request_skips_a_file_that_needs_secrets(
     assert ended.annotations == [("notice", "skipped")]
     told = "A fork's pull request and Dependabot get no secrets; nothing is checked."
     assert ended.annotation("skipped") == told
+    assert "checks" not in ended.stdout
     # The same is an error where there could be secrets.
     assert program("check", inputs=given).code == 2
 
@@ -928,7 +954,9 @@ def test_who_is_looked_up_for_a_run_is_not_known_to_a_check(program: Program) ->
         given = inputs(server.port, **PLAIN) | {"to": "author"}
         ended = program("check", inputs=given)
     assert ended.code == 0
-    assert "would take a mail; its recipients depend on the run" in ended.stdout
+    assert (
+        "would take a mail; its recipients depend on the run. Nothing was sent.\n" in ended.stdout
+    )
 
 
 def test_the_greeting_of_many_lines_is_one(program: Program) -> None:

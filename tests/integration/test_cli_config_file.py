@@ -45,6 +45,16 @@ def test_it_is_not_read_beside_an_input_of_the_registration(
     assert "evil.test" not in ended.log
 
 
+def test_where_nothing_is_missing_that_a_file_could_say_it_is_not_mentioned(
+    program: Program,
+) -> None:
+    write(FILES[0])
+    ended = program("send", inputs=STEP | {"auth": "none", "port": "none"}, post=never)
+    assert ended.code == 2
+    assert "  port: " in ended.stderr
+    assert "config" not in ended.stderr
+
+
 def test_neither_is_it_beside_a_password_from_elsewhere(program: Program) -> None:
     write(FILES[0])
     environ = {"CHAINLOOP_SMTP_PASSWORD": PASSWORD}

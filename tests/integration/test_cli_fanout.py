@@ -1002,6 +1002,20 @@ def test_a_password_at_microsoft_365_in_a_file_gets_a_notice_for_each_server(
     assert ended.annotations == [("notice", "Microsoft 365 requires OAuth")]
 
 
+def test_an_interrupt_reaches_the_connection_of_the_only_server(
+    program: Program, interruptible: None
+) -> None:
+    del interruptible
+
+    def interrupting(*_: object, **__: object) -> Delivery:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+
+    ended = sent(program, many(2), post=interrupting)
+    assert ended.code == 130
+    assert ended.summary.count("interrupted; its mail may have been sent") == 2
+
+
 def test_a_receipt_that_cannot_be_written_is_a_warning(program: Program) -> None:
     Path("chainloop-smtp/receipt.json").mkdir(parents=True)
     ended = sent(program, post=Post())

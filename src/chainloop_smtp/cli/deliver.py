@@ -344,10 +344,9 @@ def authorised(run: Run, parsed: Options) -> Options:
 
 def advise(run: Run, parsed: Options) -> None:
     """Say what a server's operator will soon refuse."""
-    registration, transport = parsed.registration, parsed.transport
-    has_token = transport.has_token or transport.auth in _TOKEN_MECHANISMS
+    registration, auth = parsed.registration, parsed.transport.auth
     host = registration.host.lower().removesuffix(".")
-    if host in _MICROSOFT_365 and registration.password and not has_token:
+    if host in _MICROSOFT_365 and registration.password and auth not in _TOKEN_MECHANISMS:
         run.console.notice(
             "Microsoft 365 requires OAuth",
             "From the end of December 2026, Microsoft 365 refuses passwords for SMTP unless an "
