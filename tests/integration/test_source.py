@@ -328,7 +328,7 @@ def test_standard_input_has_the_same_bound(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_url_is_fetched_and_only_over_https() -> None:
     assert refusal("http://127.0.0.1:1/attestation.json?token=hunter2") == (
-        "attestation 'http://127.0.0.1/attestation.json': is not https\n"
+        "attestation 'http://127.0.0.1:1/attestation.json': is not https\n"
         "  Evidence is not read over plain http."
     )
 
@@ -450,7 +450,7 @@ def test_an_earlier_run_may_have_left_nothing_behind_a_url(site: Site) -> None:
     assert replace(evidence, network_seconds=0) == Evidence(
         previous=(b"[1]",),
         absences=(
-            "previous-attestation 'https://127.0.0.1/empty.json': is missing or empty",
-            "previous-attestation 'https://127.0.0.1/gone.json': the server answers 404",
+            f"previous-attestation '{site.base}/empty.json': is missing or empty",
+            f"previous-attestation '{site.base}/gone.json': the server answers 404",
         ),
     )

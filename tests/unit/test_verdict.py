@@ -13,6 +13,7 @@ from chainloop_smtp.model.attested import (
     Material,
     Policies,
     Run,
+    Runner,
     RunState,
     Signing,
     Strategy,
@@ -565,6 +566,8 @@ def test_that_this_job_went_well_says_nothing_of_the_gate_of_another_run() -> No
     assert judge(of("42", "lakeside/harbour"), here).reason == WENT_ON
     assert judge(of("41", "lakeside/harbour"), here).reason == "gate violated"
     assert judge(of("42", "lakeside/pier"), here).reason == "gate violated"
+    gitlab = replace(gated, runner=Runner(type="GITLAB_PIPELINE"))
+    assert judge(gitlab, here).reason == "gate violated"
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def _add_evaluations(runs: list[AttestedRun], stored: bytes | None) -> None:
     Raises:
         AttestationError: They are damaged, or belong to none.
     """
-    if stored is None:
+    if stored is None or not runs:
         return
     refusals = []
     for index, each in enumerate(runs):
@@ -107,8 +107,7 @@ def _add_evaluations(runs: list[AttestedRun], stored: bytes | None) -> None:
         own = replace(each.evidence, policy_evaluations=stored)
         runs[index] = AttestedRun(attested=attested, evidence=own)
         return
-    if refusals:
-        raise refusals[0]
+    raise refusals[0]
 
 
 def _warn_no_evidence(run: Run, parsed: Options, evidence: Evidence) -> None:

@@ -304,9 +304,9 @@ def is_of_other_ci(attestation: Attestation | None, job: Job) -> bool:
 
 
 def is_other_run(attestation: Attestation | None, job: Job) -> bool:
-    """Whether the evidence names another run of the job's CI than the one that the job is about."""
+    """Whether the evidence names another run than the one that the job is about."""
     if is_of_other_ci(attestation, job):
-        return False
+        return True
     repository, run_id = attested_run(attestation)
     if not (repository and job.repository and job.run_id):
         return False

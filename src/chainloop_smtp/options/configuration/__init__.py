@@ -227,9 +227,6 @@ class _Reader:
 
     def _secret(self, name: str, value: Node) -> None:
         what = "the proxy's password" if name == "proxy" else name
-        if isinstance(value, Scalar) and _EXPRESSION.search(value.text or ""):
-            self._expression(name, value)
-            return
         variable = f"SMTP_{name.upper().replace('-', '_')}"
         self._report(
             value,
