@@ -445,6 +445,22 @@ def test_runs_to_which_no_attachment_applies_are_done_with(
     assert state()["owed"] == {}
 
 
+def test_a_schedule_that_is_interrupted_before_its_first_mail_sends_none(
+    chainloop: Chainloop, scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chainloop.has(1)
+
+    def interrupt(*_: object, **__: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("chainloop_smtp.source.command.describe", interrupt)
+        assert scheduled(never).code == 130
+    post = Post()
+    assert scheduled(post).code == 0
+    assert names(post.mails) == ["workflow-1"]
+
+
 def test_without_any_attachment_the_runs_wait(chainloop: Chainloop, scheduled: Scheduled) -> None:
     chainloop.has(1)
     ended = scheduled(never, "  []\n")
