@@ -13,7 +13,7 @@ Group = argparse._SubParsersAction  # noqa: SLF001
 Flags = argparse._ActionsContainer  # noqa: SLF001
 
 _COLUMN = 31  # where the texts of --help begin
-# The inputs that have a line in --help: what stands for the value, and a text that fits.
+# The inputs that have a line in --help: a placeholder for the value, and a text that fits.
 _USUAL = {
     "host": ("HOST", "name or IP address of the mail server"),
     "port": ("PORT", "usually 587 (STARTTLS) or 465 (implicit TLS)"),

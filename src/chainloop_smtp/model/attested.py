@@ -19,7 +19,7 @@ class Evidence:
         documents: About the same run. Empty when no evidence is given.
         previous: Documents about an earlier run. Empty when there is nothing to compare with.
         policy_evaluations: The bundle that the attestation refers to; None when not given.
-        absences: Sentences on what is missing, which is no reason to fail.
+        absences: Sentences on what is missing and does not fail the run.
         failures: Sentences on what could not be read; the mail about a failed job goes without it.
         is_searched: Chainloop was asked for the runs of this CI run.
         network_seconds: Time spent on URLs and on the ``chainloop`` command.

@@ -100,7 +100,7 @@ def as_pem(text: str) -> str:
 def private_keys(text: str) -> tuple[str, ...]:
     """Return the secrets in a text that holds private keys; none when it holds no key.
 
-    These are the keys without their first and last lines, which are no secret; and the text itself
+    These are the keys without their first and last lines, which are not secret; and the text itself
     when it is one line, or when its key is cut off.
     """
     pem = as_pem(text)

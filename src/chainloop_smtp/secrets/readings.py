@@ -252,7 +252,7 @@ def _decoded_word(word: re.Match[bytes]) -> bytes:
     if word[1] in b"qQ":
         return a2b_qp(word[2], header=True)
     digits = word[2].rstrip(b"=").translate(_BASE64)
-    # One digit more than a whole group stands for no byte.
+    # A single digit left over encodes no byte.
     return a2b_base64(digits[: len(digits) - (len(digits) % 4 == 1)] + b"==")
 
 

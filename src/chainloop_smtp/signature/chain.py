@@ -1,7 +1,7 @@
 """A signer's certificate -> the trusted root at which its chain ends (RFC 5280 section 6).
 
 Also which keys are strong enough, and the names in a certificate as the mail writes them: ``CN=...,
-O=...`` in its own order. Whoever made a bundle chose them, so they come out printable, on one line,
+O=...`` in its own order. The author of a bundle chose them, so they come out printable, in one line
 and not too long.
 """
 

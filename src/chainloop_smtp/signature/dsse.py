@@ -99,7 +99,7 @@ def _find_signature(key: SigningKey, envelope: Envelope) -> tuple[str, bytes]:
     """Verify every signature with the one key, and return how and what the first one is.
 
     DSSE allows signatures of others, which a verifier may ignore. But Chainloop's command makes one
-    only, so whoever added another has changed the evidence.
+    only, so an added one means that the evidence was changed.
 
     Raises:
         UntrustedError: One does not verify.
