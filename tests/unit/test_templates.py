@@ -271,6 +271,40 @@ TEMPLATES = (
 )
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        '{% include "TARGET" %}',
+        '{% extends "TARGET" %}',
+        '{% import "TARGET" as pieces %}{{ pieces.row(job.name) }}',
+        '{% from "TARGET" import row with context %}{{ row(job.name) }}',
+        '{% set kept %}{% include "TARGET" %}{% endset %}{{ kept }}',
+        '{% if false %}{% include "TARGET" %}{% endif %}',
+    ],
+)
+@pytest.mark.parametrize("target", ["row.txt.j2", "row.j2", "row.html", "chainloop/mail.txt.j2"])
+def test_html_uses_only_templates_that_escape(reference: str, target: str) -> None:
+    row = "{% macro row(name) %}<td>{{ name }}{% endmacro %}{{ job.name }}"
+    files = [("mail.html.j2", reference.replace("TARGET", target))]
+    if not target.startswith("chainloop/"):
+        files.append((target, row))
+    theirs = Templates(files=tuple(TemplateFile(name=name, text=text) for name, text in files))
+
+    assert (
+        f"mail.html.j2, line 1: '{target}' does not end in .html.j2, so its values would not be "
+        "escaped\n  Rename it, or copy what you need from it."
+    ) in problems(theirs)
+
+
+def test_text_may_use_html() -> None:
+    theirs = own(
+        mail_txt='{% from "row.html.j2" import row %}{{ row("a <b>") }}',
+        row_html="{% macro row(name) %}{{ name }}{% endmacro %}",
+    )
+
+    assert mailed(theirs).text == "a &lt;b&gt;\n"
+
+
 def test_values_are_escaped_in_html_whatever_is_done_to_them() -> None:
     name = "policies.evaluations[0].name"
     for source in (

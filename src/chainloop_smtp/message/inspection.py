@@ -19,6 +19,7 @@ from chainloop_smtp.message.sandbox import (
     BUILT_IN,
     SUBJECT,
     Sandbox,
+    is_html,
     problem,
     public,
     with_nearest,
@@ -120,6 +121,11 @@ class Inspection:
             elif target not in self._known:
                 why = f"there is no template '{target}'"
                 yield problem(name, node.lineno, with_nearest(why, target, self._known))
+            elif is_html(name) and not is_html(target):
+                why = f"'{target}' does not end in .html.j2, so its values would not be escaped"
+                yield problem(
+                    name, node.lineno, f"{why}\nRename it, or copy what you need from it."
+                )
         for used in tree.find_all((nodes.Filter, nodes.Test)):
             is_filter = isinstance(used, nodes.Filter)
             table = self._environment.filters if is_filter else self._environment.tests
