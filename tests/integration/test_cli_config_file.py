@@ -74,7 +74,13 @@ def test_a_secret_that_is_not_set_names_no_strangers_server(program: Program) ->
     assert "is not read beside host, user, password\n" in ended.stderr
 
 
-@pytest.mark.parametrize("event", ["pull_request_target", "workflow_run", "issue_comment"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        *("pull_request_target", "workflow_run", "issue_comment", "issues", "discussion_comment"),
+        *("repository_dispatch", "check_suite", "deployment_status", "fork", "one_of_next_year"),
+    ],
+)
 @pytest.mark.parametrize("command", ["send", "check"])
 def test_it_is_not_read_where_strangers_code_meets_secrets(
     program: Program, command: str, event: str
@@ -90,7 +96,13 @@ def test_it_is_not_read_where_strangers_code_meets_secrets(
     ) in ended.stderr
 
 
-@pytest.mark.parametrize("event", ["push", "pull_request", "schedule", "workflow_dispatch", ""])
+@pytest.mark.parametrize(
+    "event",
+    [
+        *("push", "pull_request", "pull_request_review", "pull_request_review_comment"),
+        *("merge_group", "release", "create", "delete", "schedule", "workflow_dispatch", ""),
+    ],
+)
 def test_elsewhere_it_is_read(program: Program, event: str) -> None:
     write(FILES[0], STRANGERS.replace("user: x", "auth: none"))
     post = Post()

@@ -140,10 +140,23 @@ def not_stored(*problems: str) -> str:
     return f"{failure(*problems)}\nNothing is stored."
 
 
-def test_no_variable_can_be_called_so(program: Program) -> None:
-    ended = program(*ADD, "--name", "ses", *OPTS, "--password-env", "SES-PASSWORD", post=never)
+@pytest.mark.parametrize(
+    ("variable", "why"),
+    [
+        ("SES-PASSWORD", "'SES-PASSWORD' is not a variable name"),
+        (
+            "CHAINLOOP_TOKEN",
+            "CHAINLOOP_TOKEN is for Chainloop or the runner, not for a mail server",
+        ),
+    ],
+)
+def test_a_variable_that_the_file_could_not_name_is_refused(
+    program: Program, variable: str, why: str
+) -> None:
+    ended = program(*ADD, "--name", "ses", *OPTS, "--password-env", variable, post=never)
     assert ended.code == 2
-    assert ended.failure == not_stored("password-env: 'SES-PASSWORD' is not a variable name")
+    assert ended.failure == not_stored(f"password-env: {why}")
+    assert not FILE.exists()
 
 
 def test_a_file_of_ones_own_may_be_named(program: Program) -> None:

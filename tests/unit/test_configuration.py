@@ -177,11 +177,25 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
                 "Omit the key to match any.",
             ),
         ),
+        *(
+            (
+                f"registrations:\n- name: a\n  password: {{env: {variable}}}\n",
+                (
+                    "3:13",
+                    f"{variable} is for Chainloop or the runner, not for a mail server",
+                    "Write password: {env: NAME}, with the name of an environment variable.",
+                ),
+            )
+            for variable in (
+                *("CHAINLOOP_TOKEN", "Chainloop_Token", "GITHUB_TOKEN", "GH_TOKEN"),
+                *("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN", "RUNNER_TOKEN"),
+            )
+        ),
         (
             "registrations:\n- name: a\n  to: {env: A-B}\n",
             (
                 "3:7",
-                "to is a mapping, but not of env to a variable's name",
+                "'A-B' is not a variable name",
                 "Write to: {env: NAME}, with the name of an environment variable.",
             ),
         ),
@@ -339,7 +353,7 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
             "registrations:\n- name: a\n  to: {env: 1x}\n",
             (
                 "3:7",
-                "to is a mapping, but not of env to a variable's name",
+                "'1x' is not a variable name",
                 "Write to: {env: NAME}, with the name of an environment variable.",
             ),
         ),

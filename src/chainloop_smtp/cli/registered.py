@@ -39,8 +39,8 @@ def _add(run: Run) -> None:
     name = run.arguments.name or inputs.get("host", "").lower()
     problems += _name_problems(run.arguments.name, name, file)
     variable = run.arguments.password_env or ""
-    if variable and not configuration.is_variable(variable):
-        problems.append(Problem("password-env", f"{quoted(variable)} is not a variable name"))
+    if variable and (why := configuration.why_no_variable(variable)):
+        problems.append(Problem("password-env", why))
     parsed = run.validated(inputs, *problems)
     entry = _entry(run, name, inputs)
     # Find out that the file can take it before the mail says so.

@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 NO_SECRETS = "no secrets in a pull request from a fork"
 # Inputs beside which a configuration file is read only if it is named.
 _ALONE = ("host", "user", "password", "to")
-# Events in which a job has secrets and may have checked out a stranger's code.
-_STRANGERS = ("pull_request_target", "workflow_run", "issue_comment")
+# Events that give a job no secrets, unless all who could start it or choose its code may write to
+# the repository. Empty: not on GitHub.
+_TRUSTED_EVENTS = (
+    *("", "push", "pull_request", "pull_request_review", "pull_request_review_comment"),
+    *("merge_group", "release", "create", "delete", "schedule", "workflow_dispatch"),
+)
 
 Listed = TypeVar("Listed", RegistrationEntry, AttachmentEntry)
 
@@ -106,7 +110,7 @@ def _why_unread(run: Run, inputs: Mapping[str, str]) -> str:
     if beside := [name for name in _ALONE if inputs.get(name)]:
         return f"beside {', '.join(beside)}"
     event = run.environ.get("GITHUB_EVENT_NAME", "")
-    return f"on {event}, where the checkout may be untrusted" if event in _STRANGERS else ""
+    return "" if event in _TRUSTED_EVENTS else f"on {event}, where the checkout may be untrusted"
 
 
 def read(run: Run, inputs: Mapping[str, str], path: str) -> tuple[Route, ...]:

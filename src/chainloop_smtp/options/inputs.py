@@ -385,8 +385,8 @@ INPUTS = (
         help="Configuration file with registrations and attachments. The other inputs are defaults "
         "for every mail, except credentials, which go only to the input `host`. Empty: "
         "`.github/chainloop-smtp.yml` or `chainloop-smtp.yml` if one exists, none of `host`, "
-        "`user`, `password` and `to` is set, and the event is not `pull_request_target`, "
-        "`workflow_run` or `issue_comment`.",
+        "`user`, `password` and `to` is set, and the event is one that strangers cannot use to "
+        "reach secrets: not `pull_request_target`, `workflow_run` or `issue_comment`, for example.",
         scope=Scope.STEP,
     ),
     Input(

@@ -25,7 +25,14 @@ from chainloop_smtp.model.facts import Outcome
 from chainloop_smtp.options.configuration.document import Node, Scalar, Sequence, Table, compose
 from chainloop_smtp.options.inputs import ABOUT_THE_RUN, INPUTS, Scope
 
-__all__ = ["ATTACHMENT_KEYS", "CONDITIONS", "REGISTRATION_KEYS", "is_label", "is_variable", "parse"]
+__all__ = [
+    "ATTACHMENT_KEYS",
+    "CONDITIONS",
+    "REGISTRATION_KEYS",
+    "is_label",
+    "parse",
+    "why_no_variable",
+]
 
 # Words of an entry's own come before the inputs that it may set.
 _REGISTRATION_WORDS = ("name", "description", "created-at")
@@ -46,6 +53,8 @@ ATTACHMENT_KEYS = tuple(
 _LISTS = ("registrations", "attachments")
 _FREE_TEXTS = ("description",)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Names of tokens that a job has for itself. A mail server's secret has another name.
+_RESERVED = re.compile(r"(?i:CHAINLOOP_TOKEN|(ACTIONS|GITHUB|RUNNER)_.*|GH_TOKEN)")
 # What GitHub would replace in a workflow; not what a subject's Jinja2 looks like.
 _EXPRESSION = re.compile(
     r"\$\{\{\s*(secrets|vars|env|github|inputs|needs|job|steps|matrix|runner)\b"
@@ -80,9 +89,13 @@ def is_label(name: str) -> bool:
     return bool(_LABEL.fullmatch(name))
 
 
-def is_variable(name: str) -> bool:
-    """Whether every shell takes a name for that of a variable."""
-    return bool(_VARIABLE.fullmatch(name))
+def why_no_variable(name: str) -> str:
+    """Why a configuration file cannot name an environment variable; empty when it can."""
+    if not _VARIABLE.fullmatch(name):
+        return f"{quoted(name)} is not a variable name"
+    if _RESERVED.fullmatch(name):
+        return f"{name} is for Chainloop or the runner, not for a mail server"
+    return ""
 
 
 def _position(problem: Problem) -> tuple[int, int]:
@@ -219,10 +232,13 @@ class _Reader:
         """The name in ``{env: NAME}``; empty when the mapping is another one."""
         names = [(key.text, each) for key, each in value.entries]
         match names:
-            case [("env", Scalar(text=str(variable)))] if is_variable(variable):
-                return variable
+            case [("env", Scalar(text=str(variable)))]:
+                if not (why := why_no_variable(variable)):
+                    return variable
+            case _:
+                why = f"{name} is a mapping, but not of env to a variable's name"
         hint = f"Write {name}: {{env: NAME}}, with the name of an environment variable."
-        self._report(value, f"{name} is a mapping, but not of env to a variable's name", hint)
+        self._report(value, why, hint)
         return ""
 
     def _secret(self, name: str, value: Node) -> None:
