@@ -1,14 +1,14 @@
-"""Publishes the tree of a release: one commit on the branch `releases`, its tag, the major one.
+"""Publishes the tree of a release: a commit on the branch `releases`, its tag, the major tag.
 
-    python release/publish.py check TAG          may this source be released?
-    python release/publish.py list FOLDER        names and SHA-256 of all files, as sha256sum prints
+    python release/publish.py check TAG          check that this source may be released
+    python release/publish.py list FOLDER        list all files with SHA-256, like sha256sum
     python release/publish.py push TAG FOLDER    commit the folder, push branch and tags
-    python release/publish.py notes TAG          what the release says: changes, the line to pin
+    python release/publish.py notes TAG          print the release notes: changes, the line to pin
 
-TAG is ``source/vX.Y.Z`` and names the source. What is built of it gets the tag ``vX.Y.Z`` here. The
+TAG is ``source/vX.Y.Z`` and names the source. The tree built from it gets the tag ``vX.Y.Z``. The
 working directory is a checkout of TAG that knows ``origin/main``; ``check`` and ``list`` use no
-network. All of it may run again after it has failed half-way: the same source gives the same
-commit, and what is there already stays.
+network. Every command can run again after a failure: the same source makes the same commit, and
+what is already there stays.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _ADDRESS = "41898282+github-actions[bot]@users.noreply.github.com"
 
 
 class PublishError(Exception):
-    """The release may not be made; the message says why, and what to do."""
+    """The release cannot be made; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +88,15 @@ def list_files(folder: Path) -> str:
     """List all files of a folder as sha256sum does, in the order of their names.
 
     The attestation is over these lines: whoever has the files can make them again.
+
+    Raises:
+        PublishError: There are none.
     """
-    names = sorted(each.relative_to(folder).as_posix() for each in _files(folder))
+    names = sorted(
+        each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()
+    )
+    if not names:
+        raise PublishError(f"There are no files in {folder}: build the tree first, make action.")
     return "".join(
         f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names
     )
@@ -102,9 +109,10 @@ def push(source: Source, folder: Path) -> str:
         The hash of the commit that the release is.
 
     Raises:
-        PublishError: The version is released already, of other files.
+        PublishError: The folder has no files, or the version is released with others.
     """
-    remote = _remote_references()
+    listed = _remote_references()
+    remote = _peeled(listed)
     tag = f"refs/tags/v{source.name}"
     tree = _write_tree(folder)
     wanted = {}
@@ -113,7 +121,7 @@ def push(source: Source, folder: Path) -> str:
         _git("fetch", "--quiet", "--no-tags", "origin", tag)
         if _git("rev-parse", f"{commit}^{{tree}}") != tree:
             raise PublishError(
-                f"v{source.name} is released, of other files: a tag never moves. Raise the version."
+                f"v{source.name} is already released, with other files. Raise the version."
             )
     else:
         parent = remote.get(BRANCH)
@@ -126,16 +134,22 @@ def push(source: Source, folder: Path) -> str:
     if source.version == max(_versions(remote, source)) and remote.get(major) != commit:
         wanted[major] = commit
     if wanted:
-        lease = f"--force-with-lease={major}:{remote.get(major, '')}"
-        forced = {major: "+"}
-        refs = [f"{forced.get(name, '')}{each}:{name}" for name, each in wanted.items()]
+        # The major tag may move, but only from where it was seen. No + here: that would force it.
+        lease = f"--force-with-lease={major}:{listed.get(major, '')}"
+        refs = [f"{each}:{name}" for name, each in wanted.items()]
         _git("push", "--quiet", "--atomic", *([lease] if major in wanted else []), "origin", *refs)
     return commit
 
 
 def notes(source: Source) -> str:
-    """Write what the release on GitHub says, in Markdown."""
-    commit = _remote_references()[f"refs/tags/v{source.name}"]
+    """Write the release notes for GitHub, in Markdown.
+
+    Raises:
+        PublishError: The release is not pushed.
+    """
+    commit = _peeled(_remote_references()).get(f"refs/tags/v{source.name}")
+    if not commit:
+        raise PublishError(f"The remote has no tag v{source.name}: push the release first.")
     repository = os.environ.get("GITHUB_REPOSITORY", "OWNER/chainloop-smtp")
     return f"""\
 {_changes(source)}
@@ -145,8 +159,8 @@ def notes(source: Source) -> str:
 uses: {repository}@{commit} # v{source.name}
 ```
 
-Built of {source.commit} (`{source.tag}`).
-[How to check that](https://github.com/{repository}/blob/{source.tag}/docs/releasing.md#check-a-release).
+Built from {source.commit} (`{source.tag}`).
+[Check it](https://github.com/{repository}/blob/{source.tag}/docs/releasing.md#check-a-release).
 """
 
 
@@ -157,17 +171,24 @@ def _versions(remote: Mapping[str, str], source: Source) -> list[tuple[int, ...]
 
 
 def _remote_references() -> dict[str, str]:
-    """Branches and tags of the remote, each with the commit that it leads to."""
+    """Object ids by reference, as ``git ls-remote`` lists them."""
     listed = _git("ls-remote", "origin", BRANCH, "refs/tags/v*")
-    found = {name: commit for commit, name in map(str.split, listed.splitlines())}
-    # An annotated tag is listed twice, the second time with its commit.
-    return found | {
-        name.removesuffix("^{}"): commit for name, commit in found.items() if name.endswith("^{}")
+    return {name: id_ for id_, name in map(str.split, listed.splitlines())}
+
+
+def _peeled(listed: Mapping[str, str]) -> dict[str, str]:
+    """The commit that each reference leads to.
+
+    An annotated tag is listed twice, the second time as ``NAME^{}`` with its commit.
+    """
+    return dict(listed) | {
+        name.removesuffix("^{}"): id_ for name, id_ in listed.items() if name.endswith("^{}")
     }
 
 
 def _write_tree(folder: Path) -> str:
     """Store a folder in the repository as git's tree, byte for byte."""
+    wanted = list_files(folder)
     with tempfile.TemporaryDirectory() as scratch:
         index = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
         # Nothing of the machine's or the repository's own settings may change or leave out a file.
@@ -177,7 +198,7 @@ def _write_tree(folder: Path) -> str:
         tree = _git("write-tree", environ=index)
         copy = Path(scratch, "copy")
         _git(*plain, "checkout-index", "--all", f"--prefix={copy}/", environ=index)
-        if list_files(copy) != list_files(folder):
+        if list_files(copy) != wanted:
             raise PublishError(f"git does not keep {folder} as it is.")
     return tree
 
@@ -189,7 +210,7 @@ def _commit(source: Source, tree: str, parent: str | None) -> str:
         for role in ("AUTHOR", "COMMITTER")
         for what, value in (("NAME", _AUTHOR), ("EMAIL", _ADDRESS), ("DATE", date))
     }
-    message = f"Chainloop SMTP {source.name}\n\nBuilt of {source.commit}, {source.tag}."
+    message = f"Chainloop SMTP {source.name}\n\nBuilt from {source.commit}, {source.tag}."
     onto = ("-p", parent) if parent else ()
     return _git("commit-tree", tree, *onto, "-m", message, environ=who)
 
@@ -199,10 +220,6 @@ def _changes(source: Source) -> str:
     head = rf"^## {re.escape(source.name)} \([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\)\n"
     parts = re.split(head, CHANGES.read_text("utf-8"), maxsplit=1, flags=re.MULTILINE)
     return re.split(r"^## ", parts[1], maxsplit=1, flags=re.MULTILINE)[0] if parts[1:] else ""
-
-
-def _files(folder: Path) -> list[Path]:
-    return [each for each in folder.rglob("*") if each.is_file()]
 
 
 def _git(
@@ -246,7 +263,7 @@ def main() -> None:
             print(push(source, arguments.folder.resolve()))
         elif arguments.command == "notes":
             print(notes(source), end="")
-    except PublishError as error:
+    except (PublishError, OSError) as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:
         sys.exit(f"{' '.join(map(str, error.cmd))} failed.")

@@ -52,8 +52,14 @@ action:
 """
 PROGRAMS = {
     "sudo": 'exec "$@"',
-    "curl": 'for last; do :; done; while [ "$1" != --output ]; do shift; done; echo : >"$2"',
-    "chainloop": 'echo "$*" >>"$KEPT/chainloop"; echo \'{"digest": "sha256:1"}\'',
+    # Gives the command that is downloaded.
+    "curl": """\
+echo "$* ${CHAINLOOP_TOKEN-no token}" >>"$KEPT/curl"
+while [ "$1" != --output ]; do shift; done
+cp "${0%/*}/downloaded" "$2\"""",
+    "downloaded": """\
+echo "$*" >>"$KEPT/chainloop"
+echo '{"digest": "sha256:1"}\'""",
     "gh": """\
 echo "$*" >>"$KEPT/gh"
 case "$*" in
@@ -233,9 +239,15 @@ def test_a_tag_that_is_not_on_main_is_not_built(hub: Hub) -> None:
 
 def test_with_a_token_the_release_is_attested_and_mailed_by_itself(hub: Hub) -> None:
     variables = ("--var=SMTP_HOST=smtp.example.test", "--var=MAIL_TO=security@example.test")
+    digest = hashlib.sha256((hub.stand_ins / "downloaded").read_bytes()).hexdigest()
+    pin = ("--var=CHAINLOOP_VERSION=v1.2.3", f"--var=CHAINLOOP_SHA256={digest}")
     token = "--secret=CHAINLOOP_TOKEN=of-chainloop"
-    ended = hub.run(hub.tag("1.0.0"), token, *variables)
+    ended = hub.run(hub.tag("1.0.0"), token, *variables, *pin)
     assert ended.returncode == 0, ended.stdout
+    url = (
+        "https://github.com/chainloop-dev/chainloop/releases/download/v1.2.3/chainloop-linux-amd64"
+    )
+    assert hub.file("curl").endswith(f"/bin/chainloop {url} no token\n")
     init, tree, sbom, push = hub.file("chainloop").splitlines()
     assert init == "attestation init --workflow release --project chainloop-smtp --version v1.0.0"
     assert tree.startswith("attestation add --name tree --kind ARTIFACT --value ")
@@ -243,6 +255,27 @@ def test_with_a_token_the_release_is_attested_and_mailed_by_itself(hub: Hub) -> 
     assert push == "attestation push --output json"
     mailed = hub.file("mailed").splitlines()
     assert mailed == ["smtp.example.test security@example.test", '{"digest": "sha256:1"}']
+
+
+@pytest.mark.parametrize(
+    ("pin", "why"),
+    [
+        ((), "Set the variables CHAINLOOP_VERSION and CHAINLOOP_SHA256"),
+        (("CHAINLOOP_VERSION=v1.2.3",), "Set the variables CHAINLOOP_VERSION and CHAINLOOP_SHA256"),
+        (("CHAINLOOP_VERSION=v1.2.3", f"CHAINLOOP_SHA256={'0' * 64}"), "bin/chainloop: FAILED"),
+    ],
+    ids=["nothing is pinned", "no digest", "another digest"],
+)
+def test_only_the_command_that_is_pinned_sees_the_token(
+    hub: Hub, pin: tuple[str, ...], why: str
+) -> None:
+    token = "--secret=CHAINLOOP_TOKEN=of-chainloop"
+    ended = hub.run(hub.tag("1.0.0"), token, *(f"--var={each}" for each in pin))
+    assert ended.returncode == 1
+    assert why in ended.stdout
+    assert hub.file("chainloop") == ""
+    # The release itself is out.
+    assert "refs/tags/v1.0.0" in hub.references()
 
 
 def test_only_the_job_that_publishes_may_write() -> None:

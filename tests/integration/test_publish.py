@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,8 +69,12 @@ class Project:
         self.write(self.built, FILES | {"src/chainloop_smtp/__init__.py": version_file})
         return tag
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "HOME": os.devnull}
+    def run(self, *arguments: str, path: str = "") -> "subprocess.CompletedProcess[str]":
+        environ = {
+            "PATH": path + os.environ["PATH"],
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "HOME": os.devnull,
+        }
         return subprocess.run(
             (sys.executable, str(SCRIPT), *arguments),
             cwd=self.checkout,
@@ -141,7 +146,7 @@ def test_the_first_release_is_a_branch_of_its_own_and_two_tags(project: Project)
     source = git(project.checkout, "rev-parse", "main")
     assert git(project.remote, "log", "--format=%an|%aI|%cI|%P|%B", "releases").strip() == (
         f"github-actions[bot]|{DATE}|{DATE}||Chainloop SMTP 1.0.0\n\n"
-        f"Built of {source}, source/v1.0.0."
+        f"Built from {source}, source/v1.0.0."
     )
 
 
@@ -222,8 +227,41 @@ def test_a_version_is_released_once(project: Project) -> None:
     project.release("1.0.0")
     project.write(project.built, {"action.yml": b"name: another\n"})
     assert project.refused("push", "source/v1.0.0", str(project.built)) == (
-        "v1.0.0 is released, of other files: a tag never moves. Raise the version."
+        "v1.0.0 is already released, with other files. Raise the version."
     )
+
+
+@pytest.mark.parametrize("is_annotated", [False, True])
+def test_a_major_tag_moves_only_from_where_it_was_seen(
+    project: Project, tmp_path: Path, is_annotated: bool
+) -> None:
+    first = project.release("1.0.0")
+    if is_annotated:
+        git(project.checkout, "fetch", "--quiet", "--tags")
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+        git(project.checkout, *identity, "tag", "--annotate", "--force", "--message=x", "v1", first)
+        git(project.checkout, "push", "--quiet", "--force", "origin", "v1")
+    tag = project.source("1.1.0")
+    # Somebody moves it between the look and the push.
+    other = git(project.remote, "rev-parse", "refs/tags/source/v1.1.0")
+    real = shutil.which("git")
+    wrapper = tmp_path / "git"
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" != push ] || {real} -C {project.remote} update-ref refs/tags/v1 {other}\n'
+        f'exec {real} "$@"\n',
+        "utf-8",
+    )
+    wrapper.chmod(0o755)
+    ended = project.run("push", tag, str(project.built), path=f"{tmp_path}{os.pathsep}")
+    assert ended.returncode == 1
+    assert "stale info" in ended.stderr
+    assert project.references()["refs/tags/v1"] == other
+    assert "refs/tags/v1.1.0" not in project.references()
+    # Once nobody interferes, it moves.
+    ended = project.run("push", tag, str(project.built))
+    assert ended.returncode == 0, ended.stderr
+    assert project.references()["refs/tags/v1"] == ended.stdout.strip()
 
 
 def test_a_tag_that_is_annotated_counts_by_its_commit(project: Project) -> None:
@@ -281,7 +319,28 @@ def test_the_notes_are_the_changes_and_the_line_to_pin(project: Project) -> None
     assert ended.stdout == (
         "\n- This is new.\n\n\n### Pin it\n\n```yaml\n"
         f"uses: OWNER/chainloop-smtp@{commit} # v1.0.0\n```\n\n"
-        f"Built of {source} (`source/v1.0.0`).\n[How to check that]({page}#check-a-release).\n"
+        f"Built from {source} (`source/v1.0.0`).\n[Check it]({page}#check-a-release).\n"
+    )
+
+
+def test_nothing_is_listed_pushed_or_noted_before_it_is_there(project: Project) -> None:
+    tag = project.source("1.0.0")
+    for folder in (project.built / "nowhere", project.built / "action.yml"):
+        reason = f"There are no files in {folder}: build the tree first, make action."
+        assert project.refused("list", str(folder)) == reason
+        assert project.refused("push", tag, str(folder)) == reason
+    reason = "The remote has no tag v1.0.0: push the release first."
+    assert project.refused("notes", tag) == reason
+
+
+def test_a_source_without_changelog_is_refused(project: Project) -> None:
+    project.source("1.0.0")
+    git(project.checkout, "rm", "--quiet", "CHANGELOG.md")
+    git(project.checkout, "commit", "--quiet", "--message=x")
+    git(project.checkout, "push", "--quiet", "origin", "main")
+    git(project.checkout, "tag", "--force", "source/v1.0.0")
+    assert project.refused("check", "source/v1.0.0") == (
+        "[Errno 2] No such file or directory: 'CHANGELOG.md'"
     )
 
 
