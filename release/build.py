@@ -348,7 +348,7 @@ def _sbom(version: str, packages: Iterable[Package], pythons: Iterable[str]) -> 
     packages = tuple(packages)
     references = {each.name: _purl(each) for each in packages}
     needed = {name for each in packages for name in each.requires}
-    root = f"pkg:github/chainloop-smtp@{version}"
+    root = f"chainloop-smtp@{version}"
     identity = "\n".join((root, *(each.sha256 for each in packages), *pythons))
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
