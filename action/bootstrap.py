@@ -172,7 +172,7 @@ def _find(key: str) -> str:
         site = os.path.join(home, key)
         if not os.path.lexists(site):
             continue
-        why = _exposed(home) or _damaged(site)
+        why = _why_exposed(home) or _why_damaged(site)
         if not why:
             return site
         print(f"{site} is not used: {why}")
@@ -200,7 +200,7 @@ def _owners() -> "set[int]":
     return {0, os.geteuid(), os.stat(__file__).st_uid}
 
 
-def _exposed(folder: str) -> str:
+def _why_exposed(folder: str) -> str:
     """Say why somebody else could put another folder in this one's place; empty if nobody could."""
     if os.name != "posix":
         return ""  # access control lists, which the standard library cannot read
@@ -214,16 +214,35 @@ def _exposed(folder: str) -> str:
             status = os.stat(path)
             if not {status.st_uid, os.lstat(path).st_uid} <= owners:
                 return f"{path} belongs to another user"
+            writers = status.st_mode & 0o022
             # In a folder with the sticky bit, entries are renamed by their owners only. Above ours,
-            # the user's own group may write, as it may by default on Debian.
-            is_own_group = is_above and status.st_gid in (0, os.getegid())
-            writers = status.st_mode & (0o002 if is_own_group else 0o022)
-            if writers and not (is_above and status.st_mode & 0o1000):
+            # a group of one user may write, as it may by default on Debian.
+            is_safe = is_above and (
+                status.st_mode & 0o1000 or (writers == 0o020 and _is_private(status.st_gid, owners))
+            )
+            if writers and not is_safe:
                 return f"other users may write to {path}"
     return ""
 
 
-def _damaged(site: str) -> str:
+def _is_private(group: int, owners: "set[int]") -> bool:
+    """Whether only the owners are in a group; it has to be named after one of them.
+
+    The machine may not list the users of a directory (LDAP), so a list without others is no proof.
+    """
+    import grp
+    import pwd
+
+    try:
+        entry = grp.getgrgid(group)
+        users = {pwd.getpwnam(name).pw_uid for name in (entry.gr_name, *entry.gr_mem)}
+    except KeyError:
+        return False
+    users.update(user.pw_uid for user in pwd.getpwall() if user.pw_gid == group)
+    return users <= owners
+
+
+def _why_damaged(site: str) -> str:
     """Say why the dependencies in a folder cannot be run as they are; empty if they can."""
     try:
         contents = _contents(site)
@@ -371,7 +390,7 @@ def _stage() -> "tuple[str, str]":
     for home in _homes():
         try:
             os.makedirs(home, exist_ok=True)
-            why = _exposed(home)
+            why = _why_exposed(home)
             if not why:
                 return home, tempfile.mkdtemp(prefix=".staging-", dir=home)
         except OSError as error:
@@ -459,7 +478,7 @@ def _settle(filled: str, site: str, aside: str) -> str:
     import time
 
     for patience in (0.2, 0.5, 1, 2, 0):
-        if not _damaged(site):
+        if not _why_damaged(site):
             return site
         try:
             if os.path.lexists(site):

@@ -514,7 +514,6 @@ def _tree(folder: Path) -> list[tuple[str, bytes, int]]:
         ("tool cache/chainloop-smtp", 0o775, False),
         ("tool cache", 0o777, False),
         ("tool cache", 0o1777, True),
-        ("tool cache", 0o775, True),
         (".", 0o777, False),
     ],
 )
@@ -534,6 +533,48 @@ def test_a_folder_that_somebody_else_can_exchange_is_not_run(
     assert (f"is not used: other users may write to {folder.resolve()}" in result.log) is not serves
 
 
+SOMEBODY = 4711
+# The names in a group that may write to the tool cache, and whose primary group it is. The machine
+# lists `me`, `root` and `somebody`; `me` runs the step.
+GROUPS: dict[str, tuple[list[str], list[str], bool]] = {
+    "of one user": (["me"], ["me"], True),
+    "of one user, not as primary group": (["me"], [], True),
+    "of one user, and root": (["me", "root"], ["me", "root"], True),
+    "with another member": (["me", "somebody"], ["me"], False),
+    "with a member whom the machine does not list": (["me", "a stranger"], ["me"], False),
+    "that is another user's primary group": (["me"], ["me", "somebody"], False),
+    "of all users, of whom the machine lists one": (["users"], ["me"], False),
+    "that the machine does not list": ([], ["me"], False),
+}
+
+
+@pytest.mark.parametrize(("names", "primary", "serves"), GROUPS.values(), ids=GROUPS)
+def test_a_group_that_may_write_above_is_of_one_user(
+    again: Runner,
+    cached: Path,
+    tmp_path: Path,
+    names: list[str],
+    primary: list[str],
+    serves: bool,
+) -> None:
+    again.tools.chmod(0o775)
+    group = again.tools.stat().st_gid
+    users = {"me": os.geteuid(), "root": 0, "somebody": SOMEBODY}
+    lists = (
+        f"pwds = [pwd.struct_passwd((name, '', uid, {group} if name in {primary} else -2, *'   '))"
+        f" for name, uid in {users}.items()]\n"
+        f"grps = [grp.struct_group((name, '', {group}, {names[1:]})) for name in {names[:1]}]\n"
+    )
+    (tmp_path / "lists.py").write_text(_OTHER_LISTS.replace("LISTS", lists))
+    _folder_of(tmp_path / "bin", python3=_RUNS_FIRST.replace("SCRIPT", str(tmp_path / "lists.py")))
+    result = again.prepare(PATH=f"{tmp_path / 'bin'}:{again.environ['PATH']}")
+    assert (result.status, result.errors) == (0, []), result.log
+    assert (result.site == cached) is serves
+    assert result.installed is not serves
+    exposed = f"is not used: other users may write to {again.tools.resolve()}"
+    assert (exposed in result.log) is not serves
+
+
 def _listed(site: Path) -> str:
     """What the folder would say of itself, had it been installed as it is."""
     script = (
@@ -542,9 +583,6 @@ def _listed(site: Path) -> str:
     bootstrap = REPOSITORY / "action" / "bootstrap.py"
     command = [sys.executable, "-c", script, str(bootstrap), str(site)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
-
-
-SOMEBODY = 4711
 
 
 @pytest.mark.parametrize("whose", [".", "..", "../..", "jinja2", "jinja2/environment.py"])
@@ -908,6 +946,24 @@ real = os.stat
 os.stat = lambda path, **how: os.lstat("/") if path == sys.argv[1] else real(path, **how)
 runpy.run_path(sys.argv[1], run_name="__main__")
 ' "$1"
+"""
+_RUNS_FIRST = f"""
+while [ "${{1#-}}" != "$1" ] || [ "$1" = utf8 ]; do shift; done
+exec '{sys.executable}' -I -S -X utf8 'SCRIPT' "$1"
+"""
+_OTHER_LISTS = """
+import grp, pwd, runpy, sys
+LISTS
+def find(entries, position, wanted):
+    for entry in entries:
+        if entry[position] == wanted:
+            return entry
+    raise KeyError(wanted)
+pwd.getpwall = lambda: pwds
+pwd.getpwnam = lambda name: find(pwds, 0, name)
+grp.getgrgid = lambda gid: find(grps, 2, gid)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 _TOO_OLD_TO_KNOW_ISOLATION = "echo 'Unknown option: -I' >&2; exit 2"
 _SAYS_IT_IS_3_10 = f"""
