@@ -1,4 +1,6 @@
-"""Path or stream -> bytes. Every file that the program reads is opened here.
+"""Path or stream -> bytes, for every file that the user or the runner names but attachments.
+
+`source.files` opens those. Certificates and keys are read here once before OpenSSL opens them.
 
 In place of a file, a pipe without a writer blocks for ever, and ``/dev/zero`` fills the memory. So
 only regular files are read; where a pipe is allowed, it has a time limit.

@@ -211,6 +211,19 @@ def test_a_folder_that_is_not_there_is_2(program: Program) -> None:
     assert "template-dir: 'not/there' is not a readable folder" in ended.stderr
 
 
+def test_a_folder_in_the_workspace_is_no_link_to_somebody_elses(
+    program: Program, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    theirs = folder(tmp_path_factory.mktemp("home"), mail_txt="hunter2")
+    (tmp_path / "mails").symlink_to(theirs)
+    inputs = INPUTS | {"template-dir": str(tmp_path / "mails")}
+    environ = ACTIONS | {"GITHUB_WORKSPACE": str(tmp_path)}
+    ended = program("send", inputs=inputs, environ=environ, post=never)
+
+    assert ended.code == 2
+    assert "is not a readable folder: it is a link out of the workspace" in ended.stderr
+
+
 def test_the_same_mail_of_one_attempt_has_one_id_and_each_attempt_joins_the_thread(
     program: Program, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted_path
+from chainloop_smtp.errors import MessageError, OptionsError, Problem, quoted, quoted_path
 from chainloop_smtp.model.mail import TemplateFile, Templates
 from chainloop_smtp.source.paths import expand_list, read_names_file, read_templates
 from refusal import error_of
@@ -21,12 +21,12 @@ def written(folder: Path, **files: str | bytes) -> Path:
 
 def problems(folder: Path) -> list[str]:
     with pytest.raises(MessageError) as caught:
-        read_templates(str(folder), "")
+        read_templates(str(folder), "", "")
     return [str(each) for each in caught.value.problems]
 
 
 def test_without_a_folder_there_is_the_subject_alone() -> None:
-    assert read_templates("", "{{ wording.badge }}") == Templates(subject="{{ wording.badge }}")
+    assert read_templates("", "{{ wording.badge }}", "") == Templates(subject="{{ wording.badge }}")
 
 
 def test_the_templates_of_a_folder_are_read_and_nothing_else(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_the_templates_of_a_folder_are_read_and_nothing_else(tmp_path: Path) -> 
     (folder / "more.j2" / "mail.html.j2").write_text("not this one")
     (folder / "more.j2").rename(folder / "more")
 
-    assert read_templates(str(folder), "s") == Templates(
+    assert read_templates(str(folder), "s", "") == Templates(
         subject="s",
         folder=str(folder),
         files=(
@@ -52,7 +52,9 @@ def test_a_folder_is_relative_to_where_the_program_runs(
     written(tmp_path / ".github" / "mail", mail_txt_j2="a")
     monkeypatch.chdir(tmp_path)
 
-    assert read_templates(".github/mail", "").files == (TemplateFile(name="mail.txt.j2", text="a"),)
+    assert read_templates(".github/mail", "", "").files == (
+        TemplateFile(name="mail.txt.j2", text="a"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_what_is_no_folder_is_an_options_error(
     written(tmp_path / "a", mail_txt_j2="")
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(OptionsError) as caught:
-        read_templates(str(tmp_path / name), "")
+        read_templates(str(tmp_path / name), "", "")
 
     shown = quoted_path(str(tmp_path / name))
     assert caught.value.problems == (
@@ -97,7 +99,7 @@ def test_a_missing_folder_of_templates_names_those_that_exist(
     for each in files:
         Path(each).parent.mkdir()
         Path(each).touch()
-    assert error_of(lambda: read_templates("templates", ""), OptionsError) == (
+    assert error_of(lambda: read_templates("templates", "", ""), OptionsError) == (
         "template-dir",
         "'templates' is not a readable folder: no such file or directory",
         hint,
@@ -121,10 +123,11 @@ def test_a_folder_with_too_many_entries_is_not_read_to_its_end(
             pass
 
     monkeypatch.setattr(os, "scandir", lambda _: Entries([Entry()] * count))
-    assert len(read_templates(str(tmp_path), "").others) == 10_000
+    assert len(read_templates(str(tmp_path), "", "").others) == 10_000
 
 
-def test_a_link_leads_nowhere_else(tmp_path: Path) -> None:
+def test_a_link_leads_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     secret = tmp_path / "secret"
     secret.write_text("a secret of the machine")
     folder = written(tmp_path / "mail", words_j2="inside")
@@ -146,9 +149,45 @@ def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
     (folder / "mail.txt.j2").symlink_to("words.j2")
     (tmp_path / "linked").symlink_to(folder)
 
-    assert [each.text for each in read_templates(str(tmp_path / "linked"), "").files] == [
+    assert [each.text for each in read_templates(str(tmp_path / "linked"), "", "").files] == [
         "inside"
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("folder", "target", "why"),
+    [
+        ("mails", "../outside", "it is a link out of the workspace"),
+        ("mails", ".git", "it is a link into .git"),
+        ("mails/inner", "../outside", "it is a link out of the workspace"),
+    ],
+)
+def test_a_folder_of_templates_is_no_link_to_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, target: str, why: str
+) -> None:
+    for each in ("outside", "outside/inner", "workspace/.git"):
+        written(tmp_path / each, mail_txt_j2="secret")
+    monkeypatch.chdir(tmp_path / "workspace")
+    Path("mails").symlink_to(target)
+    assert error_of(
+        lambda: read_templates(folder, "", str(tmp_path / "workspace")), OptionsError
+    ) == ("template-dir", f"{quoted(folder)} is not a readable folder: {why}", "")
+    # Whoever names the folder itself means it.
+    assert read_templates(target, "", str(tmp_path / "workspace")).files[0].text == "secret"
+
+
+@pytest.mark.parametrize("git", [".git", ".GIT"])
+def test_no_template_is_a_link_into_the_git_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / git, config="secret")
+    Path("mail.txt.j2").symlink_to(f"{git}/config")
+    with pytest.raises(MessageError) as caught:
+        read_templates(".", "", str(tmp_path))
+    assert list(map(str, caught.value.problems)) == [
+        "template-dir 'mail.txt.j2': cannot be read: it is a link into .git"
+    ]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -177,7 +216,7 @@ def test_a_folder_of_templates_is_small(tmp_path: Path) -> None:
 
     assert problems(tmp_path) == ["template-dir: 33 templates are more than 32"]
     (tmp_path / "t0.j2").unlink()
-    assert len(read_templates(str(tmp_path), "").files) == 32
+    assert len(read_templates(str(tmp_path), "", "").files) == 32
 
 
 # --- lists of recipients -----------------------------------------------------------------------
@@ -324,8 +363,47 @@ def test_the_workspace_may_be_a_link_itself(workspace: str, tmp_path: Path) -> N
             )
             == ("to 'file:link'", *said[1:])
         )
-    linked = str(tmp_path / "linked")
-    assert error_of(lambda: expand_list("to", f"file:{path}", linked), OptionsError) == said
+        assert (
+            error_of(
+                lambda: expand_list("to", f"file:{path}", given),  # noqa: B023  # called at once
+                OptionsError,
+            )
+            == said
+        )
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("workspace", "alias/link"),
+        ("workspace", "alias/folder/outside.txt"),
+        ("workspace/inner", "alias/link"),
+        (".", "alias/workspace/link"),
+    ],
+)
+def test_under_another_name_a_folder_of_the_workspace_is_the_same(
+    workspace: str, tmp_path: Path, target: str, path: str
+) -> None:
+    Path("inner").mkdir()
+    Path("link").symlink_to("../outside.txt")
+    Path("inner/link").symlink_to("../../outside.txt")
+    Path("folder").symlink_to("..")
+    (tmp_path / "alias").symlink_to(target)
+    where = f"file:{tmp_path / path}"
+    assert error_of(lambda: expand_list("to", where, workspace), OptionsError) == (
+        f"to {quoted_path(where)}",
+        "cannot be read: it is a link out of the workspace",
+        "",
+    )
+
+
+def test_under_another_name_of_the_workspace_its_files_are_read(
+    workspace: str, tmp_path: Path
+) -> None:
+    (tmp_path / "alias").symlink_to(workspace)
+    Path("link").symlink_to("team.txt")
+    Path("team.txt").write_text("a@example.com")
+    assert expand_list("to", f"file:{tmp_path}/alias/link", workspace) == "a@example.com"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

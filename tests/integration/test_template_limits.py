@@ -168,6 +168,8 @@ def test_the_process_has_facts_and_nothing_else(
 ) -> None:
     # What Python may need to start, on some system.
     needed = {"SYSTEMROOT": "/a", "LD_LIBRARY_PATH": "/b", "DYLD_LIBRARY_PATH": "/c"}
+    page = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8")
+    assert "no environment (except `LD_LIBRARY_PATH`, `DYLD_LIBRARY_PATH`, and what" in page
     for name, value in needed.items():
         monkeypatch.setenv(name, value)
     inherited = os.open("/dev/null", os.O_RDONLY)

@@ -304,7 +304,8 @@ def _templates(
         OptionsError: The folder cannot be read.
     """
     try:
-        own = read_templates(parsed.composition.template_dir, parsed.composition.subject)
+        composition, workspace = parsed.composition, run.environ.get("GITHUB_WORKSPACE", "")
+        own = read_templates(composition.template_dir, composition.subject, workspace)
         if own != Templates():
             # Imported here: few have templates of their own.
             from chainloop_smtp import message

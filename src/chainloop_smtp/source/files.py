@@ -16,6 +16,7 @@ from pathlib import Path
 from chainloop_smtp import inputfile
 from chainloop_smtp.errors import OptionsError, Problem, quoted, quoted_path
 from chainloop_smtp.model.mail import File
+from chainloop_smtp.source import paths
 
 _MOST_FILES = 100
 _MOST_ENTRIES = 100_000  # looked at for all patterns together
@@ -156,8 +157,7 @@ class Workspace:
         """
         real = _resolve(self._root / name, is_strict=True)
         self._check_inside(real)
-        # The checkout may keep a token in `.git`, which nobody attaches by way of a link.
-        if ".git" in real.parts and ".git" not in name.split("/"):
+        if paths.is_link_into_git(self._root / name, real):
             raise _RefusedError("leads into .git")
         with os.fdopen(self._open(real), "rb") as file:
             status = os.fstat(file.fileno())

@@ -51,17 +51,30 @@ def read(name: str, workspace: str, limit: int, *, timeout: float = 0) -> bytes:
 
 
 def _resolve(name: str, workspace: str) -> Path:
+    """Follow links as `read` may.
+
+    Raises:
+        OSError: A link leads where it must not.
+    """
     given = Path(os.path.abspath(name))  # noqa: PTH100  # without following any link
     root = Path(os.path.realpath(workspace))
-    if not (workspace and any(map(given.is_relative_to, (Path(workspace), root)))):
+    # A folder of the workspace may have other names, such as /var on macOS.
+    folders = (Path(os.path.realpath(each)) for each in given.parents)
+    if not (workspace and any(each.is_relative_to(root) for each in folders)):
         return Path(name)
     real = Path(os.path.realpath(name))
     if not real.is_relative_to(root):
         raise OSError(errno.ELOOP, "it is a link out of the workspace")
-    # The checkout may keep a token there.
-    if ".git" in real.parts and ".git" not in given.parts:
+    if is_link_into_git(given, real):
         raise OSError(errno.ELOOP, "it is a link into .git")
     return real
+
+
+def is_link_into_git(given: Path, real: Path) -> bool:
+    """Whether a path only leads into ``.git`` by a link. The checkout may keep a token there."""
+    # On some systems, .GIT is the same folder.
+    is_named, is_there = (".git" in map(str.lower, each.parts) for each in (given, real))
+    return is_there and not is_named
 
 
 def expand_list(name: str, text: str, workspace: str) -> str:
@@ -141,12 +154,13 @@ def _candidates(here: Path) -> list[Path]:
     return [folder / name for folder in up_to_root for name in _NAMES_FILES]
 
 
-def read_templates(folder: str, subject: str) -> Templates:
+def read_templates(folder: str, subject: str, workspace: str) -> Templates:
     """Read the files that lie in ``template-dir`` itself, and none that a link leads out of it.
 
     Args:
-        folder: Relative to the workspace; empty: none.
+        folder: Empty: none.
         subject: The subject's template itself; empty: none.
+        workspace: As for `read`.
 
     Raises:
         OptionsError: There is no such folder.
@@ -155,7 +169,7 @@ def read_templates(folder: str, subject: str) -> Templates:
     if not folder:
         return Templates(subject=subject)
     try:
-        home = Path(os.path.realpath(folder))
+        home = Path(os.path.realpath(_resolve(folder, workspace)))
         with os.scandir(home) as entries:
             limited = zip(entries, range(_MAX_ENTRIES), strict=False)
             names = sorted(entry.name for entry, _ in limited)
@@ -173,7 +187,7 @@ def read_templates(folder: str, subject: str) -> Templates:
     files = []
     for name in wanted[:_MAX_TEMPLATES]:
         try:
-            files.append(TemplateFile(name=name, text=_read_template(home, name)))
+            files.append(TemplateFile(name=name, text=_read_template(home, name, workspace)))
         except UnicodeDecodeError:
             problems.append(Problem(f"template-dir {quoted(name)}", "it is not UTF-8"))
         except UnreadableError as error:
@@ -184,8 +198,9 @@ def read_templates(folder: str, subject: str) -> Templates:
     return Templates(subject=subject, folder=folder, files=tuple(files), others=others)
 
 
-def _read_template(home: Path, name: str) -> str:
-    target = Path(os.path.realpath(home / name))
-    if not target.is_relative_to(home):
+def _read_template(home: Path, name: str, workspace: str) -> str:
+    path = home / name
+    if not Path(os.path.realpath(path)).is_relative_to(home):
         raise UnreadableError("it leads out of this folder")
-    return inputfile.read(target, _MAX_TEMPLATE_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
+    content = read(str(path), workspace, _MAX_TEMPLATE_BYTES)
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
