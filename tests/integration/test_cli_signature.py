@@ -91,6 +91,15 @@ def test_a_timestamp_says_when_it_was_signed(program: Program) -> None:
     assert "Signed:" not in words(post.mails[0])
 
 
+def test_a_timestamp_that_is_missing_is_told(program: Program) -> None:
+    post = Post()
+    ended = sent(program, post, GOOD, trust=STAMPED)
+    assert ended.outputs["signature"] == "verified"
+    shown = words(post.mails[0])
+    assert "Signature: verified; no timestamp proves when it was signed" in shown
+    assert "Signed: not before 1 Sep 2026, 08:00:00 UTC" in shown
+
+
 def test_a_timestamp_that_nobody_vouches_for_is_said_not_to_be_checked(program: Program) -> None:
     post = Post()
     ended = sent(program, post, signers.signed_bundle(STATEMENT, SIGNER, stamper=CLOCK))

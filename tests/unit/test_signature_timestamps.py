@@ -118,6 +118,14 @@ def test_without_a_trusted_authority_time_stamps_are_not_checked() -> None:
     )
 
 
+def test_evidence_without_the_timestamp_that_is_expected_says_so() -> None:
+    checked = check()
+
+    assert times(checked) == (VERIFIED, SIGNED, None, "")
+    assert checked.reason == "no timestamp proves when it was signed"
+    assert check(trust=trusted(ROOT)).reason == ""
+
+
 def test_without_the_library_time_stamps_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     # Python's own mark of a module that is not there.
     monkeypatch.setitem(sys.modules, "rfc3161_client", None)

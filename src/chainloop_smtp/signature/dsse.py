@@ -190,7 +190,9 @@ def _with_timestamps(
         UntrustedError: A timestamp is wrong; as for Chainloop's command, none may be.
     """
     if not envelope.timestamps:
-        return check
+        # Chainloop's command takes it, too: a leaf counts at the start of its validity.
+        is_expected = bool(trust.timestamp_authorities)
+        return replace(check, reason=_NO_TIMESTAMP) if is_expected else check
     if not trust.timestamp_authorities:
         return replace(
             check, reason="the timestamp is not checked: trusted-root contains no authority for it"
@@ -267,6 +269,7 @@ def _explain(text: str) -> str:
     return next(reason for part, reason in _KNOWN.items() if part in text)
 
 
+_NO_TIMESTAMP = "no timestamp proves when it was signed"
 _UNTRUSTED = "the timestamp is from an authority that is not in trusted-root"
 # Parts of what rfc3161-client and OpenSSL say; the first ones say the most.
 _KNOWN = {
