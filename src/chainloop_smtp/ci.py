@@ -15,7 +15,8 @@ from typing import TextIO
 
 from chainloop_smtp.errors import ChainloopSmtpError, Problem
 from chainloop_smtp.inputfile import FLAGS
-from chainloop_smtp.secrets import SHORTEST, Redactor, masks
+from chainloop_smtp.secrets import Redactor, masks
+from chainloop_smtp.secrets.readings import SHORTEST
 
 _APPENDING = FLAGS | os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _LONGEST_SUMMARY = 1_000_000  # bytes

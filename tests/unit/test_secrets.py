@@ -100,9 +100,10 @@ def test_what_holds_no_secret_stays_as_it_is() -> None:
     assert redacted(said, "") == said
 
 
-def test_a_short_secret_is_redacted_in_plain_only() -> None:
-    # In what is encoded, three octets are found by chance.
-    assert redacted("it was abc, YWJjYWJj", "abc") == "it was ***, YWJjYWJj"
+def test_a_secret_that_is_in_every_text_is_not_redacted() -> None:
+    # The gaps would spell it.
+    assert redacted("it was abc, YWJjYWJj", "a", "abc") == "it was abc, YWJjYWJj"
+    assert redacted("it was abcd", "a", "abcd") == "it was ***"
 
 
 @pytest.mark.parametrize(

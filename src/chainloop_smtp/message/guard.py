@@ -26,7 +26,7 @@ def guard(parts: Iterable[tuple[str, bytes]], secrets: tuple[Secret, ...]) -> No
         Problem(
             # An attachment's name may be what holds it.
             where.partition(" ")[0]
-            if readings.held(where.encode(errors="replace"), secrets)
+            if readings.find_secrets(where.encode(errors="replace"), secrets)
             else where,
             f"contains the value of {name}, so nothing is sent",
             "Find where it comes from (an environment variable, a message, a file), remove it, "
@@ -34,7 +34,7 @@ def guard(parts: Iterable[tuple[str, bytes]], secrets: tuple[Secret, ...]) -> No
             "environment out of the mail.",
         )
         for where, content in parts
-        for name in readings.held(content, secrets)
+        for name in readings.find_secrets(content, secrets)
     ]
     if problems:
         # An attachment's name and its content may both hold one.

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 
 from chainloop_smtp.secrets import readings
+from chainloop_smtp.secrets.readings import SHORTEST
 
 REDACTED = "***"
-SHORTEST = 4  # bytes; anything shorter is in every text
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{8,}")
 _PIECE = 6  # bytes of a secret that are enough to recognize it
 _PIECES = 32  # of each secret; every reply is searched for all of them
@@ -36,10 +36,14 @@ class Redactor:
         self._pieces: list[bytes] = []
 
     def add(self, *secrets: bytes) -> None:
-        """Redacts these from now on. An empty one is ignored."""
-        for secret in filter(None, secrets):
-            self._spellings += _spellings(secret)
-            self._pieces += _pieces(secret)
+        """Redacts these from now on.
+
+        One under `SHORTEST` bytes is ignored: it is in every text, and the gaps would spell it.
+        """
+        for secret in secrets:
+            if len(secret) >= SHORTEST:
+                self._spellings += _spellings(secret)
+                self._pieces += _pieces(secret)
         # The longest first, since one may be part of another.
         self._spellings = sorted(dict.fromkeys(self._spellings), key=len, reverse=True)
 
@@ -128,10 +132,9 @@ def _spellings(secret: bytes) -> Iterator[str]:
 
 def _pieces(secret: bytes) -> Iterator[bytes]:
     """Pieces so close together that a cut-off secret still holds one of them."""
-    if len(secret) >= SHORTEST:
-        last = max(len(secret) - _PIECE, 0)
-        for start in range(0, last + 1, last // _PIECES + 1):
-            yield secret[start : start + _PIECE]
+    last = max(len(secret) - _PIECE, 0)
+    for start in range(0, last + 1, last // _PIECES + 1):
+        yield secret[start : start + _PIECE]
 
 
 def _inside_base64(secret: bytes) -> list[str]:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from chainloop_smtp.model.frozen import dataclass
 from chainloop_smtp.model.settings import Secret
 
-SHORTEST = 4  # characters; a shorter one is in every mail
+SHORTEST = 4  # characters; anything shorter is in every text
 _SHORTEST_PACKED = 8  # bytes of what is looked for without its blanks and quotes
 _SHORTEST_LINE = 16  # characters of a line that is a secret by itself, such as one of a key
 
@@ -132,8 +132,8 @@ def _forms(secret: str) -> Iterator[bytes]:
                         yield form
 
 
-def held(content: bytes, secrets: tuple[Secret, ...]) -> list[str]:
-    """Name the secrets that a document holds.
+def find_secrets(content: bytes, secrets: tuple[Secret, ...]) -> list[str]:
+    """Name the secrets that a document contains.
 
     Args:
         secrets: Those under four characters cannot be searched for.
@@ -141,23 +141,23 @@ def held(content: bytes, secrets: tuple[Secret, ...]) -> list[str]:
     wanted = _wanted(secrets)
     if not wanted:
         return []
-    names: set[str] = set()
-    _look(content, wanted, names)
+    found: set[str] = set()
+    _look(content, wanted, found)
     left = _MOST * len(content) + _ALWAYS
     readings = [content]
     for level in range(_LEVELS):
         following: list[bytes] = []
         for reading in readings:
-            for each in dict.fromkeys(_readings(reading, wanted, names, is_first=level == 0)):
+            for each in dict.fromkeys(_readings(reading, wanted, found, is_first=level == 0)):
                 left -= len(each)
                 if left >= 0:
                     following.append(each)
         readings = following
-    return list(dict.fromkeys(each.name for each in wanted if each.name in names))
+    return list(dict.fromkeys(each.name for each in wanted if each.name in found))
 
 
 def _readings(
-    reading: bytes, wanted: tuple[_Wanted, ...], held: set[str], *, is_first: bool
+    reading: bytes, wanted: tuple[_Wanted, ...], found: set[str], *, is_first: bool
 ) -> Iterator[bytes]:
     """What a reading is to be read as besides; the secrets that it shows are added."""
     if is_first and b"</" in reading:
@@ -165,26 +165,26 @@ def _readings(
     plain = reading
     for text in _unescaped(reading.replace(b"\0", b"")):
         plain = text
-        _look(plain, wanted, held)
+        _look(plain, wanted, found)
         # At each stage: a line may break inside an escape, or an escape stand for a line's end.
         if b"=?" in plain:
             yield _ENCODED_WORD.sub(_decoded_word, plain)
         if _QUOTED_PRINTABLE.search(plain):
             yield a2b_qp(plain)
     for blob in decoded(plain):
-        _look(blob, wanted, held)
+        _look(blob, wanted, found)
         if texts := _texts(blob, is_short=len(plain) <= _SHORT_READING):
             yield texts
 
 
-def _look(reading: bytes, wanted: Iterable[_Wanted], held: set[str]) -> None:
+def _look(reading: bytes, wanted: Iterable[_Wanted], found: set[str]) -> None:
     """Adds the names of the secrets that a reading shows."""
     packed = reading.translate(None, _PACKED)
     for each in wanted:
         if any(form in reading for form in each.whole) or any(
             form in packed for form in each.packed
         ):
-            held.add(each.name)
+            found.add(each.name)
 
 
 def _unescaped(text: bytes) -> Iterator[bytes]:
