@@ -391,6 +391,19 @@ def test_evidence_of_another_repository_is_warned_of_and_the_mail_says_so(progra
 # --- bounds ------------------------------------------------------------------------------------
 
 
+def test_evidence_of_another_run_beside_what_cannot_be_read_is_both_said(
+    program: Program, tmp_path: Path
+) -> None:
+    post = Post()
+    here = {"GITHUB_REPOSITORY": "lakeside/harbour", "GITHUB_RUN_ID": "43"}
+    pushed = written(tmp_path, push=PUSHED.encode())
+    inputs = INPUTS | {"attestation": f"{pushed}\n{tmp_path}", "job-status": "failure"}
+    program("send", inputs=inputs, environ=here, post=post)
+    assert (
+        "but this mail comes from CI run 43. The evidence of this run cannot be read; see the log "
+    ) in " ".join(text_of(post.mails[0].content).split())
+
+
 def test_values_and_the_job_summary_are_bounded(program: Program, tmp_path: Path) -> None:
     environment = {f"V{number}": "x" * 60_000 for number in range(150)}
     document = encoded(cli_push(statement(environment=environment)))

@@ -210,6 +210,19 @@ def test_what_only_another_document_says_is_not_covered(program: Program) -> Non
     assert "Not covered: material planted" in words(post.mails[0])
 
 
+@pytest.mark.parametrize("trust", ["", OTHER.pem], ids=["unknown", "wrong"])
+def test_without_a_verified_signature_nothing_is_said_to_be_all_that_it_does_not_cover(
+    program: Program, trust: str
+) -> None:
+    push = cli_push(STATEMENT) | {"digest": digest_of(encoded(GOOD, indent=None))}
+    push["materials"].append({**push["materials"][0], "name": "planted", "hash": "sha256:ff"})
+    post = Post()
+    sent(program, post, push, GOOD, trust=trust, attach="report")
+
+    report = next(each for each in post.mails[0].parts if each.name == "chainloop-report.json")
+    assert json.loads(report.content)["unsigned"] == []
+
+
 # --- evidence that is missing ------------------------------------------------------------------
 
 
@@ -225,7 +238,11 @@ def test_evidence_that_is_required_has_to_be_there_unless_the_job_ended_early(
 
     assert (ended.code, len(post.mails)) == (code, 1)
     assert ended.outputs["signature"] == "unchecked"
-    assert ("require-signature: there is no evidence" in ended.failure) is (code == 3)
+    assert ended.failure == (
+        failure("require-signature: there is no evidence", title="The signature is not verified.")
+        if code
+        else ""
+    )
 
 
 # --- several runs, and runs that Chainloop knows -----------------------------------------------

@@ -263,8 +263,10 @@ RUNNER = {
 }
 
 
-def mailed(program: Program, environ: dict[str, str], **more: str) -> tuple[Ended, bytes]:
-    post = Post()
+def mailed(
+    program: Program, environ: dict[str, str], post: Post | None = None, **more: str
+) -> tuple[Ended, bytes]:
+    post = post or Post()
     inputs = INPUTS | {"github-token": "t0k3n", "job-status": "failure"}
     inputs |= {name.replace("_", "-"): value for name, value in more.items()}
     ended = program("send", inputs=inputs, environ=RUNNER | environ, post=post)
@@ -297,6 +299,7 @@ def test_a_failed_job_mails_the_step_and_a_link_to_its_log(program: Program, sit
     assert html.count(f'href="{PAGE}/7#step:3:1"') == 2
     assert f"[View step log](<{PAGE}/7#step:3:1>)" in ended.summary
     assert b"t0k3n" not in ended.everything()
+    assert "failed step" not in ended.log
 
 
 def test_each_step_of_several_has_its_link_in_every_part(program: Program, site: Site) -> None:
@@ -325,14 +328,13 @@ def test_evidence_of_this_very_run_does_not_hide_the_step(
 
 
 def _of_run_100() -> dict[str, Any]:
-    told = statement()
+    told = statement(environment={"GITHUB_RUN_ID": "100"})
     told["predicate"]["runnerURL"] = "https://github.com/lakeside/harbour/actions/runs/100"
     return told
 
 
-def test_a_reported_run_names_its_job_and_step(
-    program: Program, site: Site, tmp_path: Path
-) -> None:
+def _reporting(folder: Path) -> dict[str, str]:
+    """What the runner gives a job that follows run 100, which failed."""
     event = {
         "workflow_run": {
             "id": 100,
@@ -344,14 +346,40 @@ def test_a_reported_run_names_its_job_and_step(
             "repository": {"full_name": "lakeside/harbour"},
         }
     }
-    (tmp_path / "event.json").write_text(json.dumps(event))
-    about = {"GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
-    environ = listed_jobs(site, ended("test (3.12)", 4), listed_job("lint", conclusion="success"))
-    _, mail = mailed(program, environ | about | {"GITHUB_RUN_ID": "101"}, job_status="success")
+    (folder / "event.json").write_text(json.dumps(event))
+    return {
+        "GITHUB_EVENT_NAME": "workflow_run",
+        "GITHUB_EVENT_PATH": str(folder / "event.json"),
+    }
+
+
+def test_a_reported_run_names_its_job_and_step(
+    program: Program, site: Site, tmp_path: Path
+) -> None:
+    environ = _reporting(tmp_path) | {"GITHUB_RUN_ID": "101"}
+    environ |= listed_jobs(site, ended("test (3.12)", 4), listed_job("lint", conclusion="success"))
+    _, mail = mailed(program, environ, job_status="success")
     text = text_of(mail)
     assert "Run failed in job test (3.12) at step Run tests." in text
     assert f"View step log:\n  {PAGE}/4#step:3:1\n" in text
     assert "  the run:         failure\n  test (3.12):     at step Run tests\n" in text
+
+
+def test_evidence_of_the_mailing_run_itself_names_no_step_of_the_reported_one(
+    program: Program, site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "push.json").write_bytes(encoded(cli_push(_of_run_100())))
+    environ = _reporting(tmp_path)
+    event = json.loads((tmp_path / "event.json").read_text("utf-8"))
+    event["workflow_run"]["id"] = 99
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    environ |= listed_jobs(site, ended("test (3.12)", 4))
+    site.answers |= {path.replace("/100/", "/99/"): each for path, each in site.answers.items()}
+    _, mail = mailed(
+        program, environ, job_status="success", attestation=str(tmp_path / "push.json")
+    )
+    assert site.asked
+    assert "Run tests" not in text_of(mail)
 
 
 def test_without_the_permission_the_mail_goes_and_one_notice_says_which(
@@ -380,7 +408,7 @@ def test_without_the_permission_the_mail_goes_and_one_notice_says_which(
 def test_nobody_is_asked_where_nothing_failed_or_there_is_nobody_to_ask(
     program: Program, site: Site, environ: dict[str, str], inputs: dict[str, str]
 ) -> None:
-    ended, _ = mailed(program, {"GITHUB_API_URL": site.base} | environ, **inputs)
+    ended, _ = mailed(program, {"GITHUB_API_URL": site.base} | environ, None, **inputs)
     assert site.asked == []
     assert "failed step" not in ended.log
 
@@ -396,8 +424,10 @@ def test_a_slow_answer_does_not_hold_up_the_mail(
         _reply(OWN)(handler)
 
     site.answers[PATH] = wait
-    ended, mail = mailed(program, {"GITHUB_API_URL": site.base})
+    post = Post()
+    ended, mail = mailed(program, {"GITHUB_API_URL": site.base}, post, deadline="60")
     is_over.set()
+    assert 1 < post.transports[0].deadline <= 59.8
     assert "Job build failed. " in text_of(mail)
     assert "failed step not named::GitHub has not answered within 0.2 seconds." in ended.stdout
 
