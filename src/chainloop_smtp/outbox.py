@@ -232,8 +232,9 @@ def _is_of_another(path: Path, mail: Mail) -> bool:
     """Another mail lies there, or what cannot be read."""
     try:
         return mail.message_id.encode() not in inputfile.read(path, _MAX_MAIL)
-    except UnreadableError as error:
-        return not error.missing
+    except UnreadableError:
+        # False also where the folder is the trouble: writing then says what it is.
+        return os.path.lexists(path)
 
 
 def _write(path: Path, content: bytes) -> Path:

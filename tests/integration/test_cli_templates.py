@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import cli_push, encoded, evaluation, statement
+from builders import cli_describe, cli_push, encoded, evaluation, statement
 from program import INPUTS, PUSHED, Post, Program, never, parsed, text_of
 
 BLOCKED = encoded(
@@ -126,7 +126,7 @@ def test_the_mail_about_a_failed_job_does_without_a_template_that_does_not_fit(
     why = ended.annotation("a template cannot be used")
     assert f"{name.replace('_', '.')}.j2, line " in why
     assert why.endswith(
-        "\nThe job did not succeed, so its mail is sent with the built-in templates instead of "
+        "\nThe run did not succeed, so its mail is sent with the built-in templates instead of "
         "yours."
     )
 
@@ -190,6 +190,63 @@ def test_the_mail_about_a_failed_job_does_without_a_broken_template(
     assert ended.code == (2 if "not/checked/out" in why else 4)
     assert why in ended.stderr
     assert post.mails == []
+
+
+@pytest.mark.parametrize("conclusion", ["failure", "timed_out", "cancelled"])
+@pytest.mark.parametrize("is_listed", [False, True], ids=["inputs", "configuration file"])
+@pytest.mark.parametrize(
+    "broken",
+    [{"subject": "{{"}, {"subject": "Fix {# x"}, {"template-dir": "nowhere"}],
+    ids=["tag", "comment", "folder"],
+)
+def test_the_mail_about_a_workflow_run_that_failed_does_without_a_broken_template(
+    program: Program, tmp_path: Path, conclusion: str, is_listed: bool, broken: dict[str, str]
+) -> None:
+    event = {"workflow_run": {"id": 41, "name": "Release", "conclusion": conclusion}}
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    environ = {
+        "GITHUB_EVENT_NAME": "workflow_run",
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": "42",
+        "PASSWORD": INPUTS["password"],
+    }
+    inputs = broken | {"job-status": "success"}
+    if is_listed:
+        registration = {**INPUTS, "name": "relay", "password": {"env": "PASSWORD"}}
+        file = {"registrations": [registration], "attachments": [{"registration": "relay"}]}
+        (tmp_path / "mails.yml").write_text(json.dumps(file), encoding="utf-8")
+        inputs["config"] = str(tmp_path / "mails.yml")
+    else:
+        inputs = INPUTS | inputs
+    post = Post()
+    ended = program("send", inputs=inputs, environ=environ, post=post)
+
+    assert ended.code == 0, ended.stderr
+    (mail,) = post.mails
+    assert "Release" in mail.subject
+    assert ("warning", "a template cannot be used") in ended.annotations
+    # A run that went well does not hide the mistake.
+    event["workflow_run"]["conclusion"] = "success"
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    ended = program("send", inputs=inputs, environ=environ, post=never)
+    assert ended.code == (2 if "template-dir" in broken else 4)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("success", 4), ("failed", 0), ("expired", 0), ("canceled", 0)]
+)
+def test_the_mail_about_a_chainloop_run_that_failed_does_without_a_template_that_does_not_fit(
+    program: Program, tmp_path: Path, state: str, code: int
+) -> None:
+    described = encoded(cli_describe(statement(), state=state))
+    (tmp_path / "run.json").write_bytes(described)
+    inputs = INPUTS | {"attestation": str(tmp_path / "run.json"), "subject": "{{ 1 // 0 }}"}
+    post = Post()
+    ended = program("send", inputs=inputs, post=post)
+
+    assert (ended.code, len(post.mails)) == (code, 1 if code == 0 else 0), ended.stderr
+    assert (("warning", "a template cannot be used") in ended.annotations) is (code == 0)
 
 
 def test_a_secret_in_a_template_keeps_the_mail_about_a_failed_job_too(

@@ -340,20 +340,47 @@ def test_no_file_holds_the_password(tmp_path: Path) -> None:
         ("a\0b", "not a path"),
         ("\ud800", "not a path"),
         ("x" * 300, "file name too long"),
+        ("loop/out", "too many levels of symbolic links"),
     ],
-    ids=["below a file", "a file", "NUL", "half a surrogate pair", "too long"],
+    ids=["below a file", "a file", "NUL", "half a surrogate pair", "too long", "a link to itself"],
 )
+@pytest.mark.parametrize("keeps_others", [False, True])
 def test_a_folder_that_cannot_be_written_to_is_an_options_error(
-    tmp_path: Path, name: str, why: str
+    tmp_path: Path, name: str, why: str, keeps_others: bool
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "loop").symlink_to("loop")
     path = quoted_path(str(tmp_path / name / "0123abcd.html"))
     assert path.isprintable()
-    assert error_of(lambda: outbox.write_mail(tmp_path / name, MAIL), OptionsError) == (
+
+    def write() -> Path:
+        return outbox.write_mail(tmp_path / name, MAIL, keeps_others=keeps_others)
+
+    assert error_of(write, OptionsError) == (
         "output-dir",
         f"{path} cannot be written: {why}",
         "",
     )
+
+
+@pytest.mark.parametrize("keeps_others", [False, True])
+def test_a_folder_of_another_user_is_an_options_error(tmp_path: Path, keeps_others: bool) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    # As a step in a container, which runs as root, leaves it to one that does not.
+    is_root = os.geteuid() == 0
+    folder.chmod(0o700 if is_root else 0)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        where, why, _ = error_of(
+            lambda: outbox.write_mail(folder, MAIL, keeps_others=keeps_others), OptionsError
+        )
+    finally:
+        if is_root:
+            os.seteuid(0)
+    assert where == "output-dir"
+    assert why.endswith(" cannot be written: permission denied")
 
 
 def test_a_file_whose_place_is_taken_is_an_options_error(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Renderer:
             )
         except message.TemplateError as error:
             # Such a run is rare, and may be the first for which the template is not made.
-            if self._report.facts.job.is_success:
+            if self._report.facts.is_success:
                 raise
             routes.warn_templates_left_out(self._run, error)
             return message.render(self._clean_facts, parsed, note=note, enclosed=enclosed)
@@ -110,7 +110,7 @@ class _Recent(Generic[Value]):
 def _enclosed(run: Run, report: RunReport, composition: Composition) -> tuple[Part, ...]:
     """The evidence, the report and the files that the options name, ready to be attached.
 
-    The mail about a failed job does not wait for files that the job did not get to write.
+    The mail about a failed run does not wait for files that the run did not get to write.
 
     Raises:
         OptionsError: A pattern matches nothing, a file is not to be read, or all is too large.
@@ -132,7 +132,7 @@ def _enclosed(run: Run, report: RunReport, composition: Composition) -> tuple[Pa
         Problem(f"attach {quoted_path(pattern)}", "matches no file", _hint(pattern))
         for pattern in unmatched
     ]
-    if problems and facts.job.is_success:
+    if problems and facts.is_success:
         raise OptionsError(*problems)
     for problem in problems:
         run.console.warning("nothing to attach", str(problem))

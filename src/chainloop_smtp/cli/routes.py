@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from chainloop_smtp import config_file, delivery, options, routing
+from chainloop_smtp.cli import run_facts
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.cli.run_facts import RunReport
 from chainloop_smtp.errors import ChainloopSmtpError, MessageError, OptionsError, Problem
@@ -296,7 +297,7 @@ def _templates(
     """The user's own templates, looked at as far as that needs no run.
 
     Args:
-        is_strict: Also where the jobs did not go well. The mail about such a job does without
+        is_strict: Also where the run did not go well. The mail about such a run does without
             templates that are broken or missing, and a warning says so.
 
     Raises:
@@ -312,7 +313,8 @@ def _templates(
 
             message.check(own)
     except (MessageError, OptionsError) as error:
-        if is_strict or run.validated(inputs, is_whole=False).is_success:
+        _, job = run_facts.read_jobs(run, run.validated(inputs, is_whole=False))
+        if is_strict or job.is_success:
             raise
         warn_templates_left_out(run, error)
         return Templates()
@@ -320,9 +322,9 @@ def _templates(
 
 
 def warn_templates_left_out(run: Run, error: ChainloopSmtpError) -> None:
-    """Say that the mail about a job that did not go well uses the built-in templates, and why."""
+    """Say that the mail about a run that did not go well uses the built-in templates, and why."""
     why = (
-        "The job did not succeed, so its mail is sent with the built-in templates instead of yours."
+        "The run did not succeed, so its mail is sent with the built-in templates instead of yours."
     )
     run.console.warning("a template cannot be used", f"{error}\n{why}")
 

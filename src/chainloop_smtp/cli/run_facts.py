@@ -75,10 +75,7 @@ def read(
     Raises:
         AttestationError: The evidence cannot be read, or is not Chainloop's.
     """
-    # A schedule has nothing to do with the runs that it mails.
-    is_scheduled = parsed.run_selection is RunSelection.NEW
-    own = Job() if is_scheduled else read_job(run.environ, parsed.job_status, parsed.needs)
-    job = _reported_job(run, own) or own
+    own, job = read_jobs(run, parsed)
     parsed = replace(parsed, job_status=job.status, needs=job.needs)
     # GitHub and Chainloop are asked at the same time.
     look_up = _start_look_up(run, parsed, job, token)
@@ -197,14 +194,17 @@ def label(workflow: Workflow, run_id: str) -> str:
 # --- the job -----------------------------------------------------------------------------------
 
 
-def _reported_job(run: Run, own: Job) -> Job | None:
-    """The run that the job reports on; None where the job went wrong itself, and that run did not.
+def read_jobs(run: Run, parsed: Options) -> tuple[Job, Job]:
+    """Read the job's own run, and the run that it reports on, which most often is the same.
 
-    It is then the job's own failure that somebody has to hear of.
+    Where the job went wrong and the other run did not, somebody has to hear of the job's failure.
     """
+    # A schedule has nothing to do with the runs that it mails.
+    is_scheduled = parsed.run_selection is RunSelection.NEW
+    own = Job() if is_scheduled else read_job(run.environ, parsed.job_status, parsed.needs)
     other = read_reported_run(own, run.environ)
     is_own_failure = not own.is_success and other and Job(status=other.status).is_success
-    return None if is_own_failure else other
+    return own, own if is_own_failure or not other else other
 
 
 def _start_look_up(run: Run, parsed: Options, job: Job, token: str) -> _LookUp | None:

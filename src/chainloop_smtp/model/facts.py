@@ -8,6 +8,7 @@ from chainloop_smtp.model.attested import (
     Commit,
     Material,
     Policies,
+    RunState,
     Violation,
     Workflow,
 )
@@ -345,6 +346,13 @@ class RunFacts:
     unsigned: tuple[str, ...] = ()
     changes: Changes | None = None
     now: datetime
+
+    @property
+    def is_success(self) -> bool:
+        """Neither the job nor the Chainloop run is known to have failed or been cancelled."""
+        state = self.attestation.run.state if self.attestation else None
+        ended_badly = (RunState.FAILED, RunState.EXPIRED, RunState.CANCELED)
+        return self.job.is_success and state not in ended_badly
 
     @property
     def policies(self) -> Policies:

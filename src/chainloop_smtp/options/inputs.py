@@ -217,7 +217,7 @@ INPUTS = (
     Input(
         name="subject",
         help="Subject, as a Jinja2 template over the facts of the mail. Empty: the built-in "
-        "subject. If the template is broken, the mail about a failed job is still sent, with "
+        "subject. If the template is broken, the mail about a failed run is still sent, with "
         "the built-in texts.",
     ),
     Input(
