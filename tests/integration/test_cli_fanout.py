@@ -756,6 +756,27 @@ def test_the_same_mail_reaches_a_mailbox_once(program: Program) -> None:
     assert ended.outputs["sent"] == "true"
 
 
+@pytest.mark.parametrize(
+    ("key", "spellings"),
+    [("from", ("ci@example.com", "CI@Example.COM")), ("host", ("relay", "RELAY", "relay."))],
+)
+def test_a_mailbox_gets_one_mail_however_server_and_sender_are_spelled(
+    program: Program, key: str, spellings: tuple[str, ...]
+) -> None:
+    given = {"host": "relay", "port": "25", "auth": "none", "from": "ci@example.com"}
+    registrations = [
+        {**given, key: spelling, "name": f"r{number}", "to": "security@example.com"}
+        for number, spelling in enumerate(spellings)
+    ]
+    attachments = [{"registration": each["name"]} for each in registrations]
+    text = json.dumps({"registrations": registrations, "attachments": attachments})
+    post = Post()
+    ended = sent(program, text, environ=RUN, post=post)
+    assert ended.code == 0, ended.stderr
+    assert [mail.recipients for mail in post.mails] == [("security@example.com",)]
+    assert ended.stdout.count("the same mail goes there by") == len(spellings) - 1
+
+
 def test_a_run_that_is_run_again_sends_nothing_twice(program: Program) -> None:
     post = Post(refused=(refusal("team@example.com"),))
     assert sent(program, environ=RUN, post=post).code == 5

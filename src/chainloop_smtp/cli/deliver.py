@@ -66,8 +66,14 @@ def results(run: Run, wanted: Planned, folder: Path, earlier: Earlier) -> Iterat
 def _server_key(route: Route) -> object:
     """What two routes share that may share a connection."""
     registration = route.options.registration
-    login = (registration.host, registration.port, registration.user, registration.password)
+    host = _canonical(registration.host)
+    login = (host, registration.port, registration.user, registration.password)
     return (*login, route.options.transport, route.options.oauth2)
+
+
+def _canonical(host: str) -> str:
+    """The same for all spellings of a host name."""
+    return host.lower().removesuffix(".")
 
 
 def _side_by_side(servers: "list[Server]", stop: Stop) -> Iterator[RouteResult]:
@@ -178,8 +184,9 @@ class Server:
         if reached:
             skipped = "already sent, according to the state file"
         # Redirected, one mailbox gets what would have gone to several.
-        whose = (result.planned.report.number, mail.sender, mail.intended)
-        content = (parsed.composition, parsed.registration.from_, *whose)
+        from_ = parsed.registration.from_
+        sender = (from_.name, from_.key, mailbox_key(mail.sender))
+        content = (parsed.composition, *sender, result.planned.report.number, mail.intended)
         left = []
         for recipient in mail.recipients:
             key = (content, mailbox_key(recipient))
@@ -345,7 +352,7 @@ def authorised(run: Run, parsed: Options) -> Options:
 def advise(run: Run, parsed: Options) -> None:
     """Say what a server's operator will soon refuse."""
     registration, auth = parsed.registration, parsed.transport.auth
-    host = registration.host.lower().removesuffix(".")
+    host = _canonical(registration.host)
     if host in _MICROSOFT_365 and registration.password and auth not in _TOKEN_MECHANISMS:
         run.console.notice(
             "Microsoft 365 requires OAuth",
