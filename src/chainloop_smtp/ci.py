@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import TextIO
 
 from chainloop_smtp.errors import ChainloopSmtpError, Problem
-from chainloop_smtp.inputfile import FLAGS
+from chainloop_smtp.inputfile import FLAGS, reason
 from chainloop_smtp.secrets import Redactor, masks
 from chainloop_smtp.secrets.readings import SHORTEST
 
@@ -198,10 +198,12 @@ def _print(text: str, stream: TextIO) -> None:
     text = text.encode(encoding, "replace").decode(encoding)
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        # The reader, such as head, has seen enough. The work goes on, and what is left in the
-        # buffer must not fail at the end either.
+    except OSError as error:
+        # The reader, such as head, has seen enough, or the disk is full. The work goes on, and what
+        # is left in the buffer must not fail at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError) and stream is not sys.stderr:
+            _print(f"The rest of the output is lost: {reason(error)}.", sys.stderr)
 
 
 def _typed(name: str, value: str) -> object:

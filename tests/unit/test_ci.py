@@ -426,6 +426,20 @@ def test_a_reader_that_has_left_does_not_stop_the_work() -> None:
         console.data("{}")
 
 
+def test_a_stream_that_takes_nothing_does_not_stop_the_work_and_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    # Fails as a full disk does, and on every system.
+    with os.fdopen(reading, "w") as stream:
+        console = Console({}, stdout=stream)
+        console.say("this is lost")
+        console.say("and this")
+        console.data("{}")
+    assert capsys.readouterr().err == "The rest of the output is lost: bad file descriptor.\n"
+
+
 def test_without_streams_of_its_own_the_process_is_spoken_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
