@@ -1007,7 +1007,7 @@ def test_a_proxy_that_is_not_there_is_told(kind: ProxyKind) -> None:
         lambda: submit(Mailboxes(port=25), proxy=Proxy(kind=kind, host="127.0.0.1", port=port))
     )
     assert said == (
-        f"proxy 127.0.0.1:{port}: the connection was refused\n  Is the port right? Usual: 587, 465."
+        f"proxy 127.0.0.1:{port}: the connection was refused\n  Is the port in proxy right?"
     )
 
 
@@ -1107,6 +1107,34 @@ def test_what_an_http_proxy_answers(answer: bytes, status: RecipientStatus, prob
     assert [each.status for each in result.results] == [status]
     (attempt,) = result.transactions
     assert f"{attempt.why}\n  {attempt.hint}".removesuffix("\n  ") == problem
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *((code, UnreachableError) for code in (500, 502, 503, 504)),
+        *((code, DeliveryError) for code in (403, 407, 501, 505)),
+    ],
+)
+def test_an_http_proxys_code_says_whether_the_server_can_be_reached(
+    code: int, kind: type[DeliveryError]
+) -> None:
+    answer = b"HTTP/1.1 %d Oops\r\n\r\n" % code
+    with Scripted(ASKED | {"end": Step(expect="(?:)", reply=answer, then=Then.CLOSE)}) as http:
+        proxy = Proxy(kind=ProxyKind.HTTP, host="127.0.0.1", port=http.port)
+        deadline = Deadline(PATIENCE, PATIENCE, "here", time.monotonic)
+        with pytest.raises(DeliveryError) as caught:
+            dial("nowhere.test", 25, proxy, deadline, Rotation())
+    assert type(caught.value) is kind
+
+
+def test_a_proxy_whose_name_nobody_knows_is_told() -> None:
+    proxy = Proxy(kind=ProxyKind.HTTP, host="nobody.invalid", port=3128)
+    said = refusal_of(lambda: submit(Mailboxes(port=25), proxy=proxy))
+    assert said == (
+        "proxy nobody.invalid:3128: the host name cannot be resolved\n"
+        "  Check the spelling of proxy."
+    )
 
 
 @pytest.mark.parametrize(

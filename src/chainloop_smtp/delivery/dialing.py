@@ -19,9 +19,10 @@ _ADDRESS_TIMEOUT = 10.0
 _SOCKS_TEMPORARY = (1, 3, 4, 5, 6)
 # Network unreachable, host unreachable, connection refused.
 _SOCKS_UNREACHABLE = (3, 4, 5)
-# Bad gateway, unavailable, gateway timeout: what proxies answer for an unreachable server.
-_HTTP_UNREACHABLE = ("502", "503", "504")
+# Server error, bad gateway, unavailable, timeout: what proxies answer for an unreachable server.
+_HTTP_UNREACHABLE = ("500", "502", "503", "504")
 _LONGEST_HEAD = 16 * 1024
+_PROXY = "proxy "  # before its place in an error
 _LONGEST_NAME = 253  # characters: RFC 1035 section 2.3.4
 # Names that exist on the local network only: no server elsewhere can look them up.
 _LOCAL_DOMAINS = frozenset(
@@ -215,7 +216,7 @@ def dial(
     """
     if proxy is None:
         return _direct(host, port, host_port(host, port), deadline, rotation)
-    where = f"proxy {host_port(proxy.host, proxy.port)}"
+    where = f"{_PROXY}{host_port(proxy.host, proxy.port)}"
     if proxy.kind is ProxyKind.SOCKS5:
         return OpenSocket(_through_socks(proxy, where, host, port, deadline))
     dialed = _direct(proxy.host, proxy.port, where, deadline, rotation)
@@ -398,7 +399,7 @@ def network_error(
         command: What a reply was waited for; empty: unknown.
     """
     doing = f"waiting for the reply to {command}" if command else str(during)
-    why, hint = _explained(host, during, doing, error)
+    why, hint = _explained(host, during, doing, error, is_proxy=where.startswith(_PROXY))
     kind = UnreachableError if _is_unreachable(during, error) else DeliveryError
     return kind(Problem(where, why, hint), is_temporary=_is_temporary(during, error))
 
@@ -423,7 +424,7 @@ def _is_temporary(during: Activity, error: OSError | UnicodeError) -> bool:
 
 
 def _explained(
-    host: str, during: Activity, doing: str, error: OSError | UnicodeError
+    host: str, during: Activity, doing: str, error: OSError | UnicodeError, *, is_proxy: bool
 ) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}"
@@ -440,7 +441,9 @@ def _explained(
         hint += f" {IMPLICIT_HINT}" if during is Activity.GREETING else ""
         return f"no answer in time, {doing}", hint
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return "the host name cannot be resolved", "Check the spelling of host."
+        option = "proxy" if is_proxy else "host"
+        return "the host name cannot be resolved", f"Check the spelling of {option}."
     if isinstance(error, ConnectionRefusedError):
-        return "the connection was refused", "Is the port right? Usual: 587, 465."
+        hint = "Is the port in proxy right?" if is_proxy else "Is the port right? Usual: 587, 465."
+        return "the connection was refused", hint
     return f"the connection failed, {doing}: {error.strerror or error}", ""
