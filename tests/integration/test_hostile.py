@@ -4,23 +4,31 @@ Each test spoils one dialogue somewhere, lets whatever is tried again find a goo
 holds what the client tells against what the server has.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from chainloop_smtp.delivery import send
 from chainloop_smtp.model.mail import Delivery, Mail, RecipientStatus
 from chainloop_smtp.model.settings import Tls, Transport
-from sink import Fault, Sink
+from sink import GOOD, Fault, Sink
 from submission import FULL, HASTE, a_mail, registration, state, submit
 
 MODES: list[tuple[str, ...]] = [FULL, ("PIPELINING", "AUTH PLAIN"), ("AUTH PLAIN",)]
 IDS = ["whole mails ahead", "content apart", "one by one"]
 
 
-def submit_all(server: Sink, mails: Iterable[Mail]) -> dict[str, Delivery]:
-    transport = Transport(tls=Tls.NONE, timeout=5.0, deadline=20.0)
-    sent = send(mails, registration(server), transport, attempts=4, clock=HASTE)
+def submit_all(
+    server: Sink,
+    mails: Iterable[Mail],
+    *,
+    timeout: float = 5.0,
+    window: int = 16,
+    notify: Callable[[str], None] = lambda _: None,
+) -> dict[str, Delivery]:
+    transport = Transport(tls=Tls.NONE, timeout=timeout, deadline=20.0, window=window)
+    sent = send(mails, registration(server), transport, attempts=4, clock=HASTE, notify=notify)
     found = list(sent)
     assert len({each.mail.message_id for each in found}) == len(found)
     return {each.mail.message_id: each for each in found}
@@ -235,6 +243,9 @@ def test_many_mails_arrive_once_each(extensions: tuple[str, ...]) -> None:
     assert {state(each) for each in found.values()} == {RecipientStatus.ACCEPTED}
     assert len(server.sessions) == 1
     assert all(session.endswith(b"QUIT\r\n") for session in server.sessions)
+    # In a group RSET is free.
+    resets = MANY - 1 if "PIPELINING" in extensions else 0
+    assert server.sessions[0].count(b"RSET\r\n") == resets
     trips = sum(one.round_trips for each in found.values() for one in each.transactions)
     if "PIPELINING" in extensions:
         # TCP, greeting, EHLO; what follows is at most one for each mail.
@@ -250,8 +261,11 @@ def test_many_mails_arrive_once_each(extensions: tuple[str, ...]) -> None:
 def test_a_server_that_takes_ten_mails_a_connection_is_visited_again(
     extensions: tuple[str, ...], full: bytes
 ) -> None:
+    delayed: list[str] = []
     with Sink(extensions=extensions, most_mails=10, full=full) as server:
-        found = submit_all(server, (a_mail(number) for number in range(MANY)))
+        mails = (a_mail(number) for number in range(MANY))
+        found = submit_all(server, mails, notify=delayed.append)
+    assert delayed == []
     unknown = consistent(server, found)
     # 421 with mails on their way ends in a reset, and that may swallow replies.
     assert unknown <= (most_lost(server) if b"421" in full else 0)
@@ -276,10 +290,85 @@ def test_a_mail_that_nobody_wants_does_not_hold_up_the_next(extensions: tuple[st
     with Sink(extensions=extensions, refused=["nobody@example.test"]) as server:
         found = submit_all(server, mails)
     assert len(server.sessions) == 1
+    resets = 11 if "PIPELINING" in extensions else 4
+    assert server.sessions[0].count(b"RSET\r\n") == resets
     for number, mail in enumerate(mails):
         wanted = RecipientStatus.REFUSED if number % 3 == 0 else RecipientStatus.ACCEPTED
         assert state(found[mail.message_id]) is wanted
     assert len(server.taken) == 8
+
+
+@pytest.mark.parametrize(
+    ("first", "ahead"),
+    [(GOOD, 3), (Fault(replies=6), 1)],
+    ids=["all was answered", "replies were missing"],
+)
+def test_a_server_that_owes_replies_gets_one_mail_at_a_time(first: Fault, ahead: int) -> None:
+    """Each connection takes a mail, after six replies; what comes ahead of the seventh is seen."""
+    second = Fault(replies=6)
+    full = b"452 4.5.3 too many mails on this connection\r\n"
+    with Sink(faults=[first, second], most_mails=1, full=full) as server:
+        # However much has been sent before.
+        mails = [a_mail(0, lines=8000), *map(a_mail, range(1, 9))]
+        found = submit_all(server, mails, timeout=0.5, window=3)
+    assert [each.count(b"MAIL FROM") for each in server.sessions[:2]] == [1 + 3, 1 + ahead]
+    # In groups, nevertheless.
+    assert all(b"RSET" in each for each in server.sessions[:2])
+    states = [state(each) for each in found.values()]
+    lost = ahead + (0 if first is GOOD else 3)
+    assert states.count(RecipientStatus.UNKNOWN) == lost
+    assert states.count(RecipientStatus.ACCEPTED) == len(server.taken) == 9 - lost
+
+
+def test_a_server_that_does_not_read_fills_no_memory() -> None:
+    made: list[int] = []
+    ahead: list[int] = []
+
+    def wait(_: bytes) -> bytes:
+        time.sleep(0.5)
+        ahead.append(len(made))
+        return b"250 2.0.0 ok\r\n"
+
+    def mails() -> Iterator[Mail]:
+        for number in range(40):
+            made.append(number)
+            yield a_mail(number, lines=30_000)
+
+    with Sink(faults=[Fault(answers=[(b"RSET", wait)])]) as server:
+        first = next(send(mails(), registration(server), Transport(tls=Tls.NONE)))
+    assert state(first) is RecipientStatus.ACCEPTED
+    # What the system keeps, 2 MB each, and no more than the window.
+    assert 1 < ahead[0] <= 10
+
+
+def test_a_server_that_takes_nothing_yet_is_visited_once_for_all_mails() -> None:
+    full = b"452 4.3.2 not now\r\n"
+    with Sink(most_mails=0, full=full) as server:
+        found = submit_all(server, map(a_mail, range(3)))
+    assert {state(each) for each in found.values()} == {RecipientStatus.DEFERRED}
+    assert [each.count(b"MAIL FROM") for each in server.sessions] == [3] * 4
+
+
+def test_a_goodbye_to_the_content_touches_no_other_mail() -> None:
+    goodbye = Fault(answers=[(b"BDAT", b"421 4.3.2 shutting down\r\n")])
+    with Sink(faults=[goodbye]) as server:
+        found = submit_all(server, [a_mail(1), a_mail(2)])
+    assert [each.attempts for each in map(found.__getitem__, sorted(found))] == [2, 1]
+    assert {state(each) for each in found.values()} == {RecipientStatus.ACCEPTED}
+    assert len(server.taken) == len(server.sessions) == 2
+    assert b"mail 2" not in server.sessions[0]
+
+
+@pytest.mark.parametrize("extensions", MODES, ids=IDS)
+def test_a_mail_that_is_too_large_is_not_even_begun(extensions: tuple[str, ...]) -> None:
+    limited = [each for each in extensions if not each.startswith("SIZE")]
+    mails = [a_mail(0), a_mail(1, lines=20), a_mail(2)]
+    with Sink(extensions=[*limited, "SIZE 1000"]) as server:
+        found = submit_all(server, mails)
+    (session,) = server.sessions
+    assert session.count(b"MAIL FROM") == len(server.taken) == 2
+    assert state(found["<1@example.test>"]) is RecipientStatus.REFUSED
+    assert b"mail 1" not in session
 
 
 def test_no_mails_are_no_connection() -> None:

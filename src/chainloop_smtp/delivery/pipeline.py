@@ -157,7 +157,7 @@ class Pipeline:
         self.has_accepted |= transaction.is_accepted
         self.broken_extensions |= transaction.broken_extensions
         self.login_failure = self.login_failure or transaction.login_failure
-        self._is_closing |= bool(transaction.broken_extensions or self.login_failure) or (
+        self._is_closing |= bool(self.login_failure) or (
             self.has_accepted and transaction.is_deferred
         )
 
