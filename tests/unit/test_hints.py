@@ -143,6 +143,15 @@ def test_what_another_try_makes_worse_or_no_better_is_not_tried(
     ("host", "phase", "code", "enhanced", "text"),
     [
         ("mx.example.com", "auth", 454, "4.7.0", "Temporary authentication failure"),
+        ("mx.example.com", "auth", 421, "4.7.0", "Try again later, closing connection."),
+        ("mx.example.com", "auth", 454, "", "Temporary authentication failure, try again later"),
+        ("mx.example.com", "rcpt", 450, "4.1.1", "<a@b.example>: rejected: unverified address"),
+        ("mx.example.com", "mail", 454, "4.3.0", "relay temporarily overloaded"),
+        ("mx.example.com", "rcpt", 450, "4.2.1", "mailbox deactivated for maintenance"),
+        ("mx.example.com", "data", 451, "4.3.0", "cannot reach credits-db"),
+        # What an address says is not what the server says.
+        ("mx.example.com", "rcpt", 452, "4.2.2", "<out.of.credits@b.example>: mailbox is full"),
+        ("mx.example.com", "rcpt", 451, "", "account-suspended@b.example: try later"),
         ("mx.example.com", "rcpt", 450, "4.2.0", "Greylisted"),
         ("mx.example.com", "greeting", 421, "4.7.0", "Too many connections"),
         ("sandbox.smtp.mailtrap.io", "data", 550, "5.7.0", "too many emails per second"),
@@ -153,6 +162,28 @@ def test_what_passes_is_tried_again(
     host: str, phase: str, code: int, enhanced: str, text: str
 ) -> None:
     assert advice(host, phase, code, enhanced, text)[1]
+
+
+@pytest.mark.parametrize(
+    ("login", "text"),
+    [
+        ("none", "<relay-team@b.example>: Recipient address rejected: User unknown"),
+        (
+            "none",
+            "<a@b.example>: Recipient address rejected: User unknown in relay recipient table",
+        ),
+        ("password", "<denied-relay@b.example>: User unknown"),
+    ],
+)
+def test_a_recipient_that_is_unknown_is_no_matter_of_the_login(login: str, text: str) -> None:
+    hint, _ = advice("mx.example.com", "rcpt", 550, "5.1.1", text, login)
+    assert hint == "There is no such mailbox: check the spelling in to, cc or bcc."
+
+
+def test_a_limit_of_googles_relay_is_no_matter_of_the_machines_address() -> None:
+    text = "Daily SMTP relay sending limit exceeded for user."
+    hint, _ = advice("smtp-relay.gmail.com", "data", 550, "5.4.5", text, "none")
+    assert hint.startswith("The account in user has sent its mails for the day")
 
 
 def test_a_provider_is_known_by_the_end_of_its_name_only() -> None:

@@ -79,7 +79,8 @@ def _table() -> dict[str, Any]:
 def _matches(
     rule: dict[str, Any], name: str, phase: Phase, reply: Reply, credential: Credential
 ) -> bool:
-    text = reply.text.lower().replace("\n", " ")
+    # Not what is in an address, which the server repeats.
+    text = " ".join(word for word in reply.text.lower().split() if "@" not in word)
     return (
         rule.get("provider", name) == name
         and phase in rule.get("phases", (phase,))
