@@ -119,6 +119,11 @@ def test_a_file_that_a_pattern_reaches_in_two_ways_is_matched_once(tmp_path: Pat
         (["d[1]/a.txt", "d1/b.md"], "d[1]/*.md", ["d1/b.md"]),
         (["d[1]/a.md", "d1/b.md"], "{root}/d[1]/a.md", ["d[1]/a.md"]),
         (["e/d[1]/a.md", "e/d1/b.md"], "**/d[1]/*.md", ["e/d[1]/a.md"]),
+        (["x/r[1].json", "x/r1.json", "y/r1.json"], "**/r[1].json", ["x/r[1].json"]),
+        (["x/r1.json", "y/r1.json"], "**/r[1].json", ["x/r1.json", "y/r1.json"]),
+        (["r[1]-a.json", "r1-b.json"], "r[1]-*.json", ["r[1]-a.json"]),
+        (["r1-b.json", "r2-b.json"], "r[12]-?.json", ["r1-b.json", "r2-b.json"]),
+        (["d[1]/r1.json", "d[1]/r2.json"], "d[1]/r[12].json", ["d[1]/r1.json", "d[1]/r2.json"]),
         (["[ab]"], "[ab]", ["[ab]"]),
     ],
 )

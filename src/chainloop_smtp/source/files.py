@@ -39,7 +39,8 @@ def collect(
     Args:
         patterns: Relative to the workspace, or absolute and inside it. ``*``, ``?`` and ``[…]``
             match within a name, ``**`` any folders; a hidden name only where the dot is written.
-            A path that exists as it is written is not taken for a pattern.
+            A path that exists as it is written is not taken for a pattern, and brackets are
+            taken as they are where that matches anything.
         environ: For the workspace; where it names none, that is the current folder.
         limit: Bytes of all files together, the others included.
         others: What is attached besides.
@@ -137,9 +138,8 @@ class Workspace:
     def match(self, pattern: str) -> tuple[str, ...]:
         """Return names relative to the workspace, with slashes, sorted; no folders among them."""
         components = self._split(pattern)
-        # What exists by this very name is meant, whatever brackets in it could mean besides.
         is_there = os.path.lexists(self._root.joinpath(*components))
-        matches = [tuple(components)] if is_there else sorted(set(self._walk((), components)))
+        matches = [tuple(components)] if is_there else self._find(components)
         names = ["/".join(each) for each in matches]
         is_literal = is_there or not _MAGIC.search(pattern)
         return tuple(name for name in names if is_literal or not (self._root / name).is_dir())
@@ -219,6 +219,15 @@ class Workspace:
             for position, each in enumerate(components)
             if each != "**" or components[position - 1 : position] != ["**"]
         ]
+
+    def _find(self, components: Sequence[str]) -> list[tuple[str, ...]]:
+        """List all that matches, sorted.
+
+        Names with these very brackets are meant, if there are any, and else what brackets match.
+        """
+        literal = [each.replace("[", "[[]") for each in components]
+        found = set(self._walk((), literal)) if literal != components else set()
+        return sorted(found or set(self._walk((), components)))
 
     def _walk(
         self, folder: tuple[str, ...], components: Sequence[str]
