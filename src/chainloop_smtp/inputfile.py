@@ -148,7 +148,7 @@ def suggest_files(path: str, pattern: str = "", *, is_folder: bool = False) -> s
 
 
 def _list_files(folder: str) -> list[str]:
-    """List visible files below a folder, the nearest first, within the bounds above."""
+    """List visible files and those in .github, the nearest first, within the bounds above."""
     files: list[str] = []
     folders, number = [(folder, 0)], 0
     for inner, depth in folders:
@@ -157,7 +157,8 @@ def _list_files(folder: str) -> list[str]:
                 number += 1
                 if number > _MOST_ENTRIES:
                     return files
-                if entry.name.startswith(".") or entry.name == "node_modules":
+                is_hidden = entry.name.startswith(".") and entry.name != ".github"
+                if is_hidden or entry.name == "node_modules":
                     continue
                 if entry.is_file():
                     files.append(os.path.normpath(entry.path))

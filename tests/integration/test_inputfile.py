@@ -247,6 +247,8 @@ def test_the_checkout_is_only_asked_about_where_it_may_lack(
         (["a/x", "b/x", "c/x", "d/x"], "x", "Did you mean 'a/x' or 'b/x' or 'c/x'?"),
         (["a/b/c/x"], "x", "Did you mean 'a/b/c/x'?"),
         (["a/b/c/d/x"], "x", CHECKOUT),
+        ([".github/mails.yml"], "mails.yml", "Did you mean '.github/mails.yml'?"),
+        ([".github/mails.yml"], ".github/mails.yaml", "Did you mean '.github/mails.yml'?"),
         ([".hidden/x", "node_modules/x", ".x"], "x", CHECKOUT),
         (["other.json"], "x", CHECKOUT),
     ],

@@ -1,6 +1,7 @@
 """Lists of recipients, and a folder of templates, as they lie on the disk."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             "x@example.com\nc@example.com\ny@example.com\nZ, Y <z@example.com>\nc@example.com",
         ),
         ("profile:x@example.com", "profile:x@example.com"),
+        (
+            "file:leads; x@example.com;file:team.txt",
+            "c@example.com\n x@example.com\na@example.com\nb@example.com",
+        ),
         ("file:./leads\r\nx@example.com", "c@example.com\nx@example.com"),
     ],
 )
@@ -254,6 +259,31 @@ def test_a_list_holds_the_lines_of_the_files_it_names(
     workspace: str, text: str, expanded: str
 ) -> None:
     assert expand_list("cc", text, workspace) == expanded
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("lists/laeds", "Did you mean 'lists/leads'?"),
+        (
+            "nobody",
+            "Paths are relative to the workspace: does a step before this one check it out?",
+        ),
+    ],
+)
+@pytest.mark.parametrize("has_workspace", [True, False])
+def test_a_file_that_is_missing_is_looked_for_as_the_user_names_it(
+    workspace: str, path: str, hint: str, has_workspace: bool
+) -> None:
+    Path("lists").mkdir()
+    Path("leads").rename("lists/leads")
+    shutil.rmtree(".git")
+    root = workspace if has_workspace else ""
+    assert error_of(lambda: expand_list("to", f"file:{path}", root), OptionsError) == (
+        f"to 'file:{path}'",
+        "there is no such file",
+        hint,
+    )
 
 
 LATIN = "Jürgen € <j@example.com>"

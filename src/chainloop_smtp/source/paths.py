@@ -47,7 +47,13 @@ def read(name: str, workspace: str, limit: int, *, timeout: float = 0) -> bytes:
         path = _resolve(name, workspace)
     except (OSError, ValueError) as error:
         raise inputfile.wrap(error) from error
-    return inputfile.read(path, limit, timeout=timeout)
+    try:
+        return inputfile.read(path, limit, timeout=timeout)
+    except UnreadableError as error:
+        if error.missing:
+            # Hints are about the path in the user's own words.
+            error.missing = name
+        raise
 
 
 def _resolve(name: str, workspace: str) -> Path:
@@ -82,7 +88,7 @@ def expand_list(name: str, text: str, workspace: str) -> str:
 
     Args:
         name: The input's, for the error.
-        text: As the user gives it: members separated by commas or lines.
+        text: As the user gives it: members separated by commas, semicolons or lines.
         workspace: As for `read`.
 
     Raises:
@@ -92,7 +98,7 @@ def expand_list(name: str, text: str, workspace: str) -> str:
         return text
     members = []
     for line in text.splitlines():
-        for member in line.split(",") if _LIST_PREFIX in line else (line,):
+        for member in re.split("[,;]", line) if _LIST_PREFIX in line else (line,):
             if member.strip().startswith(_LIST_PREFIX):
                 path = member.strip().removeprefix(_LIST_PREFIX).strip()
                 members += _read_list(name, path, workspace)
