@@ -262,7 +262,7 @@ def test_an_interrupt_says_so_too(program: Program) -> None:
     assert (ended.code, ended.stderr) == (130, "Nothing is stored.\n")
 
 
-OUTSIDE = "which is outside the repository. Copy it there, and give its path from there."
+OUTSIDE = "which is not part of the repository. Copy it there, and give its path from there."
 
 
 @pytest.mark.parametrize(
@@ -281,6 +281,7 @@ OUTSIDE = "which is outside the repository. Copy it there, and give its path fro
         ("../outside.pem", OUTSIDE),
         ("{root}/../outside.pem", OUTSIDE),
         ("link.pem", OUTSIDE),
+        (".git/ca.pem", OUTSIDE),
         ("inner.pem", ""),
     ],
 )
@@ -296,8 +297,11 @@ def test_a_path_that_no_checkout_has_is_warned_of(
     root = Path.cwd() / "repository"
     (root / "certs").mkdir(parents=True)
     monkeypatch.chdir(root)
-    if has_repository:
+    if path.startswith(".git/") and not has_repository:
+        path = "certs/ca.pem"
+    elif has_repository:
         Path(".git").mkdir()
+        Path(".git/ca.pem").write_bytes(tls.ca_file.read_bytes())
     for each in ("certs/ca.pem", "../outside.pem"):
         Path(each).write_bytes(tls.ca_file.read_bytes())
     Path("link.pem").symlink_to("../outside.pem")
@@ -340,6 +344,32 @@ def test_a_path_counts_from_the_repository_and_not_from_the_current_folder(
     assert ended.stderr == (
         f"not in a checkout: template-dir: a workflow does not find '../../x', {OUTSIDE}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "paths"),
+    [
+        ("attach=/tmp/x/*.py\ndist/*.json\nattestation\n../y.txt", ["/tmp/x/*.py", "../y.txt"]),
+        ("cc=file:../list.txt; x@example.com", ["../list.txt"]),
+    ],
+)
+def test_every_path_of_an_attachment_or_registration_is_looked_at(
+    program: Program, monkeypatch: pytest.MonkeyPatch, option: str, paths: list[str]
+) -> None:
+    Path("list.txt").write_text("a@example.com\n")
+    Path("repository/.git").mkdir(parents=True)
+    monkeypatch.chdir("repository")
+    name, _, value = option.partition("=")
+    said = "".join(
+        f"not in a checkout: {name}: a workflow does not find '{path}', {OUTSIDE}\n"
+        for path in paths
+    )
+    argv = (*ADD, "--name", "ses", *OPTS, f"--{name}", value)
+    ended = program(*argv, post=Post(), is_actions=False)
+    assert (ended.code, ended.stderr) == (0, said)
+    attach = (*ATTACH, "--workflow", "w", "--integration", "ses", "--opt", option)
+    ended = program(*attach, is_actions=False)
+    assert (ended.code, ended.stderr) == (0, said)
 
 
 def test_pem_text_is_no_path_and_a_key_is_stored_by_its_variable(

@@ -85,7 +85,7 @@ def _opts(run: Run, problems: list[Problem]) -> dict[str, editing.Value]:
     given = integration.pairs(run.arguments.opt, known, "attachment", problems)
     inputs = {name: text for name, text in given.items() if name not in configuration.CONDITIONS}
     try:
-        options.parse(inputs, is_whole=False)
+        options.parse(run.listed(inputs), is_whole=False)
     except OptionsError as error:
         problems += error.problems
     return {**given}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import cast
@@ -177,8 +178,10 @@ def warn_of_paths(run: Run, entry: Mapping[str, editing.Value]) -> None:
     paths = [(name, path) for name, value in entry.items() for path in _paths(name, value)]
     for name, path in paths if root else ():
         there = _in_repository(path, str(root))
-        if not there:
-            why = "which is outside the repository. Copy it there, and give its path from there."
+        if not there or there.startswith(".git/"):
+            why = (
+                "which is not part of the repository. Copy it there, and give its path from there."
+            )
         elif there != Path(path).as_posix():
             why = f"since paths are relative to the repository. Write {quoted_path(there)}."
         else:
@@ -201,9 +204,11 @@ def _paths(name: str, value: editing.Value) -> list[str]:
         return []
     if name in _PATHS:
         return [] if as_pem(value) else [value]
-    members = [each.strip() for line in value.splitlines() for each in line.split(",")]
-    lists = members if name in ("to", "cc", "bcc") else []
-    return [each.removeprefix("file:").strip() for each in lists if each.startswith("file:")]
+    if name == "attach":
+        lines = filter(None, map(str.strip, value.splitlines()))
+        return [each for each in lines if each not in ("attestation", "report")]
+    members = map(str.strip, re.split("[,;\n]", value)) if name in ("to", "cc", "bcc") else ()
+    return [each.removeprefix("file:").strip() for each in members if each.startswith("file:")]
 
 
 def _fields(schema: Mapping[str, object]) -> Iterable[tuple[str, ...]]:
