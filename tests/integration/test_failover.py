@@ -536,7 +536,11 @@ def test_a_socks_proxys_code_says_how_long_it_is_worth_trying(
 
 @pytest.mark.parametrize(
     ("code", "ends"),
-    [(403, ONCE), (407, ONCE), (500, TO_THE_END), *((code, PATIENT) for code in (502, 503, 504))],
+    [
+        *((code, ONCE) for code in (403, 407)),
+        *((code, PATIENT) for code in (500, 502, 503, 504)),
+        *((code, TO_THE_END) for code in (501, 505)),
+    ],
 )
 def test_an_http_proxys_code_says_how_long_it_is_worth_trying(
     code: int, ends: str | list[float]
