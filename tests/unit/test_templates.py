@@ -675,6 +675,22 @@ WORDS = "{% macro hail(whom) %}Hail {{ whom }}{% endmacro %}{% set a, b = (1, 2)
             "line 2: a template that extends chainloop/mail.txt.j2 shows no text outside "
             "blocks\n  Put it into a block, or into {# … #}.",
         ),
+        *(
+            (
+                EXTENDS + f"{{% macro m() %}}{{% endmacro %}}\n{printed}",
+                "line 2: a template that extends chainloop/mail.txt.j2 shows no text outside "
+                "blocks\n  Put it into a block, or into {# … #}.",
+            )
+            for printed in (
+                "{% filter upper %}text{% endfilter %}",
+                "{% call m() %}text{% endcall %}",
+                "{% if true %}{% filter upper %}text{% endfilter %}{% endif %}",
+            )
+        ),
+        (
+            "\n{% if true %}" + EXTENDS + "{% endif %}{% block footr %}{% endblock %}",
+            "line 2: extends is inside another tag\n  Write it before everything else.",
+        ),
         (
             '\n{% from "words.j2" import hal %}{{ hal("you") }}',
             "line 2: words.j2 has no 'hal'\n  Did you mean hail?",

@@ -31,6 +31,7 @@ ENTRIES = ("mail.html.j2", "mail.txt.j2", "subject.txt.j2", "summary.md.j2")
 Found = TypeVar("Found", bound=nodes.Node)
 
 _References = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+_PRINTED: tuple[type[nodes.Stmt], ...] = (nodes.Output, nodes.FilterBlock, nodes.CallBlock)
 _TOO_DEEP = "is nested too deeply"
 _SPECIAL = frozenset(("self", "super", "loop", "caller", "varargs", "kwargs"))
 
@@ -110,6 +111,10 @@ class Inspection:
         tree = self._trees[name]
         for change in tree.find_all(nodes.EvalContextModifier):
             yield problem(name, change.lineno, "a template cannot change autoescape")
+        for extends in tree.find_all(nodes.Extends):
+            if extends not in tree.body:
+                why = "extends is inside another tag\nWrite it before everything else."
+                yield problem(name, extends.lineno, why)
         for node in tree.find_all(_References):
             target = _target(node)
             if target is None:
@@ -164,8 +169,8 @@ class Inspection:
                     f"there is no block '{block.name}' in {parents[0]}, so this one is never shown"
                 )
                 yield problem(name, block.lineno, with_nearest(why, block.name, known))
-        for output in _outside(tree.body[tree.body.index(extends) :], nodes.Output):
-            for part in output.nodes:
+        for output in _outside(tree.body[tree.body.index(extends) :], *_PRINTED):
+            for part in output.nodes if isinstance(output, nodes.Output) else (output,):
                 text = part.data if isinstance(part, nodes.TemplateData) else "{{"
                 if text.strip():
                     # Jinja2 counts from the blank lines before a text.
@@ -231,13 +236,13 @@ class Inspection:
         return line
 
 
-def _outside(body: Iterable[nodes.Node], kind: type[Found]) -> Iterator[Found]:
-    """Nodes of a kind in a template itself, or in its conditions and loops."""
+def _outside(body: Iterable[nodes.Node], *kinds: type[Found]) -> Iterator[Found]:
+    """Nodes of some kinds in a template itself, or in its conditions and loops."""
     for child in body:
-        if isinstance(child, kind):
+        if isinstance(child, kinds):
             yield child
         elif isinstance(child, nodes.If | nodes.For | nodes.With | nodes.Scope):
-            yield from _outside(child.iter_child_nodes(), kind)
+            yield from _outside(child.iter_child_nodes(), *kinds)
 
 
 def _undeclared(tree: nodes.Template, environment: Sandbox) -> set[str]:
