@@ -29,7 +29,8 @@ def read(path: str, *, is_required: bool = True) -> str:
         # Bytes first: line ends are to be written back as they are.
         return inputfile.read(path, _MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _error(path, f"is not UTF-8 at byte {error.start + 1}") from error
+        why = f"is not UTF-8 at byte {error.start + 1}"
+        raise _error(path, why, "Save it as UTF-8.") from error
     except inputfile.UnreadableError as error:
         if error.missing and not is_required:
             return ""

@@ -43,21 +43,23 @@ def test_a_text_is_read_with_its_line_ends_and_without_its_mark(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "why", "hint"),
     [
-        (b"a: \xff", "is not UTF-8 at byte 4"),
-        (b"\xffa", "is not UTF-8 at byte 1"),
-        (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB"),
+        (b"a: \xff", "is not UTF-8 at byte 4", "Save it as UTF-8."),
+        (b"\xffa", "is not UTF-8 at byte 1", "Save it as UTF-8."),
+        (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB", ""),
     ],
     ids=["Latin-1", "UTF-16", "large"],
 )
-def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
+def test_what_cannot_be_read_is_an_error(
+    tmp_path: Path, content: bytes, why: str, hint: str
+) -> None:
     path = tmp_path / "a.yml"
     path.write_bytes(content)
     assert error_of(lambda: config_file.read(str(path)), OptionsError) == (
         f"config {quoted_path(str(path))}",
         why,
-        "",
+        hint,
     )
 
 

@@ -465,7 +465,7 @@ def test_without_a_names_file_there_is_neither_name_nor_text(
     assert read_names_file("") == (NAMES_FILE, "projectName: above\n")
 
 
-def test_a_names_file_may_be_as_large_as_the_limit_and_in_any_encoding(tmp_path: Path) -> None:
+def test_a_names_file_may_be_as_large_as_the_limit_and_is_utf_8(tmp_path: Path) -> None:
     largest = "projectName: quay\n".ljust(64 * 1024)
     written(tmp_path, **{NAMES_FILE: largest})
     assert read_names_file(str(tmp_path)) == (NAMES_FILE, largest)
@@ -473,4 +473,5 @@ def test_a_names_file_may_be_as_large_as_the_limit_and_in_any_encoding(tmp_path:
     problem = Problem(NAMES_FILE, "is larger than 64 KiB")
     assert read_names_file(str(tmp_path)) == (NAMES_FILE, problem)
     written(tmp_path, **{NAMES_FILE: b"\xef\xbb\xbfprojectName: qu\xe4y\n"})
-    assert read_names_file(str(tmp_path)) == (NAMES_FILE, "projectName: qu\ufffdy\n")
+    problem = Problem(NAMES_FILE, "is not UTF-8", "Save it as UTF-8.")
+    assert read_names_file(str(tmp_path)) == (NAMES_FILE, problem)

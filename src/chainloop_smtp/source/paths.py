@@ -145,7 +145,10 @@ def read_names_file(workspace: str) -> tuple[str, str | Problem]:
     for path in _candidates(Path(workspace).absolute()):
         try:
             content = read(str(path), workspace, _MAX_NAMES_FILE_BYTES)
-            return path.name, content.decode("utf-8-sig", "replace")
+            return path.name, content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            # Chainloop's CLI does not read it either.
+            return path.name, Problem(path.name, "is not UTF-8", "Save it as UTF-8.")
         except UnreadableError as error:
             if not error.missing:
                 return path.name, Problem(path.name, error.why, error.hint)
