@@ -38,6 +38,7 @@ def cancelled(
     signals: Sequence[signal.Signals],
     is_time: Callable[[], bool],
     *more: str,
+    command: str = "send",
 ) -> tuple[int, str, dict[str, str]]:
     """Exit code, log and outputs of a step that is cancelled as soon as it is time."""
     inputs = {
@@ -51,7 +52,7 @@ def cancelled(
     started = subprocess.Popen(
         (
             Path(sys.executable).with_name("chainloop-smtp"),
-            "send",
+            command,
             *(f"--{name}={value}" for name, value in inputs.items()),
             *more,
         ),
@@ -116,6 +117,24 @@ def test_a_delivery_that_is_cancelled_says_where_it_was(
     assert receipt["interrupted"] is True
     assert [each["state"] for each in receipt["recipients"]] == [ends]
     assert "Interrupted" in (tmp_path / "summary").read_text("utf-8")
+
+
+@CANCELS
+def test_a_check_that_is_cancelled_says_that_nothing_was_sent(
+    tmp_path: Path, signals: list[signal.Signals]
+) -> None:
+    (tmp_path / "outputs").touch()
+    with Sink(always=Fault(replies=4)) as server:
+        code, log, _ = cancelled(
+            tmp_path,
+            server,
+            signals,
+            lambda: bool(server.sessions) and b"EHLO" in server.sessions[0],
+            command="check",
+        )
+    assert code == 130
+    assert log.endswith("Interrupted. Nothing was sent.\n")
+    assert "delivered" not in log
 
 
 @CANCELS

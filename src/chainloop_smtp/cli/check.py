@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from chainloop_smtp import addressing, delivery, message
 from chainloop_smtp.cli import routes
 from chainloop_smtp.cli.deliver import advise, authorised
+from chainloop_smtp.cli.interrupts import INTERRUPTED
 from chainloop_smtp.cli.run import Run
 from chainloop_smtp.delivery import probe
 from chainloop_smtp.errors import DeliveryError, OptionsError, Problem
@@ -77,7 +78,11 @@ def check(run: Run) -> int:
     elif not any(each.is_attached for each in targets) and not routes.is_fork(run):
         text = f"There are no attachments in {path}, so nothing is sent."
         run.console.warning("nothing is attached", text)
-    checked = [_check(run, target) for target in targets]
+    try:
+        checked = [_check(run, target) for target in targets]
+    except KeyboardInterrupt:
+        run.console.say("Interrupted. Nothing was sent.")
+        return INTERRUPTED
     run.console.summary("\n\n".join(map(_markdown, checked)))
     if run.console.is_json:
         run.console.data(json.dumps(_document(checked), indent=2))
