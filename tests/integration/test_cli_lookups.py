@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from builders import cli_describe, cli_push, encoded, statement
+from gitrepository import commit, git
 from inputs import RELAY
 from program import Ended, Post, Program, never, parsed, refusal, text_of
 from website import Site, github
@@ -181,6 +182,91 @@ def test_of_many_mails_one_may_be_to_nobody(program: Program) -> None:
     assert [text for _, text in ended.annotations] == ["no author", "no recipients"]
     warning = "No mail is sent for chainloop-smtp.yml:2: nobody was found."
     assert f"no recipients::{warning}\n" in ended.stdout
+
+
+EVENT, WORKSPACE, ATTESTED = "event@example.com", "git@example.com", "attested@example.com"
+OWN, OTHER = "9000000042", "43"
+
+
+def attested_by(address: str, sha: str = "") -> str:
+    """Evidence of a commit whose author has this address, or none; of CI run `OWN`."""
+    told = statement()
+    head = told["subject"][1]
+    head["annotations"]["author.email"] = address
+    if sha:
+        head["digest"] = {"sha1": sha}
+    return encoded(cli_describe(told)).decode()
+
+
+@pytest.mark.parametrize(
+    ("run_id", "has_event", "sha", "address", "author"),
+    [
+        # On the job's own run, GitHub's word goes first, then the commit, then the evidence.
+        (OWN, True, "head", ATTESTED, EVENT),
+        (OWN, False, "head", ATTESTED, WORKSPACE),
+        (OWN, False, "gone", ATTESTED, ATTESTED),
+        (OWN, False, "gone", "", WORKSPACE),
+        # On another one, only the evidence can say, with the repository's help.
+        (OTHER, True, "head", ATTESTED, ATTESTED),
+        (OTHER, True, "head", "", ""),
+        (OTHER, True, "attested", "", WORKSPACE),
+        # Without a CI run, too.
+        ("", True, "head", ATTESTED, ATTESTED),
+        ("", True, "head", "", EVENT),
+        ("", False, "head", "", WORKSPACE),
+    ],
+)
+def test_whose_word_counts_for_the_author(
+    program: Program, run_id: str, has_event: bool, sha: str, address: str, author: str
+) -> None:
+    workspace = Path.cwd() / "workspace"
+    workspace.mkdir()
+    head = commit(workspace, f"Gita <{WORKSPACE}>")
+    git(workspace, "remote", "add", "origin", "https://github.com/lakeside/harbour")
+    event = {"head_commit": {"author": {"name": "Eve", "email": EVENT}}} if has_event else {}
+    Path("event.json").write_text(json.dumps(event))
+    environ = {
+        "GITHUB_EVENT_PATH": "event.json",
+        "GITHUB_WORKSPACE": str(workspace),
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": run_id,
+        "GITHUB_SHA": "0" * 40 if sha == "gone" else head,
+    }
+    evidence = attested_by(address, head if sha == "attested" else "")
+    post = Post()
+    ended = sent(program, post, environ, cc="author", attestation=evidence)
+    assert ended.code == 0
+    assert post.mails[0].recipients == tuple(filter(None, ("security@example.com", author)))
+    assert (("notice", "no author") in ended.annotations) is not bool(author)
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        ("t0k3n", "There is no commit since the last good run"),
+        ("", "There is no GitHub run, or no github-token to ask for it"),
+    ],
+)
+@pytest.mark.parametrize("has_author", [True, False])
+def test_contributors_that_github_does_not_name_are_those_of_the_push_or_nobody(
+    program: Program, site: Site, token: str, why: str, has_author: bool
+) -> None:
+    commits = [{"author": {"name": "Pia", "email": "pia@example.com"}}] if has_author else []
+    Path("event.json").write_text(json.dumps({"commits": commits}))
+    environ = {
+        **github(site, 100, "b"),
+        "GITHUB_EVENT_PATH": "event.json",
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": "100",
+        "GITHUB_SHA": "b",
+    }
+    post = Post()
+    evidence = {"attestation": without_commit()}
+    ended = sent(program, post, environ, cc="contributors", github_token=token, **evidence)
+    people = ("pia@example.com",) if has_author else ()
+    assert post.mails[0].recipients == ("security@example.com", *people)
+    used = "the authors of the last commits are" if has_author else "nobody is"
+    assert ended.annotation("no contributors") == f"{why}; {used} used instead."
 
 
 def test_contributors_are_asked_for_at_github(program: Program, site: Site) -> None:
