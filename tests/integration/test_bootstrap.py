@@ -461,6 +461,11 @@ def _expose_byte_code(site: Path) -> None:
     (site / "__pycache__").chmod(0o777)
 
 
+def _pipe_byte_code(site: Path) -> None:
+    (site / "__pycache__").mkdir()
+    os.mkfifo(site / "__pycache__" / "a.pyc", 0o600)
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "one file is lost": lambda site: _lose(site / "jinja2" / "environment.py"),
     "a package is lost": lambda site: _lose(site / "idna"),
@@ -476,6 +481,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "anybody may write to a package": lambda site: (site / "jinja2").chmod(0o777),
     "anybody may write to a file": lambda site: (site / "jinja2" / "environment.py").chmod(0o666),
     "anybody may write to its byte code": _expose_byte_code,
+    "its byte code is a pipe": _pipe_byte_code,
 }
 
 
@@ -531,6 +537,31 @@ def test_a_folder_that_somebody_else_can_exchange_is_not_run(
     assert (result.site / "ssl.py").exists() is serves
     assert result.installed is not serves
     assert (f"is not used: other users may write to {folder.resolve()}" in result.log) is not serves
+
+
+@pytest.mark.parametrize("whose", ["a link that all may exchange", "its target", "anothers link"])
+def test_behind_a_link_nothing_is_run_that_somebody_else_can_exchange(
+    again: Runner, cached: Path, tmp_path: Path, whose: str
+) -> None:
+    shared, link = tmp_path / "shared", tmp_path / "link"
+    shared.mkdir()
+    shared.chmod(0o777)
+    target, why = again.tools, f"other users may write to {shared.resolve()}"
+    if whose == "its target":
+        target = again.tools.rename(shared / "tools")
+    elif whose == "a link that all may exchange":
+        link = shared / "link"
+    link.symlink_to(target)
+    if whose == "anothers link":
+        why = f"{link} belongs to another user"
+        if os.geteuid() != 0:
+            pytest.skip("only root gives a link away")
+        os.chown(link, SOMEBODY, -1, follow_symlinks=False)
+    result = again.prepare(RUNNER_TOOL_CACHE=str(link))
+    assert (result.status, result.errors) == (0, []), result.log
+    assert f"{link / 'chainloop-smtp' / cached.name} is not used: {why}" in result.log
+    assert result.site is not None
+    assert result.site.is_relative_to(again.temp)
 
 
 SOMEBODY = 4711
@@ -605,6 +636,18 @@ def test_what_belongs_to_somebody_else_is_not_run(
     assert result.site.stat().st_uid == os.geteuid()
     if result.site != cached:
         assert not result.site.is_relative_to(cached.parent)
+
+
+def test_what_belongs_to_the_owner_of_the_action_is_run(
+    again: Runner, cached: Path, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    action = shutil.copytree(again.action, tmp_path / "action")
+    for path in (action / "action" / "bootstrap.py", cached.parent, cached, *cached.rglob("*")):
+        os.chown(path, SOMEBODY, -1)
+    result = again.prepare(GITHUB_ACTION_PATH=str(action))
+    assert (result.status, result.installed, result.site) == (0, False, cached), result.log
 
 
 def test_users_who_share_a_tool_cache_each_have_a_folder_in_it(again: Runner, cached: Path) -> None:
