@@ -224,10 +224,32 @@ def test_mails_that_are_never_tried_say_why_too() -> None:
     ] * 14
 
 
+def test_a_mail_behind_one_that_always_fails_says_why_too() -> None:
+    with Sink(extensions=("AUTH PLAIN",), always=Fault(replies=3, is_reset=True)) as server:
+        transport = Transport(tls=Tls.NONE, timeout=0.3, deadline=20.0)
+        mails = [a_mail(number) for number in range(3)]
+        found = list(send(mails, registration(server), transport, attempts=1, clock=HASTE))
+    assert len(server.sessions) == 1
+    assert {state(each) for each in found} == {RecipientStatus.DEFERRED}
+    assert [[attempt.why for attempt in each.transactions] for each in found] == [
+        ["no answer in time, waiting for the reply to MAIL"]
+    ] * 3
+
+
+def test_twelve_attempts_in_vain_are_the_end() -> None:
+    with Sink(most_mails=0, full=b"452 4.3.2 not now\r\n") as server:
+        transport = Transport(tls=Tls.NONE, timeout=5.0, deadline=300.0)
+        delivery = send_one(a_mail(), registration(server), transport, clock=HASTE)
+    assert state(delivery) is RecipientStatus.DEFERRED
+    assert delivery.attempts == len(server.sessions) == 12
+
+
 def test_a_refused_login_fails_every_mail_and_is_tried_once() -> None:
     with Sink(password="another", extensions=("AUTH PLAIN",)) as server:
-        found = all_of(server, [a_mail(number) for number in range(3)])
+        # At once: nothing is waited for.
+        found = all_of(server, [a_mail(number) for number in range(3)], sleep=interrupting)
     assert len(server.sessions) == 1
+    assert not any(each.is_interrupted for each in found)
     assert {state(each) for each in found} == {RecipientStatus.REFUSED}
     assert all("refused the login of ci" in each.transactions[-1].why for each in found)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chainloop_smtp.delivery import Clock, EarlyConnection
+from chainloop_smtp.delivery import Clock, EarlyConnection, send
 from chainloop_smtp.model.mail import Delivery, RecipientStatus
 from chainloop_smtp.model.settings import Mailbox, Proxy, ProxyKind, Registration, Tls, Transport
 from proxies import Tunnel
@@ -289,6 +289,18 @@ def test_a_session_that_breaks_before_a_mail_is_taken_leaves_the_address(
         delivery = submit()
     assert state(delivery) is RecipientStatus.ACCEPTED
     assert (len(bad.sessions), len(good.sessions), len(good.taken)) == (1, 1, 1)
+
+
+def test_an_address_that_has_taken_a_mail_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        Sink(extensions=("AUTH PLAIN",), always=Fault(mails=1)) as first,
+        Sink(extensions=("AUTH PLAIN",)) as second,
+    ):
+        resolve(monkeypatch, at(first), at(second))
+        transport = Transport(tls=Tls.NONE, timeout=5.0, deadline=20.0)
+        found = list(send(map(a_mail, range(3)), registration("ci"), transport, clock=HASTE))
+    assert {state(each) for each in found} == {RecipientStatus.ACCEPTED}
+    assert (len(first.taken), len(second.sessions)) == (3, 0)
 
 
 def test_an_address_that_works_and_says_no_to_a_recipient_is_kept(

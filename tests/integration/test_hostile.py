@@ -149,8 +149,10 @@ def test_what_is_for_now_is_tried_again_and_what_is_for_good_is_not(
 @pytest.mark.parametrize("code", [500, 502, 503, 504])
 def test_a_server_that_only_says_that_it_has_chunking_gets_the_mail_by_data(code: int) -> None:
     lie = Fault(answers=[(b"BDAT", b"%d 5.5.1 no such thing\r\n" % code)])
+    delayed: list[str] = []
     with Sink(always=lie) as server:
-        delivery = submit(server)
+        (delivery,) = submit_all(server, [a_mail()], notify=delayed.append).values()
+    assert delayed == []
     held_against(server, delivery)
     assert state(delivery) is RecipientStatus.ACCEPTED
     assert b"DATA\r\n" in server.sessions[1]

@@ -226,7 +226,8 @@ class _Submitter:
                 yield from self._without_connection(message, session, queue)
                 return
             self._learn(pipeline, session)
-            if pipeline.failure and not (pipeline.has_accepted or pipeline.broken_extensions):
+            # Another connection would end no better; or there is no further message.
+            if not (pipeline.has_accepted or pipeline.broken_extensions):
                 return
 
     def _next(self, queue: Queue) -> QueuedMessage | None:
