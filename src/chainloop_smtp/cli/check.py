@@ -78,8 +78,9 @@ def check(run: Run) -> int:
     elif not any(each.is_attached for each in targets) and not routes.is_fork(run):
         text = f"There are no attachments in {path}, so nothing is sent."
         run.console.warning("nothing is attached", text)
+    is_alone = len(targets) == 1
     try:
-        checked = [_check(run, target) for target in targets]
+        checked = [_check(run, target, is_alone=is_alone) for target in targets]
     except KeyboardInterrupt:
         run.console.say("Interrupted. Nothing was sent.")
         return INTERRUPTED
@@ -96,7 +97,10 @@ def check(run: Run) -> int:
         return 0
     problems = dict.fromkeys(problem for failure in required for problem in failure.problems)
     first = next((each for each in required if isinstance(each, DeliveryError)), required[0])
-    raise type(first)(*problems, title=first.title)
+    title = first.title
+    if isinstance(first, DeliveryError) and not is_alone:
+        title = f"{len(required)} of {len(checked)} checks failed"
+    raise type(first)(*problems, title=title)
 
 
 def _skipped(run: Run) -> int:
@@ -148,7 +152,7 @@ def _sender(parsed: Options) -> str:
     return (parsed.envelope_from or parsed.registration.from_).addr_spec
 
 
-def _check(run: Run, target: _Target) -> _ServerCheck:
+def _check(run: Run, target: _Target, *, is_alone: bool) -> _ServerCheck:
     if target.name:
         note = "" if target.is_attached else " (nothing is attached to it, so nothing is sent)"
         run.console.say(target.name + note)
@@ -164,7 +168,10 @@ def _check(run: Run, target: _Target) -> _ServerCheck:
         run.console.say(f"{glyph}  {step.name:{_NAME_WIDTH}}  {detail}")
     failure = _failure(target, steps)
     sentence = _sentence(target, steps, failure)
-    run.console.say(sentence)
+    if isinstance(failure, DeliveryError) and is_alone:
+        failure = DeliveryError(*failure.problems, title=sentence.removesuffix("."))
+    else:
+        run.console.say(sentence)
     return _ServerCheck(target=target, steps=tuple(steps), failure=failure, sentence=sentence)
 
 
@@ -214,8 +221,8 @@ def _failure(target: _Target, steps: Sequence[Step]) -> Failure | None:
     accepted = _accepted(steps)
     if not wrong or (accepted and target.options.require is Require.ANY):
         return None
-    title = "A mail would not reach all recipients" if accepted else "A mail would not be delivered"
-    return DeliveryError(*(_problem(each, target.options) for each in wrong), title=title)
+    problems = (_problem(each, target.options) for each in wrong)
+    return DeliveryError(*problems, title="The check failed")
 
 
 def _problem(step: Step, parsed: Options) -> Problem:
