@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +208,23 @@ def test_who_gets_it_in_bcc_is_not_printed(program: Program, require: str) -> No
     assert "550 5.1.1" in ended.log
     for text in ("one@example.com", "two@example.com", "two is"):
         assert text not in ended.log
+
+
+def test_a_server_that_does_not_listen_is_tried_once(program: Program) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        ended = program(
+            *ADD, *OPTS, "--host", "127.0.0.1", "--port", str(port), "--name", "a", post=send_one
+        )
+    assert ended.code == 5
+    assert ended.failure == (
+        "The mail was not delivered.\n"
+        f"  127.0.0.1:{port}: the connection was refused\n"
+        "    Is the port right? Usual: 587, 465.\n"
+        "Nothing is stored."
+    )
+    assert "again" not in ended.stdout
 
 
 def test_what_cannot_be_proved_is_not_stored(program: Program) -> None:

@@ -153,9 +153,9 @@ def _prove(run: Run, name: str, parsed: Options) -> None:
     advise(run, parsed)
     try:
         parsed = authorised(run, parsed)
-        (result,) = run.deliver(
-            (mail,), parsed.registration, parsed.transport, notify=run.console.say
-        )
+        # Somebody waits: a wrong host or port is said at once.
+        transport = replace(parsed.transport, patience=0.0)
+        (result,) = run.deliver((mail,), parsed.registration, transport, notify=run.console.say)
         if failure := failure_of(result, parsed.require):
             raise failure
     except DeliveryError:

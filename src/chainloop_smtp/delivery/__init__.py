@@ -39,7 +39,6 @@ __all__ = [
 
 _ATTEMPTS = 12  # in a row without an accepted recipient; the deadline usually ends them before
 _LONGEST_PAUSE = 30.0  # seconds
-_UNREACHABLE_LIMIT = 20.0  # seconds to keep trying a server that has never taken a connection
 
 Notify = Callable[[str], None]
 
@@ -59,9 +58,9 @@ def send(
     What is deferred (a 4xx, a timeout, a dropped connection) is tried again with growing pauses,
     for the recipients concerned only, until ``transport.deadline``, which bounds everything from
     here on. Each attempt prefers an address of the host that has not failed yet; a host at which
-    nobody ever listened is given up after 20 seconds. What is refused (5xx) is not tried again, and
-    neither is a mail whose end the server has not answered: it may have been accepted. Some replies
-    mean the opposite of their first digit: ``hints.toml`` lists them.
+    nobody ever listened is given up after ``transport.patience``. What is refused (5xx) is not
+    tried again, and neither is a mail whose end the server has not answered: it may have been
+    accepted. Some replies mean the opposite of their first digit: ``hints.toml`` lists them.
 
     Args:
         mails: Taken one by one, as there is room for them on the connection.
@@ -176,7 +175,7 @@ class _Submitter:
         is_now = not fruitless or self._has_untried_address
         pause = 0.0 if is_now else _backoff(fruitless, self._clock.chance())
         if isinstance(self._failure, UnreachableError) and not self._has_connected:
-            left = _UNREACHABLE_LIMIT - self._deadline.spent
+            left = self._transport.patience - self._deadline.spent
             if left < 1:
                 return None
             pause = min(pause, left)

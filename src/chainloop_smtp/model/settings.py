@@ -265,6 +265,7 @@ class Transport:
         require_tls: Every server on the way has to use TLS, or the mail comes back (RFC 8689).
         timeout: Seconds for one network step.
         deadline: Seconds for everything that touches the network.
+        patience: Seconds to keep trying a server that has never taken a connection.
         window: Messages that may precede the replies to earlier ones, where the server offers
             CHUNKING: what fills a line of 50 ms, and what may end up unknown at worst.
     """
@@ -282,6 +283,7 @@ class Transport:
     require_tls: bool = False
     timeout: float = 30.0
     deadline: float = 120.0
+    patience: float = 20.0
     window: int = 16
 
 
