@@ -27,6 +27,7 @@ EVALUATIONS = [evaluation("licenses", material="sbom", violations=["AGPL"])]
 DIFFERENT = "The mail does not show what its evidence says."
 UNREADABLE = "The attestation cannot be read."
 STATEMENT = statement(evaluations=EVALUATIONS)
+NO_BUNDLE = "The digest of the attestation is not checked: its bundle is not attached."
 
 
 def mailed(
@@ -62,7 +63,20 @@ def test_a_mail_as_it_was_sent_agrees(program: Program, tmp_path: Path) -> None:
     assert "ok      attestation in the report: as the evidence says" in ended.stdout
     assert "ok      verdict in the report: as the evidence says" in ended.stdout
     assert "WRONG" not in ended.stdout
-    assert "are not checked. To verify the signature, give" in ended.stdout
+    assert ended.stdout.splitlines()[-2:] == [
+        NO_BUNDLE,
+        "The sender of the mail and the signer of the evidence are not checked. To verify the "
+        "signature, give --trusted-root or --verification-key.",
+    ]
+
+
+def test_evidence_without_a_digest_says_so(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "statement.json").write_bytes(encoded(STATEMENT))
+    ended = verified(
+        program, mailed(program, tmp_path, attestation=str(tmp_path / "statement.json"))
+    )
+    assert "unknown bundle: the evidence has neither the bundle nor its digest" in ended.stdout
+    assert NO_BUNDLE not in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -198,6 +212,7 @@ def test_several_documents_and_stored_evaluations_are_read_together(
 
     assert ended.code == 0, ended.stderr
     assert results(ended)["bundle"] == "ok"
+    assert NO_BUNDLE not in verified(program, path).stdout
     assert results(ended)["attached policy-evaluations.json"] == "ok"
 
 

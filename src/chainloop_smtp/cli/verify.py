@@ -45,6 +45,7 @@ _UNSIGNED = (
     "The sender of the mail and the signer of the evidence are not checked. To verify the "
     "signature, give --trusted-root or --verification-key."
 )
+_NO_BUNDLE = "The digest of the attestation is not checked: its bundle is not attached."
 _MARKS = {CheckResult.OK: "ok     ", CheckResult.WRONG: "WRONG  ", CheckResult.UNKNOWN: "unknown"}
 
 
@@ -92,6 +93,8 @@ def verify(run: Run) -> int:
             run.console.say(f"{_MARKS[each.result]} {each.name}: {each.detail}")
         for each in doubts if not wrong else ():
             run.console.say(f"NOT CONFIRMED: {each.name}. Read it yourself, or see docs/mail.md.")
+        if attested.digest and attested.signing.is_digest_verified is None:
+            run.console.say(_NO_BUNDLE)
         run.console.say(_UNSIGNED if is_signature_open and not trust else _SIGNED)
     if wrong:
         raise AttestationError(

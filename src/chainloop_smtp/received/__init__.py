@@ -158,6 +158,8 @@ def _bundle(attestation: Attestation) -> Check:
             return _ok("bundle", f"its bytes are {attestation.digest}")
         case False:
             return _wrong("bundle", f"its bytes are not {attestation.digest}")
+    if not attestation.digest:
+        return _unknown("bundle", "the evidence has neither the bundle nor its digest")
     return _unknown("bundle", "the evidence gives the digest, but not its content")
 
 
