@@ -189,6 +189,8 @@ def test_ids_stay_the_same_wherever_an_entry_stands_and_differ_even_for_twins() 
             for variable in (
                 *("CHAINLOOP_TOKEN", "Chainloop_Token", "GITHUB_TOKEN", "GH_TOKEN"),
                 *("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN", "RUNNER_TOKEN"),
+                *("CHAINLOOP_SIGNING_PASSWORD", "GH_ENTERPRISE_TOKEN", "CI_JOB_TOKEN"),
+                *("CI_JOB_JWT_V2", "SYSTEM_ACCESSTOKEN", "CIRCLE_OIDC_TOKEN_V2"),
             )
         ),
         (

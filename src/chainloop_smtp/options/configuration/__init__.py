@@ -54,7 +54,11 @@ _LISTS = ("registrations", "attachments")
 _FREE_TEXTS = ("description",)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names of tokens that a job has for itself. A mail server's secret has another name.
-_RESERVED = re.compile(r"(?i:CHAINLOOP_TOKEN|(ACTIONS|GITHUB|RUNNER)_.*|GH_TOKEN)")
+_RESERVED = re.compile(
+    r"(?i:CHAINLOOP_(TOKEN|SIGNING_.*)|(ACTIONS|GITHUB|RUNNER)_.*|GH_(ENTERPRISE_)?TOKEN|"
+    # GitLab, Azure Pipelines, CircleCI.
+    r"CI_JOB_(TOKEN|JWT.*)|SYSTEM_ACCESSTOKEN|CIRCLE_OIDC_TOKEN.*)"
+)
 # What GitHub would replace in a workflow; not what a subject's Jinja2 looks like.
 _EXPRESSION = re.compile(
     r"\$\{\{\s*(secrets|vars|env|github|inputs|needs|job|steps|matrix|runner)\b"
