@@ -662,7 +662,7 @@ def test_trouble_behind_the_recipients_fails_no_delivery(
 def test_a_slow_server_holds_nobody_beyond_the_deadline(program: Program, step: Step) -> None:
     with Scripted(until(changed(rehearsed(), ehlo=step), "ehlo")) as server:
         started = datetime.now(UTC)
-        ended = program("check", inputs=inputs(server.port, **PLAIN, deadline="3", timeout="2"))
+        ended = program("check", inputs=inputs(server.port, **PLAIN, deadline="8", timeout="2"))
         seconds = (datetime.now(UTC) - started).total_seconds()
     assert ended.code == 5
     assert seconds < 15
