@@ -913,9 +913,10 @@ def test_a_registration_without_attachment_beside_one_that_has_some_is_checked_t
             "attachments: [{registration: named}]\n"
         )
         ended = program("check", inputs={"config": "mails.yml"})
-    assert (ended.code, ended.annotations) == (0, [])
+    assert (ended.code, ended.annotations) == (0, [("warning", "nothing is attached")])
+    told = "Nothing is attached in mails.yml to other, so nothing is sent there."
+    assert ended.annotation("nothing is attached") == told
     assert "other (nothing is attached to it, so nothing is sent)" in ended.stdout.splitlines()
-    assert "Nothing is attached in" not in ended.log
 
 
 def test_a_file_without_registrations_says_that_there_is_nothing_to_check(

@@ -64,6 +64,7 @@ THREE = f"""{HEAD}
   - {{registration: legal, workflow: nothing-*}}
   - {{registration: elsewhere}}
 """
+UNATTACHED = ("warning", "nothing is attached")
 TAKE_IT_OUT = (
     "Find where it comes from (an environment variable, a message, a file), remove it, and "
     "change the secret: others may have seen it. env-values: hide leaves the attested environment "
@@ -192,7 +193,7 @@ def test_what_is_attached_to_many_mails_is_looked_for_once(program: Program) -> 
     ended = program("send", inputs=inputs, environ=VARIABLES, post=post)
     assert ended.code == 0, ended.stderr
     assert len(post.mails) == 3
-    assert ended.annotations == [("warning", "nothing to attach")]
+    assert ended.annotations == [UNATTACHED, ("warning", "nothing to attach")]
 
 
 def test_secrets_are_hidden_before_anything_can_go_wrong(program: Program) -> None:
@@ -644,7 +645,7 @@ def test_where_nothing_applies_nothing_is_sent_and_the_log_says_why(program: Pro
     assert ended.outputs["skipped"] == "no attachment in chainloop-smtp.yml applies"
     assert ended.outputs["sent"] == "false"
     assert "not sent: workflow ship is not x" in ended.stdout
-    assert ended.annotations == [("notice", "no mail is sent")]
+    assert ended.annotations == [UNATTACHED, ("notice", "no mail is sent")]
     (notice,) = (each for each in commands(ended.stdout) if each.name == "notice")
     assert notice.data == (
         "The one attachment in chainloop-smtp.yml does not apply; the log says why. This run "
@@ -675,7 +676,7 @@ def test_an_unattested_run_is_mailed_by_the_names_that_the_step_gives(program: P
     assert "No evidence was given for quay" in text
     assert "Project: quay (as the step says)" in text
     assert "Workflow: build-api (as the step says)" in text
-    assert ended.annotations == [("warning", "no evidence is given")]
+    assert ended.annotations == [UNATTACHED, ("warning", "no evidence is given")]
 
 
 def test_where_the_attestation_says_another_name_that_one_counts(program: Program) -> None:
@@ -685,7 +686,11 @@ def test_where_the_attestation_says_another_name_that_one_counts(program: Progra
     (mail,) = post.mails
     assert mail.recipients == ("legal@example.com",)
     assert "build-api" not in mail.text
-    assert ended.annotations == [("notice", "another project"), ("notice", "another workflow")]
+    assert ended.annotations == [
+        UNATTACHED,
+        ("notice", "another project"),
+        ("notice", "another workflow"),
+    ]
     for kind, given, attested in (
         ("project", "quay", "harbour"),
         ("workflow", "build-api", "ship"),
@@ -694,7 +699,7 @@ def test_where_the_attestation_says_another_name_that_one_counts(program: Progra
         assert ended.annotation(f"another {kind}") == told
     same = ("--workflow", "ship", "--project", "harbour")
     plain, named = (sent(program, NAMED, *more, post=post) for more in ((), same))
-    assert plain.annotations == named.annotations == []
+    assert plain.annotations == named.annotations == [UNATTACHED]
     assert post.mails[1].text == post.mails[2].text
 
 
@@ -715,15 +720,18 @@ def test_a_file_without_attachments_says_so(program: Program) -> None:
 def test_registrations_without_an_attachment_are_named(program: Program) -> None:
     ended = sent(program, f"{HEAD}  - {{registration: legal}}\n", post=Post())
     assert ended.code == 0
-    assert "Nothing is attached in chainloop-smtp.yml to security, elsewhere.\n" in ended.stdout
-    assert ended.annotations == []
-    assert "Nothing is attached" not in sent(program, THREE, post=Post()).stdout
+    assert ended.annotations == [UNATTACHED]
+    to = "security, elsewhere"
+    told = f"Nothing is attached in chainloop-smtp.yml to {to}, so nothing is sent there."
+    assert ended.annotation("nothing is attached") == told
+    assert sent(program, THREE, post=Post()).annotations == []
 
 
 def test_an_unattested_run_that_nobody_hears_of_is_a_warning(program: Program) -> None:
     text = f"{HEAD}  - {{registration: security, workflow: x}}\n"
     ended = sent(program, text, attestation="", post=never)
     assert ended.annotations == [
+        UNATTACHED,
         ("warning", "no evidence is given"),
         ("warning", "no mail is sent"),
     ]
@@ -1010,7 +1018,7 @@ def test_a_token_that_is_not_to_be_had_fails_the_mails_that_need_it(program: Pro
 def test_mails_in_clear_are_warned_of_once(program: Program) -> None:
     text = many(3).replace("name: security,", "name: security, tls: none, auth: none,")
     ended = sent(program, text, post=Post())
-    assert ended.annotations == [("warning", "no TLS")]
+    assert ended.annotations == [UNATTACHED, ("warning", "no TLS")]
     told = "Mails to smtp.example.com are sent without encryption: tls is none."
     assert ended.annotation("no TLS") == told
 
@@ -1020,7 +1028,7 @@ def test_a_password_at_microsoft_365_in_a_file_gets_a_notice_for_each_server(
 ) -> None:
     text = many(3).replace("host: smtp.example.com", "host: smtp.office365.com")
     ended = sent(program, text, post=Post())
-    assert ended.annotations == [("notice", "Microsoft 365 requires OAuth")]
+    assert ended.annotations == [UNATTACHED, ("notice", "Microsoft 365 requires OAuth")]
 
 
 def test_an_interrupt_reaches_the_connection_of_the_only_server(

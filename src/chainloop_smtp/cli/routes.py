@@ -223,9 +223,10 @@ def from_file(
     secrets = _secrets(inputs, file, resolver)
     _hide(run, secrets, file.registrations)
     unattached = tuple(_unattached(file, resolver))
-    if unattached and file.attachments and not has_all:
+    if unattached and file.attachments:
         names = ", ".join(each.registration for each in unattached)
-        run.console.say(f"Nothing is attached in {path} to {names}.")
+        text = f"Nothing is attached in {path} to {names}, so nothing is sent there."
+        run.console.warning("nothing is attached", text)
     problems: list[Problem] = []
     routes = []
     is_from_fork = is_fork(run)
