@@ -22,6 +22,7 @@ FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+_PEM = b"-----BEGIN "
 _CHUNK = 1024 * 1024  # bytes
 _MOST_ENTRIES = 2000  # looked at for a hint
 _MOST_NAMES = 3
@@ -73,6 +74,18 @@ def read(path: str | Path, limit: int, *, timeout: float = 0, must_be_own: bool 
         raise wrap(error) from error
 
 
+def read_pem(path: str | Path, limit: int) -> bytes:
+    """Read a file that should hold PEM; takes what `read` takes.
+
+    Raises:
+        UnreadableError: As for `read`, or it is in UTF-16, as PowerShell writes files.
+    """
+    content = read(path, limit)
+    if _PEM not in content and _PEM in content.replace(b"\0", b""):
+        raise UnreadableError("is not UTF-8", "Save it as UTF-8.")
+    return content
+
+
 def read_stream(stream: BinaryIO, limit: int, timeout: float) -> bytes:
     """Read all that comes on a stream, such as standard input.
 
@@ -118,7 +131,7 @@ def suggest(path: str, pattern: str = "", *, is_folder: bool = False) -> str:
     """
     if hint := suggest_files(path, pattern, is_folder=is_folder):
         return hint
-    is_checked_out = Path(path).is_absolute() or Path(".git").exists()
+    is_checked_out = Path(_from_here(path)).is_absolute() or Path(".git").exists()
     return "" if is_checked_out else _CHECKOUT
 
 
@@ -141,10 +154,16 @@ def suggest_files(path: str, pattern: str = "", *, is_folder: bool = False) -> s
         meant = [str(Path(each).parent) for each in matching]
     else:
         same = [each for each, name in names.items() if name == wanted]
-        close = get_close_matches(path, list(names), n=_MOST_NAMES, cutoff=0.8)
+        close = get_close_matches(_from_here(path), list(names), n=_MOST_NAMES, cutoff=0.8)
         meant = [*same, *close, *matching]
     meant = list(dict.fromkeys(meant))[:_MOST_NAMES]
     return "Did you mean " + " or ".join(f"'{each}'" for each in meant) + "?" if meant else ""
+
+
+def _from_here(path: str) -> str:
+    """The path relative to the current folder; unchanged when it leads elsewhere."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _list_files(folder: str) -> list[str]:

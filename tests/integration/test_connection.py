@@ -450,6 +450,25 @@ def test_a_bundle_has_a_largest_size(tls: Certificates, tmp_path: Path, size: in
     )
 
 
+OPTIONS = ("tls-ca-file", "tls-client-cert", "tls-client-key")
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_pem_that_powershell_wrote_is_told(
+    tmp_path: Path, tls: Certificates, option: str, encoding: str
+) -> None:
+    files = dict(zip(OPTIONS, (tls.ca_file, tls.client_cert, tls.client_key), strict=True))
+    path = tmp_path / "file.pem"
+    path.write_bytes(files[option].read_text().encode(encoding))
+    given = [str(path if each == option else file) for each, file in files.items()]
+    assert error_of(lambda: check_files(*given), OptionsError) == (
+        option,
+        f"{quoted_path(str(path))} is not UTF-8",
+        "Save it as UTF-8.",
+    )
+
+
 def test_a_file_of_authorities_without_one_is_told(tls: Certificates) -> None:
     assert error_of(lambda: check_files(str(tls.client_key), "", ""), OptionsError) == (
         "tls-ca-file",

@@ -208,7 +208,7 @@ def test_every_file_that_is_no_template_is_told_at_once(tmp_path: Path) -> None:
 
     assert problems(tmp_path) == [
         "template-dir 'mail.html.j2': is larger than 128 KiB",
-        "template-dir 'mail.txt.j2': it is not UTF-8",
+        "template-dir 'mail.txt.j2': is not UTF-8\n  Save it as UTF-8.",
     ]
 
 

@@ -162,6 +162,17 @@ def test_a_file_that_is_not_pem_is_refused(content: bytes, tmp_path: Path) -> No
     assert refusal("", str(path)) == f"verification-key: {why}\n  {KEY_HINT}"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_pem_that_powershell_wrote_is_refused(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(ROOT.pem.encode(encoding))
+
+    why = f"{quoted_path(str(path))} is not UTF-8"
+    hint = "Save it as UTF-8. The PEM text itself can be given too."
+    assert refusal(str(path)) == f"trusted-root: {why}\n  {hint}"
+    assert refusal("", str(path)) == f"verification-key: {why}\n  {hint}"
+
+
 @pytest.mark.parametrize("text", [PRIVATE, ROOT.pem + PRIVATE, KEY + PRIVATE, PRIVATE[:60]])
 def test_a_private_key_is_refused_and_not_shown(text: str) -> None:
     for name, hint in (("trusted-root", ROOT_HINT), ("verification-key", KEY_HINT)):

@@ -214,7 +214,7 @@ def _as_file(option: str, value: str) -> Iterator[str]:
 def _check_readable(option: str, path: str) -> None:
     try:
         if path:
-            inputfile.read(path, _LARGEST)
+            inputfile.read_pem(path, _LARGEST)
     except inputfile.UnreadableError as error:
         why = "cannot be read: no such file" if error.missing else error.why
         hint = f"{error.hint} {_PEM_ITSELF}".strip() if error.missing else error.hint

@@ -181,7 +181,7 @@ def _read_pem(option: str, given: str) -> tuple[bytes, list[str]]:
     text = as_pem(given)
     if not text:
         try:
-            text = as_pem(inputfile.read(given, _LARGEST).decode("utf-8", "replace"))
+            text = as_pem(inputfile.read_pem(given, _LARGEST).decode("utf-8", "replace"))
         except inputfile.UnreadableError as error:
             why = "cannot be read: no such file" if error.missing else error.why
             hint = f"{error.hint} The PEM text itself can be given too.".strip()

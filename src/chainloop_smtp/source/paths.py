@@ -198,9 +198,12 @@ def read_templates(folder: str, subject: str, workspace: str) -> Templates:
         try:
             files.append(TemplateFile(name=name, text=_read_template(home, name, workspace)))
         except UnicodeDecodeError:
-            problems.append(Problem(f"template-dir {quoted(name)}", "it is not UTF-8"))
+            where = f"template-dir {quoted(name)}"
+            problems.append(Problem(where, "is not UTF-8", "Save it as UTF-8."))
         except UnreadableError as error:
-            problems.append(Problem(f"template-dir {quoted(name)}", error.why, error.hint))
+            # Only a link can be listed and missing; no other file is meant.
+            hint = "" if error.missing else error.hint
+            problems.append(Problem(f"template-dir {quoted(name)}", error.why, hint))
     if problems:
         raise MessageError(*problems)
     others = tuple(name for name in names if not name.endswith(_TEMPLATE_SUFFIX))
