@@ -245,13 +245,14 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ("file:team.txt,file:leads", "a@example.com\nb@example.com\nc@example.com"),
         (
             "x@example.com, file:leads ,y@example.com\nZ, Y <z@example.com>\nfile:leads",
-            "x@example.com\nc@example.com\ny@example.com\nZ, Y <z@example.com>\nc@example.com",
+            "x@example.com\nc@example.com\n,y@example.com\nZ, Y <z@example.com>\nc@example.com",
         ),
         ("profile:x@example.com", "profile:x@example.com"),
         (
             "file:leads; x@example.com;file:team.txt",
-            "c@example.com\n x@example.com\na@example.com\nb@example.com",
+            "c@example.com\n; x@example.com\na@example.com\nb@example.com",
         ),
+        ('"D, J" <d@example.com>;file:leads', '"D, J" <d@example.com>\nc@example.com'),
         ("file:./leads\r\nx@example.com", "c@example.com\nx@example.com"),
     ],
 )

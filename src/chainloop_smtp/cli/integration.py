@@ -178,7 +178,7 @@ def warn_of_paths(run: Run, entry: Mapping[str, editing.Value]) -> None:
     paths = [(name, path) for name, value in entry.items() for path in _paths(name, value)]
     for name, path in paths if root else ():
         there = _in_repository(path, str(root))
-        if not there or there.startswith(".git/"):
+        if not there or ".git" in Path(there).parts:
             why = (
                 "which is not part of the repository. Copy it there, and give its path from there."
             )

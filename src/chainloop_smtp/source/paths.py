@@ -18,6 +18,7 @@ from chainloop_smtp.inputfile import UnreadableError
 from chainloop_smtp.model.mail import TemplateFile, Templates
 
 _LIST_PREFIX = "file:"
+_LIST = re.compile(rf"(?:^|[,;])\s*{_LIST_PREFIX}([^,;]*)")
 _MAX_LIST_BYTES = 256 * 1024
 # Only after a blank: an address may contain the sign itself.
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
@@ -98,13 +99,13 @@ def expand_list(name: str, text: str, workspace: str) -> str:
         return text
     members = []
     for line in text.splitlines():
-        for member in re.split("[,;]", line) if _LIST_PREFIX in line else (line,):
-            if member.strip().startswith(_LIST_PREFIX):
-                path = member.strip().removeprefix(_LIST_PREFIX).strip()
-                members += _read_list(name, path, workspace)
-            else:
-                members.append(member)
-    return "\n".join(members)
+        # What is between them stays whole, since a quoted name may hold a comma.
+        between, *found = _LIST.split(line)
+        members.append(between)
+        for path, between in zip(found[::2], found[1::2], strict=True):
+            members += _read_list(name, path.strip(), workspace)
+            members.append(between)
+    return "\n".join(filter(None, members))
 
 
 def _read_list(name: str, path: str, workspace: str) -> list[str]:
