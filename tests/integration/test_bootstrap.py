@@ -680,6 +680,15 @@ def test_a_runner_without_a_umask_leaves_nothing_that_others_may_write_to(runner
     assert (again.status, again.installed, again.site) == (0, False, first.site), again.log
 
 
+def test_a_runner_with_a_strict_umask_leaves_nothing_that_others_may_read(again: Runner) -> None:
+    result = again.finish(again.start(f"umask 077\n{_script('prepare')}"))
+    assert (result.status, result.installed) == (0, True), result.log
+    assert result.site is not None
+    # pip gives some files modes of its own, which do not matter below a private folder.
+    for path in (result.site.parent, result.site, result.site / ".contents"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
 def test_several_jobs_at_once_mend_a_damaged_folder(again: Runner, cached: Path) -> None:
     _lose(cached / "jinja2")
     jobs = [
