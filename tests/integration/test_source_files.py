@@ -491,6 +491,7 @@ def test_looking_for_files_comes_to_an_end(
     # Seven entries in the workspace itself, which no pattern lists twice.
     monkeypatch.setattr(files, "_MOST_ENTRIES", 7)
     assert found(workspace, "*.txt") == ["notes.txt"]
+    assert found(workspace, "[mn]*.txt") == ["notes.txt"]
 
     assert refused(workspace, "*.txt", "*.json") == [
         "attach '*.json': must look at more than 7 files"

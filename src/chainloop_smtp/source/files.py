@@ -226,8 +226,12 @@ class Workspace:
         Names with these very brackets are meant, if there are any, and else what brackets match.
         """
         literal = [each.replace("[", "[[]") for each in components]
-        found = set(self._walk((), literal)) if literal != components else set()
-        return sorted(found or set(self._walk((), components)))
+        looked_at = self._entries
+        if literal != components and (found := set(self._walk((), literal))):
+            return sorted(found)
+        # To look at the same folders again counts once.
+        self._entries = looked_at
+        return sorted(set(self._walk((), components)))
 
     def _walk(
         self, folder: tuple[str, ...], components: Sequence[str]
