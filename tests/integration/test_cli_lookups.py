@@ -240,6 +240,27 @@ def test_whose_word_counts_for_the_author(
     assert (("notice", "no author") in ended.annotations) is not bool(author)
 
 
+def test_the_author_of_what_is_checked_out_has_no_part_in_another_run(program: Program) -> None:
+    workspace = Path.cwd() / "workspace"
+    workspace.mkdir()
+    commit(workspace, f"Gita <{WORKSPACE}>")
+    git(workspace, "remote", "add", "origin", "https://github.com/lakeside/harbour")
+    event = {"workflow_run": {"id": 99, "name": "Release", "conclusion": "failure"}}
+    Path("event.json").write_text(json.dumps(event))
+    environ = {
+        "GITHUB_EVENT_NAME": "workflow_run",
+        "GITHUB_EVENT_PATH": "event.json",
+        "GITHUB_WORKSPACE": str(workspace),
+        "GITHUB_REPOSITORY": "lakeside/harbour",
+        "GITHUB_RUN_ID": "100",
+    }
+    post = Post()
+    ended = sent(program, post, environ, cc="author", attestation="")
+    assert ended.code == 0
+    assert post.mails[0].recipients == ("security@example.com",)
+    assert ("notice", "no author") in ended.annotations
+
+
 @pytest.mark.parametrize(
     ("token", "why"),
     [

@@ -88,6 +88,63 @@ def test_what_is_shown_is_seen(html: str, line: str) -> None:
     assert visible(html).lines == (line,)
 
 
+@pytest.mark.parametrize("name", ["a", "b", "code", "em", "font", "i", "span", "strong", "u"])
+def test_words_in_a_line_stay_in_it(name: str) -> None:
+    assert visible(f"x<{name}>y</{name}>z").lines == ("xyz",)
+    assert visible("x<div>y</div>z<wbr>!").lines == ("x", "y", "z!")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source"),
+        "wbr",
+    ],
+)
+def test_what_has_no_end_hides_nothing_behind_it(name: str) -> None:
+    assert visible(f"<{name} hidden>x").lines == ("x",)
+
+
+@pytest.mark.parametrize(
+    "name", ["iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp"]
+)
+def test_what_is_no_markup_is_not_read_as_such(name: str) -> None:
+    assert visible(f"<{name}></b><b>x</{name}>y").lines == ("y",)
+    assert visible(f"<{name}><!-- </{name}>y").lines == ("y",)
+
+
+@pytest.mark.parametrize(
+    "name", ["datalist", "dialog", "head", "noscript", "object", "svg", "template"]
+)
+def test_what_programs_do_not_show_is_not_seen(name: str) -> None:
+    assert visible(f"<{name}>x</{name}>y").lines == ("y",)
+
+
+@pytest.mark.parametrize(
+    ("shown", "hidden"),
+    [
+        *((f"font-size:{least}", f"font-size:{less}") for least, less in (
+            ("5", "4.9"), ("5px", "4.9px"), ("4pt", "3.9pt"), ("0.4em", "0.39em"),
+            ("0.4rem", "0.39rem"), ("40%", "39%"), ("0.5vw", "0.4vw"), ("0.8ex", "0.7ex"),
+        )),
+        *((f"{each}:1px", f"{each}:0") for each in (
+            "height", "max-height", "width", "max-width", "line-height",
+        )),
+        *((f"{each}:0", f"{each}:-1px") for each in (
+            "left", "right", "top", "bottom", "text-indent",
+        )),
+        ("margin-left:-20px", "margin-left:-21px"),
+        ("margin:0 -20px", "margin:0 -21px"),
+        ("opacity:0.3", "opacity:0.29"),
+        ("color:#cecece", "color:#cfcfcf"),
+        ("background:#313131", "background:#303030"),
+    ],
+)  # fmt: skip
+def test_where_text_is_too_small_or_too_faint(shown: str, hidden: str) -> None:
+    assert visible(f'<p style="{shown}">x</p>').lines == ("x",)
+    assert visible(f'<p style="{hidden}">x</p>').lines == ()
+
+
 def test_a_hidden_picture_is_none() -> None:
     assert visible('<img alt="x" width=1 style="display:none">').lines == ()
 
