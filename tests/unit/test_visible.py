@@ -65,6 +65,8 @@ def test_what_is_hidden_is_not_seen(html: str) -> None:
 
 
 SHOWN = {
+    "behind a conditional comment": ("<!--[if mso]><p hidden><![endif]-->x", "x"),
+    "behind a style sheet": ("<style>b hidden {}</style>x", "x"),
     "plain": ("<p>x</p>", "x"),
     "inline": ("<b>x</b><i>y</i>", "xy"),
     "entity": ("<p>&lt;x&gt;</p>", "<x>"),
