@@ -55,6 +55,28 @@ def test_where_nothing_is_missing_that_a_file_could_say_it_is_not_mentioned(
     assert "config" not in ended.stderr
 
 
+@pytest.mark.parametrize("name", ["host", "to"])
+def test_inputs_that_name_a_server_or_recipients_are_not_sent_to_a_file(
+    program: Program, name: str
+) -> None:
+    ended = program("send", inputs={"attestation": PUSHED, name: STEP[name]}, post=never)
+    assert ended.code == 2
+    assert "  user: is missing" in ended.failure
+    assert "config" not in ended.failure
+
+
+def test_every_attachment_that_cannot_be_sent_is_named(program: Program) -> None:
+    write(
+        FILES[0], STRANGERS.replace("user: x", "auth: none") + "  - {registration: a, to: b}\n" * 2
+    )
+    ended = program("send", inputs={"attestation": PUSHED}, post=never)
+    assert ended.code == 2
+    assert [line.split(" to: ")[0] for line in ended.failure.splitlines() if " to: " in line] == [
+        f"  {FILES[0]}:6:23",
+        f"  {FILES[0]}:7:23",
+    ]
+
+
 def test_neither_is_it_beside_a_password_from_elsewhere(program: Program) -> None:
     write(FILES[0])
     environ = {"CHAINLOOP_SMTP_PASSWORD": PASSWORD}
