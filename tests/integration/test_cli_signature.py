@@ -166,6 +166,12 @@ def test_a_wrong_signature_fails_the_step_after_the_mail_where_one_is_required(
     )
 
 
+def test_an_interrupted_step_ends_as_one_whatever_the_signature(program: Program) -> None:
+    ended = sent(program, Post(is_interrupted=True), forged(), require_signature="true")
+    assert ended.code == 130
+    assert "require-signature" not in ended.log
+
+
 def test_a_signature_that_nothing_can_check_is_said_in_the_first_lines(program: Program) -> None:
     post = Post()
     ended = sent(program, post, cli_push(STATEMENT))
