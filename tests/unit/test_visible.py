@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from chainloop_smtp.received import visible
 
 HIDDEN = {
+    "second declaration": '<p style="color:red;display:none">x</p>',
     "display": '<p style="display:none">x</p>',
     "capitals": '<P STYLE="Display: NONE !important">x</P>',
     "visibility": '<p style="visibility:collapse">x</p>',
@@ -65,6 +66,12 @@ def test_what_is_hidden_is_not_seen(html: str) -> None:
 
 
 SHOWN = {
+    "another class": ("<style>.a{display:none}</style><p class=b>x</p>", "x"),
+    "behind a dark rule": (
+        "<style>@media (prefers-color-scheme:dark){.a{color:#fff}.b{color:#fff}}</style>"
+        "<p class=b>x</p>",
+        "x",
+    ),
     "behind a conditional comment": ("<!--[if mso]><p hidden><![endif]-->x", "x"),
     "behind a style sheet": ("<style>b hidden {}</style>x", "x"),
     "plain": ("<p>x</p>", "x"),
