@@ -97,6 +97,37 @@ def test_a_template_that_no_evidence_fits_is_4_and_nothing_is_sent(
     assert "  mail.txt.j2, line 2: 'workflow' is looked up in None: the" in ended.stderr
 
 
+def test_evidence_is_escaped_in_the_html_whatever_template_prints_it(
+    program: Program, tmp_path: Path
+) -> None:
+    image = "<img src=x onerror=alert(1)>"
+    given = {
+        "attestation": encoded(cli_push(statement(project=image))).decode(),
+        "dry-run": "true",
+        "output-dir": str(tmp_path / "mails"),
+    }
+    row = "{% macro row() %}{{ caller() }}{% endmacro %}{{ attestation.workflow.project }}"
+    html = (
+        '{% from "row.html.j2" import row with context %}{% include "row.html.j2" %}'
+        "{% call row() %}{% filter indent(attestation.workflow.project) %}a\nb{% endfilter %}"
+        "{% endcall %}"
+    )
+    templates = folder(tmp_path, mail_html=html, row_html=row)
+    ended = program("send", inputs=INPUTS | given | {"template-dir": templates}, post=never)
+
+    assert ended.code == 0, ended.stderr
+    (written,) = (tmp_path / "mails").glob("*.html")
+    escaped = "&lt;img src=x onerror=alert(1)&gt;"
+    assert written.read_text() == f"{escaped}a\n{escaped}b"
+
+    (Path(templates) / "mail.html.j2").write_text('<p>\n{% include "row.txt.j2" %}')
+    (Path(templates) / "row.html.j2").rename(Path(templates) / "row.txt.j2")
+    ended = program("send", inputs=INPUTS | given | {"template-dir": templates}, post=never)
+
+    assert ended.code == 4
+    assert "  mail.html.j2, line 2: 'row.txt.j2' does not end in .html.j2, so its" in ended.stderr
+
+
 @pytest.mark.parametrize("needs", ["", '{"build": {"result": "failure"}}'], ids=["job", "needs"])
 @pytest.mark.parametrize(
     ("name", "text"),

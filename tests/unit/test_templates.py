@@ -317,6 +317,9 @@ def test_values_are_escaped_in_html_whatever_is_done_to_them() -> None:
         f"{{% macro m(x) %}}{{{{ x }}}}{{% endmacro %}}{{{{ m({name}) }}}}",
         f"{{{{ '%s'|format({name}) }}}}",
         f"{{{{ {name}|replace('a', 'b')|trim }}}}",
+        f"{{% set x %}}a\nb{{% endset %}}{{{{ x|indent({name}, true) }}}}",
+        f"{{% set x %}}a\nb{{% endset %}}{{{{ [x]|map('indent', width={name})|first }}}}",
+        f"{{% filter indent({name}) %}}a\nb{{% endfilter %}}",
     ):
         html = mailed(own(mail_html=source)).html
         assert "<no" not in html
@@ -325,6 +328,10 @@ def test_values_are_escaped_in_html_whatever_is_done_to_them() -> None:
     assert text_of(f"{{{{ {name} ~ [{name}]|join('') }}}}") == "<no-critical>" * 2
     assert text_of("{{ '<'|e ~ '<' }}{{ ['<'|e, '<']|join }}") == "&lt;<" * 2
     assert mailed(own(mail_html="{{ ['a', 'b']|join('<br>') }}")).html == "a&lt;br&gt;b"
+    assert text_of("{{ 'a\n\nb'|indent('> ', true, true) }}") == "> a\n>\n> b"
+    assert mailed(own(mail_html="{% filter indent %}<p>\n<i>{% endfilter %}")).html == (
+        "<p>\n    <i>"
+    )
 
 
 @pytest.mark.parametrize(

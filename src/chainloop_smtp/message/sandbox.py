@@ -13,12 +13,12 @@ from typing import Any
 from jinja2 import BaseLoader, BytecodeCache, StrictUndefined, TemplateRuntimeError, Undefined
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
-from jinja2.filters import make_attrgetter
+from jinja2.filters import do_indent, make_attrgetter
 from jinja2.nodes import Concat, EvalContext
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace, missing, pass_eval_context
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from chainloop_smtp.errors import Problem, nearest_hint, quoted
 
@@ -159,6 +159,13 @@ def _join(
     return escape(d).join(texts) if eval_ctx.autoescape else d.join(map(str, texts))
 
 
+def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    """Jinja2's filter, which takes what it indents HTML by for HTML."""
+    if isinstance(s, Markup) and isinstance(width, str):
+        width = escape(width)
+    return do_indent(s, width, first, blank)
+
+
 def _of_texts(function: Callable[..., Any], *, is_text: bool) -> Callable[..., object]:
     """A filter that refuses arguments that ``{{ … }}`` does not print.
 
@@ -223,7 +230,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             bytecode_cache=bytecode_cache,
         )
         self.globals = {"range": safe_range, "namespace": Namespace}
-        texts = {name: self.filters[name] for name in TEXT_FILTERS} | dict(text_filters)
+        texts = {name: self.filters[name] for name in TEXT_FILTERS} | {"indent": _indent}
+        texts |= text_filters
         others = {name: self.filters[name] for name in OTHER_FILTERS} | dict(filters)
         for name in _PRINTING:
             others[name] = _of_texts(others[name], is_text=False)
