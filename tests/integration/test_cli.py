@@ -321,7 +321,8 @@ def test_an_empty_attestation_of_a_good_job_is_mailed_with_a_warning(
     inputs = INPUTS | {"attestation": str(tmp_path / "empty.json"), "job-status": "success"}
     ended = program("send", inputs=inputs)
     assert ended.code == 0
-    assert ended.outputs["outcome"] == "not-attested"
+    about = {"outcome": "not-attested", "policy-status": "", "digest": ""}
+    assert ended.outputs.items() >= about.items()
     assert ended.annotations == [("warning", "the attestation is empty")]
     assert ended.annotation("the attestation is empty") == (
         "The Chainloop command printed nothing, so the mail cannot say whether the run was "

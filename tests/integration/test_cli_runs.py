@@ -528,6 +528,18 @@ def test_a_dry_run_shows_every_run(program: Program, tmp_path: Path) -> None:
     assert "| run | to | decision |" in ended.summary
 
 
+def test_the_summary_of_a_dry_run_has_a_heading_for_every_run(
+    program: Program, tmp_path: Path
+) -> None:
+    environ = chainloop(tmp_path, [[listed(SECOND), listed(FIRST)]])
+    ended = sent(program, environ, never, dry_run="true")
+    headings = [line for line in ended.summary.splitlines() if line.startswith("### ")]
+    assert [each.split(":")[0] for each in headings] == [
+        "### ✓ Attested",
+        "### ! Policy violations",
+    ]
+
+
 def test_where_send_on_fits_no_run_nothing_is_sent(program: Program, tmp_path: Path) -> None:
     environ = chainloop(tmp_path, [[listed(SECOND), listed(FIRST)]])
     ended = sent(program, environ, never, send_on="blocked")
