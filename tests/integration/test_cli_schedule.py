@@ -91,6 +91,8 @@ def test_each_schedule_mails_what_has_ended_since_the_last_one(
     ended = scheduled(post)
     assert ended.code == 0, ended.stderr
     assert names(post.mails) == ["workflow-1", "workflow-2"]
+    # No mail goes ahead of the reply to the one before.
+    assert [each.window for each in post.transports] == [1, 1]
     assert ended.outputs["sent"] == "true"
     assert ended.outputs["outcome"] == "attested\nattested"
     assert len(ended.outputs["message-id"].splitlines()) == 2
