@@ -703,6 +703,15 @@ def test_where_the_attestation_says_another_name_that_one_counts(program: Progra
     assert post.mails[1].text == post.mails[2].text
 
 
+def test_a_name_that_the_attestation_does_not_say_is_the_steps(program: Program) -> None:
+    nameless = encoded(cli_push(statement(project=""))).decode()
+    post = Post()
+    ended = sent(program, NAMED, "--project", "quay", post=post, attestation=nameless)
+    assert ended.code == 0, ended.stderr
+    assert ended.annotations == [UNATTACHED]
+    assert "Project: quay (as the step says)" in " ".join(post.mails[0].text.split())
+
+
 def test_a_file_without_attachments_says_so(program: Program) -> None:
     for more in ((), ("--dry-run", "true")):
         ended = sent(program, HEAD, *more, post=never)

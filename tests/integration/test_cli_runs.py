@@ -215,6 +215,14 @@ def test_where_no_run_is_found_the_run_is_not_attested(
     )
 
 
+def test_a_run_that_was_skipped_needs_no_other_reason(program: Program, tmp_path: Path) -> None:
+    post = Post()
+    ended = sent(program, chainloop(tmp_path, [[]]), post, job_status="skipped")
+    assert ended.outputs["outcome"] == "not-attested"
+    assert "no Chainloop run found" not in post.mails[0].subject
+    assert "was skipped." in " ".join(post.mails[0].text.split())
+
+
 def test_a_job_that_reports_another_run_finds_the_runs_of_that_one(
     program: Program, tmp_path: Path
 ) -> None:
