@@ -286,6 +286,7 @@ def test_base32_is_read_whatever_letters_follow_it(more: int) -> None:
         b"&quot;&apos;&nbsp;p&commat;ss",
         b"p&#64;ss p",
         b"p&#x40ss",
+        b"p&#X40;ss",
         b"p\\u{40}ss",
         b"p\\U00000040ss",
         b"p%u0040ss",
@@ -369,6 +370,35 @@ def test_a_part_is_read_in_no_more_ways_than_its_size_is_worth() -> None:
     assert found(twice, "correct horse")
     assert found(bomb + base64.b64encode(b"correct horse"), "correct horse")
     assert not found(bomb + b" " + twice, "correct horse")
+
+
+def test_what_is_made_of_a_part_is_eight_times_its_size_and_100_000_bytes_at_most() -> None:
+    # Of each of four readings, two more: as encoded words and as quoted-printable.
+    start, rest = b"%252541 =41 =?a?q?b?= ", b"x " * 60_000
+    twice = base64.b64encode(b"hello world, " + base64.b64encode(b"correct horse, and more text"))
+
+    assert found(start + rest + twice, "correct horse")
+    # And one without tags.
+    assert not found(start + b"</p>" + rest + twice, "correct horse")
+
+
+@pytest.mark.parametrize(
+    ("octets", "is_read"),
+    [
+        (b"\0is cEBzcw== here\0", True),
+        (b"\0is cEBzcw== her\0", False),
+        (b"\0sixteen letters.\0is cEBzcw== her\0", False),
+        (b"\xff" * 8 + b"is cEBzcw== here\0", True),
+        (b"\xff" * 9 + b"is cEBzcw== here\0", False),
+    ],
+)
+def test_in_long_parts_what_is_decoded_is_text_from_16_characters_two_thirds_of_them_ascii(
+    octets: bytes, is_read: bool
+) -> None:
+    evidence = base64.b64encode(b"\0" + octets)
+
+    assert found(b"x " * 300 + evidence, "p@ss") is is_read
+    assert found(evidence, "p@ss")
 
 
 def test_a_line_of_a_key_is_a_secret_too() -> None:
