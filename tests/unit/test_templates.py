@@ -232,6 +232,12 @@ def test_names_that_a_template_makes_are_known_in_its_blocks() -> None:
     assert mailed(theirs).text.startswith("Hello you Hello all 1234\n")
 
 
+def test_a_macro_takes_more_arguments_than_it_names() -> None:
+    macro = "{% macro m() %}{{ varargs|join('-') }}, {{ kwargs.a }}{% endmacro %}"
+
+    assert text_of(macro + "{{ m(1, 2, a=3) }}") == "1-2, 3"
+
+
 def test_names_of_a_list_are_joined() -> None:
     source = "{{ policies.evaluations|map(attribute='name')|join(', ') }}"
 
@@ -328,7 +334,9 @@ def test_values_are_escaped_in_html_whatever_is_done_to_them() -> None:
     assert text_of(f"{{{{ {name} ~ [{name}]|join('') }}}}") == "<no-critical>" * 2
     assert text_of("{{ '<'|e ~ '<' }}{{ ['<'|e, '<']|join }}") == "&lt;<" * 2
     assert mailed(own(mail_html="{{ ['a', 'b']|join('<br>') }}")).html == "a&lt;br&gt;b"
+    assert mailed(own(mail_html="{{ ('<'|e ~ '<') ~ 'b' }}")).html == "&lt;&lt;b"
     assert text_of("{{ 'a\n\nb'|indent('> ', true, true) }}") == "> a\n>\n> b"
+    assert text_of("{{ 'a\n\nb'|indent('> ') }}") == "a\n\n> b"
     assert mailed(own(mail_html="{% filter indent %}<p>\n<i>{% endfilter %}")).html == (
         "<p>\n    <i>"
     )
@@ -432,7 +440,15 @@ def test_escaping_cannot_be_turned_off(source: str, said: str) -> None:
             "{% include ['a', 'b'] %}",
             "the name of a template is not text\n  Write its name in quotes.",
         ),
+        (
+            "{% include 1 %}",
+            "the name of a template is not text\n  Write its name in quotes.",
+        ),
         ("{% import 'os' as os %}", f"there is no template 'os'\n  Available: {TEMPLATES}"),
+        (
+            "{% extends 'os' %}{% block a %}{% endblock %}text",
+            f"there is no template 'os'\n  Available: {TEMPLATES}",
+        ),
         ("{% do 1 %}", "Encountered unknown tag 'do'."),
         ("{% break %}", "Encountered unknown tag 'break'."),
         ("{% trans %}x{% endtrans %}", "Encountered unknown tag 'trans'."),
@@ -777,6 +793,11 @@ def test_what_is_spelt_rightly_is_shown(source: str) -> None:
         (
             "{% for a in attention %}{{ a.nam }}{% endfor %}",
             "a Attention has no 'nam'\n  Did you mean name?",
+        ),
+        (
+            "{% for a in attention %}{{ a.coun }}{% endfor %}",
+            "a Attention has no 'coun'\n  Available: description, findings, glyph, is_gate, more, "
+            "name, places, standing, summary, tone, where.",
         ),
         (
             "{% for e in policies.evaluations %}{% for v in e.active_violations %}{{ v.mesage }}"
