@@ -686,6 +686,7 @@ def test_where_the_attestation_says_another_name_that_one_counts(program: Progra
     (mail,) = post.mails
     assert mail.recipients == ("legal@example.com",)
     assert "build-api" not in mail.text
+    assert "as the step says" not in " ".join(mail.text.split())
     assert ended.annotations == [
         UNATTACHED,
         ("notice", "another project"),
