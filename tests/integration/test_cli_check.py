@@ -566,6 +566,18 @@ def test_a_refused_recipient_does_not_stop_the_others(
     assert mailboxes.mails == []
 
 
+def test_a_sender_who_gets_a_blind_copy_is_hidden_like_the_other_recipients(
+    program: Program,
+) -> None:
+    both = {"bcc": "bounce@example.com", "envelope_from": "bounce@example.com"}
+    steps = until(changed(rehearsed(), mail=Step(reply=b"550 5.7.1 not you\r\n")), "mail")
+    with Scripted(steps) as server:
+        ended = program("check", inputs=inputs(server.port, **PLAIN, **both))
+    assert "\n  bcc recipient 1: the server refuses this sender: 550" in ended.failure
+    assert ("failed", "MAIL", "bcc recipient 1: 550 5.7.1") in lines(ended)
+    assert "bounce@example.com" not in ended.log + ended.summary
+
+
 def test_one_recipient_is_enough_where_any_is(
     program: Program, mailboxes: Mailboxes, tls: Certificates
 ) -> None:
@@ -695,6 +707,7 @@ def test_json_is_one_document_and_the_checklist_goes_beside_it(program: Program)
     assert checked["ok"] is False
     assert (checked["host"], checked["port"]) == ("127.0.0.1", server.port)
     assert checked["provider"] is None
+    assert checked["sentence"] == IN_VAIN.replace("PORT", str(server.port))
     (rcpt,) = (each for each in checked["steps"] if each["name"] == "RCPT")
     assert 0 <= rcpt.pop("seconds") < 60
     assert rcpt == {
@@ -822,6 +835,28 @@ def test_each_of_several_checks_says_its_result_and_the_error_how_many_failed(
     ]
     assert ended.annotations == [("error", "1 of 2 checks failed")]
     assert ended.failure.startswith("1 of 2 checks failed.\n  release@example.com: the server ")
+
+
+def test_recipients_of_all_attachments_of_a_registration_are_asked_for_together(
+    program: Program, tmp_path: Path
+) -> None:
+    with Scripted(rehearsed(3)) as server:
+        (tmp_path / "mails.yml").write_text(
+            "registrations:\n"
+            f"- {{name: a, host: 127.0.0.1, port: {server.port}, auth: none, tls: none, "
+            "from: reports@example.com}\n"
+            "attachments:\n"
+            "- {registration: a, to: security@example.com}\n"
+            "- {registration: a, to: audit@example.com, bcc: legal@example.com}\n"
+        )
+        ended = program("check", "-o", "json", inputs={"config": "mails.yml"})
+    assert server.failure == ""
+    (checked,) = json.loads(ended.stdout)["checks"]
+    assert [each["address"] for each in checked["steps"] if each["name"] == "RCPT"] == [
+        "security@example.com",
+        "audit@example.com",
+        "legal@example.com",
+    ]
 
 
 def test_a_variable_that_is_not_set_fails_its_registration_and_no_other(
@@ -1022,6 +1057,14 @@ def test_a_token_is_fetched_first(program: Program, tls: Certificates, web: Web)
     assert said(ended, "AUTH") == "XOAUTH2 as reports@example.com"
     assert server.mails == []
     assert TOKEN not in ended.log
+
+
+def test_the_tokens_seconds_are_its_own(program: Program, web: Web, unreachable: int) -> None:
+    web.answers = {MICROSOFT: granted(TOKEN)}
+    ended = program("check", "-o", "json", inputs=inputs(unreachable) | OAUTH2)
+    (checked,) = json.loads(ended.stdout)["checks"]
+    assert checked["steps"][0]["name"] == "token"
+    assert 0 < checked["steps"][0]["seconds"] < 60
 
 
 def test_without_a_token_nothing_else_is_tried(

@@ -177,7 +177,7 @@ def _check(run: Run, target: _Target, *, is_alone: bool) -> _ServerCheck:
 
 def _public(step: Step, hidden: Sequence[str]) -> Step:
     """The step as logs and job summaries may show it; see `Delivery.public`."""
-    if step.name != "RCPT" or step.address not in hidden:
+    if step.address not in hidden:
         return step
     name = public_name(step.address, hidden)
     if step.reply is None:
