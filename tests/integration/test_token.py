@@ -183,7 +183,8 @@ def test_a_refresh_token_needs_no_secret_where_the_client_has_none(web: Web) -> 
 def test_another_cloud_has_another_endpoint_and_scope(web: Web) -> None:
     web.answers = {OTHER: granted(TOKEN)}
     assert fetch(microsoft(client_secret=SECRET, token_url=OTHER, scope="mine/.default")) == TOKEN
-    assert web.asked[0].form["scope"] == "mine/.default"
+    assert fetch(microsoft(refresh_token=REFRESH, token_url=OTHER, scope="mine")) == TOKEN
+    assert [each.form["scope"] for each in web.asked] == ["mine/.default", "mine"]
 
 
 @pytest.mark.parametrize(
@@ -642,6 +643,13 @@ def test_what_google_repeats_of_a_bearer_token_is_blotted_out(web: Web) -> None:
     }
     assert refusal_of(FEDERATED, JOB) == (
         f"token from '{RUNNER.partition('?')[0]}': refused: no *** here"
+    )
+
+
+def test_what_google_repeats_of_a_service_accounts_key_is_blotted_out(web: Web) -> None:
+    web.answers = {GOOGLE: refused("invalid_request", f"{pem(KEY)} signs nothing")}
+    assert refusal_of(GOOGLE_KEY) == (
+        f"token from '{GOOGLE}': refused: invalid_request: *** signs nothing"
     )
 
 
