@@ -111,8 +111,21 @@ def test_other_stored_evaluations_than_those_referred_to_are_refused(
         attestation=written(tmp_path, bundle=encoded(bundle(referring(STATEMENT, stored)))),
         policy_evaluations=written(tmp_path, other=stored_evaluations([evaluation("other")])),
     )
-    assert "policy-evaluations: $" in text
+    assert "  attestation policy-evaluations: $" in text
     assert digest_of(stored) in text
+
+
+@pytest.mark.parametrize("status", ["success", "failure"])
+def test_stored_evaluations_without_any_document_belong_to_no_run(
+    program: Program, tmp_path: Path, status: str
+) -> None:
+    text = mailed(
+        program,
+        attestation=written(tmp_path, empty=b""),
+        policy_evaluations=written(tmp_path, stored=stored_evaluations([evaluation("tide-gate")])),
+        job_status=status,
+    )
+    assert "tide-gate" not in text
 
 
 # --- asked for ---------------------------------------------------------------------------------
@@ -293,13 +306,26 @@ def test_evidence_that_cannot_be_read_does_not_keep_the_mail_about_a_failed_job_
     assert ended.annotations == [("warning", "The attestation cannot be read")]
     text = " ".join(text_of(post.mails[0].content).split())
     assert "It is not known whether an attestation was recorded." in text
-    assert "The evidence of this run cannot be read; see the log" in text
+    assert (
+        "The evidence of this run cannot be read; see the log of the step that sent this mail. "
+    ) in text
     assert program("send", inputs=inputs | {"job-status": "success"}, post=never).code == 3
 
 
-def test_evidence_in_base64_counts_where_the_job_failed(program: Program, tmp_path: Path) -> None:
-    stored = base64.encodebytes(stored_bundle(statement(evaluations=[GATED])))
-    inputs = {"attestation": written(tmp_path, bundle=stored)}
+@pytest.mark.parametrize("indent", [None, 3])
+def test_evidence_in_base64_counts_where_the_job_failed(
+    program: Program, tmp_path: Path, indent: int | None
+) -> None:
+    document = encoded(bundle(statement(evaluations=[GATED])), indent=indent)
+    inputs = {"attestation": written(tmp_path, bundle=base64.encodebytes(document))}
+    assert "BLOCKED BY GATE: " in mailed(program, job_status="failure", **inputs)
+
+
+def test_noise_before_a_document_does_not_hide_it_where_the_job_failed(
+    program: Program, tmp_path: Path
+) -> None:
+    push = encoded(cli_push(statement(evaluations=[GATED])))
+    inputs = {"attestation": written(tmp_path, noise=b"a policy says hello\n", push=push)}
     assert "BLOCKED BY GATE: " in mailed(program, job_status="failure", **inputs)
 
 
