@@ -93,6 +93,28 @@ def test_a_run_that_began_later_is_not_the_run_before(program: Program, tmp_path
     assert "later" not in asked
 
 
+def test_a_run_that_chainloop_does_not_list_yet_follows_the_latest(
+    program: Program, tmp_path: Path
+) -> None:
+    runs = [{"id": EARLIER, "state": "success"}, {"id": "older", "state": "success"}]
+    environ = chainloop(tmp_path, before(), listed=runs)
+    assert sent(program, "changed", never, environ).code == 0
+    assert f"--id {EARLIER} " in (tmp_path / "asked").read_text()
+
+
+@pytest.mark.parametrize(("evaluations", "is_sent"), [(BAD, True), ([], False)])
+def test_where_the_attestation_before_is_given_nobody_is_asked(
+    program: Program, tmp_path: Path, evaluations: list[Any], is_sent: bool
+) -> None:
+    (tmp_path / "before.json").write_bytes(encoded(before(evaluations=evaluations)))
+    given = {"previous-attestation": str(tmp_path / "before.json")}
+    post = Post()
+    ended = sent(program, "fixed", post, chainloop(tmp_path, before()), **given)
+    assert ended.code == 0, ended.stderr
+    assert bool(post.mails) is is_sent
+    assert not (tmp_path / "asked").exists()
+
+
 def test_violations_are_new_against_the_run_before(program: Program, tmp_path: Path) -> None:
     environ = chainloop(tmp_path, before())
     post = Post()
