@@ -104,15 +104,17 @@ class Package:
 
 
 def build(target: Path, pythons: Iterable[tuple[str, Path]]) -> tuple[Package, ...]:
-    """Write the tree into a folder, in the place of what is there.
+    """Write the tree into a folder, in the place of an earlier one.
 
     Args:
         pythons: Full version and path of those that compile.
 
     Raises:
-        BuildError: A wheel is not what its lock or its own record says.
+        BuildError: A wheel is not what its lock or its own record says, or the folder holds
+            something else than an earlier tree.
     """
     pythons = tuple(pythons)
+    _check_replaceable(target.resolve())
     with tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".action-") as name:
         tree = Path(name, "tree")
         _copy_ours(tree)
@@ -131,6 +133,14 @@ def build(target: Path, pythons: Iterable[tuple[str, Path]]) -> tuple[Package, .
         shutil.rmtree(target, ignore_errors=True)
         tree.rename(target)
     return packages
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuse to delete anything but an earlier tree: not a checkout, not a home folder."""
+    is_tree = (target / "sbom.cdx.json").is_file() and not (target / ".git").exists()
+    is_empty = target.is_dir() and not any(target.iterdir())
+    if target.exists() and not (is_tree or is_empty):
+        raise BuildError(f"{target} exists and is no tree built before: name another folder")
 
 
 def find_pythons() -> dict[int, tuple[str, Path]]:

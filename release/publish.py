@@ -77,7 +77,7 @@ def check(tag: str) -> Source:
         raise PublishError(f"{tag} is not on main: only what is merged there is released.")
     major, minor, patch = map(int, found.groups())
     source = Source(tag=tag, version=(major, minor, patch), commit=commit)
-    if f'__version__ = "{source.name}"\n' not in VERSION_FILE.read_text("utf-8"):
+    if not _names(VERSION_FILE, source.name):
         raise PublishError(f"{VERSION_FILE} does not say __version__ = {source.name!r}.")
     if not _changes(source):
         raise PublishError(f"{CHANGES} has no section '## {source.name} (YYYY-MM-DD)'.")
@@ -109,8 +109,14 @@ def push(source: Source, folder: Path) -> str:
         The hash of the commit that the release is.
 
     Raises:
-        PublishError: The folder has no files, or the version is released with others.
+        PublishError: The folder is not the tree of this version, or that is released with other
+            files.
     """
+    version_file = folder / VERSION_FILE
+    if not version_file.is_file() or not _names(version_file, source.name):
+        raise PublishError(
+            f"{folder} is not the tree of {source.name}: build it first, make action."
+        )
     listed = _remote_references()
     remote = _peeled(listed)
     tag = f"refs/tags/v{source.name}"
@@ -213,6 +219,10 @@ def _commit(source: Source, tree: str, parent: str | None) -> str:
     message = f"Chainloop SMTP {source.name}\n\nBuilt from {source.commit}, {source.tag}."
     onto = ("-p", parent) if parent else ()
     return _git("commit-tree", tree, *onto, "-m", message, environ=who)
+
+
+def _names(version_file: Path, version: str) -> bool:
+    return f'__version__ = "{version}"\n' in version_file.read_text("utf-8")
 
 
 def _changes(source: Source) -> str:

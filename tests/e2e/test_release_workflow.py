@@ -29,6 +29,9 @@ import os, pathlib, sys
 folder = pathlib.Path(sys.argv[1])
 folder.mkdir(parents=True)
 (folder / "sbom.cdx.json").write_text("{}")
+version = pathlib.Path("src/chainloop_smtp/__init__.py")
+(folder / version.parent).mkdir(parents=True)
+(folder / version).write_bytes(version.read_bytes())
 (folder / "noise").write_bytes(os.urandom(8) if pathlib.Path("noisy").exists() else b"")
 (folder / "action.yml").write_text('''
 name: mail
@@ -185,7 +188,7 @@ def test_a_tag_on_main_becomes_a_release(hub: Hub) -> None:
     assert (ROOT / "tests/e2e/test_release.py").exists()
     # What is signed is the list of what is pushed.
     names = git(hub.remote, "ls-tree", "-r", "--name-only", "v1.0.0").splitlines()
-    assert names == ["action.yml", "noise", "sbom.cdx.json"]
+    assert names == ["action.yml", "noise", "sbom.cdx.json", VERSION]
     signed = [line.split("  ") for line in hub.file("attested").splitlines()]
     assert [name for _, name in signed] == names
     show = ("git", "-C", str(hub.remote), "show")

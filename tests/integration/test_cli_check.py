@@ -400,6 +400,17 @@ def test_an_address_beyond_ascii_is_not_blamed_for_an_earlier_failure(
     )
 
 
+def test_an_interrupt_says_that_nothing_was_sent(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chainloop_smtp.delivery.probe.check", interrupt)
+    ended = program("check", inputs=inputs(587, **PLAIN))
+    assert (ended.code, ended.stdout) == (130, "Interrupted. Nothing was sent.\n")
+
+
 def test_a_port_that_nobody_listens_on_stops_at_tcp(program: Program, unreachable: int) -> None:
     ended = program("check", inputs=inputs(unreachable, **PLAIN))
     assert ended.code == 5

@@ -17,6 +17,7 @@ from chainloop_smtp import __version__
 from gitrepository import git
 
 PAGE = "docs/releasing.md"
+VERSION_FILE = "src/chainloop_smtp/__init__.py"
 SCRIPT = Path(__file__).parents[2] / "release" / "publish.py"
 DATE = "2026-12-01T10:00:00+01:00"
 FILES = {
@@ -328,9 +329,20 @@ def test_nothing_is_listed_pushed_or_noted_before_it_is_there(project: Project) 
     for folder in (project.built / "nowhere", project.built / "action.yml"):
         reason = f"There are no files in {folder}: build the tree first, make action."
         assert project.refused("list", str(folder)) == reason
-        assert project.refused("push", tag, str(folder)) == reason
+        assert project.refused("push", tag, str(folder)) == (
+            f"{folder} is not the tree of 1.0.0: build it first, make action."
+        )
     reason = "The remote has no tag v1.0.0: push the release first."
     assert project.refused("notes", tag) == reason
+
+
+def test_the_tree_of_another_version_is_not_pushed(project: Project) -> None:
+    project.source("1.0.0")
+    tag = project.source("1.1.0")
+    project.write(project.built, {VERSION_FILE: b'__version__ = "1.0.0"\n'})
+    assert project.refused("push", tag, str(project.built)) == (
+        f"{project.built} is not the tree of 1.1.0: build it first, make action."
+    )
 
 
 def test_a_source_without_changelog_is_refused(project: Project) -> None:

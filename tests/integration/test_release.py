@@ -276,3 +276,25 @@ def test_a_wheel_with_what_does_not_belong_into_it_is_refused(
     with pytest.raises(RefusedError, match=re.escape(why)):
         unpack(wheel(tmp_path, files, record=record), tmp_path / "out")
     assert list(tmp_path.rglob("a*")) == []
+
+
+@pytest.mark.parametrize("kind", ["a checkout", "a tree in git", "another folder", "a file"])
+def test_nothing_but_an_earlier_tree_is_replaced(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "target"
+    if kind == "a file":
+        target.write_text("precious")
+    else:
+        target.mkdir()
+        (target / "precious").write_text("precious")
+    if kind in ("a checkout", "a tree in git"):
+        (target / ".git").mkdir()
+    if kind == "a tree in git":
+        (target / "sbom.cdx.json").write_text("{}")
+    script = Path(__file__).parents[2] / "release" / "build.py"
+    done = subprocess.run(
+        (sys.executable, str(script), str(target)), check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{target} exists and is no tree built before: name another folder\n"
+    kept = target if kind == "a file" else target / "precious"
+    assert kept.read_text() == "precious"

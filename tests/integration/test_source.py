@@ -160,7 +160,8 @@ def test_a_missing_file_is_no_evidence_where_something_went_wrong(
 def test_a_missing_file_elsewhere_is_no_question_of_the_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     name = str(tmp_path / "none" / "missing-evidence")
     assert error_of(lambda: read(name), AttestationError) == (
         f"attestation {quoted_path(name)}",
