@@ -331,6 +331,13 @@ def test_a_secret_that_looks_encoded_is_found_as_it_is_and_encoded_once_more(sec
     assert not found(b"ABCD ABC AB", secret)
 
 
+@pytest.mark.parametrize("blank", ["\t", "\r", "\n"])
+def test_a_short_secret_with_a_blank_is_found_escaped(blank: str) -> None:
+    secret = f"p{blank}@ss"
+
+    assert found(json.dumps(secret).encode(), secret)
+
+
 def test_a_part_with_a_secret_in_its_name_is_named_without_it() -> None:
     mail = a_mail(files=(File(name="report-correct-horse.txt", content=b"x"),))
 
@@ -388,7 +395,9 @@ def test_what_is_made_of_a_part_is_eight_times_its_size_and_100_000_bytes_at_mos
     ("octets", "is_read"),
     [
         (b"\0is cEBzcw== here\0", True),
+        (b"\0is\tcEBzcw==\r\nher\0", True),
         (b"\0is cEBzcw== her\0", False),
+        (b"\0is cEBzcw== her\xffe and others\0", False),
         (b"\0sixteen letters.\0is cEBzcw== her\0", False),
         (b"\xff" * 8 + b"is cEBzcw== here\0", True),
         (b"\xff" * 9 + b"is cEBzcw== here\0", False),
