@@ -175,6 +175,23 @@ def test_a_recorded_run_that_chainloop_cannot_load_is_not_called_unattested(
     assert ended.outputs["skipped"]
 
 
+def test_violations_that_chainloop_counts_are_told_where_it_cannot_load_the_run(
+    program: Program, tmp_path: Path
+) -> None:
+    described = cli_describe(None)
+    described["workflowRun"]["policyStatus"] = "failed"
+    inputs = INPUTS | {"attestation": written(tmp_path, run=encoded(described))}
+    post = Post()
+    ended = program("send", inputs=inputs | {"job-status": "success"}, post=post)
+
+    assert ended.code == 0, ended.stderr
+    assert ended.outputs["outcome"] == "violations"
+    assert (
+        "Chainloop counts policy violations. The attestation was recorded, but it could not be "
+        "retrieved just now."
+    ) in " ".join(text_of(post.mails[0].content).split())
+
+
 def test_the_chainloop_command_sees_none_of_our_secrets(program: Program, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     environ = stand_in(tmp_path, f"open({str(seen)!r}, 'w').write(repr(dict(os.environ)))")

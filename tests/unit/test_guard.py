@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chainloop_smtp import options
@@ -242,7 +242,6 @@ def test_a_secret_is_found_in_every_encoding(name: str, secret: str) -> None:
     assert found(ALL[name](secret.encode()), secret)
 
 
-@settings(derandomize=True)
 @given(texts, st.lists(st.sampled_from(list(ESCAPES)), max_size=3))
 def test_a_secret_is_found_in_escapes_of_escapes(secret: str, names: list[str]) -> None:
     content = secret.encode()
@@ -252,7 +251,6 @@ def test_a_secret_is_found_in_escapes_of_escapes(secret: str, names: list[str]) 
     assert found(content, secret), content
 
 
-@settings(derandomize=True)
 @given(
     texts,
     st.sampled_from(list(ESCAPES)),
