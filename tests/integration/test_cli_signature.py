@@ -2,6 +2,8 @@
 
 import base64
 import json
+from email import message_from_bytes
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
@@ -441,6 +443,41 @@ def test_a_mail_with_a_timestamp_is_as_its_evidence_makes_it(program: Program, t
     ended = verified(program, path, *AT_ROOT)
     assert ended.code == 0, ended.log
     assert "ok      HTML: matches the evidence" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("is_stamped", "true", "false", "said"),
+    [
+        (False, "ECDSA P-256, SHA-256", "ECDSA P-521, SHA-512", "method ECDSA P-521, SHA-512"),
+        (False, "1 Sep 2026, 08:00:00 UTC", "1 Sep 2025, 08:00:00 UTC", "signed 2025-09-01 08:00"),
+        (True, "1 Sep 2026, 08:01:00 UTC", "1 Sep 2026, 08:02:00 UTC", "signed 2026-09-01 08:02"),
+        (True, "CN=Lakeside clock", "CN=National clock", "timestamp authority CN=National clock"),
+        (False, "Signed: not before 1 Sep 2026, 08:00:00 UTC",
+         "Timestamp: 1 Sep 2026, 08:00:00 UTC, CN=x", "timestamp 2026-09-01 08:00:00"),
+    ],
+)  # fmt: skip
+def test_a_mail_that_lies_about_how_or_when_its_evidence_was_signed_is_wrong(
+    program: Program, is_stamped: bool, true: str, false: str, said: str
+) -> None:
+    document = signers.signed_bundle(STATEMENT, SIGNER, stamper=CLOCK) if is_stamped else GOOD
+    path = mailed(program, document, trust=STAMPED)
+    mail = message_from_bytes(path.read_bytes(), policy=SMTP)
+    pairs = [(true, false)]
+    if true.startswith("Signed"):
+        # In HTML, key and value are two cells.
+        pairs += [(">Signed<", ">Timestamp<"), (">not before 1 Sep 2026, 08:00:00 UTC<",
+                   ">1 Sep 2026, 08:00:00 UTC, CN=x<")]  # fmt: skip
+    for part in mail.walk():
+        if part.get_content_maintype() == "text":
+            text = part.get_content()
+            for old, new in pairs:
+                text = text.replace(old, new)
+            part.set_content(text, subtype=part.get_content_subtype())
+    path.write_bytes(mail.as_bytes())
+    ended = verified(program, path, "--trusted-root", STAMPED)
+
+    assert ended.code == 3
+    assert f"WRONG   signature: the mail says {said}" in ended.stdout
 
 
 def test_what_a_mail_says_of_its_signature_is_not_confirmed_without_keys(program: Program) -> None:

@@ -126,6 +126,9 @@ def _signature(
             result = CheckResult.WRONG
             shown = claimed.signer or claimed.key_fingerprint if claimed else ""
             says = f"{says.removesuffix('; ')}, signed by {shown}; " if shown else says
+        elif claimed and (claim := _false_claim(claimed, check, attested)):
+            result = CheckResult.WRONG
+            says = f"the mail says {claim}, which is not so; "
         if claimed and claimed.status is check.status is not SignatureStatus.VERIFIED:
             says = "as the mail says, "
         detail = f"{check.status.value}: {detail}" if detail else check.status.value
@@ -151,6 +154,23 @@ def _is_other(claimed: SignatureCheck | None, check: SignatureCheck) -> bool:
         check.signer,
         check.key_fingerprint,
     )
+
+
+def _false_claim(claimed: SignatureCheck, check: SignatureCheck, attested: Attestation) -> str:
+    """What the mail says of how and when a verified signature was made, and is not so; or empty."""
+    if claimed.method not in ("", check.method):
+        return f"method {claimed.method}"
+    if claimed.timestamped_at and not check.timestamped_at:
+        # Who has no authority for a timestamp cannot tell, unless there is none.
+        has_timestamp = attested.envelope is not None and attested.envelope.timestamps
+        return "" if has_timestamp else f"timestamp {claimed.timestamped_at}"
+    names = (claimed.timestamp_authority.split(), check.timestamp_authority.split())
+    if claimed.timestamped_at and names[0] != names[1]:
+        return f"timestamp authority {claimed.timestamp_authority}"
+    # Without the timestamp, a mail shows the start of the certificate's validity.
+    is_alike = bool(claimed.timestamped_at) or not check.timestamped_at
+    times = [each.replace(microsecond=0) for each in (check.signed_at, claimed.signed_at) if each]
+    return f"signed {times[1]}" if is_alike and times[1:] and times[0] != times[1] else ""
 
 
 def _attested(mail: ReceivedMessage) -> Attestation:
